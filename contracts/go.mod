@@ -1,0 +1,3 @@
+module github.com/triangle-suite/triangle/contracts
+
+go 1.26
