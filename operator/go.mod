@@ -1,6 +1,6 @@
 module github.com/triangle-suite/triangle/operator
 
-go 1.26
+go 1.26.0
 
 require (
 	github.com/triangle-suite/triangle/contracts v0.0.0
