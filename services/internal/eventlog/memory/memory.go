@@ -219,6 +219,9 @@ func (l *Log) SetMaxCount(ctx context.Context, name string, n uint64) error {
 	if err := l.check(name, eventlog.Any); err != nil {
 		return fmt.Errorf("set the max count of %s: %w", name, err)
 	}
+	if s := l.streams[name]; s != nil && s.maxCount == n {
+		return nil
+	}
 	l.record("$$"+name, []eventlog.NewEvent{{ID: uuid.New(), Type: "$metadata", Data: metadata}})
 	if l.streams[name] == nil {
 		l.streams[name] = &stream{}
