@@ -122,8 +122,9 @@ const (
 // Filter chooses events of $all on the store's side. At most one of its fields
 // is set; the zero Filter chooses all but system events.
 //
-// The store over-delivers by nature (prefixes match more than was meant), so a
-// reader checks what it gets, exactly.
+// The store over-delivers by nature (prefixes match more than was meant, an
+// expression matches anywhere, also in $metadata or $$contact-1), so a reader
+// checks what it gets, exactly.
 type Filter struct {
 	TypePrefixes   []string
 	TypeRegex      string

@@ -1,6 +1,7 @@
 package logtest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -130,9 +131,26 @@ func (f *fixture) wantEvents(got, want []eventlog.Event) {
 	}
 }
 
+// diff tells where got first differs from want, or nothing. It looks closely
+// only at what differs: there are many events, and large ones.
 func diff(want, got []eventlog.Event) string {
-	return cmp.Diff(want, got,
-		cmpopts.IgnoreFields(eventlog.Event{}, "Position", "Created"), cmpopts.EquateEmpty())
+	for i := range max(len(want), len(got)) {
+		if i >= len(want) || i >= len(got) {
+			return fmt.Sprintf("%d events, want %d; the first that is missing or too many: %s",
+				len(got), len(want), cmp.Diff(want[min(i, len(want)):min(i+1, len(want))], got[min(i, len(got)):min(i+1, len(got))]))
+		}
+		if !same(want[i], got[i]) {
+			return fmt.Sprintf("event %d: %s", i, cmp.Diff(want[i], got[i],
+				cmpopts.IgnoreFields(eventlog.Event{}, "Position", "Created"), cmpopts.EquateEmpty()))
+		}
+	}
+	return ""
+}
+
+// same tells whether two events are one, apart from their positions and times.
+func same(a, b eventlog.Event) bool {
+	return a.ID == b.ID && a.Type == b.Type && a.Stream == b.Stream && a.Revision == b.Revision &&
+		bytes.Equal(a.Data, b.Data) && bytes.Equal(a.Metadata, b.Metadata)
 }
 
 // recorded returns events as a stream that has them from revision first on

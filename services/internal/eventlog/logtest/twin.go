@@ -235,7 +235,7 @@ func (h *history) drawFilter(t *rapid.T) (eventlog.Filter, func(eventlog.Event) 
 		return eventlog.Filter{StreamPrefixes: prefixes},
 			func(e eventlog.Event) bool { return e.Stream != h.tag+".contact-1" }
 	default:
-		return eventlog.Filter{StreamRegex: h.tag + `\.contact-\d$`},
+		return eventlog.Filter{StreamRegex: "^" + h.tag + `\.contact-\d$`},
 			func(e eventlog.Event) bool { return e.Stream != h.tag+".lead-1" }
 	}
 }
