@@ -136,7 +136,7 @@ func appended(written storage.Written) *streams.AppendResp {
 // before version 20.6.
 func wrongVersion(wrong *storage.WrongVersionError) *streams.AppendResp {
 	answer := &streams.AppendResp_WrongExpectedVersion{
-		CurrentRevisionOption:         &streams.AppendResp_WrongExpectedVersion_CurrentRevision{CurrentRevision: uint64(wrong.Current)},
+		CurrentRevisionOption:        &streams.AppendResp_WrongExpectedVersion_CurrentRevision{CurrentRevision: uint64(wrong.Current)},
 		CurrentRevisionOption_20_6_0: &streams.AppendResp_WrongExpectedVersion_CurrentRevision_20_6_0{CurrentRevision_20_6_0: uint64(wrong.Current)},
 	}
 	if wrong.Current == stream.None {
