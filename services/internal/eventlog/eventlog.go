@@ -94,6 +94,22 @@ type Appended struct {
 	Position Position
 }
 
+// MaxAppendSize bounds the bytes of one append: the store's default bound.
+const MaxAppendSize = 1 << 20
+
+// CheckSize fails with ErrTooLarge when events can't be one append. It counts as
+// the store does: data, metadata, and two bytes for each letter of the type.
+func CheckSize(events []NewEvent) error {
+	size := 0
+	for _, event := range events {
+		size += len(event.Data) + len(event.Metadata) + 2*len(event.Type)
+	}
+	if size > MaxAppendSize {
+		return fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, size, MaxAppendSize)
+	}
+	return nil
+}
+
 // Direction is the way a read goes.
 type Direction int
 
@@ -106,8 +122,9 @@ const (
 // Filter chooses events of $all on the store's side. At most one of its fields
 // is set; the zero Filter chooses all but system events.
 //
-// The store over-delivers by nature (prefixes match more than was meant), so a
-// reader checks what it gets, exactly.
+// The store over-delivers by nature (prefixes match more than was meant, an
+// expression matches anywhere, also in $metadata or $$contact-1), so a reader
+// checks what it gets, exactly.
 type Filter struct {
 	TypePrefixes   []string
 	TypeRegex      string
@@ -144,8 +161,9 @@ type Subscription interface {
 	// Messages is closed when the subscription has ended. Reading it slowly
 	// drops nothing and holds bounded memory.
 	Messages() <-chan Message
-	// Err tells why Messages was closed: the context's error, or the reason why
-	// subscribing again can't help. It is nil before that.
+	// Err tells why Messages was closed: the context's error, ErrClosed after a
+	// Close, or the reason why subscribing again can't help. It is nil before
+	// that.
 	Err() error
 	// Close ends the subscription and returns when its goroutine has.
 	Close()
@@ -164,10 +182,15 @@ type StreamOptions struct {
 
 // Log is an event store. Its methods fail with one of this package's errors
 // (tested with errors.Is), with the context's error, or with an error that
-// wraps what the store said. A call never outlives its context.
+// wraps what the store said. A call never outlives its context; one whose
+// deadline passes because the store did not answer may fail with the context's
+// error and with ErrUnavailable at once.
 type Log interface {
 	// Append writes events to the end of stream, all or none, and returns when
-	// they are durable. It fails with ErrWrongRevision when expected does not
+	// they are durable. Without events it only checks expected and answers the
+	// zero Appended. An error other than this package's ErrWrongRevision,
+	// ErrTombstoned and ErrTooLarge leaves open whether the append took effect.
+	// It fails with ErrWrongRevision when expected does not
 	// hold, and with ErrTombstoned. An append of the same event ids that is
 	// repeated at once with the same expectation may be answered as the first
 	// was, but no caller may lean on it: the store is no deduplicator.
@@ -179,15 +202,19 @@ type Log interface {
 	// ReadAll reads $all without system events: Forward from position
 	// (inclusive), Backward before it (exclusive; nil means from the end).
 	ReadAll(ctx context.Context, direction Direction, from *Position, limit int) iter.Seq2[Event, error]
-	// SubscribeAll follows $all.
+	// SubscribeAll follows $all. It does not wait for the store: a subscription
+	// that is begun while the store is away starts when it comes back.
 	SubscribeAll(ctx context.Context, options AllOptions) (Subscription, error)
 	// SubscribeStream follows one stream, which need not exist yet.
 	SubscribeStream(ctx context.Context, stream string, options StreamOptions) (Subscription, error)
-	// SetMaxCount bounds stream to its last n events.
+	// SetMaxCount bounds stream to its last n events, n > 0: older ones vanish
+	// from reads of the stream, and stay in $all until the store is scavenged.
 	SetMaxCount(ctx context.Context, stream string, n uint64) error
 	// Ping returns nil when the store answers.
 	Ping(ctx context.Context) error
-	// Close releases the connection, after the calls under way.
+	// Close ends the subscriptions, waits for the calls under way and releases
+	// the connection; a read that its caller still ranges over keeps it until
+	// the range ends. Later calls fail with ErrClosed.
 	Close() error
 }
 
@@ -198,4 +225,5 @@ var (
 	ErrTombstoned    = errors.New("the stream is deleted for good")
 	ErrUnavailable   = errors.New("the event store can't be reached")
 	ErrTooLarge      = errors.New("the append is larger than the store accepts")
+	ErrClosed        = errors.New("the event log or the subscription is closed")
 )

@@ -1,0 +1,238 @@
+package server
+
+import (
+	"context"
+	"math"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
+
+	"github.com/triangle-suite/triangle/services/eventstore/internal/storage"
+	"github.com/triangle-suite/triangle/services/eventstore/internal/stream"
+)
+
+// A page is what is read at a time, before any of it is sent. It bounds the
+// memory of a reader, and how long it holds a View: a slow one holds none
+// while it is being waited for.
+const (
+	pageEvents = 512
+	pageBytes  = 1 << 20
+)
+
+// Read implements streams.StreamsServer.
+func (s *streamsService) Read(request *streams.ReadReq, call streams.Streams_ReadServer) error {
+	ctx := call.Context()
+	options := request.GetOptions()
+	q, err := parseQuery(options)
+	if err != nil {
+		return err
+	}
+	_, live := options.GetCountOption().(*streams.ReadReq_Options_Subscription)
+	switch {
+	case live && q.direction == storage.Backward:
+		err = invalid("a subscription can't go backwards")
+	case live && q.filtered && q.interval == 0:
+		err = invalid("the checkpoint interval multiplier must be above 0")
+	case live:
+		err = s.subscribe(ctx, q, call.Send)
+	case q.stream == stream.All:
+		err = s.readAll(ctx, q, call.Send)
+	default:
+		err = s.readStream(ctx, q, call.Send)
+	}
+	if err != nil {
+		return fail(ctx, q.stream, err)
+	}
+	return nil
+}
+
+// send passes one message to the reader; it blocks while the reader is slow.
+type send func(*streams.ReadResp) error
+
+// page collects messages until it is full.
+type page struct {
+	messages []*streams.ReadResp
+	bytes    int
+}
+
+func (p *page) full() bool { return len(p.messages) >= pageEvents || p.bytes >= pageBytes }
+
+func (p *page) add(message *streams.ReadResp, size int) {
+	p.messages = append(p.messages, message)
+	p.bytes += size
+}
+
+// flush sends what was collected and empties the page.
+func (p *page) flush(to send) error {
+	for _, message := range p.messages {
+		if err := to(message); err != nil {
+			return err
+		}
+	}
+	clear(p.messages)
+	p.messages, p.bytes = p.messages[:0], 0
+	return nil
+}
+
+// readAll reads $all up to where it ended when the read began.
+func (s *streamsService) readAll(ctx context.Context, q query, to send) error {
+	r := allReader{query: q, next: q.from.position(), left: q.count}
+	return s.pages(ctx, to, r.page)
+}
+
+type allReader struct {
+	query
+	next    uint64
+	left    uint64
+	end     uint64
+	started bool
+}
+
+func (r *allReader) page(view *storage.View, p *page) (more bool, err error) {
+	if !r.started {
+		r.started, r.end = true, view.Last()
+	}
+	if r.left == 0 {
+		return false, nil
+	}
+	for record, err := range view.All(r.next, r.direction) {
+		if err != nil {
+			return false, err
+		}
+		if record.Position() > r.end {
+			return false, nil
+		}
+		r.next = record.Position() // exclusive, backward
+		if r.direction == storage.Forward {
+			r.next++
+		}
+		if !r.filter.Match(record.Type(), record.Stream()) {
+			continue
+		}
+		if err := addEvent(p, view, &record, r.query); err != nil {
+			return false, err
+		}
+		if r.left--; r.left == 0 {
+			return false, nil
+		}
+		if p.full() {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// readStream reads a stream up to where it ended when the read began.
+func (s *streamsService) readStream(ctx context.Context, q query, to send) error {
+	r := streamReader{query: q, left: q.count}
+	return s.pages(ctx, to, r.page)
+}
+
+type streamReader struct {
+	query
+	next    int64
+	left    uint64
+	end     int64
+	started bool
+}
+
+func (r *streamReader) page(view *storage.View, p *page) (more bool, err error) {
+	state, err := view.State(r.stream)
+	switch {
+	case err != nil:
+		return false, err
+	case state.Tombstoned:
+		return false, storage.ErrDeleted
+	case !state.Exists() && !r.started:
+		p.add(notFound(r.stream), 0)
+		return false, nil
+	}
+	if !r.started {
+		r.started, r.end, r.next = true, state.Last, r.from.revision(r.direction, state.Last)
+	}
+	if r.left == 0 || r.next < 0 {
+		return false, nil
+	}
+	state.Last = min(state.Last, r.end)
+	for record, err := range view.Stream(r.stream, state, r.next, r.direction) {
+		if err != nil {
+			return false, err
+		}
+		r.next = record.Revision() + 1
+		if r.direction == storage.Backward {
+			r.next = record.Revision() - 1
+		}
+		if err := addEvent(p, view, &record, r.query); err != nil {
+			return false, err
+		}
+		if r.left--; r.left == 0 {
+			return false, nil
+		}
+		if p.full() {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// pages reads page by page, each from a fresh View, and sends each one after
+// its View was given back.
+func (s *streamsService) pages(ctx context.Context, to send, read func(*storage.View, *page) (more bool, err error)) error {
+	var p page
+	for more := true; more; {
+		if err := s.interrupted(ctx); err != nil {
+			return err
+		}
+		view, err := s.store.View()
+		if err != nil {
+			return err
+		}
+		more, err = read(view, &p)
+		view.Release()
+		if err != nil {
+			return err
+		}
+		if err := p.flush(to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// interrupted tells why a reader must not go on.
+func (s *streamsService) interrupted(ctx context.Context) error {
+	select {
+	case <-s.stopping:
+		return storage.ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	default:
+		return nil
+	}
+}
+
+// addEvent puts a record on the page, with the event that it links to when the
+// reader wants that.
+func addEvent(p *page, view *storage.View, record *storage.Record, q query) error {
+	event := record.Event()
+	message := &streams.ReadResp_ReadEvent{
+		Event:    q.ids.recorded(&event),
+		Position: &streams.ReadResp_ReadEvent_CommitPosition{CommitPosition: event.Position},
+	}
+	size := event.Size()
+	if q.resolveLinks && event.Type == stream.LinkType {
+		target, err := resolve(view, &event)
+		if err != nil {
+			return err
+		}
+		message.Link, message.Event = message.Event, nil
+		if target != nil {
+			message.Event = q.ids.recorded(target)
+			size += target.Size()
+		}
+	}
+	p.add(&streams.ReadResp{Content: &streams.ReadResp_Event{Event: message}}, size)
+	return nil
+}
+
+// afterLast is a revision that no event has.
+const afterLast = math.MaxInt64

@@ -1,0 +1,136 @@
+// Package server speaks EventStoreDB's gRPC protocol for a storage.Store. Its
+// handlers translate; what is decided is decided in package stream, and what
+// is kept is kept in package storage.
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/gossip"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/persistent"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/serverfeatures"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
+	"github.com/google/uuid"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+
+	"github.com/triangle-suite/triangle/services/eventstore/internal/storage"
+)
+
+// DefaultMaxAppend is EventStoreDB's default limit of one append, in bytes.
+const DefaultMaxAppend = 1 << 20
+
+const (
+	// maxMessage is what clients accept too: an event and what surrounds it.
+	maxMessage = 17 << 20
+	// minPing allows what clients do: a ping every 10 s, without a call too.
+	// The default of grpc-go closes the connection on them.
+	minPing = 5 * time.Second
+	// headerTimeout bounds a plain HTTP request's head.
+	headerTimeout = 5 * time.Second
+)
+
+// Options are the options of New.
+type Options struct {
+	Addr      net.Addr // where clients reach this server, for gossip
+	MaxAppend int      // bytes; DefaultMaxAppend when 0
+}
+
+// Server serves a store on two listeners: one for gRPC, one for plain HTTP.
+type Server struct {
+	store    *storage.Store
+	grpc     *grpc.Server
+	http     *http.Server
+	stopping chan struct{}
+	once     sync.Once
+}
+
+// streamsService is the protocol's service of streams.
+type streamsService struct {
+	streams.UnimplementedStreamsServer
+	store     *storage.Store
+	maxAppend int
+	stopping  <-chan struct{}
+}
+
+// New returns a server of store. It serves when Serve is called.
+func New(store *storage.Store, options Options) *Server {
+	if options.MaxAppend == 0 {
+		options.MaxAppend = DefaultMaxAppend
+	}
+	s := &Server{store: store, stopping: make(chan struct{})}
+	s.grpc = grpc.NewServer(
+		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
+	)
+	streams.RegisterStreamsServer(s.grpc, &streamsService{store: store, maxAppend: options.MaxAppend, stopping: s.stopping})
+	serverfeatures.RegisterServerFeaturesServer(s.grpc, features{})
+	gossip.RegisterGossipServer(s.grpc, &gossiper{id: uuid.New(), addr: options.Addr})
+	persistent.RegisterPersistentSubscriptionsServer(s.grpc, persistentService{})
+	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: headerTimeout}
+	return s
+}
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /health/live", s.live)
+	return mux
+}
+
+// live answers whether the store takes writes, as EventStoreDB does: without
+// a body, unless there is something to say.
+func (s *Server) live(w http.ResponseWriter, _ *http.Request) {
+	if err := s.store.Err(); err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, err.Error()) // the client is gone when this fails
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// Serve serves until Stop or Kill; it then returns nil.
+func (s *Server) Serve(http2, http1 net.Listener) error {
+	failed := make(chan error, 2)
+	go func() { failed <- s.grpc.Serve(http2) }()
+	go func() { failed <- s.http.Serve(http1) }()
+	var err error
+	for range 2 {
+		if e := <-failed; !errors.Is(e, http.ErrServerClosed) && !errors.Is(e, grpc.ErrServerStopped) && !errors.Is(e, net.ErrClosed) {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
+}
+
+// Stop lets the calls under way end, subscriptions apart, which would never:
+// they are told that the server is closing. When ctx ends, Stop cuts what is
+// left.
+func (s *Server) Stop(ctx context.Context) error {
+	s.once.Do(func() { close(s.stopping) })
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		s.grpc.GracefulStop()
+	}()
+	err := s.http.Shutdown(ctx)
+	select {
+	case <-stopped:
+	case <-ctx.Done():
+		s.grpc.Stop()
+		<-stopped
+	}
+	return err
+}
+
+// Kill cuts all connections at once.
+func (s *Server) Kill() error {
+	s.once.Do(func() { close(s.stopping) })
+	s.grpc.Stop()
+	return s.http.Close()
+}

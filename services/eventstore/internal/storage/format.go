@@ -1,0 +1,138 @@
+package storage
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Errors of a data folder that Open leaves as it is.
+var (
+	ErrForeignFolder = errors.New("the data folder is not empty and holds no event store")
+	ErrNewerFormat   = errors.New("the data folder was written by a newer event store")
+)
+
+const (
+	// format is the version of what keys.go, record.go and state.go lay down.
+	format = 1
+
+	markerFile     = "EVENT-STORE"
+	databaseFolder = "db"
+	mountFolder    = "lost+found" // what a fresh volume holds already
+)
+
+// marker is the content of the file that makes a folder an event store.
+type marker struct {
+	Format int `json:"format"`
+}
+
+// claim makes dir an event store's folder, or checks that it is one that this
+// version can read. It changes nothing in a folder that it refuses.
+func claim(fs vfs.FS, dir string) error {
+	if err := fs.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	path := fs.PathJoin(dir, markerFile)
+	content, err := readFile(fs, path)
+	switch {
+	case err == nil:
+		return checkMarker(path, content)
+	case !errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("read the data folder: %w", err)
+	}
+	if err := checkEmpty(fs, dir); err != nil {
+		return err
+	}
+	if err := fs.MkdirAll(fs.PathJoin(dir, databaseFolder), 0o755); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	if err := writeMarker(fs, dir, path); err != nil {
+		return fmt.Errorf("mark the data folder: %w", err)
+	}
+	return nil
+}
+
+func checkMarker(path string, content []byte) error {
+	var m marker
+	if err := json.Unmarshal(content, &m); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrForeignFolder, path, err)
+	}
+	if m.Format < 1 {
+		return fmt.Errorf("%w: %s names no format", ErrForeignFolder, path)
+	}
+	if m.Format > format {
+		return fmt.Errorf("%w: format %d, this one reads up to %d", ErrNewerFormat, m.Format, format)
+	}
+	return nil
+}
+
+// checkEmpty accepts what a start that was cut short leaves behind: the
+// database's folder without a marker, and the marker before it got its name.
+func checkEmpty(fs vfs.FS, dir string) error {
+	entries, err := fs.List(dir)
+	if err != nil {
+		return fmt.Errorf("read the data folder: %w", err)
+	}
+	for _, entry := range entries {
+		switch entry {
+		case mountFolder, markerFile + temporary:
+			continue
+		case databaseFolder:
+			if inside, err := fs.List(fs.PathJoin(dir, entry)); err == nil && len(inside) == 0 {
+				continue
+			}
+		}
+		return fmt.Errorf("%w: %s holds %q", ErrForeignFolder, dir, entry)
+	}
+	return nil
+}
+
+const temporary = ".tmp"
+
+// writeMarker gives the marker its name only when its content is on the disk.
+func writeMarker(fs vfs.FS, dir, path string) error {
+	content, err := json.Marshal(marker{Format: format})
+	if err != nil {
+		return err
+	}
+	if err := writeSynced(fs, path+temporary, content); err != nil {
+		return err
+	}
+	if err := fs.Rename(path+temporary, path); err != nil {
+		return err
+	}
+	return syncFolder(fs, dir)
+}
+
+func writeSynced(fs vfs.FS, path string, content []byte) error {
+	file, err := fs.Create(path, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	if err == nil {
+		err = file.Sync()
+	}
+	return errors.Join(err, file.Close())
+}
+
+func syncFolder(fs vfs.FS, dir string) error {
+	folder, err := fs.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}
+
+func readFile(fs vfs.FS, path string) ([]byte, error) {
+	file, err := fs.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	content, err := io.ReadAll(file)
+	return content, errors.Join(err, file.Close())
+}

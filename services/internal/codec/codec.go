@@ -1,0 +1,206 @@
+package codec
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/triangle-suite/triangle/services/internal/eventlog"
+	"github.com/triangle-suite/triangle/services/internal/keyring"
+)
+
+// Errors of a Codec, apart from ErrUnknownType, ErrTampered and those of the key
+// ring.
+var (
+	// ErrMalformed tells that an event's data or metadata can't be read.
+	ErrMalformed = errors.New("the event is malformed")
+	// ErrNoSubject tells that a message has personal values, but does not say
+	// whose they are.
+	ErrNoSubject = errors.New("personal values need a subject")
+)
+
+// Codec encodes and decodes events. It is safe for concurrent use.
+type Codec struct {
+	ring     keyring.Ring
+	registry *registry
+}
+
+// New returns a codec that seals with the keys of ring. It fails when a contract
+// marks fields in a way that can't be sealed.
+func New(ring keyring.Ring) (*Codec, error) {
+	r, err := known()
+	if err != nil {
+		return nil, fmt.Errorf("contracts: %w", err)
+	}
+	return &Codec{ring: ring, registry: r}, nil
+}
+
+// Event is an event that was decoded.
+type Event struct {
+	eventlog.Event
+	// Message is the event itself, its personal fields opened.
+	Message proto.Message
+	// Metadata shadows the raw metadata, which is Event.Metadata.
+	Metadata Metadata
+	// Erased tells that the event's person was erased: its personal fields are
+	// empty.
+	Erased bool
+}
+
+// Encode makes the event of a message. Its personal fields are sealed with the
+// key of its subject, which is durable when Encode returns.
+func (c *Codec) Encode(ctx context.Context, message proto.Message, id uuid.UUID, md Metadata) (eventlog.NewEvent, error) {
+	t, err := c.registry.of(message)
+	if err != nil {
+		return eventlog.NewEvent{}, err
+	}
+	event, err := c.encode(ctx, t, message, id, md)
+	if err != nil {
+		return eventlog.NewEvent{}, fmt.Errorf("encode %s %s: %w", t.Name, id, err)
+	}
+	return event, nil
+}
+
+func (c *Codec) encode(
+	ctx context.Context, t *Type, message proto.Message, id uuid.UUID, md Metadata,
+) (eventlog.NewEvent, error) {
+	md, err := md.complete(t, id.String())
+	if err != nil {
+		return eventlog.NewEvent{}, err
+	}
+	message, md.SealedFor, err = c.seal(ctx, t, message, id)
+	if err != nil {
+		return eventlog.NewEvent{}, err
+	}
+	data, err := canonical(message)
+	if err != nil {
+		return eventlog.NewEvent{}, err
+	}
+	metadata, err := json.Marshal(md)
+	if err != nil {
+		return eventlog.NewEvent{}, err
+	}
+	return eventlog.NewEvent{ID: id, Type: t.Name, Data: data, Metadata: metadata}, nil
+}
+
+// canonical writes a message as JSON in one form: protojson puts spaces in at
+// random, lest anybody lean on its form. The golden files watch the rest of it.
+func canonical(message proto.Message) ([]byte, error) {
+	loose, err := protojson.Marshal(message)
+	if err != nil {
+		return nil, err
+	}
+	var compact bytes.Buffer
+	compact.Grow(len(loose))
+	if err := json.Compact(&compact, loose); err != nil {
+		return nil, err
+	}
+	return compact.Bytes(), nil
+}
+
+// seal returns a copy of message whose personal values are sealed, and the name
+// of the key; the message itself where it has no personal values.
+func (c *Codec) seal(ctx context.Context, t *Type, message proto.Message, id uuid.UUID) (proto.Message, string, error) {
+	if len(t.plan.fields) == 0 {
+		return message, "", nil
+	}
+	sealed := proto.Clone(message)
+	var s *sealer
+	var subject string
+	err := t.plan.replace(sealed.ProtoReflect(), "", func(path, value string) (string, error) {
+		if s == nil {
+			var err error
+			if subject, s, err = c.sealerFor(ctx, t, message, id); err != nil {
+				return "", err
+			}
+		}
+		return s.seal(path, value)
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return sealed, subject, nil
+}
+
+func (c *Codec) sealerFor(ctx context.Context, t *Type, message proto.Message, id uuid.UUID) (string, *sealer, error) {
+	subject, ok := t.plan.subject(message.ProtoReflect())
+	if !ok {
+		return "", nil, ErrNoSubject
+	}
+	key, err := c.ring.Key(ctx, subject)
+	if err != nil {
+		return "", nil, err
+	}
+	s, err := newSealer(key, id, string(t.Schema))
+	return subject, s, err
+}
+
+// Decode reads an event. It fails with ErrUnknownType, ErrMalformed or
+// ErrTampered when the event can't be read, whoever reads it, and with
+// keyring.ErrUnknownKey when the key ring is the wrong one. Fields that a newer
+// writer has added are left out.
+func (c *Codec) Decode(ctx context.Context, raw eventlog.Event) (Event, error) {
+	event, err := c.decode(ctx, raw)
+	if err != nil {
+		return Event{}, fmt.Errorf("decode %s@%d (%s): %w", raw.Stream, raw.Revision, raw.ID, err)
+	}
+	return event, nil
+}
+
+func (c *Codec) decode(ctx context.Context, raw eventlog.Event) (Event, error) {
+	md, err := DecodeMetadata(raw.Metadata)
+	if err != nil {
+		return Event{}, err
+	}
+	t, err := c.registry.find(raw.Type, md.DataSchema)
+	if err != nil {
+		return Event{}, err
+	}
+	event := Event{Event: raw, Message: t.New(), Metadata: md}
+	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(raw.Data, event.Message); err != nil {
+		return Event{}, fmt.Errorf("%w: data: %w", ErrMalformed, err)
+	}
+	if err := c.open(ctx, t, &event); err != nil {
+		return Event{}, err
+	}
+	return event, nil
+}
+
+// open opens the event's sealed values, or empties them when their key was
+// destroyed.
+func (c *Codec) open(ctx context.Context, t *Type, event *Event) error {
+	var s *sealer
+	return t.plan.replace(event.Message.ProtoReflect(), "", func(path, value string) (string, error) {
+		if s == nil && !event.Erased {
+			var err error
+			s, err = c.openerOf(ctx, t, event)
+			if errors.Is(err, keyring.ErrDestroyed) {
+				event.Erased = true
+			} else if err != nil {
+				return "", err
+			}
+		}
+		if event.Erased {
+			_, err := unwrap(value) // an erased event shows nothing that was not sealed
+			return "", err
+		}
+		return s.open(path, value)
+	})
+}
+
+func (c *Codec) openerOf(ctx context.Context, t *Type, event *Event) (*sealer, error) {
+	if event.Metadata.SealedFor == "" {
+		return nil, fmt.Errorf("%w: the metadata names no key", ErrTampered)
+	}
+	key, err := c.ring.Existing(ctx, event.Metadata.SealedFor)
+	if err != nil {
+		return nil, err
+	}
+	return newSealer(key, event.ID, string(t.Schema))
+}

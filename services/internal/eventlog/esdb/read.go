@@ -1,0 +1,211 @@
+package esdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"time"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+
+	"github.com/triangle-suite/triangle/services/internal/eventlog"
+)
+
+// readAhead is how many events of a read wait for their reader.
+const readAhead = 16
+
+// opener begins a read.
+type opener func(context.Context, *esdb.Client) (*esdb.ReadStream, error)
+
+// ReadStream implements eventlog.Log.
+func (l *Log) ReadStream(
+	ctx context.Context, stream string, direction eventlog.Direction, from uint64, limit int,
+) iter.Seq2[eventlog.Event, error] {
+	open := func(ctx context.Context, client *esdb.Client) (*esdb.ReadStream, error) {
+		options := esdb.ReadStreamOptions{Direction: toDirection(direction), From: toStreamPosition(direction, from)}
+		return client.ReadStream(ctx, stream, options, toCount(limit))
+	}
+	return l.read(ctx, stream, open, limit, func(eventlog.Event) bool { return true })
+}
+
+// ReadAll implements eventlog.Log. The store's reads take no filter; so system
+// events are left out on this side, and the limit is kept here.
+func (l *Log) ReadAll(
+	ctx context.Context, direction eventlog.Direction, from *eventlog.Position, limit int,
+) iter.Seq2[eventlog.Event, error] {
+	open := func(ctx context.Context, client *esdb.Client) (*esdb.ReadStream, error) {
+		options := esdb.ReadAllOptions{Direction: toDirection(direction), From: toAllPosition(direction, from)}
+		return client.ReadAll(ctx, options, unlimited)
+	}
+	return l.read(ctx, "$all", open, limit, func(event eventlog.Event) bool { return !eventlog.IsSystem(event.Type) })
+}
+
+// read yields the wanted events of what open opens, at most limit of them.
+func (l *Log) read(
+	ctx context.Context, name string, open opener, limit int, wanted func(eventlog.Event) bool,
+) iter.Seq2[eventlog.Event, error] {
+	return func(yield func(eventlog.Event, error) bool) {
+		r, err := l.begin(ctx, open)
+		if err != nil {
+			yield(eventlog.Event{}, fmt.Errorf("read %s: %w", name, err))
+			return
+		}
+		defer r.close()
+		for left := toCount(limit); left > 0; {
+			event, err := r.next()
+			if errors.Is(err, errEnd) {
+				return
+			}
+			if err != nil {
+				yield(eventlog.Event{}, fmt.Errorf("read %s: %w", name, err))
+				return
+			}
+			if !wanted(event) {
+				continue
+			}
+			left--
+			if !yield(event, nil) {
+				return
+			}
+		}
+	}
+}
+
+// reading is a read under way.
+//
+// The client's stream is read by a goroutine of its own: after an outage the
+// client's Recv can wait for the store to come back, whatever its context says
+// (a defect), and then has to be left behind.
+type reading struct {
+	callers  context.Context
+	ctx      context.Context // ends with the reading
+	cancel   context.CancelFunc
+	c        *connection
+	items    chan item
+	done     chan struct{} // closed when the goroutine has ended
+	patience time.Duration
+}
+
+// item is what one Recv returned.
+type item struct {
+	event eventlog.Event
+	err   error
+}
+
+// errEnd tells that a read has come to its regular end. It is not io.EOF, which
+// an error of the client may wrap for worse reasons.
+var errEnd = errors.New("the read has ended")
+
+func (l *Log) begin(callers context.Context, open opener) (*reading, error) {
+	if err := l.holder.enter(); err != nil {
+		return nil, err
+	}
+	defer l.holder.calls.Done()
+	if err := callers.Err(); err != nil {
+		return nil, err
+	}
+	opening, stop := l.bound(callers)
+	defer stop()
+	pause := newBackOff(time.Second)
+	for {
+		r, err := l.beginOnce(callers, opening, open)
+		if err == nil {
+			return r, nil
+		}
+		if !isUnsent(err) || wait(opening, pause.NextBackOff()) != nil {
+			return nil, explain(callers, err)
+		}
+	}
+}
+
+func (l *Log) beginOnce(callers, opening context.Context, open opener) (*reading, error) {
+	c, err := l.holder.acquire(opening)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(callers)
+	stream, err := await(opening, c, func(client *esdb.Client) (*esdb.ReadStream, error) { return open(ctx, client) })
+	if err != nil {
+		cancel()
+		c.release()
+		return nil, err
+	}
+	r := &reading{
+		callers: callers, ctx: ctx, cancel: cancel, c: c, patience: l.patience,
+		items: make(chan item, readAhead), done: make(chan struct{}),
+	}
+	go r.pump(stream)
+	return r, nil
+}
+
+// pump reads the stream ahead of the reader, until its end or the reading's. It
+// has the connection's use, and gives it up.
+func (r *reading) pump(stream *esdb.ReadStream) {
+	defer r.c.release()
+	defer close(r.done)
+	defer stream.Close()
+	for {
+		next := receive(stream)
+		select {
+		case r.items <- next:
+		case <-r.ctx.Done():
+			return
+		}
+		if next.err != nil {
+			return
+		}
+	}
+}
+
+func receive(stream *esdb.ReadStream) item {
+	resolved, err := stream.Recv()
+	switch {
+	case err == io.EOF: // bare: the client returns the end of a read so
+		return item{err: errEnd}
+	case err != nil:
+		return item{err: err}
+	default:
+		return item{event: fromRecorded(resolved.Event)}
+	}
+}
+
+// next returns the next event, errEnd after the last, or why the read is broken.
+func (r *reading) next() (eventlog.Event, error) {
+	retired, late := r.c.retired, (<-chan time.Time)(nil)
+	for {
+		select {
+		case next := <-r.items:
+			if next.err == nil || next.err == errEnd {
+				return next.event, next.err
+			}
+			return eventlog.Event{}, explain(r.callers, r.c.judge(next.err))
+		case <-r.ctx.Done():
+			return eventlog.Event{}, explain(r.callers, r.ctx.Err())
+		case <-retired: // an outage: what has not come soon may be stuck until its end
+			retired, late = nil, time.After(r.patience)
+		case <-late:
+			return eventlog.Event{}, r.c.holder.unreachable()
+		}
+	}
+}
+
+// close ends the reading, and with it the client's stream.
+func (r *reading) close() {
+	r.cancel()
+	r.c.suspect(r.done)
+}
+
+// ping reads one event, of whatever there is.
+func ping(ctx context.Context, client *esdb.Client) error {
+	stream, err := client.ReadAll(ctx, esdb.ReadAllOptions{Direction: esdb.Backwards, From: esdb.End{}}, 1)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	if next := receive(stream); next.err != errEnd {
+		return next.err
+	}
+	return nil
+}

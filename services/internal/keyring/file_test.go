@@ -1,0 +1,266 @@
+package keyring_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/triangle-suite/triangle/services/internal/keyring"
+)
+
+func TestKeysAndPepperOutliveTheProcess(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a dir?", "keys %41.db")
+	first, err := keyring.Open(context.Background(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, hash := mustKey(t, first, "customer:1"), first.Hash("email", "x")
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("the ring is not in the file that was named: %v", err)
+	}
+	second := open(t, path)
+	if got, err := second.Existing(context.Background(), "customer:1"); err != nil || got != key {
+		t.Errorf("Existing after opening again: %v, want the same key", err)
+	}
+	if second.Hash("email", "x") != hash {
+		t.Error("the hash changed")
+	}
+}
+
+func TestOnlyTheOwnerMayReadTheFiles(t *testing.T) {
+	dir := t.TempDir()
+	ring := open(t, filepath.Join(dir, "keys.db"))
+	mustKey(t, ring, "customer:1")
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%d files (%v), want the ring and its write-ahead log", len(files), err)
+	}
+	for _, file := range files {
+		info, err := file.Info()
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: mode %v (%v), want 0600", file.Name(), info.Mode(), err)
+		}
+	}
+}
+
+func TestAFileThatEverybodyMayReadIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys.db")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := keyring.Open(context.Background(), path); err == nil || !strings.Contains(err.Error(), "chmod") {
+		t.Errorf("Open: %v, want an error that tells what to do", err)
+	}
+}
+
+func TestAFileThatIsNoKeyRingIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys.db")
+	if err := os.WriteFile(path, bytes.Repeat([]byte("not a database\n"), 100), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := keyring.Open(context.Background(), path); err == nil {
+		t.Error("Open took a text file for a key ring")
+	}
+}
+
+func TestNothingOfADestroyedKeyIsLeftInTheFiles(t *testing.T) {
+	dir := t.TempDir()
+	ring := open(t, filepath.Join(dir, "keys.db"))
+	for i := range 200 {
+		mustKey(t, ring, fmt.Sprint("customer:", i))
+	}
+	key := mustKey(t, ring, "customer:100")
+	if !inFiles(t, dir, key) {
+		t.Fatal("the key is not in the files before it is destroyed: the test looks for the wrong thing")
+	}
+	erasure := keyring.Erasure{By: "privacy desk", Reason: "asked on 2026-11-20"}
+	if err := ring.Destroy(context.Background(), "customer:100", erasure); err != nil {
+		t.Fatal(err)
+	}
+	if inFiles(t, dir, key) {
+		t.Error("the destroyed key is still in the files")
+	}
+	got, at, ok, err := ring.Erasure(context.Background(), "customer:100")
+	if err != nil || !ok || got != erasure || at.IsZero() {
+		t.Errorf("tombstone %+v at %v (%v, %v), want %+v", got, at, ok, err, erasure)
+	}
+}
+
+func TestDestroyingAgainKeepsTheFirstTombstone(t *testing.T) {
+	ring := open(t, filepath.Join(t.TempDir(), "keys.db"))
+	mustKey(t, ring, "customer:1")
+	for _, by := range []string{"first", "second"} {
+		if err := ring.Destroy(context.Background(), "customer:1", keyring.Erasure{By: by}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, _, _, err := ring.Erasure(context.Background(), "customer:1"); err != nil || got.By != "first" {
+		t.Errorf("destroyed by %q (%v), want the first", got.By, err)
+	}
+	if _, _, ok, err := ring.Erasure(context.Background(), "customer:2"); ok || err != nil {
+		t.Errorf("tombstone of nobody: %v, %v", ok, err)
+	}
+}
+
+func inFiles(t *testing.T, dir string, key keyring.Key) bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(content, []byte(hex.EncodeToString(key[:]))) || bytes.Contains(content, key[:]) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestAClosedRingSaysSo(t *testing.T) {
+	ring, err := keyring.Open(context.Background(), filepath.Join(t.TempDir(), "keys.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ring.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ring.Key(context.Background(), "customer:1"); err == nil {
+		t.Error("a closed ring gave a key")
+	}
+}
+
+// childPath, when set, makes the test binary one of several processes that share
+// a key ring.
+const childPath = "KEYRING_CHILD_PATH"
+
+const sharedSubjects = 120
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(childPath); path != "" {
+		if err := beChild(path, os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// beChild waits for a line, then opens the ring and prints a hash for each key
+// that it finds or creates.
+func beChild(path string, in io.Reader, out io.Writer) error {
+	if _, err := bufio.NewReader(in).ReadString('\n'); err != nil {
+		return err
+	}
+	ring, err := keyring.Open(context.Background(), path)
+	if err != nil {
+		return err
+	}
+	for i := range sharedSubjects {
+		key, err := ring.Key(context.Background(), fmt.Sprint("customer:", i))
+		if err != nil {
+			return errors.Join(err, ring.Close())
+		}
+		fmt.Fprintln(out, i, hex.EncodeToString(key[:]), ring.Hash("k", "v"))
+	}
+	return ring.Close()
+}
+
+// Three services start at once on a machine where no ring is there yet.
+func TestThreeProcessesShareARing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys.db")
+	const processes = 3
+	var start []io.WriteCloser
+	var children []*exec.Cmd
+	outputs := make([]bytes.Buffer, processes)
+	for i := range processes {
+		child := exec.Command(os.Args[0])
+		child.Env = append(os.Environ(), childPath+"="+path)
+		child.Stdout, child.Stderr = &outputs[i], os.Stderr
+		in, err := child.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := child.Start(); err != nil {
+			t.Fatal(err)
+		}
+		start, children = append(start, in), append(children, child)
+	}
+	for _, in := range start {
+		if _, err := in.Write([]byte("go\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, child := range children {
+		if err := child.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
+	if lines := strings.Count(outputs[0].String(), "\n"); lines != sharedSubjects {
+		t.Fatalf("%d keys, want %d", lines, sharedSubjects)
+	}
+	for i := range outputs {
+		if outputs[i].String() != outputs[0].String() {
+			t.Errorf("process %d has other keys than process 0", i)
+		}
+	}
+}
+
+func BenchmarkCreateKeys(b *testing.B) {
+	for _, callers := range []int{1, 16, 64} {
+		b.Run(fmt.Sprint("callers=", callers), func(b *testing.B) {
+			ring := open(b, filepath.Join(b.TempDir(), "keys.db"))
+			work := make(chan int)
+			done := make(chan error, callers)
+			b.ResetTimer()
+			for range callers {
+				go func() {
+					var failed error
+					for i := range work {
+						_, err := ring.Key(context.Background(), fmt.Sprint("customer:", i))
+						failed = errors.Join(failed, err)
+					}
+					done <- failed
+				}()
+			}
+			for i := range b.N {
+				work <- i
+			}
+			close(work)
+			for range callers {
+				if err := <-done; err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "keys/s")
+		})
+	}
+}
+
+func BenchmarkFindKey(b *testing.B) {
+	ring := open(b, filepath.Join(b.TempDir(), "keys.db"))
+	mustKey(b, ring, "customer:1")
+	b.ReportAllocs()
+	for b.Loop() {
+		mustKey(b, ring, "customer:1")
+	}
+}
