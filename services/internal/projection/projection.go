@@ -216,3 +216,16 @@ func (s Schema) create(ctx context.Context, tx *Tx) error {
 	_, err := tx.Exec(ctx, `INSERT INTO projections (name, version) VALUES (?, ?)`, s.Name, s.Version)
 	return err
 }
+
+// Collect scans all rows, and closes them.
+func Collect[T any](rows *sql.Rows, scan func(*sql.Rows, *T) error) (all []T, err error) {
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var one T
+		if err := scan(rows, &one); err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, rows.Err()
+}
