@@ -33,7 +33,8 @@ var tables = projection.Schema{Name: "flow", Version: 1, Tables: []string{
 		commit_position BIGINT NOT NULL, prepare_position BIGINT NOT NULL, stream TEXT NOT NULL, revision BIGINT NOT NULL,
 		PRIMARY KEY (flow, reaction, key))`,
 	`CREATE TABLE flow_outbox (
-		id TEXT PRIMARY KEY, seq BIGINT NOT NULL, stream TEXT NOT NULL, type TEXT NOT NULL, data BLOB NOT NULL, metadata BLOB NOT NULL)`,
+		id TEXT PRIMARY KEY, seq BIGINT NOT NULL, stream TEXT NOT NULL, message BLOB NOT NULL,
+		service TEXT NOT NULL, decided_at BIGINT NOT NULL)`,
 }}
 
 // checkpoint is how far a flow has been taken in, and under what.

@@ -2,11 +2,11 @@ package flow
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -90,7 +90,7 @@ func (t *taking) apply(ctx context.Context, event codec.Event, key string) error
 }
 
 func (t *taking) cause(r Reaction, event codec.Event) Cause {
-	return Cause{Event: event, Origin: decider.CauseOrigin(r.Name, t.consumer.Flow.To, event, time.Now().UTC())}
+	return Cause{Event: event, Origin: decider.CauseOrigin(t.consumer.Flow.To, r.Name, event, time.Now().UTC())}
 }
 
 func (t *taking) react(ctx context.Context, r Reaction, event codec.Event, key string) error {
@@ -174,8 +174,8 @@ func (t *taking) lateCauses(ctx context.Context, query string, args ...any) ([]l
 	if err != nil {
 		return nil, fmt.Errorf("look for late causes: %w", err)
 	}
-	late, err := projection.Collect(rows, func(rows *sql.Rows, l *lateCause) error {
-		return rows.Scan(&l.key, &l.stream, &l.revision)
+	late, err := projection.Collect(rows, func(row projection.Scanner, l *lateCause) error {
+		return row.Scan(&l.key, &l.stream, &l.revision)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("look for late causes: %w", err)
@@ -299,12 +299,8 @@ func (t *taking) post(ctx context.Context, stream, what string, m proto.Message)
 	if isOwn(t.consumer.Flow) {
 		return nil
 	}
-	e, err := controlEvent(ctx, t.streams.Codec, t.consumer.Flow, what, m)
-	if err != nil {
-		return err
-	}
 	t.posted = true
-	return postOutbox(ctx, t.tx, stream, e)
+	return postOutbox(ctx, t.tx, newControl(t.consumer.Flow, stream, what, m, time.Now().UTC()))
 }
 
 func wire(p eventlog.Position) *flowv1.Position {
@@ -313,15 +309,12 @@ func wire(p eventlog.Position) *flowv1.Position {
 
 // setWindowMarker appends the marker of the window that is due, once, and
 // returns its id.
-func (in *Intake) setWindowMarker(ctx context.Context, due time.Time) (id [16]byte, err error) {
+func (in *Intake) setWindowMarker(ctx context.Context, due time.Time) (uuid.UUID, error) {
 	opened := &flowv1.WindowOpened{Flow: in.cp.flow, Epoch: in.cp.epoch, Due: timestamppb.New(due)}
 	what := fmt.Sprintf("window-opened:%d:%d", in.cp.epoch, due.Unix())
-	e, err := controlEvent(ctx, in.streams.Codec, in.consumer.Flow, what, opened)
-	if err != nil {
-		return id, err
+	c := newControl(in.consumer.Flow, epochStream(in.cp.flow, in.cp.epoch), what, opened, time.Now().UTC())
+	if _, err := c.ensure(ctx, in.streams); err != nil {
+		return uuid.Nil, fmt.Errorf("set the marker of a window: %w", err)
 	}
-	if err := decider.Ensure(ctx, in.streams, epochStream(in.cp.flow, in.cp.epoch), e); err != nil {
-		return id, fmt.Errorf("set the marker of a window: %w", err)
-	}
-	return e.ID, nil
+	return c.id, nil
 }

@@ -217,8 +217,11 @@ func (s Schema) create(ctx context.Context, tx *Tx) error {
 	return err
 }
 
+// Scanner is a row that can be read.
+type Scanner interface{ Scan(into ...any) error }
+
 // Collect scans all rows, and closes them.
-func Collect[T any](rows *sql.Rows, scan func(*sql.Rows, *T) error) (all []T, err error) {
+func Collect[T any](rows *sql.Rows, scan func(Scanner, *T) error) (all []T, err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var one T
