@@ -78,7 +78,7 @@ func (c *Codec) encode(
 	if err != nil {
 		return eventlog.NewEvent{}, err
 	}
-	data, err := canonical(message)
+	data, err := Canonical(message)
 	if err != nil {
 		return eventlog.NewEvent{}, err
 	}
@@ -89,9 +89,10 @@ func (c *Codec) encode(
 	return eventlog.NewEvent{ID: id, Type: t.Name, Data: data, Metadata: metadata}, nil
 }
 
-// canonical writes a message as JSON in one form: protojson puts spaces in at
+// Canonical writes a message as JSON in one form: protojson puts spaces in at
 // random, lest anybody lean on its form. The golden files watch the rest of it.
-func canonical(message proto.Message) ([]byte, error) {
+// It seals nothing.
+func Canonical(message proto.Message) ([]byte, error) {
 	loose, err := protojson.Marshal(message)
 	if err != nil {
 		return nil, err

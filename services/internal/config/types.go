@@ -1,0 +1,136 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// Address is a host and port to listen on. An empty host means every interface;
+// port 0 means any port that is free.
+type Address string
+
+var hostname = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
+
+// Check says what is wrong with the address.
+func (a Address) Check() error {
+	wrong := fmt.Errorf("is %q: write host:port, such as 127.0.0.1:8081", string(a))
+	host, port, err := net.SplitHostPort(string(a))
+	if err != nil {
+		return wrong
+	}
+	if _, err := netip.ParseAddr(host); err != nil && host != "" && !hostname.MatchString(host) {
+		return wrong
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return fmt.Errorf("is %q: write a port from 0 to 65535, such as 127.0.0.1:8081", string(a))
+	}
+	return nil
+}
+
+func (a Address) anyPort() bool { return strings.HasSuffix(string(a), ":0") }
+
+// StoreURL is a connection string of the event store. It may hold a password,
+// so that no message repeats it.
+type StoreURL string
+
+// Check says what is wrong with the connection string.
+func (s StoreURL) Check() error {
+	const write = "write esdb://host:2113?tls=false for one node, or esdb+discover://host:2113 for a cluster"
+	u, err := url.Parse(string(s))
+	if err != nil || u.Host == "" {
+		return errors.New("is not a connection string: " + write)
+	}
+	if u.Scheme != "esdb" && u.Scheme != "esdb+discover" {
+		return fmt.Errorf("begins with %q: %s", u.Scheme+"://", write)
+	}
+	return nil
+}
+
+// LogValue keeps the password out of the log.
+func (s StoreURL) LogValue() slog.Value { return redacted(string(s)) }
+
+// URL is an http or https URL of a partner; empty means that there is none. It
+// may hold a password, so that no message repeats it.
+type URL string
+
+// Check says what is wrong with the URL.
+func (u URL) Check() error {
+	if u == "" {
+		return nil
+	}
+	parsed, err := url.Parse(string(u))
+	if err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") {
+		return errors.New("is not a URL: write http://host:port or https://host:port")
+	}
+	return nil
+}
+
+// LogValue keeps the password out of the log.
+func (u URL) LogValue() slog.Value { return redacted(string(u)) }
+
+func redacted(text string) slog.Value {
+	u, err := url.Parse(text)
+	if err != nil {
+		return slog.StringValue("(not a URL)")
+	}
+	return slog.StringValue(u.Redacted())
+}
+
+// Database names an SQLite file.
+type Database string
+
+// Check says what is wrong with the file's name. The file need not be there;
+// the folder that it is in must be.
+func (d Database) Check() error {
+	if d == "" {
+		return errors.New("is empty: write the path of an SQLite file, such as ./service.db")
+	}
+	if scheme, _, ok := strings.Cut(string(d), "://"); ok {
+		return fmt.Errorf("begins with %q: write the path of an SQLite file, such as ./service.db", scheme+"://")
+	}
+	if info, err := os.Stat(string(d)); err == nil && info.IsDir() {
+		return fmt.Errorf("is the folder %s: write the path of a file in it", string(d))
+	}
+	folder := filepath.Dir(string(d))
+	info, err := os.Stat(folder)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("is %s, but there is no folder %s: make it, or write another path", string(d), folder)
+	case err != nil:
+		return fmt.Errorf("is %s, whose folder can't be looked at: %w", string(d), err)
+	case !info.IsDir():
+		return fmt.Errorf("is %s, but %s is no folder: write another path", string(d), folder)
+	}
+	return nil
+}
+
+// Level is the least that is logged.
+type Level string
+
+// Check says what is wrong with the level.
+func (l Level) Check() error {
+	switch strings.ToLower(string(l)) {
+	case "debug", "info", "warn", "error":
+		return nil
+	}
+	return fmt.Errorf("is %q: write debug, info, warn or error", string(l))
+}
+
+// Slog returns the level for the logger; info where it is no level.
+func (l Level) Slog() slog.Level {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l)); err != nil {
+		return slog.LevelInfo
+	}
+	return level
+}

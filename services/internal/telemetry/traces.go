@@ -1,0 +1,101 @@
+package telemetry
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/exporters/stdout/stdouttrace"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+)
+
+// newProvider returns nil where nobody asked for traces.
+func newProvider(ctx context.Context, settings Settings) (*sdktrace.TracerProvider, error) {
+	delivery, err := newDelivery(ctx, settings)
+	if err != nil || delivery == nil {
+		return nil, err
+	}
+	// What the environment says of the service comes last, and so wins.
+	about, err := resource.New(ctx,
+		resource.WithAttributes(
+			attribute.String("service.name", settings.Service),
+			attribute.String("service.version", settings.Version),
+		),
+		resource.WithTelemetrySDK(),
+		resource.WithFromEnv(),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: write key=value,key=value: %w", err)
+	}
+	return sdktrace.NewTracerProvider(delivery, sdktrace.WithResource(about)), nil
+}
+
+// newDelivery says how spans leave the process; nil: they don't.
+func newDelivery(ctx context.Context, settings Settings) (sdktrace.TracerProviderOption, error) {
+	if settings.Exporter != nil {
+		return sdktrace.WithSyncer(settings.Exporter), nil
+	}
+	name, err := exporterName()
+	if err != nil {
+		return nil, err
+	}
+	switch name {
+	case "console":
+		exporter, err := stdouttrace.New()
+		if err != nil {
+			return nil, fmt.Errorf("write traces to stdout: %w", err)
+		}
+		return sdktrace.WithSyncer(exporter), nil
+	case "otlp":
+		// It connects in the background: a collector that is away stops nobody.
+		exporter, err := otlptracegrpc.New(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("export traces by OTLP: %w", err)
+		}
+		return sdktrace.WithBatcher(exporter), nil
+	default:
+		return nil, nil
+	}
+}
+
+// exporterName reads from OpenTelemetry's own variables which exporter is asked
+// for: otlp, console, or none.
+func exporterName() (string, error) {
+	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
+		return "none", nil
+	}
+	name := os.Getenv("OTEL_TRACES_EXPORTER")
+	if name == "" {
+		name = "none"
+		if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != "" {
+			name = "otlp"
+		}
+	}
+	switch name {
+	case "none", "console":
+		return name, nil
+	case "otlp":
+		return name, checkProtocol()
+	default:
+		return "", fmt.Errorf("OTEL_TRACES_EXPORTER is %q: write otlp, console or none", name)
+	}
+}
+
+// checkProtocol refuses a protocol that this build does not speak, rather than
+// sending gRPC to a port that expects another one.
+func checkProtocol() error {
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
+		switch protocol := os.Getenv(name); protocol {
+		case "":
+		case "grpc":
+			return nil
+		default:
+			return fmt.Errorf("%s is %q: write grpc, and the collector's gRPC port in the endpoint", name, protocol)
+		}
+	}
+	return nil
+}
