@@ -70,7 +70,7 @@ func (h *holder) renew() {
 // dial tries until there is a client, or the holder is closed.
 func (c *connection) dial() {
 	h := c.holder
-	pause := newBackOff(2 * time.Second)
+	pause := newBackOff(time.Second)
 	for {
 		client, err := connect(h.config)
 		h.mu.Lock()

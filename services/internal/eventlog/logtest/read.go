@@ -235,6 +235,13 @@ var maxCountTales = []tale{
 			f.Fatal(err)
 		}
 	}},
+	{"a bound is enough of a stream to exist for a writer", func(f *fixture) {
+		stream := f.stream("status")
+		f.bound(stream, 3)
+		if _, err := f.log.Append(f.ctx, stream, eventlog.StreamExists, f.typed("Happened")); err != nil {
+			f.Fatal(err)
+		}
+	}},
 	{"a wider bound shows again what was hidden", func(f *fixture) {
 		stream, events := f.stream("status"), f.some(6)
 		f.append(stream, events...)
