@@ -43,7 +43,9 @@ func newWire(t *testing.T, target string) *wire {
 	return w
 }
 
-func (w *wire) connectionString() string { return "esdb://" + w.listener.Addr().String() + "?tls=false" }
+func (w *wire) connectionString() string {
+	return "esdb://" + w.listener.Addr().String() + "?tls=false"
+}
 
 func (w *wire) accept() {
 	for {
@@ -195,15 +197,21 @@ func TestClosingLeavesNothingBehind(t *testing.T) {
 			if err := log.Close(); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, func(ctx context.Context) error {
-				select {
-				case <-time.After(10 * time.Millisecond):
-				case <-ctx.Done():
-				}
-				return clientGoroutines()
-			})
+			awaitNothingLeft(t)
 		})
 	}
+}
+
+// awaitNothingLeft waits until closed logs have left nothing behind.
+func awaitNothingLeft(t *testing.T) {
+	t.Helper()
+	eventually(t, func(ctx context.Context) error {
+		select {
+		case <-time.After(10 * time.Millisecond): // looking stops all goroutines
+		case <-ctx.Done():
+		}
+		return clientGoroutines()
+	})
 }
 
 // clientGoroutines fails while a goroutine of the log, of its client or of the

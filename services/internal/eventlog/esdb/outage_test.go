@@ -134,6 +134,67 @@ func TestWritersAndReadersInTheMidstOfOutagesLoseNothing(t *testing.T) {
 	}
 }
 
+// TestNoCallInFlightIsStuckInAnOutage kills the store under many calls at once:
+// the first to notice makes the client look for the store, and all others queue
+// up behind that.
+func TestNoCallInFlightIsStuckInAnOutage(t *testing.T) {
+	const callers = 40
+	store := eventstoretest.Start(t)
+	log := open(t, store.ConnectionString())
+	for range outages {
+		mustAppend(t, log, "contact-1", 1)
+		var group errgroup.Group
+		begun := make(chan struct{}, callers)
+		for caller := range callers {
+			group.Go(func() error { return callUntilFailure(t.Context(), log, caller, begun) })
+		}
+		for range callers {
+			<-begun
+		}
+		store.Kill()
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		store.Restart()
+	}
+	mustAppend(t, log, "contact-1", 1)
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	awaitNothingLeft(t)
+}
+
+// callUntilFailure appends or reads until a call fails, which must be for the
+// store's absence, and in time. It tells begun of its first success.
+func callUntilFailure(ctx context.Context, log *esdb.Log, caller int, begun chan<- struct{}) error {
+	for calls := 0; ; calls++ {
+		ctx, cancel := context.WithTimeout(ctx, deadline)
+		began := time.Now()
+		var err error
+		if caller%2 == 0 {
+			_, err = log.Append(ctx, fmt.Sprintf("contact-%d", caller), eventlog.Any, events(1)...)
+		} else {
+			for _, err = range log.ReadStream(ctx, "contact-1", eventlog.Forward, 0, 0) {
+				continue
+			}
+		}
+		cancel()
+		if took := time.Since(began); took > deadline+grace {
+			return fmt.Errorf("a call took %v: %w", took, err)
+		}
+		if calls == 0 {
+			begun <- struct{}{}
+		}
+		switch {
+		case err == nil:
+		case errors.Is(err, eventlog.ErrUnavailable):
+			return nil
+		default:
+			return err
+		}
+	}
+}
+
 // writeOn appends events to stream one by one until stop, each until it is
 // written, and returns how many.
 func writeOn(ctx context.Context, log *esdb.Log, stream string, stop <-chan struct{}) (int, error) {
