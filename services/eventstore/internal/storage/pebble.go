@@ -9,7 +9,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
-	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // ErrInUse says that another process has the data folder.
@@ -24,8 +23,8 @@ const (
 // openPebble opens the database. Its format is named, and not "the newest", so
 // that a newer pebble does not upgrade a folder that an older binary may still
 // have to read.
-func openPebble(fs vfs.FS, dir string, faults *faults) (*pebble.DB, error) {
-	lock, err := pebble.LockDirectory(dir, fs)
+func openPebble(opts Options, dir string, faults *faults) (*pebble.DB, error) {
+	lock, err := pebble.LockDirectory(dir, opts.FS)
 	if err != nil {
 		if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) || err.Error() == lockedByUs {
 			return nil, fmt.Errorf("%w: %s", ErrInUse, dir)
@@ -35,10 +34,10 @@ func openPebble(fs vfs.FS, dir string, faults *faults) (*pebble.DB, error) {
 	cache := pebble.NewCache(blockCacheSize)
 	defer cache.Unref()
 	options := &pebble.Options{
-		FS:                 fs,
+		FS:                 opts.FS,
 		Lock:               lock,
 		Cache:              cache,
-		MemTableSize:       memTableSize,
+		MemTableSize:       opts.memTable,
 		FormatMajorVersion: pebble.FormatValueSeparation,
 		Logger:             faults,
 	}

@@ -60,6 +60,9 @@ type Options struct {
 	Now     func() time.Time
 	IDCache int // how many ids of late events are remembered; 0: none
 
+	// memTable is pebble's memory table's size; tests make it small, so that
+	// crashes meet flushes too.
+	memTable uint64
 	// noSync is a planted bug, for the test that must find it.
 	noSync bool
 }
@@ -100,7 +103,10 @@ func Open(dir string, opts Options) (*Store, error) {
 		return nil, err
 	}
 	faults := newFaults(opts.Logger)
-	db, err := openPebble(opts.FS, opts.FS.PathJoin(dir, databaseFolder), faults)
+	if opts.memTable == 0 {
+		opts.memTable = memTableSize
+	}
+	db, err := openPebble(opts, opts.FS.PathJoin(dir, databaseFolder), faults)
 	if err != nil {
 		return nil, err
 	}
