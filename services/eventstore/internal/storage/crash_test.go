@@ -18,7 +18,10 @@ import (
 // crashSeeds is how many power cuts a run of the tests simulates.
 var crashSeeds = flag.Uint64("crash.seeds", 300, "power cuts to simulate")
 
-const crashWriters = 3
+const (
+	crashWriters = 3
+	crashFolder  = "data/store"
+)
 
 // acknowledged is an event that a writer was told of.
 type acknowledged struct {
@@ -46,7 +49,7 @@ func (c *crash) run(t *testing.T, options Options) {
 	t.Helper()
 	c.disk = vfs.NewCrashableMem()
 	options.FS, options.memTable = c.disk, 32<<10
-	store, err := Open("data/store", options)
+	store, err := Open(crashFolder, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +105,7 @@ func (c *crash) acknowledge(name string, last int64, events []NewEvent) bool {
 // lost opens what the power cut left and returns the acknowledged events that
 // are not there; it fails when the store contradicts itself.
 func (c *crash) lost() (missing []acknowledged, err error) {
-	store, err := Open("data/store", Options{FS: c.after})
+	store, err := Open(crashFolder, Options{FS: c.after})
 	if err != nil {
 		return nil, err
 	}

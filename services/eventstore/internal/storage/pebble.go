@@ -87,8 +87,26 @@ func (f *faults) Errorf(format string, args ...any) {
 
 // Fatalf implements pebble.Logger.
 func (f *faults) Fatalf(format string, args ...any) {
-	f.fail(fmt.Errorf(format, args...))
+	fatal := fault{message: fmt.Sprintf(format, args...)}
+	for _, arg := range args {
+		if cause, ok := arg.(error); ok {
+			fatal.causes = append(fatal.causes, cause)
+		}
+	}
+	f.fail(fatal)
 }
+
+// fault is what pebble said, with the errors that it printed.
+type fault struct {
+	message string
+	causes  []error
+}
+
+// Error implements error.
+func (f fault) Error() string { return f.message }
+
+// Unwrap lets errors.Is find the causes.
+func (f fault) Unwrap() []error { return f.causes }
 
 func (f *faults) fail(err error) {
 	f.mu.Lock()
