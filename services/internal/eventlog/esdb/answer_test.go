@@ -55,7 +55,7 @@ func (n *node) Read(request *streams.ReadReq, stream streams.Streams_ReadServer)
 // serve starts n and returns a log in it.
 func serve(t *testing.T, n *node) *esdb.Log {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -162,7 +162,8 @@ func (r *reading) pump(stream *esdb.ReadStream) {
 func receive(stream *esdb.ReadStream) item {
 	resolved, err := stream.Recv()
 	switch {
-	case err == io.EOF: // bare: the client returns the end of a read so
+	//nolint:errorlint // the regular end is the bare value; wrapped, it is a broken append's
+	case err == io.EOF:
 		return item{err: errEnd}
 	case err != nil:
 		return item{err: err}
@@ -177,7 +178,7 @@ func (r *reading) next() (eventlog.Event, error) {
 	for {
 		select {
 		case next := <-r.items:
-			if next.err == nil || next.err == errEnd {
+			if next.err == nil || errors.Is(next.err, errEnd) {
 				return next.event, next.err
 			}
 			return eventlog.Event{}, explain(r.callers, r.c.judge(next.err))
@@ -204,7 +205,7 @@ func ping(ctx context.Context, client *esdb.Client) error {
 		return err
 	}
 	defer stream.Close()
-	if next := receive(stream); next.err != errEnd {
+	if next := receive(stream); !errors.Is(next.err, errEnd) {
 		return next.err
 	}
 	return nil

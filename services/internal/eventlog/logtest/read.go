@@ -147,7 +147,7 @@ var readAllTales = []tale{
 		got := f.mine(f.log.ReadAll(f.ctx, eventlog.Forward, &events[0].Position, 0))
 		wantIncreasing(f, got)
 		for _, event := range got {
-			for single := range f.log.ReadStream(f.ctx, event.Stream, eventlog.Forward, event.Revision, 1) {
+			for _, single := range f.all(f.log.ReadStream(f.ctx, event.Stream, eventlog.Forward, event.Revision, 1)) {
 				if single.Position != event.Position {
 					f.Errorf("%s/%d is at %v in its stream, at %v in $all",
 						event.Stream, event.Revision, single.Position, event.Position)
