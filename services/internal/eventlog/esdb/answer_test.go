@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"strconv"
 	"sync/atomic"
@@ -167,6 +168,31 @@ func TestAnAppendFollowsTheClustersLeader(t *testing.T) {
 	}
 	if f, l := follower.appends.Load(), leader.appends.Load(); f != 1 || l != 1 {
 		t.Errorf("sent %d times to the follower and %d times to the leader, want once each", f, l)
+	}
+}
+
+func TestAReadAsksForTheClustersLeaderAndFollowsIt(t *testing.T) {
+	leader := &node{read: func(_ *streams.ReadReq, stream streams.Streams_ReadServer) error {
+		return sendEvent(stream, 4, 50)
+	}}
+	serve(t, leader)
+	log := serve(t, &node{read: func(_ *streams.ReadReq, stream streams.Streams_ReadServer) error {
+		asked, _ := metadata.FromIncomingContext(stream.Context())
+		if wants := asked.Get("requires-leader"); len(wants) != 1 || wants[0] != "true" {
+			return sendEvent(stream, 3, 40) // a follower that lags
+		}
+		stream.SetTrailer(metadata.Pairs("exception", "not-leader",
+			"leader-endpoint-host", leader.addr.IP.String(), "leader-endpoint-port", strconv.Itoa(leader.addr.Port)))
+		return status.Error(codes.NotFound, "Leader info available")
+	}})
+	read := 0
+	for event, err := range log.ReadStream(t.Context(), "contact-1", eventlog.Backward, math.MaxUint64, 1) {
+		if read++; err != nil || event.Revision != 4 {
+			t.Errorf("read revision %d, %v, want the leader's 4", event.Revision, err)
+		}
+	}
+	if read != 1 {
+		t.Errorf("read %d events, want 1", read)
 	}
 }
 

@@ -125,8 +125,8 @@ func (l *Log) beginOnce(callers, opening context.Context, open opener) (*reading
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(callers)
-	stream, err := await(opening, c, func(client *esdb.Client) (*esdb.ReadStream, error) { return open(ctx, client) })
+	ctx, cancel := context.WithCancel(l.holder.toLeader(callers))
+	begun, err := await(opening, c, func(client *esdb.Client) (beginning, error) { return receiveFirst(ctx, client, open) })
 	if err != nil {
 		cancel()
 		c.release()
@@ -136,18 +136,37 @@ func (l *Log) beginOnce(callers, opening context.Context, open opener) (*reading
 		callers: callers, ctx: ctx, cancel: cancel, c: c, patience: l.patience,
 		items: make(chan item, readAhead), done: make(chan struct{}),
 	}
-	go r.pump(stream)
+	go r.pump(begun)
 	return r, nil
+}
+
+// beginning is a read whose first item has come: only then is it known that the
+// store takes part in it.
+type beginning struct {
+	stream *esdb.ReadStream
+	first  item
+}
+
+func receiveFirst(ctx context.Context, client *esdb.Client, open opener) (beginning, error) {
+	stream, err := open(ctx, client)
+	if err != nil {
+		return beginning{}, err
+	}
+	first := receive(stream)
+	if first.err != nil && !errors.Is(first.err, errEnd) {
+		stream.Close()
+		return beginning{}, first.err
+	}
+	return beginning{stream, first}, nil
 }
 
 // pump reads the stream ahead of the reader, until its end or the reading's. It
 // has the connection's use, and gives it up.
-func (r *reading) pump(stream *esdb.ReadStream) {
+func (r *reading) pump(begun beginning) {
 	defer r.c.release()
 	defer close(r.done)
-	defer stream.Close()
-	for {
-		next := receive(stream)
+	defer begun.stream.Close()
+	for next := begun.first; ; next = receive(begun.stream) {
 		select {
 		case r.items <- next:
 		case <-r.ctx.Done():
