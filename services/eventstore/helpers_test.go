@@ -144,7 +144,8 @@ func idsSent(events []esdb.EventData) (ids []uuid.UUID) {
 
 // codeOf returns what the client made of an error.
 func codeOf(err error) esdb.ErrorCode {
-	if failure, ok := esdb.FromError(err); !ok {
+	var failure *esdb.Error
+	if errors.As(err, &failure) {
 		return failure.Code()
 	}
 	return -1
