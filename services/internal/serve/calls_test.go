@@ -195,6 +195,10 @@ func TestWithTracesInstalledOneCallIsOneTrace(t *testing.T) {
 			}
 		}
 	}
+	metrics := s.do("GET", "/metrics", "", "Accept", "application/openmetrics-text").body
+	if !strings.Contains(metrics, `# {trace_id="`+traceID+`"}`) {
+		t.Error("no metric leads to the trace")
+	}
 	outer, inner := names["GET /v1/contacts/{contact_id}"], names["channel.v1.ChannelService/GetContact"]
 	if outer.Parent.SpanID().String() != "00f067aa0ba902b7" || inner.Parent.SpanID() != outer.SpanContext.SpanID() || !inner.SpanContext.IsValid() {
 		t.Errorf("spans %v", names)

@@ -13,8 +13,9 @@
 // off REST calls that are under way.
 //
 // A handler refuses with a fault (package fault) and passes on every other
-// error as it is: what becomes of it is decided once, in edge.go. The end of a
-// process goes like this:
+// error as it is: what becomes of it is decided once, in edge.go. The text of
+// such an error may go to the log, so that it holds ids and never a personal
+// value. The end of a process goes like this:
 //
 //	SIGTERM ─▶ not ready ─▶ calls under way finish ─▶ workers stop ─▶ traces are flushed
 //	           (a second signal ends the process at once)

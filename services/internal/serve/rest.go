@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/triangle-suite/triangle/services/internal/telemetry"
 )
@@ -43,6 +44,7 @@ func (s *server) newHandler(measured *metrics) (http.Handler, error) {
 		runtime.WithIncomingHeaderMatcher(forwarded),
 		runtime.WithOutgoingHeaderMatcher(func(string) (string, bool) { return "", false }),
 		runtime.WithMetadata(annotate),
+		runtime.WithForwardResponseOption(succeeded),
 		runtime.WithErrorHandler(api.failed),
 		runtime.WithRoutingErrorHandler(api.notRouted),
 		runtime.WithDisablePathLengthFallback(),
@@ -91,6 +93,12 @@ func annotate(ctx context.Context, r *http.Request) metadata.MD {
 		md.Set("tracestate", tracestate)
 	}
 	return md
+}
+
+// succeeded completes the span of a call whose answer is about to be written.
+func succeeded(ctx context.Context, _ http.ResponseWriter, _ proto.Message) error {
+	trace.SpanFromContext(ctx).SetAttributes(attribute.Int("http.response.status_code", http.StatusOK))
+	return nil
 }
 
 // traced gives the request its trace, tells the caller which one it is, and
