@@ -8,7 +8,8 @@ import (
 	"sync"
 )
 
-// MemoryRing is a key ring for tests. Its keys derive from their subjects, so
+// MemoryRing is a key ring for tests. Its keys derive from their subjects (for
+// ever: golden files are sealed with them), so
 // that every run seals alike; it protects nothing.
 type MemoryRing struct {
 	mu        sync.Mutex
