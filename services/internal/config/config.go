@@ -72,6 +72,9 @@ func (c *Common) shared() *Common { return c }
 // Settings is a pointer to a struct that embeds Common.
 type Settings interface{ shared() *Common }
 
+// CommonOf returns the part of a service's settings that every service has.
+func CommonOf(settings Settings) *Common { return settings.shared() }
+
 // Load fills settings from the process's arguments and environment. It ends the
 // process after --help and --version, and with exit code 2 and one line on
 // stderr when a value is wrong.

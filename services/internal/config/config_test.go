@@ -3,6 +3,7 @@ package config_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -217,10 +218,15 @@ func TestHelpWorksWhereAValueIsWrong(t *testing.T) {
 }
 
 func TestPasswordsStayOutOfTheLog(t *testing.T) {
+	s := settings{Common: config.Common{EventStore: "esdb://admin:secret@127.0.0.1:2113"}, BackOffice: "http://u:secret@office"}
 	var out bytes.Buffer
-	slog.New(slog.NewTextHandler(&out, nil)).Info("starting",
-		"eventstore", config.StoreURL("esdb://admin:secret@127.0.0.1:2113"), "backoffice", config.URL("http://u:secret@office"))
+	for _, handler := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
+		slog.New(handler).Info(fmt.Sprintf("starting with %+v", s), "settings", s, "eventstore", s.EventStore, "backoffice", s.BackOffice)
+	}
 	if strings.Contains(out.String(), "secret") || !strings.Contains(out.String(), "127.0.0.1:2113") {
 		t.Errorf("logged %s", out.String())
+	}
+	if string(s.EventStore) != "esdb://admin:secret@127.0.0.1:2113" {
+		t.Error("the conversion does not give it whole")
 	}
 }
