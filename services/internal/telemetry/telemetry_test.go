@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	collectorv1 "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/grpc"
 
+	"github.com/triangle-suite/triangle/services/internal/config"
 	"github.com/triangle-suite/triangle/services/internal/telemetry"
 )
 
@@ -135,7 +137,7 @@ func TestAnExporterThatThereIsNotStopsTheStart(t *testing.T) {
 			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
 			t.Setenv(env[0], env[1])
 			_, err := telemetry.Start(t.Context(), telemetry.Settings{})
-			if err == nil || !strings.Contains(err.Error(), env[0]) || strings.Contains(err.Error(), "\n") {
+			if !errors.Is(err, config.ErrValue) || !strings.Contains(err.Error(), env[0]) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("err = %v", err)
 			}
 		})
