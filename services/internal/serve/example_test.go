@@ -2,8 +2,6 @@ package serve_test
 
 import (
 	"context"
-	"fmt"
-	"os"
 
 	"google.golang.org/grpc"
 
@@ -20,10 +18,7 @@ func Example() {
 		BackOffice config.URL `name:"backoffice" env:"TRIANGLE_BACKOFFICE" placeholder:"URL" help:"The back office."`
 	}
 	config.Load(config.Channel, &settings)
-	if err := start(settings.Common); err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", config.Channel.Program, err)
-		os.Exit(1)
-	}
+	config.Exit(config.Channel, start(settings.Common))
 }
 
 func start(settings config.Common) error {

@@ -16,8 +16,9 @@ import (
 const (
 	// DefaultBodyLimit is the largest request, in bytes.
 	DefaultBodyLimit = 1 << 20
-	// DefaultCallTimeout is a call's deadline when its caller gives none. The
-	// longest wait that a caller may ask for (10 s) fits in it.
+	// DefaultCallTimeout is a call's deadline when its caller gives none, and how
+	// long a caller may take to send a REST request's body. The longest wait that
+	// a caller may ask for (10 s) fits in it.
 	DefaultCallTimeout = 15 * time.Second
 	// DefaultStopTimeout is how long calls under way, and then workers, may take
 	// to end.

@@ -21,9 +21,6 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/telemetry"
 )
 
-// bodyTimeout is how long a caller may take to send a request's body.
-const bodyTimeout = 30 * time.Second
-
 // rest serves the REST API.
 type rest struct {
 	*server
@@ -150,7 +147,7 @@ func (a *rest) gated(next http.Handler) http.Handler {
 func (a *rest) bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
-		if err := control.SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
+		if err := control.SetReadDeadline(time.Now().Add(a.options.CallTimeout)); err != nil {
 			a.broken(w, r, fmt.Errorf("limit the time for the body: %w", err))
 			return
 		}
@@ -172,7 +169,7 @@ func (a *rest) unread(err error) problem {
 		return problem{Status: http.StatusRequestEntityTooLarge, Reason: "TOO_LARGE", Detail: fmt.Sprintf("the body is larger than %d bytes", a.options.BodyLimit)}
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return problem{Status: http.StatusRequestTimeout, Reason: "BODY_TOO_SLOW", Detail: fmt.Sprintf("the body did not come within %s", bodyTimeout)}
+		return problem{Status: http.StatusRequestTimeout, Reason: "BODY_TOO_SLOW", Detail: fmt.Sprintf("the body did not come within %s", a.options.CallTimeout)}
 	}
 	return problem{Status: http.StatusBadRequest, Reason: "INVALID_ARGUMENT", Detail: "the body did not come to its end"}
 }

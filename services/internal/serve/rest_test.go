@@ -1,11 +1,15 @@
 package serve_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
@@ -154,6 +158,45 @@ func TestABodyOverTheLimitIsRefusedOnBothPorts(t *testing.T) {
 	}
 	if _, err := s.grpc.StartContact(withKey(t.Context(), "k"), &channelv1.StartContactRequest{VisitorId: fits}); err != nil {
 		t.Errorf("gRPC, what fits: %v", err)
+	}
+}
+
+func TestABodyThatDoesNotComeIsNotWaitedForLong(t *testing.T) {
+	s := run(t, &api{}, func(o *serve.Options) { o.CallTimeout = 50 * time.Millisecond })
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "POST /v1/contacts HTTP/1.1\r\nHost: test\r\nIdempotency-Key: k\r\nContent-Length: 10\r\n\r\n{"); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := readProblem(t, answer{resp.StatusCode, resp.Header, string(body)}); p.Status != 408 || p.Reason != "BODY_TOO_SLOW" {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestACallMayOutlastTheTimeForItsBody(t *testing.T) {
+	const timeout = 50 * time.Millisecond
+	s := run(t, &api{start: func(ctx context.Context, _ *channelv1.StartContactRequest) (*channelv1.StartContactResponse, error) {
+		select {
+		case <-time.After(3 * timeout):
+			return &channelv1.StartContactResponse{}, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}}, func(o *serve.Options) { o.CallTimeout = timeout })
+	if got := s.do("POST", "/v1/contacts", "{}", "Idempotency-Key", "k", "Grpc-Timeout", "1M"); got.code != 200 {
+		t.Errorf("%d %s", got.code, got.body)
 	}
 }
 

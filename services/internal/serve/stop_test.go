@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -148,6 +150,44 @@ func TestAWorkerThatFailsEndsTheService(t *testing.T) {
 	wait(t, "the end of the other worker", otherStopped)
 	if !errors.Is(s.err, broken) || !strings.Contains(s.err.Error(), "worker contacts") {
 		t.Errorf("Run returned %v", s.err)
+	}
+}
+
+// lastExporter notes when it is shut down.
+type lastExporter struct {
+	*tracetest.InMemoryExporter
+	ended func(string)
+}
+
+func (e lastExporter) Shutdown(context.Context) error {
+	e.ended("traces")
+	return errors.New("no collector")
+}
+
+func TestTracesAreFlushedLastAndFailNothing(t *testing.T) {
+	var order []string // written by one after the other, read after the end
+	ended := func(what string) { order = append(order, what) }
+	logs := &buffer{}
+	tel, err := telemetry.Start(t.Context(), telemetry.Settings{Exporter: lastExporter{tracetest.NewInMemoryExporter(), ended}, Output: logs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := run(t, &api{}, func(o *serve.Options) {
+		o.Telemetry = tel
+		o.Workers = []serve.Worker{{Name: "intake", Run: func(ctx context.Context) error {
+			<-ctx.Done()
+			ended("worker")
+			return nil
+		}}}
+	})
+	if err := s.stop(); err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+	if diff := cmp.Diff([]string{"worker", "traces"}, order); diff != "" {
+		t.Error(diff)
+	}
+	if lines := logs.lines(t, "telemetry is incomplete"); len(lines) != 1 {
+		t.Errorf("logged %s", logs)
 	}
 }
 
