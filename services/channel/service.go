@@ -147,7 +147,8 @@ func workers(parts host.Parts, runtime *flow.Runtime, board *flow.Board) []*work
 	return []*worker.Worker{
 		{Name: "sender", Logger: parts.Logger, Work: sender.Run},
 		{Name: "cadences", Logger: parts.Logger, Work: func(ctx context.Context, well func()) error {
-			well()
+			calm := time.AfterFunc(time.Second, well)
+			defer calm.Stop()
 			return board.Run(ctx, parts.Streams)
 		}},
 	}
