@@ -145,6 +145,7 @@ func TestWhoWaitsInVainIsToldSoAndGetsTheLastList(t *testing.T) {
 
 		// Another contact of the customer has a list.
 		w.play("decisions-other", "x", decision("other", "k", "p-1"))
+		synctest.Wait()
 		got, err := w.api().RecordEvent(w.withKey("b"), interest(id, time.Second))
 		if err != nil {
 			t.Fatal(err)
@@ -153,6 +154,7 @@ func TestWhoWaitsInVainIsToldSoAndGetsTheLastList(t *testing.T) {
 
 		// This contact has one, of an earlier call.
 		w.play("decisions-"+id, "y", decision(id, "k", "p-2"))
+		synctest.Wait()
 		got, err = w.api().RecordEvent(w.withKey("c"), interest(id, 0))
 		if err != nil {
 			t.Fatal(err)

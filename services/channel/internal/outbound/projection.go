@@ -62,11 +62,10 @@ func insert(ctx context.Context, tx *projection.Tx, m *channelv1.MessageAccepted
 	return nil
 }
 
-// waiting returns the messages that wait to be sent, the oldest first, at most
-// limit (negative: all).
-func waiting(ctx context.Context, q projection.Querier, limit int) ([]string, error) {
-	rows, err := q.Query(ctx, `SELECT message_id FROM message WHERE state = ? ORDER BY seq LIMIT ?`,
-		channelv1.MessageState_MESSAGE_STATE_ACCEPTED, limit)
+// waiting returns the messages that wait to be sent, the oldest first.
+func waiting(ctx context.Context, q projection.Querier) ([]string, error) {
+	rows, err := q.Query(ctx, `SELECT message_id FROM message WHERE state = ? ORDER BY seq`,
+		channelv1.MessageState_MESSAGE_STATE_ACCEPTED)
 	if err != nil {
 		return nil, fmt.Errorf("look for messages to send: %w", err)
 	}

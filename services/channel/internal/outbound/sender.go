@@ -22,15 +22,14 @@ import (
 // MarkersStream holds the markers that sending waits for: the last few.
 const MarkersStream = "markers-channel"
 
-const (
-	markersKept = 10
-	// perMarker is how many messages go under one marker while customer-view is
-	// in real time. In a slower flow all that wait go under the one that a window
-	// has passed: the next one is an hour off, or a week.
-	perMarker = 50
-)
+const markersKept = 10
 
-// Sender sends the messages that were accepted, the oldest first.
+// lookAgain is after how long a Sender looks again how far customer-view has
+// come, while messages wait for that: mostly the commit itself wakes it.
+const lookAgain = time.Second
+
+// Sender sends the messages that were accepted, the oldest first. Each waits for
+// a marker that was set after it was accepted.
 type Sender struct {
 	Streams *decider.Streams
 	DB      *projection.DB
@@ -38,60 +37,109 @@ type Sender struct {
 	Flow func(name string) flow.State
 	Now  func() time.Time
 
-	bounded bool // whether the markers' stream is
+	bounded bool                // whether the markers' stream is
+	begun   map[string]*sending // by message, what is under way
+}
+
+// sending is a message that is under way.
+type sending struct {
+	marker eventlog.Position // what customer-view must pass
+	told   bool              // whether the outcome is on record
 }
 
 // Run sends what is there, and whatever comes, until ctx ends or something
-// fails. It is called by one goroutine at a time.
+// fails. It is called by one goroutine at a time. When it is called again it
+// takes new markers, as much may have changed meanwhile.
 func (s *Sender) Run(ctx context.Context, well func()) error {
+	s.begun = map[string]*sending{}
 	for {
 		changed := s.DB.Changed() // before looking, so that no message is missed
-		sent, err := s.round(ctx)
-		if err != nil {
+		if err := s.step(ctx); err != nil {
 			return err
 		}
 		well()
-		if sent > 0 {
-			continue
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-changed:
+		if err := s.wait(ctx, changed); err != nil {
+			return err
 		}
 	}
 }
 
-// round sends what waits, and returns when the table of messages shows it.
-func (s *Sender) round(ctx context.Context) (sent int, err error) {
-	limit := perMarker
-	if s.Flow(customerview.Flow).Cadence != flows.RealTime {
-		limit = -1
+// wait waits for a change of the tables, and not only for that while messages
+// are under way.
+func (s *Sender) wait(ctx context.Context, changed <-chan struct{}) error {
+	var again <-chan time.Time
+	if len(s.begun) > 0 {
+		timer := time.NewTimer(lookAgain)
+		defer timer.Stop()
+		again = timer.C
 	}
-	ids, err := waiting(ctx, s.DB, limit)
-	if err != nil || len(ids) == 0 {
-		return 0, err
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-changed:
+	case <-again:
 	}
-	marker, err := s.mark(ctx)
+	return nil
+}
+
+// step sends the messages whose markers customer-view has passed, and sets one
+// marker for those that have come.
+func (s *Sender) step(ctx context.Context) error {
+	ids, err := waiting(ctx, s.DB)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if err := s.awaitPast(ctx, customerview.Flow, marker); err != nil {
-		return 0, err
+	s.forget(ids)
+	if err := s.begin(ctx, ids); err != nil {
+		return err
 	}
-	var last eventlog.Position
+	passed := s.Flow(customerview.Flow).Position
 	for _, id := range ids {
-		if last, err = s.send(ctx, id); err != nil {
-			return 0, fmt.Errorf("send message %s: %w", id, err)
+		under := s.begun[id]
+		if under.told || passed.Compare(under.marker) < 0 {
+			continue
+		}
+		if err := s.send(ctx, id); err != nil {
+			return fmt.Errorf("send message %s: %w", id, err)
+		}
+		under.told = true
+	}
+	return nil
+}
+
+// forget lets go of the messages that the table no longer shows as waiting.
+func (s *Sender) forget(waiting []string) {
+	still := map[string]*sending{}
+	for _, id := range waiting {
+		if under := s.begun[id]; under != nil {
+			still[id] = under
 		}
 	}
-	return len(ids), s.awaitPast(ctx, OwnFlow.Name, last)
+	s.begun = still
+}
+
+// begin sets a marker for the messages that have none, if there are any.
+func (s *Sender) begin(ctx context.Context, waiting []string) error {
+	var marker eventlog.Position
+	for _, id := range waiting {
+		if s.begun[id] != nil {
+			continue
+		}
+		if marker == (eventlog.Position{}) {
+			var err error
+			if marker, err = s.mark(ctx); err != nil {
+				return err
+			}
+		}
+		s.begun[id] = &sending{marker: marker}
+	}
+	return nil
 }
 
 // namespace is what the ids of markers derive from.
 var namespace = uuid.MustParse("0e0d4c0b-6f0e-5b0e-8d36-3b1f5a1c9f27")
 
-// mark sets a marker of its own for this sending, and returns where it stands.
+// mark sets a marker that is new, and returns where it stands.
 // Its id derives from its place in the stream: a marker of an earlier sending,
 // or of a process that crashed, is never taken for it.
 func (s *Sender) mark(ctx context.Context) (eventlog.Position, error) {
@@ -123,39 +171,25 @@ var markers = decider.Decider[struct{}]{
 	Evolve:  func(s struct{}, _ proto.Message) struct{} { return s },
 }
 
-// awaitPast waits until a flow has come to a position, however long it takes.
-func (s *Sender) awaitPast(ctx context.Context, name string, position eventlog.Position) error {
-	there, err := s.DB.Await(ctx, func(context.Context, projection.Querier) (bool, error) {
-		return s.Flow(name).Position.Compare(position) >= 0, nil
-	})
-	if err == nil && !there {
-		err = context.Cause(ctx)
-	}
-	if err != nil {
-		return fmt.Errorf("wait for %s to pass %s: %w", name, position, err)
-	}
-	return nil
-}
-
 // send looks address and consent up, and records what comes of it. The outcome
 // derives from the message, so that the first one stands.
-func (s *Sender) send(ctx context.Context, id string) (eventlog.Position, error) {
+func (s *Sender) send(ctx context.Context, id string) error {
 	accepted, err := s.accepted(ctx, id)
 	if err != nil {
-		return eventlog.Position{}, err
+		return err
 	}
 	about, ok := accepted.Message.(interface{ GetCustomerId() string })
 	if !ok {
-		return eventlog.Position{}, fmt.Errorf("%s does not begin with the message", Stream(id))
+		return fmt.Errorf("%s does not begin with the message", Stream(id))
 	}
 	customer, err := customerview.Find(ctx, s.DB, about.GetCustomerId())
 	if err != nil {
-		return eventlog.Position{}, err
+		return err
 	}
 	origin := decider.CauseOrigin(flows.Channel, "send-message", accepted, s.Now().UTC())
 	dispatch := Dispatch{Customer: customer, At: origin.Time}
-	outcome, err := decider.Handle(ctx, s.Streams, origin, Stream(id), Decider, dispatch.Decide)
-	return outcome.Position, err
+	_, err = decider.Handle(ctx, s.Streams, origin, Stream(id), Decider, dispatch.Decide)
+	return err
 }
 
 // accepted reads the intent, which is the first event of a message's stream.
