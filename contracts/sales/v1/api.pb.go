@@ -783,7 +783,9 @@ type PlaceOrderRequest struct {
 	// The amount in hundredths of the currency.
 	AmountCents int64 `protobuf:"varint,5,opt,name=amount_cents,json=amountCents,proto3" json:"amount_cents,omitempty"`
 	// The lead that it came from, where it did.
-	LeadId        string `protobuf:"bytes,6,opt,name=lead_id,json=leadId,proto3" json:"lead_id,omitempty"`
+	LeadId string `protobuf:"bytes,6,opt,name=lead_id,json=leadId,proto3" json:"lead_id,omitempty"`
+	// Where the order comes from; also the source of a customer that it registers.
+	Source        string `protobuf:"bytes,7,opt,name=source,proto3" json:"source,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -856,6 +858,13 @@ func (x *PlaceOrderRequest) GetAmountCents() int64 {
 func (x *PlaceOrderRequest) GetLeadId() string {
 	if x != nil {
 		return x.LeadId
+	}
+	return ""
+}
+
+func (x *PlaceOrderRequest) GetSource() string {
+	if x != nil {
+		return x.Source
 	}
 	return ""
 }
@@ -1431,7 +1440,9 @@ func (x *ListLeadsResponse) GetFreshness() []*v11.Freshness {
 
 // GetTotalsRequest asks for the counts.
 type GetTotalsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only customers and orders that came from this source, where given.
+	Source        string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1464,6 +1475,13 @@ func (x *GetTotalsRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use GetTotalsRequest.ProtoReflect.Descriptor instead.
 func (*GetTotalsRequest) Descriptor() ([]byte, []int) {
 	return file_sales_v1_api_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *GetTotalsRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
 }
 
 // GetTotalsResponse counts what CRM knows.
@@ -1618,7 +1636,7 @@ const file_sales_v1_api_proto_rawDesc = "" +
 	"\x02by\"w\n" +
 	"\x13GetCustomerResponse\x12.\n" +
 	"\bcustomer\x18\x01 \x01(\v2\x12.sales.v1.CustomerR\bcustomer\x120\n" +
-	"\tfreshness\x18\x02 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"\xd6\x01\n" +
+	"\tfreshness\x18\x02 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"\xee\x01\n" +
 	"\x11PlaceOrderRequest\x12'\n" +
 	"\x0fcustomer_number\x18\x01 \x01(\tR\x0ecustomerNumber\x12!\n" +
 	"\forder_number\x18\x02 \x01(\tR\vorderNumber\x12\x1d\n" +
@@ -1626,7 +1644,8 @@ const file_sales_v1_api_proto_rawDesc = "" +
 	"ordered_on\x18\x03 \x01(\tR\torderedOn\x12\x1a\n" +
 	"\bquantity\x18\x04 \x01(\rR\bquantity\x12!\n" +
 	"\famount_cents\x18\x05 \x01(\x03R\vamountCents\x12\x17\n" +
-	"\alead_id\x18\x06 \x01(\tR\x06leadId\"P\n" +
+	"\alead_id\x18\x06 \x01(\tR\x06leadId\x12\x16\n" +
+	"\x06source\x18\a \x01(\tR\x06source\"P\n" +
 	"\x12PlaceOrderResponse\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1f\n" +
 	"\vcustomer_id\x18\x02 \x01(\tR\n" +
@@ -1660,8 +1679,9 @@ const file_sales_v1_api_proto_rawDesc = "" +
 	"\tpage_size\x18\x02 \x01(\rR\bpageSize\"k\n" +
 	"\x11ListLeadsResponse\x12$\n" +
 	"\x05leads\x18\x01 \x03(\v2\x0e.sales.v1.LeadR\x05leads\x120\n" +
-	"\tfreshness\x18\x02 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"\x12\n" +
-	"\x10GetTotalsRequest\"\xcd\x01\n" +
+	"\tfreshness\x18\x02 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"*\n" +
+	"\x10GetTotalsRequest\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\"\xcd\x01\n" +
 	"\x11GetTotalsResponse\x12\x1c\n" +
 	"\tcustomers\x18\x01 \x01(\x04R\tcustomers\x12\x16\n" +
 	"\x06orders\x18\x02 \x01(\x04R\x06orders\x12\x1f\n" +

@@ -360,7 +360,9 @@ type OrderPlaced struct {
 	// The amount in hundredths of the currency.
 	AmountCents int64 `protobuf:"varint,5,opt,name=amount_cents,json=amountCents,proto3" json:"amount_cents,omitempty"`
 	// The lead that it came from, where it did.
-	LeadId        string `protobuf:"bytes,6,opt,name=lead_id,json=leadId,proto3" json:"lead_id,omitempty"`
+	LeadId string `protobuf:"bytes,6,opt,name=lead_id,json=leadId,proto3" json:"lead_id,omitempty"`
+	// Where the order came from, such as import or sale.
+	Source        string `protobuf:"bytes,7,opt,name=source,proto3" json:"source,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -433,6 +435,13 @@ func (x *OrderPlaced) GetAmountCents() int64 {
 func (x *OrderPlaced) GetLeadId() string {
 	if x != nil {
 		return x.LeadId
+	}
+	return ""
+}
+
+func (x *OrderPlaced) GetSource() string {
+	if x != nil {
+		return x.Source
 	}
 	return ""
 }
@@ -1134,7 +1143,7 @@ const file_sales_v1_events_proto_rawDesc = "" +
 	"customerId\x12-\n" +
 	"\aconsent\x18\x02 \x01(\x0e2\x13.journey.v1.ConsentR\aconsent\x129\n" +
 	"\n" +
-	"changed_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tchangedAt\"\xc0\x01\n" +
+	"changed_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tchangedAt\"\xd8\x01\n" +
 	"\vOrderPlaced\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12\x19\n" +
@@ -1143,7 +1152,8 @@ const file_sales_v1_events_proto_rawDesc = "" +
 	"ordered_on\x18\x03 \x01(\tR\torderedOn\x12\x1a\n" +
 	"\bquantity\x18\x04 \x01(\rR\bquantity\x12!\n" +
 	"\famount_cents\x18\x05 \x01(\x03R\vamountCents\x12\x17\n" +
-	"\alead_id\x18\x06 \x01(\tR\x06leadId\"\x95\x01\n" +
+	"\alead_id\x18\x06 \x01(\tR\x06leadId\x12\x16\n" +
+	"\x06source\x18\a \x01(\tR\x06source\"\x95\x01\n" +
 	"\x11ContactRegistered\x12\x1d\n" +
 	"\n" +
 	"contact_id\x18\x01 \x01(\tR\tcontactId\x12\x1f\n" +

@@ -1,0 +1,128 @@
+# Every target works on a machine with Go, make and git; what else it needs it
+# builds, once per version, into the user's cache folder.
+
+SHELL := /bin/bash -o pipefail
+.DEFAULT_GOAL := help
+
+# Versions of the tools. Changing one here is all it takes.
+BUF                := github.com/bufbuild/buf/cmd/buf@v1.75.0
+PROTOC_GEN_GO      := google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.10
+PROTOC_GEN_GRPC    := google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.0
+PROTOC_GEN_GATEWAY := github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-grpc-gateway@v2.32.0
+PROTOC_GEN_OPENAPI := github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-openapiv2@v2.32.0
+GOFUMPT            := mvdan.cc/gofumpt@v0.12.0
+GOLANGCI_LINT      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/triangle
+TOOLS := $(CURDIR)/.tools
+BIN   := $(CURDIR)/bin
+export PATH := $(TOOLS):$(PATH)
+
+# The module list lives in go.work alone.
+MODULES  = $(shell go list -m -f '{{.Dir}}')
+PACKAGES = $(addsuffix /...,$(MODULES))
+BINARIES := channel-support sales-support marketing-support event-store triangle
+
+DATA ?= $(CURDIR)/.triangle
+SEEDS ?= 200
+SEED_START ?= 1
+FUZZTIME ?= 10s
+
+##@ Use
+
+.PHONY: run
+run: build ## Start everything on this machine, import the sample, play the scenario, then serve until Ctrl-C
+	$(BIN)/triangle up --data $(DATA)
+
+.PHONY: demo
+demo: build ## The same, but exit when the scenario has been played
+	$(BIN)/triangle demo --data $(DATA)
+
+.PHONY: build
+build: ## Build the binaries into bin/
+	@mkdir -p $(BIN)
+	CGO_ENABLED=0 go build -trimpath -o $(BIN)/ \
+		./services/eventstore/cmd/event-store ./services/channel/cmd/channel-support \
+		./services/sales/cmd/sales-support ./services/marketing/cmd/marketing-support \
+		./tools/cmd/triangle
+
+##@ Check
+
+.PHONY: test
+test: ## Run all tests, with the race detector on
+	go test -race $(PACKAGES)
+
+.PHONY: test-fast
+test-fast: ## Run the tests that take no real processes, without the race detector
+	go test -short $(filter-out %/e2e/...,$(PACKAGES))
+
+.PHONY: sim
+sim: ## Simulate flows under faults: SEEDS=n schedules from SEED_START=m on
+	TRIANGLE_SEEDS=$(SEEDS) TRIANGLE_SEED_START=$(SEED_START) go test -run '^TestSimulation$$' -count=1 -v ./services/internal/flow/ | grep -v '^=== '
+
+.PHONY: fuzz
+fuzz: ## Fuzz every parser for FUZZTIME each
+	@for target in $$(grep -rlE '^func Fuzz' --include='*_test.go' $(MODULES)); do \
+		for name in $$(grep -oE '^func Fuzz[A-Za-z0-9_]+' $$target | cut -c6-); do \
+			echo "== $$name"; go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) ./$$(realpath --relative-to=. $$(dirname $$target)) || exit 1; \
+		done; done
+
+.PHONY: bench
+bench: ## Run the benchmarks
+	go test -run '^$$' -bench . -benchmem $(PACKAGES)
+
+.PHONY: e2e
+e2e: ## Run the black-box tests against real processes
+	go test -race -count=1 ./e2e/...
+
+.PHONY: lint
+lint: $(TOOLS)/golangci-lint $(TOOLS)/buf ## Lint code and contracts
+	cd contracts && buf lint && buf format --diff --exit-code
+	@if git rev-parse -q --verify HEAD >/dev/null; then cd contracts && buf breaking --against '$(CURDIR)/.git#ref=HEAD,subdir=contracts'; fi
+	@for module in $(MODULES); do echo "lint $$module"; (cd $$module && golangci-lint run ./...) || exit 1; done
+
+.PHONY: check
+check: gen fmt lint test clean-tree ## Generate, format, lint, test, and want a clean tree
+
+.PHONY: clean-tree
+clean-tree:
+	@git diff --exit-code --stat && test -z "$$(git status --porcelain)" || \
+		{ git status --short; echo 'The tree is not clean: commit what make gen and make fmt have changed.'; exit 1; }
+
+##@ Change
+
+.PHONY: gen
+gen: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc $(TOOLS)/protoc-gen-grpc-gateway $(TOOLS)/protoc-gen-openapiv2 ## Generate code from the contracts, and the README's diagram from the catalogue
+	cd contracts && buf generate && buf generate --template buf.gen.openapi.yaml
+	go run ./tools/cmd/flowdiagram README.md
+
+.PHONY: fmt
+fmt: $(TOOLS)/gofumpt $(TOOLS)/buf ## Format code and contracts
+	gofumpt -w $(MODULES)
+	cd contracts && buf format -w
+
+.PHONY: tidy
+tidy: ## Tidy every module
+	go work sync
+	@for module in $(MODULES); do (cd $$module && go mod tidy) || exit 1; done
+
+##@ Help
+
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# A tool is built once per version into the cache, and linked to from .tools.
+define tool
+$(TOOLS)/$(1): $(CACHE)/$(notdir $(2))/$(1)
+	@mkdir -p $(TOOLS) && ln -sf $$< $$@
+$(CACHE)/$(notdir $(2))/$(1):
+	@echo "build $(2)" && CGO_ENABLED=0 GOBIN=$$(dir $$@) go install $(2)
+endef
+$(eval $(call tool,buf,$(BUF)))
+$(eval $(call tool,protoc-gen-go,$(PROTOC_GEN_GO)))
+$(eval $(call tool,protoc-gen-go-grpc,$(PROTOC_GEN_GRPC)))
+$(eval $(call tool,protoc-gen-grpc-gateway,$(PROTOC_GEN_GATEWAY)))
+$(eval $(call tool,protoc-gen-openapiv2,$(PROTOC_GEN_OPENAPI)))
+$(eval $(call tool,gofumpt,$(GOFUMPT)))
+$(eval $(call tool,golangci-lint,$(GOLANGCI_LINT)))

@@ -1,0 +1,244 @@
+// Package control reads and steers flows through their control streams. It is
+// what the triangle command and the operator use: a flow is only ever steered by
+// an event on its control stream, under the expected revision.
+//
+//	flow-<name>          CadenceRequested, WindowRequested (who steers)
+//	                     EpochClosed, CadenceAdopted (the consumer's proof)
+//	flow-<name>:<epoch>  WindowOpened, WindowClosed, EventParked
+//	progress-<name>      FlowProgressed, the last few
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+
+	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
+	"github.com/triangle-suite/triangle/contracts/flows"
+	"github.com/triangle-suite/triangle/services/internal/codec"
+	"github.com/triangle-suite/triangle/services/internal/eventlog"
+	"github.com/triangle-suite/triangle/services/internal/eventlog/esdb"
+)
+
+// State is what a flow's control stream says.
+type State struct {
+	// Flow is the flow's entry in the catalogue.
+	Flow flows.Flow
+	// Epoch and Cadence are what the flow runs at, by the consumer's own word, or
+	// by the catalogue as long as nobody has asked for anything else.
+	Epoch   uint64
+	Cadence string
+	// RequestedEpoch and Requested are what was asked for last; equal to Epoch
+	// and Cadence once the consumer has adopted it.
+	RequestedEpoch uint64
+	Requested      string
+	// Progress is the consumer's last word of how far it is; nil when there is
+	// none.
+	Progress *flowv1.FlowProgressed
+
+	revision eventlog.Expected
+}
+
+// Settled tells whether the consumer runs at what was asked for last.
+func (s State) Settled() bool { return s.Epoch == s.RequestedEpoch }
+
+// Entry is one control event, as History tells it.
+type Entry struct {
+	At    time.Time
+	Event proto.Message
+}
+
+// Errors of this package.
+var (
+	// ErrUnknownFlow says that the catalogue has no such flow.
+	ErrUnknownFlow = errors.New("there is no such flow; triangle flow list shows them all")
+	// ErrPaused says that a paused flow has no windows.
+	ErrPaused = errors.New("the flow is paused; set a cadence first")
+	// ErrRealTime says that a flow in real time needs no window.
+	ErrRealTime = errors.New("the flow runs in real time, and waits for no window")
+)
+
+// Flows steers the flows of one store.
+type Flows struct {
+	log   eventlog.Log
+	codec *codec.Codec
+}
+
+// Connect opens the store that the connection string names.
+func Connect(connection string) (*Flows, error) {
+	log, err := esdb.Open(connection)
+	if err != nil {
+		return nil, err
+	}
+	return New(log)
+}
+
+// New steers the flows of log. Control events hold nothing personal, so no key
+// ring is needed.
+func New(log eventlog.Log) (*Flows, error) {
+	c, err := codec.New(nil)
+	if err != nil {
+		return nil, err
+	}
+	return &Flows{log: log, codec: c}, nil
+}
+
+// Close releases the connection.
+func (f *Flows) Close() error { return f.log.Close() }
+
+// List returns the state of every flow, in the catalogue's order.
+func (f *Flows) List(ctx context.Context) ([]State, error) {
+	all := make([]State, 0, len(flows.Catalogue))
+	for _, flow := range flows.Catalogue {
+		s, err := f.Get(ctx, flow.Name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// Get returns the state of one flow. It fails with ErrUnknownFlow.
+func (f *Flows) Get(ctx context.Context, name string) (State, error) {
+	flow, ok := flows.Find(name)
+	if !ok {
+		return State{}, fmt.Errorf("%q: %w", name, ErrUnknownFlow)
+	}
+	s := State{Flow: flow, Epoch: 1, Cadence: flow.Cadence, RequestedEpoch: 1, Requested: flow.Cadence, revision: eventlog.NoStream}
+	err := f.read(ctx, flows.ControlStream(name), eventlog.Forward, 0, 0, func(e codec.Event) {
+		s.revision = eventlog.At(e.Revision)
+		switch m := e.Message.(type) {
+		case *flowv1.CadenceRequested:
+			s.RequestedEpoch, s.Requested = m.GetEpoch(), m.GetCadence()
+		case *flowv1.CadenceAdopted:
+			s.Epoch, s.Cadence = m.GetEpoch(), m.GetCadence()
+		}
+	})
+	if err != nil {
+		return s, err
+	}
+	err = f.read(ctx, flows.ProgressStream(name), eventlog.Backward, math.MaxUint64, 1, func(e codec.Event) {
+		s.Progress, _ = e.Message.(*flowv1.FlowProgressed)
+	})
+	return s, err
+}
+
+// History returns the control events of a flow, windows included, oldest first.
+func (f *Flows) History(ctx context.Context, name string) ([]Entry, error) {
+	s, err := f.Get(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	var all []Entry
+	add := func(e codec.Event) { all = append(all, Entry{At: e.Created, Event: e.Message}) }
+	streams := []string{flows.ControlStream(name)}
+	for epoch := uint64(1); epoch <= s.RequestedEpoch; epoch++ {
+		streams = append(streams, fmt.Sprintf("%s:%d", flows.ControlStream(name), epoch))
+	}
+	for _, stream := range streams {
+		if err := f.read(ctx, stream, eventlog.Forward, 0, 0, add); err != nil {
+			return nil, err
+		}
+	}
+	sortByTime(all)
+	return all, nil
+}
+
+func (f *Flows) read(ctx context.Context, stream string, direction eventlog.Direction, from uint64, limit int, each func(codec.Event)) error {
+	for e, err := range f.log.ReadStream(ctx, stream, direction, from, limit) {
+		if errors.Is(err, eventlog.ErrNoStream) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read %s: %w", stream, err)
+		}
+		event, err := f.codec.Decode(ctx, e)
+		if err != nil {
+			return fmt.Errorf("read %s: %w", stream, err)
+		}
+		each(event)
+	}
+	return nil
+}
+
+// Set asks a flow to go on at another cadence, and returns the state with the
+// request in it. Setting the cadence that was asked for last changes nothing. It
+// fails with ErrUnknownFlow and flows.ErrCadence.
+func (f *Flows) Set(ctx context.Context, name, cadence, by, reason string) (State, error) {
+	parsed, err := flows.ParseCadence(cadence)
+	if err != nil {
+		return State{}, err
+	}
+	return f.steer(ctx, name, by, func(s *State) (proto.Message, error) {
+		if s.Requested == parsed.String() {
+			return nil, nil
+		}
+		s.RequestedEpoch, s.Requested = s.RequestedEpoch+1, parsed.String()
+		return &flowv1.CadenceRequested{Flow: name, Epoch: s.RequestedEpoch, Cadence: s.Requested, By: by, Reason: reason}, nil
+	})
+}
+
+// RunWindow asks a periodic flow for one window now. It fails with
+// ErrUnknownFlow, ErrPaused and ErrRealTime.
+func (f *Flows) RunWindow(ctx context.Context, name, by, reason string) (State, error) {
+	return f.steer(ctx, name, by, func(s *State) (proto.Message, error) {
+		switch s.Requested {
+		case flows.RealTime:
+			return nil, fmt.Errorf("%s: %w", name, ErrRealTime)
+		case flows.Paused:
+			return nil, fmt.Errorf("%s: %w", name, ErrPaused)
+		}
+		return &flowv1.WindowRequested{Flow: name, By: by, Reason: reason}, nil
+	})
+}
+
+// steer appends what decide makes of the flow's state, under the revision that
+// the state was read at; when somebody else was faster it reads and decides
+// again.
+func (f *Flows) steer(ctx context.Context, name, by string, decide func(*State) (proto.Message, error)) (State, error) {
+	for {
+		s, err := f.Get(ctx, name)
+		if err != nil {
+			return s, err
+		}
+		m, err := decide(&s)
+		if err != nil || m == nil {
+			return s, err
+		}
+		e, err := f.codec.Encode(ctx, m, uuid.New(), codec.Metadata{Source: "/triangle/control/" + by, Subject: name, Time: time.Now().UTC()})
+		if err != nil {
+			return s, err
+		}
+		appended, err := f.log.Append(ctx, flows.ControlStream(name), s.revision, e)
+		if errors.Is(err, eventlog.ErrWrongRevision) {
+			continue
+		}
+		if err != nil {
+			return s, fmt.Errorf("steer %s: %w", name, err)
+		}
+		s.revision = eventlog.At(appended.Revision)
+		return s, nil
+	}
+}
+
+// WaitSettled waits until the flow's consumer runs at what was asked for last,
+// or ctx ends.
+func (f *Flows) WaitSettled(ctx context.Context, name string) (State, error) {
+	for {
+		s, err := f.Get(ctx, name)
+		if err != nil || s.Settled() {
+			return s, err
+		}
+		select {
+		case <-ctx.Done():
+			return s, fmt.Errorf("%s has not adopted %s yet: %w", name, s.Requested, ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,34 @@
+package control
+
+import (
+	"fmt"
+	"slices"
+
+	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
+)
+
+func sortByTime(all []Entry) {
+	slices.SortStableFunc(all, func(a, b Entry) int { return a.At.Compare(b.At) })
+}
+
+// String tells an entry in one line.
+func (e Entry) String() string {
+	switch m := e.Event.(type) {
+	case *flowv1.CadenceRequested:
+		return fmt.Sprintf("epoch %d asked for: %s, by %s: %s", m.GetEpoch(), m.GetCadence(), m.GetBy(), m.GetReason())
+	case *flowv1.CadenceAdopted:
+		return fmt.Sprintf("epoch %d began: %s", m.GetEpoch(), m.GetCadence())
+	case *flowv1.EpochClosed:
+		return fmt.Sprintf("epoch %d closed: %d events, intake digest %s", m.GetEpoch(), m.GetCount(), m.GetIntakeDigest())
+	case *flowv1.WindowRequested:
+		return fmt.Sprintf("window asked for, by %s: %s", m.GetBy(), m.GetReason())
+	case *flowv1.WindowOpened:
+		return fmt.Sprintf("window opened, due %s", m.GetDue().AsTime().Format("2006-01-02 15:04:05Z07:00"))
+	case *flowv1.WindowClosed:
+		return fmt.Sprintf("window closed: %d events", m.GetCount())
+	case *flowv1.EventParked:
+		return fmt.Sprintf("event %s parked: %s", m.GetEventId(), m.GetReason())
+	default:
+		return string(e.Event.ProtoReflect().Descriptor().FullName())
+	}
+}

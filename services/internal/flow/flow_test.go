@@ -1,0 +1,373 @@
+package flow_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/triangle-suite/triangle/contracts/flows"
+	"github.com/triangle-suite/triangle/services/internal/eventlog"
+	"github.com/triangle-suite/triangle/services/internal/flow"
+	"github.com/triangle-suite/triangle/services/internal/projection"
+)
+
+func TestADailyFlowTakesInNothingUntilItsWindow(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.start() // synctest begins at midnight UTC; the window is due at 02:00
+		w.quiet()
+		for i := range 5 {
+			w.produce(name("r", i%2))
+			w.pass(time.Minute)
+		}
+		wantCount(w, 0, "before the window")
+		if got := w.freshness().Round(time.Minute); got != 5*time.Minute {
+			t.Errorf("the oldest event waits for 5m, freshness says %s", got)
+		}
+		w.pass(2 * time.Hour)
+		wantCount(w, 5, "after the window")
+		if got := w.freshness(); got != 0 {
+			t.Errorf("nothing waits, freshness says %s", got)
+		}
+		w.produce("r09")
+		w.pass(time.Hour)
+		wantCount(w, 5, "after an event that came after the window")
+		w.pass(24 * time.Hour)
+		wantCount(w, 6, "after the next window")
+		if got := closedWindows(w); !slices.Equal(got, []string{"window closed: 5 events", "window closed: 1 events"}) {
+			t.Errorf("windows: %q", got)
+		}
+	})
+}
+
+func TestWindowsThatWereMissedFoldIntoOne(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.start()
+		w.quiet()
+		w.stop()
+		w.produce("r")
+		w.pass(10*24*time.Hour + 12*time.Hour)
+		w.start()
+		w.pass(2 * time.Second) // until the outbox has told
+		wantCount(w, 1, "after ten missed windows")
+		if got := closedWindows(w); len(got) != 1 {
+			t.Errorf("windows: %q, want one", got)
+		}
+	})
+}
+
+func closedWindows(w *world) (closed []string) {
+	for _, line := range w.history() {
+		if strings.HasPrefix(line, "window closed") {
+			closed = append(closed, line)
+		}
+	}
+	return closed
+}
+
+func TestAWindowCanBeAskedFor(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.start()
+		w.produce("r")
+		w.quiet()
+		wantCount(w, 0, "before it is asked for")
+		if _, err := w.flows.RunWindow(w.t.Context(), tested, "test", "no time to wait"); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(2 * time.Second)
+		wantCount(w, 1, "after the window")
+		w.set(flows.Paused)
+		w.pass(2 * time.Second)
+		if _, err := w.flows.RunWindow(w.t.Context(), tested, "test", "x"); err == nil {
+			t.Error("a paused flow gave a window")
+		}
+	})
+}
+
+func TestAFlowMovesThroughItsCadencesAndLosesNothing(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.start()
+		w.quiet()
+		for i, cadence := range []string{flows.Weekly, flows.Hourly, flows.RealTime, flows.Paused, flows.RealTime, flows.Daily, flows.RealTime} {
+			w.produce(name("before", i))
+			w.produce("same")
+			w.set(cadence)
+			w.produce(name("after", i))
+			w.produce("same")
+			w.pass(10 * time.Second)
+		}
+		wantCount(w, 28, "in real time at the end")
+		want := []string{
+			"epoch 2 asked for: weekly, by test: for the test",
+			"epoch 1 closed: 2 events, intake digest",
+			"epoch 2 began: weekly",
+			"epoch 3 asked for: hourly, by test: for the test",
+			"epoch 2 closed: 4 events, intake digest",
+			"epoch 3 began: hourly",
+			"epoch 4 asked for: realtime, by test: for the test",
+			"epoch 3 closed: 4 events, intake digest",
+			"epoch 4 began: realtime",
+		}
+		got := w.history()[:len(want)]
+		for i := range got {
+			got[i], _, _ = strings.Cut(got[i], " digest ")
+			if strings.Contains(got[i], "closed") {
+				got[i] += " digest"
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("history (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestEqualEventsHaveEqualDigestsWhateverTheCadence(t *testing.T) {
+	digest := func(cadence string) (line string) {
+		inBubble(t, func(w *world) {
+			w.set(cadence)
+			w.start()
+			w.pass(2 * time.Second)
+			for i := range 20 {
+				w.produceAs(uuid.NewSHA1(uuid.NameSpaceURL, []byte{byte(i)}), name("r", i%3))
+				if i%7 == 0 {
+					w.pass(time.Hour)
+				}
+			}
+			w.set(flows.Paused)
+			w.pass(3 * time.Second)
+			for _, l := range w.history() {
+				if strings.HasPrefix(l, "epoch 2 closed: 20 events") {
+					line = l
+				}
+			}
+			if line == "" {
+				t.Errorf("%s: epoch 2 did not close with 20 events: %q", cadence, w.history())
+			}
+		})
+		return line
+	}
+	if hourly, realTime := digest(flows.Hourly), digest(flows.RealTime); hourly != realTime {
+		t.Errorf("hourly: %s\nin real time: %s", hourly, realTime)
+	}
+}
+
+func TestACrashAtAnyAnswerAnswersEachCauseOnce(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.set(flows.RealTime)
+		lost := errors.New("the connection broke after the append")
+		for i := range 10 {
+			fails := i
+			fault := func(stream string) error {
+				if strings.HasPrefix(stream, "answers-") {
+					if fails--; fails < 0 && fails > -3 {
+						return lost
+					}
+				}
+				return nil
+			}
+			w.appendFault.Store(&fault)
+			w.start()
+			for j := range 5 {
+				w.produce(name("r", j))
+			}
+			w.pass(time.Minute)
+			w.stop()
+		}
+		w.start()
+		w.pass(time.Minute)
+		wantCount(w, 50, "after every crash")
+		for request, ids := range w.taken() {
+			var want []string
+			for _, id := range ids {
+				want = append(want, "answer to "+id)
+			}
+			if diff := cmp.Diff(want, w.answered(request)); diff != "" {
+				t.Errorf("answers of %s (-want +got):\n%s", request, diff)
+			}
+		}
+	})
+}
+
+func TestLateCausesExpireOrCollapseAsDeclared(t *testing.T) {
+	tests := map[string]struct {
+		do   flow.Lateness
+		want func(ids []string) []string
+	}{
+		"run": {flow.RunLate, func(ids []string) []string {
+			return []string{"answer to " + ids[0], "answer to " + ids[1], "answer to " + ids[2]}
+		}},
+		"expire": {flow.ExpireLate, func(ids []string) []string {
+			return []string{"none (came 2h0m0s after it happened) to " + ids[0], "none (came 1h59m0s after it happened) to " + ids[1], "answer to " + ids[2]}
+		}},
+		"collapse": {flow.CollapseLate, func(ids []string) []string {
+			return []string{
+				"none (a later one of its key was answered instead) to " + ids[0],
+				"none (a later one of its key was answered instead) to " + ids[1], "answer to " + ids[2],
+			}
+		}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(w *world) {
+				w.late = flow.LatePolicy{Do: tc.do, After: time.Hour}
+				w.start()
+				w.quiet()
+				ids := []string{w.produce("r").String()}
+				w.pass(time.Minute)
+				ids = append(ids, w.produce("r").String())
+				w.pass(time.Hour + 58*time.Minute)
+				ids = append(ids, w.produce("r").String())
+				w.pass(2 * time.Minute)
+				if diff := cmp.Diff(tc.want(ids), w.answered("r")); diff != "" {
+					t.Errorf("answers (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+func TestCollapsedCausesOfAWindowAreAnsweredAtItsMarker(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.late = flow.LatePolicy{Do: flow.CollapseLate, After: time.Minute}
+		w.start()
+		w.quiet()
+		first, last := w.produce("r").String(), w.produce("r").String()
+		other := w.produce("s").String()
+		w.pass(3 * time.Hour)
+		want := []string{"none (a later one of its key was answered instead) to " + first, "answer to " + last}
+		if diff := cmp.Diff(want, w.answered("r")); diff != "" {
+			t.Errorf("answers (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]string{"answer to " + other}, w.answered("s")); diff != "" {
+			t.Errorf("answers (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestAnEventThatIsItselfToBlameIsParkedAndItsKeyWaits(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.poison = func(request string) error {
+			if request == "bad" {
+				return flow.Unprocessable(errors.New("no such kind"))
+			}
+			return nil
+		}
+		w.set(flows.RealTime)
+		w.start()
+		w.produce("good")
+		w.produce("bad")
+		w.produce("good")
+		w.produce("bad")
+		w.append("request-odd", eventlog.NewEvent{ID: [16]byte{1}, Type: "sales.RequestStatusChanged", Data: []byte("{"), Metadata: []byte("{}")})
+		w.produce("good")
+		w.pass(time.Minute)
+		wantCount(w, 3, "with three parked")
+		if got := w.rt.Intake(tested).State().Parked; got != 3 {
+			t.Errorf("%d events are parked, want 3", got)
+		}
+		var parked int
+		for _, line := range w.history() {
+			if strings.Contains(line, "parked") {
+				parked++
+			}
+		}
+		if parked != 3 {
+			t.Errorf("history tells of %d parked events, want 3:\n%s", parked, strings.Join(w.history(), "\n"))
+		}
+	})
+}
+
+func TestAFlowThatParksTooMuchStops(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.parkMax = 3
+		w.poison = func(string) error { return flow.Unprocessable(errors.New("everything is bad")) }
+		w.set(flows.RealTime)
+		w.start()
+		for i := range 10 {
+			w.produce(name("r", i))
+		}
+		w.pass(time.Minute)
+		state := w.rt.Intake(tested).State()
+		if !errors.Is(state.Err, flow.ErrParkedTooMany) || state.Parked != 3 {
+			t.Errorf("parked %d, err %v; want 3, ErrParkedTooMany", state.Parked, state.Err)
+		}
+		if err := w.rt.Ready(w.t.Context()); !errors.Is(err, flow.ErrParkedTooMany) {
+			t.Errorf("readiness is %v, want ErrParkedTooMany", err)
+		}
+	})
+}
+
+func TestADatabaseThatFailsParksNothing(t *testing.T) {
+	inBubble(t, func(w *world) {
+		broken := errors.New("disk full")
+		fails := 5
+		w.poison = func(string) error {
+			if fails--; fails >= 0 {
+				return broken
+			}
+			return nil
+		}
+		w.set(flows.RealTime)
+		w.start()
+		for i := range 10 {
+			w.produce(name("r", i))
+		}
+		w.pass(time.Minute)
+		wantCount(w, 10, "when the disk has room again")
+		if state := w.rt.Intake(tested).State(); state.Parked != 0 || state.Err != nil {
+			t.Errorf("parked %d, err %v; want 0, nil", state.Parked, state.Err)
+		}
+	})
+}
+
+func TestAnOwnerThatWasReplacedCannotWrite(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.set(flows.RealTime)
+		w.start()
+		w.produce("r")
+		w.pass(time.Second)
+		other, err := projection.Open(w.t.Context(), w.dbPath)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := w.done
+		end := w.end
+		defer end()
+		old := w.db
+		defer func() { _ = old.Close() }()
+		w.db, w.rt = other, w.newRuntime(other)
+		w.runSecond()
+		w.pass(time.Second)
+		w.produce("r")
+		w.pass(time.Second)
+		if err := <-first; err == nil || !strings.Contains(err.Error(), "taken over") {
+			t.Errorf("the first owner ended with %v, want that another process has taken over", err)
+		}
+		wantCount(w, 2, "with the new owner")
+	})
+}
+
+func TestACheckpointOfAnotherStoreStopsTheFlow(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.set(flows.RealTime)
+		w.start()
+		w.produce("r")
+		w.pass(time.Second)
+		w.stop()
+		restored := newWorld(w.t) // another store, the same database
+		restored.dbPath = w.dbPath
+		restored.set(flows.RealTime)
+		restored.produce("s")
+		restored.produce("s")
+		restored.start()
+		restored.pass(time.Second)
+		if err := restored.rt.Intake(tested).State().Err; !errors.Is(err, flow.ErrForeignStore) {
+			t.Errorf("the flow says %v, want ErrForeignStore", err)
+		}
+		wantCount(restored, 1, "from the first store only")
+	})
+}

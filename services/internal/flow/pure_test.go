@@ -1,0 +1,116 @@
+package flow
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"pgregory.net/rapid"
+
+	"github.com/triangle-suite/triangle/contracts/flows"
+)
+
+func TestGate(t *testing.T) {
+	at := func(day, hour int) time.Time { return time.Date(2026, 11, day, hour, 0, 0, 0, time.UTC) }
+	tests := map[string]struct {
+		cadence      string
+		lastDue, now time.Time
+		want         opening
+		wantAt       time.Time
+	}{
+		"real time is open":                           {flows.RealTime, at(1, 0), at(1, 1), openForGood, time.Time{}},
+		"paused stays closed until somebody asks":     {flows.Paused, at(1, 0), at(9, 1), stayClosed, time.Time{}},
+		"daily is closed until the next window":       {flows.Daily, at(21, 2), at(21, 9), stayClosed, at(22, 2)},
+		"daily opens when its window is due":          {flows.Daily, at(21, 2), at(22, 2), openToMarker, at(22, 2)},
+		"missed windows fold into the last":           {flows.Daily, at(18, 2), at(21, 9), openToMarker, at(21, 2)},
+		"an epoch that began after a window waits":    {flows.Daily, at(21, 8), at(21, 9), stayClosed, at(22, 2)},
+		"a clock set back opens nothing again":        {flows.Daily, at(22, 2), at(21, 9), stayClosed, at(22, 2)},
+		"weekly is due on Mondays":                    {flows.Weekly, at(16, 2), at(23, 3), openToMarker, at(23, 2)},
+		"a cron expression is due in its own zone":    {"CRON_TZ=Asia/Tokyo 0 9 * * *", at(20, 0), at(21, 0), openToMarker, at(21, 0)},
+		"an hourly window that has just been is done": {flows.Hourly, at(21, 9), at(21, 9), stayClosed, at(21, 10)},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			cadence, err := flows.ParseCadence(tc.cadence)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, gotAt := decideGate(cadence, tc.lastDue, tc.now)
+			if got != tc.want || !gotAt.Equal(tc.wantAt) {
+				t.Errorf("decideGate = %v at %v, want %v at %v", got, gotAt, tc.want, tc.wantAt)
+			}
+		})
+	}
+}
+
+// The digest of a set of histories, one per key, computed all at once.
+func naiveDigest(histories map[string][]uuid.UUID) (total sum) {
+	for _, ids := range histories {
+		var c chain
+		for _, id := range ids {
+			c = c.next(id)
+		}
+		total = total.plus(c.number())
+	}
+	return total
+}
+
+func TestTheDigestDependsOnTheOrderWithinKeysOnly(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		keys := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c"}), 1, 30).Draw(t, "keys")
+		histories, chains := map[string][]uuid.UUID{}, map[string]chain{}
+		var digest sum
+		for i, key := range keys {
+			id := uuid.NewSHA1(namespace, []byte{byte(i)})
+			histories[key] = append(histories[key], id)
+			next := chains[key].next(id)
+			digest = digest.replace(chains[key], next)
+			chains[key] = next
+		}
+		if want := naiveDigest(histories); digest != want {
+			t.Fatalf("one by one the digest is %s, all at once %s", digest, want)
+		}
+		parsed, err := parseSum(digest.String())
+		if err != nil || parsed != digest {
+			t.Fatalf("%s is read back as %s (%v)", digest, parsed, err)
+		}
+		for key, ids := range histories {
+			if len(ids) < 2 {
+				continue
+			}
+			swapped := map[string][]uuid.UUID{}
+			for k, v := range histories {
+				swapped[k] = append([]uuid.UUID(nil), v...)
+			}
+			swapped[key][0], swapped[key][1] = swapped[key][1], swapped[key][0]
+			if naiveDigest(swapped) == digest {
+				t.Fatalf("swapping two events of %s left the digest as it was", key)
+			}
+		}
+	})
+}
+
+func TestFreshnessIsNeverInTheFutureAndKnowsWhatItDoesNotKnow(t *testing.T) {
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	tests := map[string]struct {
+		state    State
+		lastSeen time.Time
+		want     time.Time
+	}{
+		"nothing waits":                         {State{Known: true}, ago(time.Second), now},
+		"an event waits":                        {State{Known: true, Oldest: ago(time.Hour)}, now, ago(time.Hour)},
+		"the store is away":                     {State{Known: true}, ago(time.Minute), ago(time.Minute)},
+		"the store's clock is ahead":            {State{Known: true, Oldest: now.Add(time.Hour)}, now, now},
+		"nothing has been looked at":            {State{}, ago(time.Second), ago(time.Second)},
+		"an event waits and the store is away":  {State{Known: true, Oldest: ago(time.Hour)}, ago(time.Minute), ago(time.Hour)},
+		"an event came after the store was gone": {State{Known: true, Oldest: ago(time.Second)}, ago(time.Minute), ago(time.Minute)},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := freshAsOf(tc.state, tc.lastSeen, now); !got.Equal(tc.want) {
+				t.Errorf("as of %v, want %v", got, tc.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,224 @@
+package flow
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
+	"github.com/triangle-suite/triangle/contracts/flows"
+	"github.com/triangle-suite/triangle/services/internal/codec"
+	"github.com/triangle-suite/triangle/services/internal/decider"
+	"github.com/triangle-suite/triangle/services/internal/eventlog"
+	"github.com/triangle-suite/triangle/services/internal/projection"
+)
+
+// defaultParkMax is how many events a flow may park before it stops.
+const defaultParkMax = 100
+
+// Options are what a Runtime needs.
+type Options struct {
+	DB      *projection.DB
+	Streams *decider.Streams
+	Logger  *slog.Logger
+	// ParkMax is how many events a flow may park before it stops; 0 means 100.
+	ParkMax uint64
+}
+
+// Runtime runs the intakes of one service, and what goes with them: the outbox of
+// control events, progress, and the knowledge of how fresh each flow is.
+type Runtime struct {
+	Options
+	intakes  map[string]*Intake
+	token    string
+	parkMax  uint64
+	posted   chan struct{} // wakes deliver
+	lastSeen atomic.Int64  // when the store answered last, Unix nanoseconds
+}
+
+// NewRuntime creates the tables of the consumers, and returns a Runtime that
+// takes them in once it runs.
+func NewRuntime(ctx context.Context, o Options, consumers ...Consumer) (*Runtime, error) {
+	rt := &Runtime{Options: o, intakes: map[string]*Intake{}, token: uuid.NewString(), parkMax: o.ParkMax, posted: make(chan struct{}, 1)}
+	if rt.parkMax == 0 {
+		rt.parkMax = defaultParkMax
+	}
+	schemas := []projection.Schema{tables}
+	for _, c := range consumers {
+		if c.Schema.Name != "" {
+			schemas = append(schemas, c.Schema)
+		}
+		rt.intakes[c.Flow.Name] = newIntake(rt, c)
+	}
+	if err := o.DB.Create(ctx, schemas...); err != nil {
+		return nil, fmt.Errorf("prepare the database: %w", err)
+	}
+	return rt, nil
+}
+
+// Run takes in every flow until ctx ends. It returns an error only when another
+// process has taken over.
+func (rt *Runtime) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, in := range rt.intakes {
+		group.Go(func() error { return in.run(ctx) })
+	}
+	group.Go(func() error { return rt.watchStore(ctx) })
+	group.Go(func() error { return rt.deliver(ctx) })
+	group.Go(func() error { return rt.tell(ctx) })
+	return group.Wait()
+}
+
+// Intake returns the intake of a flow; nil when the service does not take it in.
+func (rt *Runtime) Intake(flow string) *Intake { return rt.intakes[flow] }
+
+// watchEvery is how often the store is asked whether it is there.
+const watchEvery = time.Second
+
+// watchStore notes when the store answered last. Data can't be known to be
+// fresher than that.
+func (rt *Runtime) watchStore(ctx context.Context) error {
+	for {
+		ask, cancel := context.WithTimeout(ctx, watchEvery)
+		asked := time.Now()
+		if err := rt.Streams.Log.Ping(ask); err == nil {
+			rt.lastSeen.Store(asked.UnixNano())
+		}
+		cancel()
+		if !sleep(ctx, watchEvery) {
+			return nil
+		}
+	}
+}
+
+// deliver appends what the outbox holds, when something has been posted.
+func (rt *Runtime) deliver(ctx context.Context) error {
+	return repeat(ctx, rt.Logger, "control events wait to be told", func() error {
+		return emptyOutbox(ctx, rt.DB, rt.Streams)
+	}, rt.posted)
+}
+
+// tell tells progress, at most once a second.
+func (rt *Runtime) tell(ctx context.Context) error {
+	told := map[string]State{}
+	tick := time.NewTicker(tellEvery)
+	defer tick.Stop()
+	return repeat(ctx, rt.Logger, "progress waits to be told", func() error {
+		return rt.tellProgress(ctx, told)
+	}, tick.C)
+}
+
+// tellEvery bounds how often progress is told.
+const tellEvery = time.Second
+
+// repeat does work at each wake, and again after a pause when it failed. An error
+// is logged once, however often it comes back.
+func repeat[T any](ctx context.Context, logger *slog.Logger, trouble string, work func() error, wake <-chan T) error {
+	var last string
+	for {
+		err := work()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err == nil {
+			last = ""
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-wake:
+			}
+			continue
+		}
+		if err.Error() != last {
+			last = err.Error()
+			logger.Warn(trouble, "reason", last)
+		}
+		if !sleep(ctx, tellEvery) {
+			return nil
+		}
+	}
+}
+
+// progressKept is how many events a progress stream keeps.
+const progressKept = 10
+
+func (rt *Runtime) tellProgress(ctx context.Context, told map[string]State) error {
+	for name, in := range rt.intakes {
+		now := in.State()
+		before, again := told[name]
+		if isOwn(in.consumer.Flow) || before.Position == now.Position && before.Epoch == now.Epoch && before.Parked == now.Parked {
+			continue
+		}
+		stream := flows.ProgressStream(name)
+		if !again {
+			if err := rt.Streams.Log.SetMaxCount(ctx, stream, progressKept); err != nil {
+				return fmt.Errorf("bound %s: %w", stream, err)
+			}
+		}
+		progressed := &flowv1.FlowProgressed{
+			Flow: name, Epoch: now.Epoch, Position: wire(now.Position), Taken: now.Taken, Parked: now.Parked,
+			AsOf: rt.Freshness(name)[0].GetAsOf(),
+		}
+		e, err := rt.Streams.Codec.Encode(ctx, progressed, uuid.New(), codec.Metadata{Source: codec.Source(in.consumer.Flow.To), Subject: name, Time: time.Now().UTC()})
+		if err != nil {
+			return fmt.Errorf("encode the progress of %s: %w", name, err)
+		}
+		if _, err := rt.Streams.Log.Append(ctx, stream, eventlog.Any, e); err != nil {
+			return fmt.Errorf("tell the progress of %s: %w", name, err)
+		}
+		told[name] = now
+	}
+	return nil
+}
+
+// Freshness tells how old the data of each named flow is.
+func (rt *Runtime) Freshness(names ...string) []*flowv1.Freshness {
+	now := time.Now().UTC()
+	all := make([]*flowv1.Freshness, 0, len(names))
+	for _, name := range names {
+		in := rt.intakes[name]
+		if in == nil {
+			continue
+		}
+		s := in.State()
+		asOf := freshAsOf(s, time.Unix(0, rt.lastSeen.Load()).UTC(), now)
+		all = append(all, &flowv1.Freshness{
+			Flow: name, Cadence: s.Cadence, AsOf: timestamppb.New(asOf), Staleness: durationpb.New(max(0, now.Sub(asOf))),
+		})
+	}
+	return all
+}
+
+// justSeen is within which the store counts as there.
+const justSeen = 2 * watchEvery
+
+// freshAsOf returns up to when everything that was sent is taken in: now when
+// nothing waits, the time of the oldest event that does, and no later than the
+// store was last known to answer. It is never in the future.
+func freshAsOf(s State, lastSeen, now time.Time) time.Time {
+	asOf := now
+	if now.Sub(lastSeen) > justSeen || !s.Known {
+		asOf = lastSeen
+	}
+	if !s.Oldest.IsZero() && s.Oldest.Before(asOf) {
+		asOf = s.Oldest
+	}
+	return asOf
+}
+
+// Ready returns nil when every flow is being taken in.
+func (rt *Runtime) Ready(context.Context) error {
+	for name, in := range rt.intakes {
+		if err := in.State().Err; err != nil {
+			return fmt.Errorf("flow %s: %w", name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,306 @@
+package flow_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+
+	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
+	"github.com/triangle-suite/triangle/contracts/flows"
+	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
+	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
+	"github.com/triangle-suite/triangle/services/control"
+	"github.com/triangle-suite/triangle/services/internal/codec"
+	"github.com/triangle-suite/triangle/services/internal/decider"
+	"github.com/triangle-suite/triangle/services/internal/eventlog"
+	"github.com/triangle-suite/triangle/services/internal/eventlog/memory"
+	"github.com/triangle-suite/triangle/services/internal/flow"
+	"github.com/triangle-suite/triangle/services/internal/projection"
+)
+
+// The tests move request-status, which is daily by default, and play sales by
+// appending its events. What marketing projects of them is one row per event:
+// how often it was taken in, and as the how-manieth of its key.
+const tested = "request-status"
+
+var seen = projection.Schema{Name: "seen", Version: 1, Tables: []string{
+	`CREATE TABLE seen (event_id TEXT PRIMARY KEY, request TEXT NOT NULL, ordinal BIGINT NOT NULL, times BIGINT NOT NULL)`,
+}}
+
+// world is a store, a database, and a marketing service that can crash.
+type world struct {
+	t       *testing.T
+	log     *memory.Log
+	flows   *control.Flows
+	streams *decider.Streams
+	dbPath  string
+	db      *projection.DB
+	rt      *flow.Runtime
+	end     context.CancelFunc
+	done    chan error
+
+	late    flow.LatePolicy
+	poison  func(request string) error // what projecting an event of the request fails with
+	parkMax uint64
+
+	appendFault atomic.Pointer[func(stream string) error] // after an append took effect
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, dbPath: filepath.Join(t.TempDir(), "marketing.db"), poison: func(string) error { return nil }}
+	w.log = memory.New(memory.Options{AfterAppend: func(stream string, _ []eventlog.NewEvent) error {
+		if fault := w.appendFault.Load(); fault != nil {
+			return (*fault)(stream)
+		}
+		return nil
+	}})
+	c, err := codec.New(nil) // nothing here is personal
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.streams = &decider.Streams{Log: w.log, Codec: c}
+	if w.flows, err = control.New(w.log); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		w.stop()
+		if err := w.log.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+// start starts the service on its database.
+func (w *world) start() {
+	w.t.Helper()
+	var err error
+	if w.db, err = projection.Open(w.t.Context(), w.dbPath); err != nil {
+		w.t.Fatal(err)
+	}
+	w.rt = w.newRuntime(w.db)
+	var ctx context.Context
+	ctx, w.end = context.WithCancel(context.Background())
+	rt, done := w.rt, make(chan error, 1)
+	w.done = done
+	go func() { done <- rt.Run(ctx) }()
+}
+
+func (w *world) newRuntime(db *projection.DB) *flow.Runtime {
+	w.t.Helper()
+	f, _ := flows.Find(tested)
+	rt, err := flow.NewRuntime(w.t.Context(), flow.Options{
+		DB: db, Streams: w.streams, Logger: slog.New(slog.DiscardHandler), ParkMax: w.parkMax,
+	}, flow.Consumer{Flow: f, Schema: seen, Project: w.project, Reactions: []flow.Reaction{w.reaction()}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return rt
+}
+
+// stop ends the service; whatever it was about to do is not done.
+func (w *world) stop() {
+	if w.end == nil {
+		return
+	}
+	w.end()
+	if err := <-w.done; err != nil && !errors.Is(err, context.Canceled) {
+		w.t.Errorf("the runtime ended with %v", err)
+	}
+	if err := w.db.Close(); err != nil {
+		w.t.Error(err)
+	}
+	w.end = nil
+}
+
+func (w *world) project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
+	request := e.Message.(*salesv1.RequestStatusChanged).GetRequestId()
+	if err := w.poison(request); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO seen (event_id, request, ordinal, times)
+		SELECT ?, ?, count(*), 1 FROM seen WHERE request = ?
+		ON CONFLICT (event_id) DO UPDATE SET times = seen.times + 1`, e.ID.String(), request, request)
+	return err
+}
+
+// reaction answers each event with one of its own, in the stream of its request.
+func (w *world) reaction() flow.Reaction {
+	answer := func(text string) func(context.Context, flow.Cause) error {
+		return func(ctx context.Context, cause flow.Cause) error {
+			request := cause.Message.(*salesv1.RequestStatusChanged).GetRequestId()
+			_, err := decider.Handle(ctx, w.streams, cause.Origin, "answers-"+request, answers, func(int) ([]proto.Message, error) {
+				return []proto.Message{&flowv1.MarkerSet{Purpose: text + cause.ID.String()}}, nil
+			})
+			return err
+		}
+	}
+	return flow.Reaction{
+		Name:  "test-answer",
+		Takes: func(codec.Event) bool { return true },
+		Late:  w.late,
+		Answer: func(ctx context.Context, _ projection.Querier, cause flow.Cause) error {
+			return answer("answer to ")(ctx, cause)
+		},
+		Decline: func(ctx context.Context, _ projection.Querier, cause flow.Cause, reason string) error {
+			return answer("none ("+reason+") to ")(ctx, cause)
+		},
+	}
+}
+
+var answers = decider.Decider[int]{
+	Initial: func() int { return 0 },
+	Evolve:  func(n int, _ proto.Message) int { return n + 1 },
+}
+
+// produce appends one event of sales, and returns its id.
+func (w *world) produce(request string) uuid.UUID {
+	w.t.Helper()
+	id := uuid.New()
+	w.produceAs(id, request)
+	return id
+}
+
+func (w *world) produceAs(id uuid.UUID, request string) {
+	w.t.Helper()
+	e, err := w.streams.Codec.Encode(w.t.Context(), &salesv1.RequestStatusChanged{
+		RequestId: request, Kind: journeyv1.RequestKind_REQUEST_KIND_COMPLAINT, Status: journeyv1.RequestStatus_REQUEST_STATUS_OPEN,
+	}, id, codec.Metadata{Source: codec.Source(flows.Sales), Time: time.Now()})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.append("request-"+request, e)
+}
+
+func (w *world) append(stream string, e eventlog.NewEvent) {
+	w.t.Helper()
+	if _, err := w.log.Append(w.t.Context(), stream, eventlog.Any, e); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) set(cadence string) {
+	w.t.Helper()
+	if _, err := w.flows.Set(w.t.Context(), tested, cadence, "test", "for the test"); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// quiet waits until nothing goes on any more, short of time passing.
+func (w *world) quiet() { synctest.Wait() }
+
+// pass lets time pass.
+func (w *world) pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+// taken returns the ids of the events taken in, in order per request, and fails
+// the test when one was taken in twice.
+func (w *world) taken() map[string][]string {
+	w.t.Helper()
+	rows, err := w.db.Query(w.t.Context(), `SELECT event_id, request, times FROM seen ORDER BY request, ordinal`)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	type row struct {
+		id, request string
+		times       int
+	}
+	all, err := projection.Collect(rows, func(rows projection.Scanner, r *row) error {
+		return rows.Scan(&r.id, &r.request, &r.times)
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	taken := map[string][]string{}
+	for _, r := range all {
+		if r.times != 1 {
+			w.t.Errorf("event %s was taken in %d times", r.id, r.times)
+		}
+		taken[r.request] = append(taken[r.request], r.id)
+	}
+	return taken
+}
+
+func (w *world) count() (n int) {
+	w.t.Helper()
+	for _, ids := range w.taken() {
+		n += len(ids)
+	}
+	return n
+}
+
+// answered returns what the reaction wrote for a request.
+func (w *world) answered(request string) (texts []string) {
+	w.t.Helper()
+	for e, err := range w.log.ReadStream(w.t.Context(), "answers-"+request, eventlog.Forward, 0, 0) {
+		if errors.Is(err, eventlog.ErrNoStream) {
+			return nil
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		decoded, err := w.streams.Codec.Decode(w.t.Context(), e)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		texts = append(texts, decoded.Message.(*flowv1.MarkerSet).GetPurpose())
+	}
+	return texts
+}
+
+// history tells the flow's control events, a line each.
+func (w *world) history() (lines []string) {
+	w.t.Helper()
+	entries, err := w.flows.History(w.t.Context(), tested)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, e := range entries {
+		lines = append(lines, e.String())
+	}
+	return lines
+}
+
+func (w *world) freshness() (staleness time.Duration) {
+	w.t.Helper()
+	all := w.rt.Freshness(tested)
+	if len(all) != 1 {
+		w.t.Fatalf("got the freshness of %d flows, want 1", len(all))
+	}
+	return all[0].GetStaleness().AsDuration()
+}
+
+func inBubble(t *testing.T, story func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { story(newWorld(t)) })
+}
+
+func wantCount(w *world, want int, when string) {
+	w.t.Helper()
+	if got := w.count(); got != want {
+		w.t.Errorf("%s: %d events are taken in, want %d", when, got, want)
+	}
+}
+
+func name(prefix string, i int) string { return fmt.Sprintf("%s%02d", prefix, i) }
+
+// runSecond runs the world's runtime beside the one that runs already.
+func (w *world) runSecond() {
+	ctx, end := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	rt := w.rt
+	w.end, w.done = end, done
+	go func() { done <- rt.Run(ctx) }()
+}
