@@ -14,11 +14,11 @@ func TestStepsLeadFromSlowToFast(t *testing.T) {
 		cadences []string
 		want     error
 	}{
-		"weekly, daily, hourly, real time":         {[]string{"weekly", "daily", "hourly", "realtime"}, nil},
-		"one step":                                 {[]string{"hourly"}, nil},
-		"no step":                                  {nil, plan.ErrNoSteps},
-		"back to daily":                            {[]string{"hourly", "daily"}, plan.ErrNotFaster},
-		"twice the same":                           {[]string{"daily", "30 4 * * *"}, plan.ErrNotFaster},
+		"weekly, daily, hourly, real time": {[]string{"weekly", "daily", "hourly", "realtime"}, nil},
+		"one step":                         {[]string{"hourly"}, nil},
+		"no step":                          {nil, plan.ErrNoSteps},
+		"back to daily":                    {[]string{"hourly", "daily"}, plan.ErrNotFaster},
+		"twice the same":                   {[]string{"daily", "30 4 * * *"}, plan.ErrNotFaster},
 		"hourly on working days is slow at night":  {[]string{"daily", "0 9-17 * * 1-5"}, plan.ErrNotFaster},
 		"daily is faster than weekly in any zone":  {[]string{"CRON_TZ=America/New_York 0 2 * * 1", "CRON_TZ=Asia/Tokyo 0 2 * * *"}, nil},
 		"an expression that is none":               {[]string{"now and then"}, flows.ErrCadence},
