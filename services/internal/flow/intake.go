@@ -103,10 +103,10 @@ func (in *Intake) run(ctx context.Context) error {
 	for {
 		before := in.cp.position
 		err := in.follow(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, errFenced):
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // it ended because it was told to
+		}
+		if errors.Is(err, errFenced) {
 			return fmt.Errorf("take in %s: %w", in.consumer.Flow.Name, err)
 		}
 		in.report(err)

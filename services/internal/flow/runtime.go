@@ -125,7 +125,7 @@ func repeat[T any](ctx context.Context, logger *slog.Logger, trouble string, wor
 	for {
 		err := work()
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // it ended because it was told to
 		}
 		if err == nil {
 			last = ""
