@@ -152,7 +152,7 @@ func TestAClosedRingSaysSo(t *testing.T) {
 // a key ring.
 const childPath = "KEYRING_CHILD_PATH"
 
-const sharedSubjects = 120
+const sharedSubjects = 40
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(childPath); path != "" {
@@ -185,9 +185,16 @@ func beChild(path string, in io.Reader, out io.Writer) error {
 	return ring.Close()
 }
 
-// Three services start at once on a machine where no ring is there yet.
+// Three services start at once on a machine where no ring is there yet. They
+// meet in SQLite's own races at times only, hence several rounds.
 func TestThreeProcessesShareARing(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "keys.db")
+	for round := range 4 {
+		t.Run(fmt.Sprint(round), func(t *testing.T) { shareARing(t, filepath.Join(t.TempDir(), "keys.db")) })
+	}
+}
+
+func shareARing(t *testing.T, path string) {
+	t.Helper()
 	const processes = 3
 	var start []io.WriteCloser
 	var children []*exec.Cmd
