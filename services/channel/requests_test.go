@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
@@ -126,6 +127,42 @@ func TestAProcessThatEndsBeforeTheOutcomeAsksAgainWithTheSameKey(t *testing.T) {
 	if keys := office.asked(); len(keys) != 2 || keys[0] != keys[1] {
 		t.Errorf("asked with the keys %q", keys)
 	}
+}
+
+func TestARequestThatItsCallLeftBehindIsHandedToCRM(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		request := &channelv1.SubmitRequestRequest{ContactId: w.prepare(), Kind: quote, Text: "How much?"}
+		crash := failure(func(_ string, events []eventlog.NewEvent) error {
+			if events[0].Type == "channel.RequestHandledInPart" {
+				return eventlog.ErrUnavailable
+			}
+			return nil
+		})
+		w.before.Store(&crash)
+		if got, err := w.api().SubmitRequest(w.withKey("a"), request); err == nil {
+			t.Fatalf("got %v from a process that ended", got)
+		}
+		w.pass(2 * time.Minute) // the settler tries in vain, too
+		w.stop()
+		w.before.Store(nil)
+		w.start()
+		w.pass(10 * time.Second)
+		got, err := w.api().SubmitRequest(w.withKey("a"), request)
+		if err != nil || got.GetHandling() != pending || got.GetDetail() != "the channel was interrupted while it asked the back office" {
+			t.Errorf("got %v, %v", got, err)
+		}
+		events := w.events("contact-" + request.GetContactId())
+		handled, submitted := events[len(events)-1], events[len(events)-2]
+		if len(events) != 4 || handled.Metadata.CausationID != submitted.ID.String() ||
+			handled.Metadata.CorrelationID != submitted.Metadata.CorrelationID {
+			t.Errorf("%q, the last of them caused by %s", w.types("contact-"+request.GetContactId()), handled.Metadata.CausationID)
+		}
+		for _, worker := range w.service.workers {
+			if err := worker.Ready(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 }
 
 func TestOfTwoCallsAtOnceTheFirstOutcomeIsTheAnswerToBoth(t *testing.T) {

@@ -43,6 +43,7 @@ func New(ctx context.Context, parts host.Parts, settings Settings) (host.Applica
 	}
 	for _, w := range s.workers {
 		app.Workers = append(app.Workers, serve.Worker{Name: w.Name, Run: w.Run})
+		app.Checks = append(app.Checks, serve.Check{Name: w.Name, Check: w.Ready})
 	}
 	return app, nil
 }
@@ -115,7 +116,10 @@ func consumers(parts host.Parts) ([]flow.Consumer, error) {
 		nba.Flow:           {Schema: nba.Schema, Project: nba.Project},
 		outbound.OrderFlow: {Reactions: []flow.Reaction{outbound.AcceptMessage(parts.Streams)}},
 	}
-	all := []flow.Consumer{{Flow: outbound.OwnFlow, Schema: outbound.Schema, Project: outbound.Project}}
+	all := []flow.Consumer{
+		{Flow: outbound.OwnFlow, Schema: outbound.Schema, Project: outbound.Project},
+		{Flow: contact.OwnFlow, Schema: contact.Schema, Project: contact.Project},
+	}
 	for _, f := range flows.Into(flows.Channel) {
 		c, ok := takes[f.Name]
 		if !ok {
@@ -144,8 +148,10 @@ func workers(parts host.Parts, runtime *flow.Runtime, board *flow.Board) []*work
 		Streams: parts.Streams, DB: parts.DB, Now: time.Now,
 		Flow: func(name string) flow.State { return runtime.Intake(name).State() },
 	}
+	settler := &contact.Settler{Streams: parts.Streams, DB: parts.DB, Now: time.Now}
 	return []*worker.Worker{
 		{Name: "sender", Logger: parts.Logger, Work: sender.Run},
+		{Name: "settler", Logger: parts.Logger, Work: settler.Run},
 		{Name: "cadences", Logger: parts.Logger, Work: func(ctx context.Context, well func()) error {
 			calm := time.AfterFunc(time.Second, well)
 			defer calm.Stop()

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
-	"github.com/triangle-suite/triangle/contracts/flows"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	"github.com/triangle-suite/triangle/services/channel/internal/backoffice"
 	"github.com/triangle-suite/triangle/services/channel/internal/check"
@@ -16,7 +15,8 @@ import (
 //
 // The intent is on record first. A process that ends before the outcome is on
 // record, too, leaves a call that its caller repeats: then the back office is
-// asked again, with the same key, and the first outcome stands.
+// asked again, with the same key, and the first outcome stands. What nobody
+// repeats a Settler hands to CRM.
 func (a *API) SubmitRequest(ctx context.Context, request *channelv1.SubmitRequestRequest) (*channelv1.SubmitRequestResponse, error) {
 	var r check.Request
 	id := r.Required("contact_id", request.GetContactId())
@@ -54,14 +54,7 @@ func (a *API) settle(ctx context.Context, submitted decider.Outcome[State], call
 	if answer.Pending != "" {
 		handling = Handling{channelv1.Handling_HANDLING_PENDING, answer.Pending}
 	}
-	origin := decider.Origin{
-		Key:           "request:" + submit.RequestID + ":handling",
-		Service:       flows.Channel,
-		Time:          call.Time,
-		CorrelationID: call.CorrelationID,
-		CausationID:   submitted.IDs[0].String(),
-		CausePosition: submitted.Position,
-	}
+	origin := settling(submit.RequestID, submitted.IDs[0], submitted.Position, call.CorrelationID, call.Time)
 	outcome, err := a.handle(ctx, origin, submitted.State.ID, Settle{RequestID: submit.RequestID, Handling: handling})
 	if err != nil {
 		return Handling{}, err
