@@ -201,7 +201,7 @@ func shareARing(t *testing.T, path string) {
 	var children []*exec.Cmd
 	outputs := make([]bytes.Buffer, processes)
 	for i := range processes {
-		child := exec.Command(os.Args[0])
+		child := exec.CommandContext(t.Context(), os.Args[0])
 		child.Env = append(os.Environ(), childPath+"="+path)
 		child.Stdout, child.Stderr = &outputs[i], os.Stderr
 		in, err := child.StdinPipe()
