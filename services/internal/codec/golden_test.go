@@ -58,7 +58,7 @@ func compact(t *testing.T, raw []byte) []byte {
 	return b.Bytes()
 }
 
-func TestEveryEventThatWasEverWrittenDecodes(t *testing.T) {
+func TestGoldenEventsDecodeForEver(t *testing.T) {
 	if *update {
 		writeMissing(t)
 	}
