@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -82,7 +81,7 @@ func prepare(path string) (string, error) {
 	}
 	if others := info.Mode().Perm() & 0o007; others != 0 {
 		return "", fmt.Errorf("%s has mode %v: others must have no access to the keys (chmod o-rwx)",
-			path, fs.FileMode(info.Mode().Perm()))
+			path, info.Mode().Perm())
 	}
 	return path, syncDirs(path)
 }
