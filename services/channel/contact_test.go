@@ -19,6 +19,7 @@ import (
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
 	"github.com/triangle-suite/triangle/services/internal/codec"
+	"github.com/triangle-suite/triangle/services/internal/eventlog"
 )
 
 const (
@@ -28,15 +29,15 @@ const (
 	none    = channelv1.ListSource_LIST_SOURCE_UNSPECIFIED
 )
 
-// sales plays CRM, which finds a customer for every claim, and tells of them a
-// moment later.
+// sales plays CRM, which finds the customer k-1 whatever is claimed, and tells of
+// them a moment later.
 func sales(w *world, after time.Duration) func(codec.Event) {
 	return func(e codec.Event) {
 		m, ok := e.Message.(*channelv1.IdentityClaimed)
 		if !ok {
 			return
 		}
-		customer := "k-" + m.GetEmail()
+		const customer = "k-1"
 		w.play("registration-"+m.GetContactId(), e.Metadata.CorrelationID, &salesv1.ContactRegistered{
 			ContactId: m.GetContactId(), CustomerId: customer, Identification: salesv1.Identification_IDENTIFICATION_NEW,
 		})
@@ -96,10 +97,10 @@ func TestAVisitorIsMetWithTheCustomerViewAndTheNextBestActions(t *testing.T) {
 		id := got.GetContact().GetContactId()
 		want := &channelv1.StartContactResponse{
 			Contact: &channelv1.Contact{
-				ContactId: id, Channel: website, State: channelv1.ContactState_CONTACT_STATE_OPEN, CustomerId: "k-ada@example.org", Steps: 1,
+				ContactId: id, Channel: website, State: channelv1.ContactState_CONTACT_STATE_OPEN, CustomerId: "k-1", Steps: 1,
 			},
 			Customer: &channelv1.CustomerView{
-				CustomerId: "k-ada@example.org", CustomerNumber: "4711", Person: &journeyv1.Person{GivenName: "Ada", Email: "ada@example.org"},
+				CustomerId: "k-1", CustomerNumber: "4711", Person: &journeyv1.Person{GivenName: "Ada", Email: "ada@example.org"},
 				Orders: 2, SpentCents: 995,
 			},
 			NextBestActions: &channelv1.Actions{
@@ -327,6 +328,37 @@ func TestCRMsAnswerCountsWheneverItComesAndOnce(t *testing.T) {
 		synctest.Wait()
 		if got := w.types("contact-" + id); !slices.Equal(got, []string{"ContactStarted", "IdentityClaimed", "ContactEnded", "VisitorIdentified"}) {
 			t.Errorf("the contact's stream: %q", got)
+		}
+	})
+}
+
+func TestNothingPersonalStandsInTheLogInClear(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		request := ada()
+		request.Claims = &channelv1.Claims{Email: "ada@example.org", Phone: "0201234567", GivenName: "Augusta", Surname: "Lovelace"}
+		w.hear(sales(w, 0))
+		started, err := w.api().StartContact(w.withKey("for ada@example.org"), request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := started.GetContact().GetContactId()
+		submit := &channelv1.SubmitRequestRequest{ContactId: id, Kind: quote, Text: "Augusta wants to know."}
+		if _, err := w.api().SubmitRequest(w.withKey("b"), submit); err != nil {
+			t.Fatal(err)
+		}
+		for e, err := range w.log.ReadAll(t.Context(), eventlog.Forward, nil, 0) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasPrefix(e.Type, "channel.") {
+				continue
+			}
+			text := strings.ToLower(e.Stream + string(e.Data) + string(e.Metadata))
+			for _, personal := range []string{"example.org", "0201234567", "augusta", "lovelace"} {
+				if strings.Contains(text, personal) {
+					t.Errorf("%s in %s holds %q", e.Type, e.Stream, personal)
+				}
+			}
 		}
 	})
 }

@@ -145,7 +145,7 @@ func (c *company) playOthers() {
 			if m.Kind != eventlog.KindEvent {
 				continue
 			}
-			e, err := c.codec.Decode(ctx, m.Event)
+			e, err := c.codec.Decode(context.Background(), m.Event)
 			if err != nil {
 				c.t.Errorf("hear: %v", err)
 				return

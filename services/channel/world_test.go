@@ -230,7 +230,7 @@ func (w *world) hear(others func(e codec.Event)) {
 			if m.Kind != eventlog.KindEvent {
 				continue
 			}
-			e, err := w.streams.Codec.Decode(ctx, m.Event)
+			e, err := w.streams.Codec.Decode(context.Background(), m.Event)
 			if err != nil {
 				w.t.Errorf("hear: %v", err)
 				return

@@ -49,10 +49,10 @@ func (w *Worker) Run(ctx context.Context) error {
 			w.note(nil)
 			pause.Reset()
 		})
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return nil
-		}
-		if err == nil {
+		case err == nil:
 			err = errEnded
 		}
 		w.note(fmt.Errorf("%s: %w", w.Name, err))
