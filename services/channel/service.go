@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -27,6 +28,9 @@ import (
 type Settings struct {
 	config.Common
 	BackOffice config.URL `name:"backoffice" env:"TRIANGLE_BACKOFFICE" placeholder:"URL" help:"The back office, which is asked to do requests within the contact; without one they stay pending."`
+	// Deadline is how long the back office may take; 0: 500 ms. It is no setting of
+	// an installation: what a visitor is kept waiting is the same everywhere.
+	Deadline time.Duration `kong:"-"`
 }
 
 // New makes channel support of its parts.
@@ -95,7 +99,7 @@ func newService(ctx context.Context, parts host.Parts, settings Settings) (*serv
 		api: &api{
 			contacts: &contact.API{
 				Streams: parts.Streams, DB: parts.DB, Lists: nba.NewLists(parts.DB, cadence),
-				BackOffice: backoffice.New(string(settings.BackOffice), backoffice.Deadline),
+				BackOffice: backoffice.New(string(settings.BackOffice), cmp.Or(settings.Deadline, backoffice.Deadline)),
 				Origins:    origins, Cadence: cadence, Freshness: runtime.Freshness,
 			},
 			capacities: &capacity.API{Streams: parts.Streams, Origins: origins},

@@ -98,7 +98,7 @@ func (c *company) startService(keys, office string) {
 			EventStore: config.StoreURL(c.store.ConnectionString()), Database: config.Database(filepath.Join(c.t.TempDir(), "channel.db")),
 			Keys: config.Database(keys), HTTPAddr: "127.0.0.1:0", GRPCAddr: "127.0.0.1:0", LogLevel: "error",
 		},
-		BackOffice: config.URL(office),
+		BackOffice: config.URL(office), Deadline: within,
 	}
 	build := func(ctx context.Context, parts host.Parts) (host.Application, error) {
 		return channel.New(ctx, parts, settings)
@@ -313,6 +313,14 @@ func TestAVisitorIsServedAlsoByAStoreThatComesBack(t *testing.T) {
 	answer := c.post(t, "/v1/contacts/"+id+"/requests", "request", map[string]any{"kind": "REQUEST_KIND_SERVICE", "text": "The bell rings."})
 	if answer["handling"] != "HANDLING_STRAIGHT_THROUGH" || answer["detail"] != "BO-1" {
 		t.Errorf("got %v", answer)
+	}
+
+	// More measurements than are kept do no harm.
+	for i := range uint32(110) {
+		report := &channelv1.ReportWorkloadRequest{Channel: journeyv1.Channel_CHANNEL_CALL_CENTRE, Waiting: i}
+		if _, err := c.api.ReportWorkload(withKey(t.Context(), fmt.Sprint("workload ", i)), report); err != nil {
+			t.Fatal(err)
+		}
 	}
 
 	// A message is sent to where the customer is now.

@@ -107,7 +107,7 @@ func (w *world) start() {
 			return decider.CallOrigin(w.ring, flows.Channel, method, key, request, time.Now())
 		},
 	}
-	if w.service, err = newService(w.t.Context(), parts, Settings{BackOffice: config.URL(w.backOffice)}); err != nil {
+	if w.service, err = newService(w.t.Context(), parts, Settings{BackOffice: config.URL(w.backOffice), Deadline: time.Minute}); err != nil {
 		w.t.Fatal(err)
 	}
 	var ctx context.Context

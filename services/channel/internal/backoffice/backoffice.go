@@ -21,7 +21,10 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"go.opentelemetry.io/otel/propagation"
+
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
+	"github.com/triangle-suite/triangle/services/internal/telemetry"
 )
 
 // Deadline is how long a visitor is kept waiting for the back office.
@@ -113,6 +116,7 @@ func (c *Client) post(ctx context.Context, request Request) (answer Answer, err 
 	}
 	post.Header.Set("Content-Type", "application/json")
 	post.Header.Set("Idempotency-Key", request.ID)
+	telemetry.Propagator.Inject(ctx, propagation.HeaderCarrier(post.Header))
 	response, err := c.http.Do(post)
 	if err != nil {
 		return Answer{}, err

@@ -16,6 +16,7 @@ import (
 
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	"github.com/triangle-suite/triangle/services/channel/internal/backoffice"
+	"github.com/triangle-suite/triangle/services/internal/telemetry"
 )
 
 var quote = backoffice.Request{ID: "r-1", Kind: journeyv1.RequestKind_REQUEST_KIND_QUOTE, Text: "How much?"}
@@ -71,8 +72,12 @@ func TestWhatTheBackOfficeAnswersDecidesHowTheRequestStands(t *testing.T) {
 }
 
 func TestTheRequestIsTheContractsOwn(t *testing.T) {
+	const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	var body map[string]any
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if got := r.Header.Get("traceparent"); got != trace {
+			t.Errorf("the call's trace ends before the back office: %q", got)
+		}
 		if r.Method != http.MethodPost || r.URL.Path != "/base/requests" || r.Header.Get("Idempotency-Key") != "r-1" {
 			w.WriteHeader(http.StatusBadRequest)
 			return
@@ -83,7 +88,7 @@ func TestTheRequestIsTheContractsOwn(t *testing.T) {
 		}
 		fmt.Fprint(w, `{"status":"done","reference":"BO-1"}`)
 	})
-	got, err := backoffice.New(url+"/base/", never).Ask(t.Context(), quote)
+	got, err := backoffice.New(url+"/base/", never).Ask(telemetry.Extract(t.Context(), trace, ""), quote)
 	if err != nil || got.Reference != "BO-1" {
 		t.Fatalf("got %+v, %v", got, err)
 	}

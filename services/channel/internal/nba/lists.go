@@ -59,8 +59,10 @@ func (l *Lists) Await(ctx context.Context, call Call) (list *channelv1.Actions, 
 		return nil, "", err
 	}
 	// It may have come in the very moment that time was up.
-	list, err = l.decided(ctx, l.db, call)
-	return list, fmt.Sprintf("no decision within %s", call.Budget), err
+	if list, err = l.decided(ctx, l.db, call); list == nil && err == nil {
+		reason = fmt.Sprintf("no decision within %s", call.Budget)
+	}
+	return list, reason, err
 }
 
 func (l *Lists) decided(ctx context.Context, q projection.Querier, call Call) (*channelv1.Actions, error) {
