@@ -56,6 +56,9 @@ func Start(ctx context.Context, config Config) (*Suite, error) {
 	if err != nil {
 		return nil, err
 	}
+	if config.Say == nil {
+		config.Say = func(string) {}
+	}
 	s := &Suite{config: config, lock: lock, processes: map[string]int{}}
 	s.group = supervise.New(supervise.Options{StartTimeout: config.StartTimeout, Say: config.Say, Started: s.started})
 	for _, stage := range config.stages() {
