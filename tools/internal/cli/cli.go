@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -116,11 +118,28 @@ func version() string {
 	return "triangle"
 }
 
-// self is the path of the command itself.
+// self is the path of the command itself, as it was called: what it is called may
+// decide what it does.
 func self() (string, error) {
-	path, err := os.Executable()
+	path, err := exec.LookPath(os.Args[0])
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
 	if err != nil {
 		return "", fmt.Errorf("find this command's own program: %w", err)
 	}
 	return path, nil
+}
+
+// beside is the folder that the command's program is in; where it is called
+// through a link, the folder that the link leads to.
+func beside() (string, error) {
+	path, err := os.Executable()
+	if err == nil {
+		path, err = filepath.EvalSymlinks(path)
+	}
+	if err != nil {
+		return "", fmt.Errorf("find this command's own folder: %w", err)
+	}
+	return filepath.Dir(path), nil
 }

@@ -95,10 +95,21 @@ func reach(s *session, steered *control.Flows) error {
 	ctx, cancel := s.within(readTimeout)
 	defer cancel()
 	if _, err := steered.Get(ctx, flows.Catalogue[0].Name); err != nil {
-		return fmt.Errorf("the event store does not answer: start it with triangle up, or say where it is with --data or --eventstore (%w)", err)
+		return &storeAway{err}
 	}
 	return nil
 }
+
+// storeAway says what to do; what the client went through is kept for errors.Is.
+type storeAway struct{ err error }
+
+// Error implements error.
+func (*storeAway) Error() string {
+	return "the event store does not answer: start it with triangle up, or say where it is with --data or --eventstore"
+}
+
+// Unwrap returns what the client said.
+func (s *storeAway) Unwrap() error { return s.err }
 
 // Run implements triangle flow list.
 func (flowList) Run(s *session) error {

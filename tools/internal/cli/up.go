@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/triangle-suite/triangle/services/control"
@@ -104,7 +103,9 @@ func (p place) config(s *session) (suite.Config, error) {
 		return suite.Config{}, err
 	}
 	if p.Bin == "" {
-		p.Bin = filepath.Dir(program)
+		if p.Bin, err = beside(); err != nil {
+			return suite.Config{}, err
+		}
 	}
 	addresses := suite.DefaultAddresses()
 	if p.Ports == "auto" {
