@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -40,16 +41,24 @@ func (p *play) complain(ctx context.Context) (string, error) {
 	return "customer " + number + " is still offered something to buy, and the decision says how old its knowledge is", nil
 }
 
-// complainerOf takes another customer of the sample for each run.
-func complainerOf(run int) (string, error) {
-	var numbers []string
+// persons lists the numbers of the sample's persons, as they stand in the file.
+var persons = sync.OnceValues(func() (numbers []string, err error) {
 	for row, err := range imports.Persons(bytes.NewReader(sample.Persons)) {
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		if !row.Duplicate && row.Problem == nil {
 			numbers = append(numbers, row.Number)
 		}
+	}
+	return numbers, nil
+})
+
+// complainerOf takes another customer of the sample for each run.
+func complainerOf(run int) (string, error) {
+	numbers, err := persons()
+	if err != nil {
+		return "", err
 	}
 	return numbers[(run-1)%len(numbers)], nil
 }

@@ -3,6 +3,7 @@ package scenario
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -36,7 +37,11 @@ type canary struct {
 // it, and through the bytes of the store's folder and of the logs. Both are
 // needed: the store compresses its files, and files hold more than events.
 func (p *play) lookForPersonalData(ctx context.Context) (string, error) {
-	canaries, err := p.canaries()
+	list, err := p.canaries()
+	if err != nil {
+		return "", err
+	}
+	canaries, err := newFinder(list)
 	if err != nil {
 		return "", err
 	}
@@ -56,8 +61,8 @@ func (p *play) lookForPersonalData(ctx context.Context) (string, error) {
 		}
 		total += size
 	}
-	p.knew(Everyone, "%d names, streets, addresses and numbers were looked for", len(canaries))
-	return fmt.Sprintf("%s events and %s MiB of files hold none of %d pieces of personal data", count(events), count(total>>20), len(canaries)), nil
+	p.knew(Everyone, "%d names, streets, addresses and numbers were looked for", len(list))
+	return fmt.Sprintf("%s events and %s MiB of files hold none of %d pieces of personal data", count(events), count(total>>20), len(list)), nil
 }
 
 // canaries lists the visitor's own data, what was written by visitors, and
@@ -97,17 +102,51 @@ type found struct{ what, where string }
 
 func (f *found) Error() string { return f.what + " stands in clear in " + f.where }
 
-func search(data []byte, canaries []canary, where string) error {
+// prefix is how many bytes of a canary are looked up at every place; no canary is
+// shorter.
+const prefix = 8
+
+// finder looks for all canaries in one pass.
+type finder struct {
+	byPrefix map[uint64][]canary
+	maybe    [1 << 16]bool // by hash of the prefix: most places are passed by here
+	longest  int
+}
+
+func newFinder(canaries []canary) (*finder, error) {
+	f := &finder{byPrefix: map[uint64][]canary{}}
 	for _, c := range canaries {
-		if bytes.Contains(data, c.text) {
-			return &found{what: c.what, where: where}
+		if len(c.text) < prefix {
+			return nil, fmt.Errorf("%s is too short to look for", c.what)
+		}
+		first := binary.LittleEndian.Uint64(c.text)
+		f.byPrefix[first] = append(f.byPrefix[first], c)
+		f.maybe[hash(first)] = true
+		f.longest = max(f.longest, len(c.text))
+	}
+	return f, nil
+}
+
+func hash(first uint64) uint16 { return uint16((first * 0x9E3779B97F4A7C15) >> 48) }
+
+// search returns the first canary that stands in the data as an error.
+func (f *finder) search(data []byte, where string) error {
+	for i := 0; i+prefix <= len(data); i++ {
+		first := binary.LittleEndian.Uint64(data[i:])
+		if !f.maybe[hash(first)] {
+			continue
+		}
+		for _, c := range f.byPrefix[first] {
+			if bytes.HasPrefix(data[i:], c.text) {
+				return &found{what: c.what, where: where}
+			}
 		}
 	}
 	return nil
 }
 
 // searchStore reads every event of the store.
-func searchStore(ctx context.Context, connection string, canaries []canary) (events int, err error) {
+func searchStore(ctx context.Context, connection string, canaries *finder) (events int, err error) {
 	config, err := esdb.ParseConnectionString(connection)
 	if err != nil {
 		return 0, err
@@ -135,7 +174,7 @@ func searchStore(ctx context.Context, connection string, canaries []canary) (eve
 		events++
 		where := fmt.Sprintf("event %d@%s", e.EventNumber, e.EventType)
 		for _, part := range [][]byte{[]byte(e.StreamID), e.Data, e.UserMetadata} {
-			if err := search(part, canaries, where); err != nil {
+			if err := canaries.search(part, where); err != nil {
 				return events, err
 			}
 		}
@@ -143,7 +182,7 @@ func searchStore(ctx context.Context, connection string, canaries []canary) (eve
 }
 
 // searchFolder reads every file of a folder and returns their size.
-func searchFolder(ctx context.Context, folder string, canaries []canary) (total int64, err error) {
+func searchFolder(ctx context.Context, folder string, canaries *finder) (total int64, err error) {
 	err = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) { // the store tidies up
 			return nil
@@ -166,25 +205,21 @@ func searchFolder(ctx context.Context, folder string, canaries []canary) (total 
 
 // searchFile reads a file piece by piece; each begins with the end of the one
 // before, so that nothing hides at a border.
-func searchFile(path string, canaries []canary) (size int64, err error) {
+func searchFile(path string, canaries *finder) (size int64, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	longest := 0
-	for _, c := range canaries {
-		longest = max(longest, len(c.text))
-	}
-	piece := make([]byte, longest+1<<20)
+	piece := make([]byte, canaries.longest+1<<20)
 	kept := 0
 	for {
 		n, err := f.Read(piece[kept:])
 		size += int64(n)
-		if err := search(piece[:kept+n], canaries, path); err != nil {
+		if err := canaries.search(piece[:kept+n], path); err != nil {
 			return size, err
 		}
-		kept = copy(piece, piece[max(0, kept+n-longest):kept+n])
+		kept = copy(piece, piece[max(0, kept+n-canaries.longest):kept+n])
 		if errors.Is(err, io.EOF) {
 			return size, nil
 		}
