@@ -2,7 +2,9 @@
 // is shown with: it does service requests at once, and leaves quotes and
 // complaints to its people.
 //
-//	POST /requests        {"request_id", "kind", "text"}, header Idempotency-Key
+//	POST /requests        {"request_id", "kind", "text"}, header Idempotency-Key;
+//	                      kind is quote, service or complaint, or as the contracts
+//	                      write it, REQUEST_KIND_QUOTE and so on
 //	                      200 {"status":"done","reference"} or 202 {"status":"pending","reference"}
 //	GET  /requests/{id}   what was answered
 //	GET  /healthz
@@ -35,9 +37,9 @@ const (
 
 // kinds says what becomes of each kind of request.
 var kinds = map[string]string{
-	"REQUEST_KIND_SERVICE":   StatusDone,
-	"REQUEST_KIND_QUOTE":     StatusPending,
-	"REQUEST_KIND_COMPLAINT": StatusPending,
+	"service":   StatusDone,
+	"quote":     StatusPending,
+	"complaint": StatusPending,
 }
 
 // Answer is what the back office says of a request.
@@ -90,6 +92,7 @@ func (o *Office) take(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "the body is not a JSON object of at most 64 KiB with request_id, kind and text")
 		return
 	}
+	wanted.Kind = strings.ToLower(strings.TrimPrefix(wanted.Kind, "REQUEST_KIND_"))
 	if complaint := wanted.check(key); complaint != "" {
 		refuse(w, http.StatusBadRequest, complaint)
 		return
@@ -116,7 +119,7 @@ func (o order) check(key string) string {
 	case o.RequestID == "" || len(o.RequestID) > longestID:
 		return "request_id must be given, with at most 255 characters"
 	case kinds[o.Kind] == "":
-		return "kind must be REQUEST_KIND_SERVICE, REQUEST_KIND_QUOTE or REQUEST_KIND_COMPLAINT"
+		return "kind must be quote, service or complaint"
 	}
 	return ""
 }

@@ -81,6 +81,7 @@ func TestKindsAreAnsweredInTheirOwnWay(t *testing.T) {
 		"a service request is done at once":    {"k1", `{"request_id":"r1","kind":"REQUEST_KIND_SERVICE","text":"x"}`, 200, StatusDone},
 		"a quote waits for people":             {"k2", `{"request_id":"r2","kind":"REQUEST_KIND_QUOTE","text":"x"}`, 202, StatusPending},
 		"a complaint waits for people":         {"k3", `{"request_id":"r3","kind":"REQUEST_KIND_COMPLAINT"}`, 202, StatusPending},
+		"a kind in the partner's own words":    {"k11", `{"request_id":"r11","kind":"service"}`, 200, StatusDone},
 		"an unknown kind is refused":           {"k4", `{"request_id":"r4","kind":"REQUEST_KIND_GIFT"}`, 400, ""},
 		"a missing key is refused":             {"", `{"request_id":"r5","kind":"REQUEST_KIND_QUOTE"}`, 400, ""},
 		"a missing request is refused":         {"k6", `{"kind":"REQUEST_KIND_QUOTE"}`, 400, ""},

@@ -14,6 +14,10 @@ import (
 	"github.com/triangle-suite/triangle/services/control"
 )
 
+// restTime is how long a flow has to stand still to count as caught up: its
+// consumer tells of every change within a second.
+const restTime = 2 * time.Second
+
 // The pauses between two looks at a condition.
 const (
 	firstPause   = 10 * time.Millisecond
@@ -106,12 +110,16 @@ func (p *play) setCadence(ctx context.Context, flow, cadence, reason string) (st
 	return state, err
 }
 
-// window has a periodic flow take in what is there, until the effect shows. A
+// window has a periodic flow take in what is there, until the effect shows. What
+// must be there for that, prepare does, each time before a window is asked for. A
 // flow that somebody has moved to real time needs no window.
-func (p *play) window(ctx context.Context, flow, effect string, check func(context.Context) error) error {
+func (p *play) window(ctx context.Context, flow, effect string, prepare, check func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, p.Patience)
 	defer cancel()
 	for {
+		if err := prepare(ctx); err != nil {
+			return err
+		}
 		err := p.steer(ctx, "a window of "+flow+" is asked for", func(ctx context.Context) error {
 			_, err := p.Flows.RunWindow(ctx, flow, "scenario", effect)
 			return err
@@ -124,4 +132,27 @@ func (p *play) window(ctx context.Context, flow, effect string, check func(conte
 			return err
 		}
 	}
+}
+
+// nothing is there to prepare.
+func nothing(context.Context) error { return nil }
+
+// cameToRest waits until a flow has taken in all there is: until its consumer has
+// told of no progress for a while.
+func (p *play) cameToRest(ctx context.Context, flow string) error {
+	var last string
+	var since time.Time
+	return p.steer(ctx, flow+" has caught up", func(ctx context.Context) error {
+		state, err := p.Flows.Get(ctx, flow)
+		if err != nil {
+			return err
+		}
+		if now := state.Progress.GetPosition().String(); now != last || since.IsZero() {
+			last, since = now, time.Now()
+		}
+		if time.Since(since) < restTime {
+			return notYetf("it has taken in %d events", state.Progress.GetTaken())
+		}
+		return nil
+	})
 }

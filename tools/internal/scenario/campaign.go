@@ -58,7 +58,7 @@ func (p *play) placeOrder(ctx context.Context) (string, error) {
 // runCampaign takes the outbound way, flow by flow, each with a window now that
 // would otherwise come within the hour or the day.
 func (p *play) runCampaign(ctx context.Context) (string, error) {
-	if err := p.window(ctx, "customer-facts", "marketing knows the order", p.marketingKnowsOrder); err != nil {
+	if err := p.window(ctx, "customer-facts", "marketing knows the order", nothing, p.marketingKnowsOrder); err != nil {
 		return "", err
 	}
 	if err := p.profileOf(ctx, p.visitor.customer); err != nil {
@@ -88,7 +88,7 @@ func (p *play) marketingKnowsOrder(ctx context.Context) error {
 
 // dispatch follows the leads from marketing over lead management to the channel.
 func (p *play) dispatch(ctx context.Context, leads []string) error {
-	err := p.window(ctx, "outbound-leads", "lead management has accepted the leads", func(ctx context.Context) error {
+	err := p.window(ctx, "outbound-leads", "lead management has accepted the leads", nothing, func(ctx context.Context) error {
 		return p.each(ctx, leads, func(l *salesv1.Lead) error {
 			if l.GetCustomerId() == p.visitor.customer {
 				p.visitor.lead = l.GetLeadId()
@@ -103,13 +103,10 @@ func (p *play) dispatch(ctx context.Context, leads []string) error {
 		return errors.New("the campaign passed the best customer by")
 	}
 	p.knew(Sales, "%d leads, to be carried out as far as capacity is granted", len(leads))
-	err = p.window(ctx, "channel-capacity", "lead management has dispatched the leads", func(ctx context.Context) error {
-		if err := p.grant(ctx); err != nil {
-			return err
-		}
+	err = p.window(ctx, "channel-capacity", "lead management has dispatched the leads", p.grant, func(ctx context.Context) error {
 		return p.each(ctx, leads, func(l *salesv1.Lead) error {
 			if l.GetStatus() <= salesv1.LeadStatus_LEAD_STATUS_ACCEPTED {
-				return notYetf("lead %s is %s", l.GetLeadId(), l.GetStatus())
+				return notYetf("lead %s is %s", l.GetLeadId(), plain(l.GetStatus()))
 			}
 			return nil
 		})
@@ -122,7 +119,7 @@ func (p *play) dispatch(ctx context.Context, leads []string) error {
 }
 
 // grant gives lead management the call centre for the present hour, which may be
-// another one than at the last look.
+// another one than when it was granted last.
 func (p *play) grant(ctx context.Context) error {
 	hour := time.Now().UTC().Truncate(time.Hour)
 	_, err := p.Services.Channel.GrantCapacity(p.keyed(ctx, "grant-"+hour.Format("2006-01-02T15")), &channelv1.GrantCapacityRequest{
@@ -149,7 +146,7 @@ func (p *play) each(ctx context.Context, leads []string, look func(*salesv1.Lead
 func (p *play) delivered(ctx context.Context, leads []string) (string, error) {
 	var listed, refused int
 	var why string
-	err := p.window(ctx, "lead-dispatch", "the call centre has taken up the leads, or sent them back", func(ctx context.Context) error {
+	err := p.window(ctx, "lead-dispatch", "the call centre has taken up the leads, or sent them back", nothing, func(ctx context.Context) error {
 		listed, refused = 0, 0
 		return p.each(ctx, leads, func(l *salesv1.Lead) error {
 			switch {
@@ -160,7 +157,7 @@ func (p *play) delivered(ctx context.Context, leads []string) (string, error) {
 			case l.GetStatus() == salesv1.LeadStatus_LEAD_STATUS_FAILED:
 				return fmt.Errorf("the visitor can't be called: %s", l.GetDetail())
 			default:
-				return notYetf("lead %s is %s", l.GetLeadId(), l.GetStatus())
+				return notYetf("lead %s is %s", l.GetLeadId(), plain(l.GetStatus()))
 			}
 			return nil
 		})
@@ -174,7 +171,7 @@ func (p *play) delivered(ctx context.Context, leads []string) (string, error) {
 	if err := p.onCallList(ctx); err != nil {
 		return "", err
 	}
-	p.knew(Sales, "%d leads sent, %d came back: %s", listed, refused, why)
+	p.knew(Sales, "%d of the leads on the call list, %d came back: %s", listed, refused, why)
 	return fmt.Sprintf("%d leads issued, %d on the call list, %d refused", len(leads), listed, refused), nil
 }
 
@@ -193,7 +190,7 @@ func (p *play) onCallList(ctx context.Context) error {
 				continue
 			}
 			if m.GetState() != channelv1.MessageState_MESSAGE_STATE_SENT || m.GetAddress() != p.claims().GetPhone() {
-				return notYetf("the message is %s, its address %d characters long", m.GetState(), len(m.GetAddress()))
+				return notYetf("the message is %s, its address %d characters long", plain(m.GetState()), len(m.GetAddress()))
 			}
 			p.knew(Channel, "call the visitor at %s (looked up now), and say: %s", m.GetAddress(), m.GetContent())
 			return nil
@@ -221,9 +218,9 @@ func (p *play) respond(ctx context.Context) (string, error) {
 	err = p.until(ctx, "lead management follows the lead as converted", func(ctx context.Context) error {
 		return p.each(ctx, []string{p.visitor.lead}, func(l *salesv1.Lead) error {
 			if l.GetStatus() != salesv1.LeadStatus_LEAD_STATUS_CONVERTED {
-				return notYetf("it is %s", l.GetStatus())
+				return notYetf("it is %s", plain(l.GetStatus()))
 			}
-			p.knew(Sales, "lead %s: %s", short(l.GetLeadId()), l.GetStatus())
+			p.knew(Sales, "lead %s: %s", short(l.GetLeadId()), plain(l.GetStatus()))
 			return nil
 		})
 	})
@@ -244,7 +241,7 @@ func (p *play) hangUp(ctx context.Context, contacts ...string) error {
 			return err
 		}
 		if ended.GetContact().GetState() != channelv1.ContactState_CONTACT_STATE_ENDED {
-			return fmt.Errorf("contact %s was ended, and is %s", contact, ended.GetContact().GetState())
+			return fmt.Errorf("contact %s was ended, and is %s", contact, plain(ended.GetContact().GetState()))
 		}
 	}
 	return nil

@@ -228,9 +228,9 @@ func (p *play) resolve(ctx context.Context) error {
 		return err
 	}
 	if resolved.GetStatus() != journeyv1.RequestStatus_REQUEST_STATUS_DONE {
-		return fmt.Errorf("the complaint was resolved, and is %s", resolved.GetStatus())
+		return fmt.Errorf("the complaint was resolved, and is %s", plain(resolved.GetStatus()))
 	}
-	p.knew(Sales, "request %s: %s", short(p.complainer.request), resolved.GetStatus())
+	p.knew(Sales, "request %s: %s", short(p.complainer.request), plain(resolved.GetStatus()))
 	return nil
 }
 

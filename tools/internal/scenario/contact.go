@@ -48,7 +48,7 @@ func (p *play) startContact(ctx context.Context) (string, error) {
 		return "", err
 	}
 	p.visitor.customer, p.visitor.actions = known.GetContact().GetCustomerId(), known.GetNextBestActions()
-	p.knew(Channel, "customer %s (%s), %d orders; next best actions: %s", short(p.visitor.customer),
+	p.knew(Channel, "customer %s (%s), orders %d; next best actions: %s", short(p.visitor.customer),
 		known.GetCustomer().GetCustomerNumber(), known.GetCustomer().GetOrders(), named(p.visitor.actions.GetActions()))
 	return fmt.Sprintf("customer %s", short(p.visitor.customer)), errors.Join(p.registered(ctx), p.profileOf(ctx, p.visitor.customer))
 }
@@ -108,7 +108,7 @@ func (p *play) profileOf(ctx context.Context, customer string) error {
 	if err != nil {
 		return err
 	}
-	text := fmt.Sprintf("%d orders, %d open complaints", profile.GetOrders(), profile.GetOpenComplaints())
+	text := fmt.Sprintf("orders %d, open complaints %d", profile.GetOrders(), profile.GetOpenComplaints())
 	for _, flow := range []string{"customer-facts", "request-status"} {
 		if f, ok := freshnessOf(flow, profile.GetFreshness()); ok {
 			text += "; " + age(f)

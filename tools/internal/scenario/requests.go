@@ -64,16 +64,16 @@ func (p *play) submit(ctx context.Context, call string, kind journeyv1.RequestKi
 
 // requestIs waits until CRM keeps a request at a status.
 func (p *play) requestIs(ctx context.Context, request string, want journeyv1.RequestStatus) error {
-	return p.until(ctx, fmt.Sprintf("sales keeps request %s as %s", request, want), func(ctx context.Context) error {
+	return p.until(ctx, fmt.Sprintf("sales keeps request %s as %s", request, plain(want)), func(ctx context.Context) error {
 		found, err := p.Services.Sales.GetRequest(ctx, &salesv1.GetRequestRequest{RequestId: request})
 		if err != nil {
 			return err
 		}
 		r := found.GetRequest()
 		if r.GetStatus() != want {
-			return notYetf("it is %s", r.GetStatus())
+			return notYetf("it is %s", plain(r.GetStatus()))
 		}
-		p.knew(Sales, "request %s: %s, %s", short(request), r.GetStatus(), r.GetDetail())
+		p.knew(Sales, "request %s: %s, %s", short(request), plain(r.GetStatus()), r.GetDetail())
 		return nil
 	})
 }

@@ -32,6 +32,10 @@ func (p *play) importSample(ctx context.Context) (string, error) {
 		return "", err
 	}
 	p.knew(Sales, "%s", describeTotals(totals))
+	// The story is about a suite at work, not about one that is being filled.
+	if err := p.cameToRest(ctx, "customer-view"); err != nil {
+		return "", err
+	}
 	return fmt.Sprintf("%s records of %s persons (%s duplicates are kept for matching), %s purchases",
 		count(persons.Rows), count(persons.Imported), count(persons.Kept), count(orders.Rows)), nil
 }

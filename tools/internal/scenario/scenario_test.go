@@ -219,6 +219,7 @@ func TestWords(t *testing.T) {
 		count(0): "0", count(999): "999", count(1000): "1,000", count(-1234567): "-1,234,567",
 		money(24409194): "244,091.94", money(5): "0.05", money(-100): "-1.00",
 		short("0123456789"): "01234567", short("x"): "x",
+		plain(journeyv1.RequestStatus_REQUEST_STATUS_IN_PROGRESS): "in progress", plain(salesv1.LeadStatus_LEAD_STATUS_CONVERTED): "converted",
 		origin(&channelv1.Actions{Source: channelv1.ListSource_LIST_SOURCE_LAST_KNOWN, Reason: "contacts runs daily"}): "the last one known, as contacts runs daily",
 	} {
 		if got != want {

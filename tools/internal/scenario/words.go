@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/reflect/protoreflect"
+
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
@@ -31,6 +33,16 @@ func money(cents int64) string {
 		sign, cents = "-", -cents
 	}
 	return fmt.Sprintf("%s%s.%02d", sign, count(cents/100), cents%100)
+}
+
+// plain writes an enum's value without its type: in progress.
+func plain[E interface {
+	String() string
+	Descriptor() protoreflect.EnumDescriptor
+}](e E) string {
+	name, zero := e.String(), string(e.Descriptor().Values().Get(0).Name())
+	name = strings.TrimPrefix(name, strings.TrimSuffix(zero, "UNSPECIFIED"))
+	return strings.ToLower(strings.ReplaceAll(name, "_", " "))
 }
 
 // short is enough of an id to recognise it by.
