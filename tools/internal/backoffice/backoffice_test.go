@@ -64,7 +64,7 @@ func (o *office) do(req *http.Request) (int, Answer) {
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	var a Answer
 	if err := json.NewDecoder(resp.Body).Decode(&a); err != nil {
 		o.t.Fatal(err)
@@ -150,7 +150,7 @@ func tear(t *testing.T, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if _, err := io.WriteString(f, `{"key":"half`); err != nil {
 		t.Fatal(err)
 	}

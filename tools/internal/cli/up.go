@@ -37,10 +37,10 @@ type demoCommand struct{ place }
 func (c *upCommand) Run(s *session) error {
 	return c.with(s, func(running *show) error {
 		result, err := running.perform(!c.NoScenario, !c.NoSample)
-		if err == nil || errors.As(err, new(*scenario.Failed)) {
-			err = errors.Join(err, running.serving(result))
-		}
 		if err != nil {
+			return errors.Join(err, running.tellFailed(result, err))
+		}
+		if err := running.serving(result); err != nil {
 			return err
 		}
 		<-s.ctx.Done()
@@ -52,10 +52,10 @@ func (c *upCommand) Run(s *session) error {
 func (c *demoCommand) Run(s *session) error {
 	return c.with(s, func(running *show) error {
 		result, err := running.perform(true, true)
-		if !s.commands.JSON {
-			return err
+		if err == nil && s.commands.JSON {
+			return printJSON(s.Out, result)
 		}
-		return errors.Join(err, printJSON(s.Out, result))
+		return errors.Join(err, running.tellFailed(result, err))
 	})
 }
 
@@ -147,6 +147,15 @@ func (r *show) importAlone(ctx context.Context, config scenario.Config) error {
 		fmt.Fprintf(r.Out, "The sample is imported: %d customers, %d orders.\n", persons.Imported, orders.Imported)
 	}
 	return err
+}
+
+// tellFailed prints the play that ended with a step that failed, for programs; a
+// reader has seen it.
+func (r *show) tellFailed(result scenario.Result, err error) error {
+	if !r.commands.JSON || !errors.As(err, new(*scenario.Failed)) {
+		return nil
+	}
+	return printJSON(r.Out, result)
 }
 
 // serving tells how the play went and where everything listens.

@@ -101,7 +101,7 @@ func repeat(
 		}
 		select {
 		case <-ctx.Done():
-			// %v: the status of the last attempt must not pass for the caller's own.
+			//nolint:errorlint // the status of the last attempt must not pass for the answer
 			return fmt.Errorf("%s at %s: %w; the last answer was: %v", path.Base(method), conn.Target(), ctx.Err(), err)
 		case <-time.After(pause.NextBackOff()):
 		}

@@ -111,6 +111,7 @@ func (c *child) ready(ctx context.Context, l *life) error {
 		case <-l.ended:
 			return fmt.Errorf("%w (%s); the end of %s reads:\n%s", ErrEnded, l.outcome(), c.spec.Log, c.lastLines(l))
 		case <-ctx.Done():
+			//nolint:errorlint // what the last probe got is only told
 			return fmt.Errorf("%w; %s: %v; see %s", context.Cause(ctx), c.spec.Ready, last, c.spec.Log)
 		case <-time.After(probePause):
 		}

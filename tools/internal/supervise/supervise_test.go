@@ -75,7 +75,7 @@ func parent(args []string) error {
 			return err
 		}
 	}
-	_, err := fmt.Println("ready")
+	_, err := fmt.Fprintln(os.Stdout, "ready")
 	<-make(chan struct{})
 	return err
 }
@@ -96,7 +96,13 @@ type fixture struct {
 	pids []int
 }
 
-func newFixture(t *testing.T) *fixture { return &fixture{t: t, dir: t.TempDir()} }
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it takes real processes")
+	}
+	return &fixture{t: t, dir: t.TempDir()}
+}
 
 func (f *fixture) group(o Options) *Group {
 	o.Say = func(line string) {
@@ -190,7 +196,7 @@ func TestAPortInUseIsNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
+	defer func() { _ = listener.Close() }()
 	addr := listener.Addr().String()
 
 	err = f.group(Options{}).Start(t.Context(), specOf("serve", f.log("serve"), addr))
@@ -273,7 +279,7 @@ func TestAChildThatDoesNotStopIsKilled(t *testing.T) {
 func TestChildrenEndWithAParentThatIsKilled(t *testing.T) {
 	f := newFixture(t)
 	addrs := []string{freeAddr(t), freeAddr(t)}
-	cmd := exec.Command(os.Args[0], addrs...)
+	cmd := exec.CommandContext(t.Context(), os.Args[0], addrs...)
 	cmd.Env = append(os.Environ(), helper+"=parent", "LOG="+f.log("child"))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
