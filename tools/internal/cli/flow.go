@@ -152,16 +152,22 @@ func (c *flowSet) Run(s *session) error {
 			return err
 		}
 		if c.Wait {
+			asked := state
 			if state, err = steered.WaitSettled(ctx, c.Name); err != nil {
-				return notAdopted(state, err)
+				return late(ctx, err, asked.Flow, "has not adopted "+asked.Requested)
 			}
 		}
 		return s.printSteered(state, setLine(state))
 	})
 }
 
-func notAdopted(state control.State, err error) error {
-	return fmt.Errorf("%w; the request stands, and is adopted as soon as %s support runs", err, state.Flow.To)
+// late tells that a consumer has not done in time what it was asked. The time may
+// be up in the middle of a read, whose own words would only confuse.
+func late(ctx context.Context, err error, flow flows.Flow, what string) error {
+	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return err
+	}
+	return fmt.Errorf("%s %s yet; the request stands, and is followed as soon as %s support runs", flow.Name, what, flow.To)
 }
 
 func setLine(state control.State) string {
@@ -183,7 +189,7 @@ func (c *flowRun) Run(s *session) error {
 		}
 		closed, err := windowClosed(ctx, steered, c.Name)
 		if err != nil {
-			return fmt.Errorf("%s has not closed the window yet (%w); the request stands, and is followed as soon as %s support runs", c.Name, err, state.Flow.To)
+			return late(ctx, err, state.Flow, "has not closed the window")
 		}
 		return s.printSteered(state, fmt.Sprintf("%s took in %d events in a window", c.Name, closed.GetCount()))
 	})
