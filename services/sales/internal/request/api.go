@@ -89,7 +89,7 @@ func (a *Requests) ResolveRequest(ctx context.Context, req *salesv1.ResolveReque
 	if err := check.Err(); err != nil {
 		return nil, err
 	}
-	origin, err := a.Origins.Of(ctx, "ResolveRequest", req)
+	origin, err := a.Origins(ctx, "ResolveRequest", req)
 	if err != nil {
 		return nil, err
 	}

@@ -127,7 +127,7 @@ func (d *Driver) drive(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	origin := decider.CauseOrigin("drive-request", flows.Sales, cause, d.Now().UTC())
+	origin := decider.CauseOrigin(flows.Sales, "drive-request", cause, d.Now().UTC())
 	command := RecordAnswer{RequestID: id, Done: answer.Done, Reference: answer.Reference}
 	_, err = decider.Handle(ctx, d.Streams, origin, Stream(id), Decider, command.Decide)
 	return err
