@@ -18,7 +18,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
@@ -73,16 +72,11 @@ type Settings = config.Settings
 // Build makes the service of its parts.
 type Build func(context.Context, Parts) (Application, error)
 
-// Main reads the configuration, and runs the service until it is told to stop.
-// It does not return: the process ends with 0 after an orderly stop, with 2 when
-// the configuration is wrong, else with 1 and one line on stderr.
+// Main reads the configuration, runs the service until it is told to stop, and
+// ends the process as config.Exit does.
 func Main(service config.Service, settings Settings, build Build) {
 	config.Load(service, settings)
-	if err := Run(context.Background(), service, settings, build, nil); err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", service.Program, err)
-		os.Exit(1) //nolint:forbidigo // this is the last line of main
-	}
-	os.Exit(0) //nolint:forbidigo // this is the last line of main
+	config.Exit(service, Run(context.Background(), service, settings, build, nil))
 }
 
 // Run runs the service until ctx ends or the process is told to stop. bound, if

@@ -93,7 +93,7 @@ func (e edge) refuse(ctx context.Context, err error) refusal {
 		return refusal{code: codes.ResourceExhausted, reason: "TOO_LARGE", message: "the call is larger than the event store accepts"}
 	case errors.Is(err, eventlog.ErrWrongRevision):
 		return refusal{code: codes.Aborted, reason: "CONTENTION", message: "others changed the same thing at the same time; repeat the call with its idempotency key"}
-	case errors.Is(err, eventlog.ErrUnavailable):
+	case errors.Is(err, eventlog.ErrUnavailable) || errors.Is(err, eventlog.ErrClosed):
 		return refusal{code: codes.Unavailable, reason: "STORE_UNAVAILABLE", message: "the event store can't be reached; repeat the call with its idempotency key"}
 	case away(err):
 		return refusal{code: codes.Unavailable, reason: "UNAVAILABLE", message: "something that the service needs can't be reached; repeat the call with its idempotency key"}
