@@ -64,6 +64,9 @@ type Application struct {
 	Flows *flow.Runtime
 	// Workers are what runs beside them, such as those that speak to partners.
 	Workers []serve.Worker
+	// Checks are what readiness depends on besides store, database and flows, such
+	// as that the workers get on.
+	Checks []serve.Check
 }
 
 // Settings are the service's configuration; it embeds config.Common.
@@ -101,11 +104,11 @@ func Run(ctx context.Context, service config.Service, settings Settings, build B
 	return serve.Run(ctx, serve.Options{
 		HTTPAddr: string(common.HTTPAddr), GRPCAddr: string(common.GRPCAddr), Bound: bound,
 		Register: app.Register, Gateway: app.Gateway, OpenAPI: app.OpenAPI,
-		Checks: []serve.Check{
+		Checks: append([]serve.Check{
 			{Name: "store", Check: parts.Streams.Log.Ping},
 			{Name: "database", Check: parts.DB.Ping},
 			{Name: "flows", Check: app.Flows.Ready},
-		},
+		}, app.Checks...),
 		Workers:   append([]serve.Worker{{Name: "flows", Run: app.Flows.Run}}, app.Workers...),
 		Telemetry: t,
 	})
