@@ -76,25 +76,36 @@ func (t *Totals) asOf(ctx context.Context) (time.Time, error) {
 	return t.firstAfter(ctx, position, now)
 }
 
+// page bounds one read of the store: what is looked for is mostly near.
+const page = 64
+
 // look goes back from the end of the log, as far as nobody knows, for an event
 // that waits.
 func (t *Totals) look(ctx context.Context, position eventlog.Position) (end eventlog.Position, waits bool, err error) {
 	known := t.known(position)
-	for e, err := range t.Log.ReadAll(ctx, eventlog.Backward, nil, 0) {
-		if err != nil {
-			return end, false, fmt.Errorf("look for the last event: %w", err)
+	var before *eventlog.Position
+	for {
+		last, found := before, false
+		for e, err := range t.Log.ReadAll(ctx, eventlog.Backward, before, page) {
+			if err != nil {
+				return end, false, fmt.Errorf("look for the last event: %w", err)
+			}
+			if end == (eventlog.Position{}) {
+				end = e.Position
+			}
+			if e.Position.Compare(known) <= 0 {
+				return end, false, nil
+			}
+			if slices.Contains(t.Types, e.Type) {
+				return end, true, nil
+			}
+			last, found = &e.Position, true
 		}
-		if end == (eventlog.Position{}) {
-			end = e.Position
-		}
-		if e.Position.Compare(known) <= 0 {
+		if !found {
 			return end, false, nil
 		}
-		if slices.Contains(t.Types, e.Type) {
-			return end, true, nil
-		}
+		before = last
 	}
-	return end, false, nil
 }
 
 // known is the place up to which nothing needs to be looked at.
@@ -115,17 +126,32 @@ func (t *Totals) check(end eventlog.Position) {
 	}
 }
 
+// firstAfter is when the first event was written that the tables lack, and no
+// later than now.
 func (t *Totals) firstAfter(ctx context.Context, position eventlog.Position, now time.Time) (time.Time, error) {
-	for e, err := range t.Log.ReadAll(ctx, eventlog.Forward, &position, 0) {
-		if err != nil {
-			return now, fmt.Errorf("look for the first event that waits: %w", err)
-		}
-		if e.Position.Compare(position) > 0 && slices.Contains(t.Types, e.Type) {
-			if e.Created.After(now) { // by the store's clock
-				return now, nil
+	for {
+		from := position
+		for e, err := range t.Log.ReadAll(ctx, eventlog.Forward, &from, page) {
+			switch {
+			case err != nil:
+				return now, fmt.Errorf("look for the first event that waits: %w", err)
+			case e.Position.Compare(position) <= 0:
+				continue
+			case slices.Contains(t.Types, e.Type):
+				return earlier(e.Created, now), nil
 			}
-			return e.Created, nil
+			position = e.Position
+		}
+		if position == from {
+			return now, nil
 		}
 	}
-	return now, nil
+}
+
+// earlier is the earlier of a time by the store's clock and one by ours.
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
