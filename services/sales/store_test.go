@@ -152,4 +152,3 @@ func BenchmarkImport(b *testing.B) {
 		w.stop()
 	}
 }
-

@@ -2,8 +2,8 @@
 // offer, within the capacity that channels grant, and follows each lead to its
 // end.
 //
-//	                capacity              the channel                the customer
-//	 ACCEPTED ────────────────▶ DISPATCHED ──────────▶ SENT, FAILED ─────────────▶ CLOSED, CONVERTED
+//	               capacity              the channel                the customer
+//	ACCEPTED ────────────────▶ DISPATCHED ──────────▶ SENT, FAILED ─────────────▶ CLOSED, CONVERTED
 //
 // A lead only moves forward, and may skip steps: a customer can answer before a
 // message was sent, and the flows that tell of it run at paces of their own.

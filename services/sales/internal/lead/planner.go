@@ -169,7 +169,9 @@ func (p *Planner) dispatch(ctx context.Context, a Assignment) error {
 	}
 	origin := decider.CauseOrigin(flows.Sales, "dispatch-lead", cause, p.Now().UTC())
 	spent, err := decider.Handle(ctx, p.Streams, origin, grantStream(a.Grant.Name), grantDecider,
-		func(s spending) ([]proto.Message, error) { return spend(s, a.Grant.Capacity, a.LeadID, state.CustomerID) })
+		func(s spending) ([]proto.Message, error) {
+			return spend(s, a.Grant.Capacity, a.LeadID, state.CustomerID)
+		})
 	if errors.Is(err, errSpent) {
 		p.note(a.Grant.Name)
 		return nil

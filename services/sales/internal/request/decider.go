@@ -1,11 +1,11 @@
 // Package request owns what customers ask: quotes, service, complaints.
 //
-//	            handled in part               done, says the back office
-//	 OPEN ─────────────────────▶ IN_PROGRESS ─────────────────────────▶ DONE
-//	   │                           │     ▲  or whoever resolves it        ▲
-//	   │                           └─────┘ the back office has it         │
-//	   └──────────────────────────────────────────────────────────────────┘
-//	                     handled straight through
+//	           handled in part               done, says the back office
+//	OPEN ─────────────────────▶ IN_PROGRESS ─────────────────────────▶ DONE
+//	  │                           │     ▲  or whoever resolves it        ▲
+//	  │                           └─────┘ the back office has it         │
+//	  └──────────────────────────────────────────────────────────────────┘
+//	                    handled straight through
 //
 // A request only moves forward. What the channel could not do within the contact
 // is handed to the back office until it answers.

@@ -49,10 +49,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	for {
 		changed := w.DB.Changed() // before looking, so that no commit is missed
 		again, err := w.Round(ctx)
-		if ctx.Err() != nil {
-			return nil
+		if ctx.Err() == nil { // else the error is only that
+			w.show(err)
 		}
-		w.show(err)
 		switch {
 		case err != nil && again.IsZero():
 			again, changed = time.Now().Add(pause.NextBackOff()), nil
