@@ -42,6 +42,8 @@ func defined(m *marketingv1.Campaign) (*marketingv1.CampaignDefined, error) {
 		Priority:      m.GetPriority(),
 	}
 	c.Slug("campaign.campaign_id", d.GetCampaignId())
+	c.That(!strings.HasPrefix(Stream(d.GetCampaignId()), RunStream("")), "campaign.campaign_id",
+		"must not begin with run-: the streams of runs are named so")
 	c.Required("campaign.name", d.GetName(), call.LongestID)
 	c.Slug("campaign.proposition_id", d.GetPropositionId())
 	c.That(outbound[d.GetChannel()], "campaign.channel",
