@@ -5,15 +5,13 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/netresearch/go-cron"
 )
 
 // Cadence is how often a flow is taken in. The zero Cadence is not valid; make
 // one with ParseCadence.
 type Cadence struct {
 	text     string
-	schedule cron.ScheduleWithPrev // nil for real time and paused
+	schedule *schedule // nil for real time and paused
 }
 
 // The notation of the cadences that have a name.
@@ -38,8 +36,12 @@ var ErrCadence = errors.New("not a cadence: write realtime, hourly, daily, weekl
 // cron expression of five fields (minute, hour, day of month, month, day of
 // week), by default in UTC, in another time zone with the prefix CRON_TZ=.
 //
-// At a change of clocks a time that is skipped runs at the change, and one that
-// comes twice runs once, as cron does.
+// As in cron, where both day fields are restricted either one will do; and a
+// change of clocks costs no window and gives none twice. A time of day that is
+// skipped comes due when the clocks change, and one that comes twice comes due
+// the first time. An expression for every hour is due as the hours go by
+// instead: in the hour that comes twice it is due twice, in the one that is
+// skipped it is not.
 func ParseCadence(text string) (Cadence, error) {
 	text = strings.Join(strings.Fields(text), " ")
 	if text == RealTime || text == Paused {
@@ -49,21 +51,11 @@ func ParseCadence(text string) (Cadence, error) {
 	if spec, ok := named[text]; ok {
 		expression = spec
 	}
-	if strings.HasPrefix(expression, "@") {
-		return Cadence{}, fmt.Errorf("%q is %w", text, ErrCadence)
-	}
-	if !strings.HasPrefix(expression, "CRON_TZ=") {
-		expression = "CRON_TZ=UTC " + expression
-	}
-	schedule, err := cron.ParseStandard(expression)
+	schedule, err := parseSchedule(expression)
 	if err != nil {
 		return Cadence{}, fmt.Errorf("%q is %w (%w)", text, ErrCadence, err)
 	}
-	withPrev, ok := schedule.(cron.ScheduleWithPrev)
-	if !ok || schedule.Next(time.Unix(0, 0)).IsZero() {
-		return Cadence{}, fmt.Errorf("%q never comes due, and is %w", text, ErrCadence)
-	}
-	return Cadence{text: text, schedule: withPrev}, nil
+	return Cadence{text: text, schedule: schedule}, nil
 }
 
 // String is the notation that ParseCadence reads.
@@ -72,25 +64,36 @@ func (c Cadence) String() string { return c.text }
 // IsRealTime tells whether events are taken in as they come.
 func (c Cadence) IsRealTime() bool { return c.text == RealTime }
 
+// IsPaused tells whether events are not taken in at all.
+func (c Cadence) IsPaused() bool { return c.text == Paused }
+
 // IsPeriodic tells whether events are taken in windows.
 func (c Cadence) IsPeriodic() bool { return c.schedule != nil }
 
-// Next returns when the first window after t is due; the zero time when the
-// cadence is not periodic.
+// Next returns when the first window after t is due, in UTC; the zero time when
+// the cadence is not periodic.
 func (c Cadence) Next(t time.Time) time.Time {
 	if c.schedule == nil {
 		return time.Time{}
 	}
-	return c.schedule.Next(t)
+	return utc(c.schedule.next(t))
 }
 
-// LastDue returns when the last window at or before t was due; the zero time
-// when the cadence is not periodic or there was none.
+// LastDue returns when the last window at or before t was due, in UTC; the zero
+// time when the cadence is not periodic or there was none.
 func (c Cadence) LastDue(t time.Time) time.Time {
 	if c.schedule == nil {
 		return time.Time{}
 	}
-	return c.schedule.Prev(t.Truncate(time.Second).Add(time.Second)) // Prev excludes its argument
+	return utc(c.schedule.last(t))
+}
+
+// utc leaves the zero time what it is.
+func utc(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return t.UTC()
 }
 
 // LongestGap returns the longest time between two windows in the year after
@@ -100,14 +103,26 @@ func (c Cadence) LongestGap(from time.Time) (gap time.Duration, ok bool) {
 	if c.schedule == nil {
 		return 0, c.IsRealTime()
 	}
-	end := from.AddDate(1, 0, 0)
-	for due := c.Next(from); !due.IsZero() && due.Before(end); {
-		next := c.Next(due)
-		if next.IsZero() {
-			break
+	year := from.AddDate(1, 0, 0)
+	for _, jump := range []time.Duration{24 * time.Hour, time.Hour} {
+		if gap := c.gapOver(jump, from, year); gap > 0 {
+			return gap, true
 		}
-		gap = max(gap, next.Sub(due))
+	}
+	// No gap is over an hour, so every hour has windows: the same in each.
+	return c.gapOver(0, from, from.Add(3*time.Hour)), true
+}
+
+// gapOver returns the longest gap that is over jump, or 0. It jumps: between two
+// windows that are no further apart than jump there is none.
+func (c Cadence) gapOver(jump time.Duration, from, end time.Time) (longest time.Duration) {
+	for due := c.Next(from); !due.IsZero() && due.Before(end); {
+		next := c.LastDue(due.Add(jump))
+		if !next.After(due) {
+			next = c.Next(due)
+			longest = max(longest, next.Sub(due))
+		}
 		due = next
 	}
-	return gap, true
+	return longest
 }

@@ -9,6 +9,7 @@
 //		BackOffice config.URL `name:"backoffice" env:"TRIANGLE_BACKOFFICE" placeholder:"URL" help:"The back office."`
 //	}
 //	config.Load(config.Channel, &settings)
+//	config.Exit(config.Channel, start(settings))
 //
 // A field whose type has a method Check() error is checked; its text goes after
 // the field's name, and so reads on from there: `is "8081": write host:port`.
@@ -72,18 +73,44 @@ func (c *Common) shared() *Common { return c }
 // Settings is a pointer to a struct that embeds Common.
 type Settings interface{ shared() *Common }
 
+// CommonOf returns the part of a service's settings that every service has.
+func CommonOf(settings Settings) *Common { return settings.shared() }
+
 // Load fills settings from the process's arguments and environment. It ends the
 // process after --help and --version, and with exit code 2 and one line on
 // stderr when a value is wrong.
 func Load(service Service, settings Settings) {
 	done, err := Parse(service, os.Args[1:], os.Stdout, settings)
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", service.Program, err)
-		os.Exit(2)
-	}
+	Exit(service, err)
 	if done {
 		os.Exit(0)
 	}
+}
+
+// ErrValue marks an error as the configuration's: whoever starts the service has
+// to change a value.
+var ErrValue = errors.New("wrong configuration")
+
+// valueError is an ErrValue that does not repeat so.
+type valueError struct{ error }
+
+func (e valueError) Unwrap() []error { return []error{ErrValue, e.error} }
+
+// Wrong says what is wrong with the configuration, and what to write instead.
+// The error is an ErrValue.
+func Wrong(format string, args ...any) error { return valueError{fmt.Errorf(format, args...)} }
+
+// Exit ends the process if err is not nil: with one line on stderr, and exit code
+// 2 when a value of the configuration is wrong, 1 for anything else.
+func Exit(service Service, err error) {
+	if err == nil {
+		return
+	}
+	fmt.Fprintf(os.Stderr, "%s: %s\n", service.Program, strings.ReplaceAll(err.Error(), "\n", "; "))
+	if errors.Is(err, ErrValue) {
+		os.Exit(2)
+	}
+	os.Exit(1)
 }
 
 // Parse fills settings from args and the environment. done is true after --help
@@ -112,7 +139,7 @@ func Parse(service Service, args []string, stdout io.Writer, settings Settings) 
 		return true, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("%s (see %s --help)", oneLine(err), service.Program)
+		return false, Wrong("%s (see %s --help)", oneLine(err), service.Program)
 	}
 	return false, check(parser, settings.shared())
 }
@@ -133,10 +160,10 @@ func check(parser *kong.Kong, common *Common) error {
 		}
 	}
 	if common.HTTPAddr == common.GRPCAddr && !common.HTTPAddr.anyPort() {
-		return fmt.Errorf("TRIANGLE_HTTP_ADDR and TRIANGLE_GRPC_ADDR are both %s: give each a port of its own", common.HTTPAddr)
+		return Wrong("TRIANGLE_HTTP_ADDR and TRIANGLE_GRPC_ADDR are both %s: give each a port of its own", common.HTTPAddr)
 	}
 	if common.Database == common.Keys {
-		return errors.New("TRIANGLE_DATABASE and TRIANGLE_KEYS are the same: give the key ring a file of its own, as erasure destroys keys and not rows")
+		return Wrong("TRIANGLE_DATABASE and TRIANGLE_KEYS are the same: give the key ring a file of its own, as erasure destroys keys and not rows")
 	}
 	return nil
 }
@@ -152,7 +179,7 @@ func checkFlag(flag *kong.Flag) error {
 		if len(flag.Envs) > 0 {
 			name = flag.Envs[0] + " (" + name + ")"
 		}
-		return fmt.Errorf("%s %s", name, oneLine(err))
+		return Wrong("%s %s", name, oneLine(err))
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package config_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -19,7 +20,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("CONFIG_TEST_MAIN") != "" {
 		var s settings
 		config.Load(config.Channel, &s)
-		os.Exit(0)
+		config.Exit(config.Channel, errors.Join(errors.New("no worker ran"), errors.New("nor the other")))
 	}
 	os.Exit(m.Run())
 }
@@ -159,7 +160,7 @@ func TestAWrongValueIsOneLineThatSaysWhatToWrite(t *testing.T) {
 			if err == nil {
 				t.Fatal("it was accepted")
 			}
-			if err.Error() != tc.want {
+			if err.Error() != tc.want || !errors.Is(err, config.ErrValue) {
 				t.Errorf("got  %s\nwant %s", err, tc.want)
 			}
 		})
@@ -178,6 +179,20 @@ func TestAWrongValueStopsTheStartWithCode2(t *testing.T) {
 	want := "channel-support: TRIANGLE_LOG_LEVEL (--log-level) is \"loud\": write debug, info, warn or error\n"
 	if stderr.String() != want || stdout.Len() != 0 {
 		t.Errorf("stderr %q, stdout %q", stderr.String(), stdout.String())
+	}
+}
+
+func TestWhatElseFailsIsOneLineAndCode1(t *testing.T) {
+	command := exec.Command(os.Args[0])
+	command.Env = append(os.Environ(), "CONFIG_TEST_MAIN=1")
+	var stderr bytes.Buffer
+	command.Stderr = &stderr
+	var exit *exec.ExitError
+	if err := command.Run(); !errors.As(err, &exit) || exit.ExitCode() != 1 {
+		t.Fatalf("run: %v, want exit code 1", err)
+	}
+	if want := "channel-support: no worker ran; nor the other\n"; stderr.String() != want {
+		t.Errorf("stderr %q", stderr.String())
 	}
 }
 
@@ -217,10 +232,15 @@ func TestHelpWorksWhereAValueIsWrong(t *testing.T) {
 }
 
 func TestPasswordsStayOutOfTheLog(t *testing.T) {
+	s := settings{Common: config.Common{EventStore: "esdb://admin:secret@127.0.0.1:2113"}, BackOffice: "http://u:secret@office"}
 	var out bytes.Buffer
-	slog.New(slog.NewTextHandler(&out, nil)).Info("starting",
-		"eventstore", config.StoreURL("esdb://admin:secret@127.0.0.1:2113"), "backoffice", config.URL("http://u:secret@office"))
+	for _, handler := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
+		slog.New(handler).Info(fmt.Sprintf("starting with %+v", s), "settings", s, "eventstore", s.EventStore, "backoffice", s.BackOffice)
+	}
 	if strings.Contains(out.String(), "secret") || !strings.Contains(out.String(), "127.0.0.1:2113") {
 		t.Errorf("logged %s", out.String())
+	}
+	if string(s.EventStore) != "esdb://admin:secret@127.0.0.1:2113" {
+		t.Error("the conversion does not give it whole")
 	}
 }

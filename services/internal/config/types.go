@@ -39,8 +39,9 @@ func (a Address) Check() error {
 
 func (a Address) anyPort() bool { return strings.HasSuffix(string(a), ":0") }
 
-// StoreURL is a connection string of the event store. It may hold a password,
-// so that no message repeats it.
+// StoreURL is a connection string of the event store. It may hold a password:
+// only the conversion string(s) gives it whole, and whatever is printed, logged
+// or marshalled shows it without.
 type StoreURL string
 
 // Check says what is wrong with the connection string.
@@ -56,11 +57,14 @@ func (s StoreURL) Check() error {
 	return nil
 }
 
-// LogValue keeps the password out of the log.
-func (s StoreURL) LogValue() slog.Value { return redacted(string(s)) }
+// String shows the connection string without its password.
+func (s StoreURL) String() string { return redacted(string(s)) }
+
+// MarshalText shows the connection string without its password.
+func (s StoreURL) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // URL is an http or https URL of a partner; empty means that there is none. It
-// may hold a password, so that no message repeats it.
+// may hold a password: only the conversion string(u) gives it whole.
 type URL string
 
 // Check says what is wrong with the URL.
@@ -75,15 +79,18 @@ func (u URL) Check() error {
 	return nil
 }
 
-// LogValue keeps the password out of the log.
-func (u URL) LogValue() slog.Value { return redacted(string(u)) }
+// String shows the URL without its password.
+func (u URL) String() string { return redacted(string(u)) }
 
-func redacted(text string) slog.Value {
+// MarshalText shows the URL without its password.
+func (u URL) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
+
+func redacted(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {
-		return slog.StringValue("(not a URL)")
+		return "(not a URL)"
 	}
-	return slog.StringValue(u.Redacted())
+	return u.Redacted()
 }
 
 // Database names an SQLite file.

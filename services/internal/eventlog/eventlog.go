@@ -62,7 +62,7 @@ type Expected struct{ revision int64 }
 var (
 	Any          = Expected{-2} // whatever is there
 	NoStream     = Expected{-1} // the stream has no event
-	StreamExists = Expected{-4} // the stream has an event
+	StreamExists = Expected{-4} // the stream has an event, or a max count at least
 )
 
 // At expects revision to be the stream's last.

@@ -91,8 +91,9 @@ func (w *world) start() {
 	w.rt = w.newRuntime(w.db)
 	var ctx context.Context
 	ctx, w.end = context.WithCancel(context.Background())
-	w.done = make(chan error, 1)
-	go func() { w.done <- w.rt.Run(ctx) }()
+	rt, done := w.rt, make(chan error, 1)
+	w.done = done
+	go func() { done <- rt.Run(ctx) }()
 }
 
 func (w *world) newRuntime(db *projection.DB) *flow.Runtime {
@@ -166,6 +167,12 @@ var answers = decider.Decider[int]{
 func (w *world) produce(request string) uuid.UUID {
 	w.t.Helper()
 	id := uuid.New()
+	w.produceAs(id, request)
+	return id
+}
+
+func (w *world) produceAs(id uuid.UUID, request string) {
+	w.t.Helper()
 	e, err := w.streams.Codec.Encode(w.t.Context(), &salesv1.RequestStatusChanged{
 		RequestId: request, Kind: journeyv1.RequestKind_REQUEST_KIND_COMPLAINT, Status: journeyv1.RequestStatus_REQUEST_STATUS_OPEN,
 	}, id, codec.Metadata{Source: codec.Source(flows.Sales), Time: time.Now()})
@@ -173,7 +180,6 @@ func (w *world) produce(request string) uuid.UUID {
 		w.t.Fatal(err)
 	}
 	w.append("request-"+request, e)
-	return id
 }
 
 func (w *world) append(stream string, e eventlog.NewEvent) {

@@ -9,7 +9,8 @@ import (
 )
 
 // MemoryRing is a key ring for tests. Its keys derive from their subjects, so
-// that every run seals alike; it protects nothing.
+// that every run seals alike, for ever: golden files are sealed with them. It
+// protects nothing.
 type MemoryRing struct {
 	mu        sync.Mutex
 	keys      map[string]Key

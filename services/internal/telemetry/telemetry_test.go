@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net"
 	"strings"
@@ -12,7 +13,10 @@ import (
 
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
+	collectorv1 "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/grpc"
 
+	"github.com/triangle-suite/triangle/services/internal/config"
 	"github.com/triangle-suite/triangle/services/internal/telemetry"
 )
 
@@ -133,7 +137,7 @@ func TestAnExporterThatThereIsNotStopsTheStart(t *testing.T) {
 			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
 			t.Setenv(env[0], env[1])
 			_, err := telemetry.Start(t.Context(), telemetry.Settings{})
-			if err == nil || !strings.Contains(err.Error(), env[0]) || strings.Contains(err.Error(), "\n") {
+			if !errors.Is(err, config.ErrValue) || !strings.Contains(err.Error(), env[0]) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("err = %v", err)
 			}
 		})
@@ -181,6 +185,50 @@ func TestShutdownKeepsItsDeadline(t *testing.T) {
 	defer cancel()
 	if err := tel.Shutdown(ctx); err == nil {
 		t.Error("spans that nobody took were reported as flushed")
+	}
+}
+
+// collector is an OTLP collector that keeps the names of spans.
+type collector struct {
+	collectorv1.UnimplementedTraceServiceServer
+	names chan string
+}
+
+func (c collector) Export(_ context.Context, req *collectorv1.ExportTraceServiceRequest) (*collectorv1.ExportTraceServiceResponse, error) {
+	for _, resource := range req.GetResourceSpans() {
+		for _, scope := range resource.GetScopeSpans() {
+			for _, span := range scope.GetSpans() {
+				c.names <- span.GetName()
+			}
+		}
+	}
+	return &collectorv1.ExportTraceServiceResponse{}, nil
+}
+
+func TestShutdownHandsOverTheLastSpans(t *testing.T) {
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, c := grpc.NewServer(), collector{names: make(chan string, 10)}
+	collectorv1.RegisterTraceServiceServer(server, c)
+	go func() { _ = server.Serve(l) }()
+	defer server.Stop()
+
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+l.Addr().String())
+	tel := start(t, telemetry.Settings{Output: &bytes.Buffer{}})
+	_, span := tel.Tracer("test").Start(t.Context(), "the last one")
+	span.End()
+	if err := tel.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case name := <-c.names:
+		if name != "the last one" {
+			t.Errorf("the collector got %q", name)
+		}
+	default:
+		t.Error("the collector got nothing")
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"go.opentelemetry.io/otel/exporters/stdout/stdouttrace"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/triangle-suite/triangle/services/internal/config"
 )
 
 // newProvider returns nil where nobody asked for traces.
@@ -29,7 +31,7 @@ func newProvider(ctx context.Context, settings Settings) (*sdktrace.TracerProvid
 		resource.WithFromEnv(),
 	)
 	if err != nil {
-		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: write key=value,key=value: %w", err)
+		return nil, config.Wrong("OTEL_RESOURCE_ATTRIBUTES: write key=value,key=value: %w", err)
 	}
 	return sdktrace.NewTracerProvider(delivery, sdktrace.WithResource(about)), nil
 }
@@ -81,7 +83,7 @@ func exporterName() (string, error) {
 	case "otlp":
 		return name, checkProtocol()
 	default:
-		return "", fmt.Errorf("OTEL_TRACES_EXPORTER is %q: write otlp, console or none", name)
+		return "", config.Wrong("OTEL_TRACES_EXPORTER is %q: write otlp, console or none", name)
 	}
 }
 
@@ -94,7 +96,7 @@ func checkProtocol() error {
 		case "grpc":
 			return nil
 		default:
-			return fmt.Errorf("%s is %q: write grpc, and the collector's gRPC port in the endpoint", name, protocol)
+			return config.Wrong("%s is %q: write grpc, and the collector's gRPC port in the endpoint", name, protocol)
 		}
 	}
 	return nil

@@ -33,7 +33,7 @@ type marker struct {
 // claim makes dir an event store's folder, or checks that it is one that this
 // version can read. It changes nothing in a folder that it refuses.
 func claim(fs vfs.FS, dir string) error {
-	if err := fs.MkdirAll(dir, 0o755); err != nil {
+	if err := makeFolder(fs, dir); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
 	path := fs.PathJoin(dir, markerFile)
@@ -92,6 +92,26 @@ func checkEmpty(fs vfs.FS, dir string) error {
 }
 
 const temporary = ".tmp"
+
+// makeFolder makes a folder and the ones above it that are missing. A folder
+// outlives a power cut only when the one above it was synced.
+func makeFolder(fs vfs.FS, dir string) error {
+	_, err := fs.Stat(dir)
+	if err == nil || !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	parent := fs.PathDir(dir)
+	if parent == dir {
+		return err
+	}
+	if err := makeFolder(fs, parent); err != nil {
+		return err
+	}
+	if err := fs.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return syncFolder(fs, parent)
+}
 
 // writeMarker gives the marker its name only when its content is on the disk.
 func writeMarker(fs vfs.FS, dir, path string) error {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
-	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // ErrInUse says that another process has the data folder.
@@ -24,8 +23,8 @@ const (
 // openPebble opens the database. Its format is named, and not "the newest", so
 // that a newer pebble does not upgrade a folder that an older binary may still
 // have to read.
-func openPebble(fs vfs.FS, dir string, faults *faults) (*pebble.DB, error) {
-	lock, err := pebble.LockDirectory(dir, fs)
+func openPebble(opts Options, dir string, faults *faults) (*pebble.DB, error) {
+	lock, err := pebble.LockDirectory(dir, opts.FS)
 	if err != nil {
 		if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) || err.Error() == lockedByUs {
 			return nil, fmt.Errorf("%w: %s", ErrInUse, dir)
@@ -35,10 +34,10 @@ func openPebble(fs vfs.FS, dir string, faults *faults) (*pebble.DB, error) {
 	cache := pebble.NewCache(blockCacheSize)
 	defer cache.Unref()
 	options := &pebble.Options{
-		FS:                 fs,
+		FS:                 opts.FS,
 		Lock:               lock,
 		Cache:              cache,
-		MemTableSize:       memTableSize,
+		MemTableSize:       opts.memTable,
 		FormatMajorVersion: pebble.FormatValueSeparation,
 		Logger:             faults,
 	}
@@ -88,8 +87,26 @@ func (f *faults) Errorf(format string, args ...any) {
 
 // Fatalf implements pebble.Logger.
 func (f *faults) Fatalf(format string, args ...any) {
-	f.fail(fmt.Errorf(format, args...))
+	fatal := fault{message: fmt.Sprintf(format, args...)}
+	for _, arg := range args {
+		if cause, ok := arg.(error); ok {
+			fatal.causes = append(fatal.causes, cause)
+		}
+	}
+	f.fail(fatal)
 }
+
+// fault is what pebble said, with the errors that it printed.
+type fault struct {
+	message string
+	causes  []error
+}
+
+// Error implements error.
+func (f fault) Error() string { return f.message }
+
+// Unwrap lets errors.Is find the causes.
+func (f fault) Unwrap() []error { return f.causes }
 
 func (f *faults) fail(err error) {
 	f.mu.Lock()

@@ -277,29 +277,29 @@ var errMissingEvent = errors.New("an event that the index names is missing")
 
 // commit makes the group durable, all of it or nothing.
 func (st *stage) commit() error {
-	defer func() { _ = st.batch.Close() }() // gives its memory back, no more
-	if err := st.w.store.faults.err(); err != nil {
+	faults := st.w.store.faults
+	if err := faults.err(); err != nil {
 		return err
 	}
 	if st.last == st.w.last {
-		return nil
+		return st.batch.Close()
 	}
 	for name, state := range st.states {
 		if state.dirty {
 			must(st.batch.Set(headKey(name), encodeState(state.State), nil))
 		}
 	}
-	options := pebble.Sync
+	durability := pebble.Sync
 	if st.w.store.opts.noSync {
-		options = pebble.NoSync
+		durability = pebble.NoSync
 	}
-	if err := st.batch.Commit(options); err != nil {
-		st.w.store.faults.fail(err)
+	if err := st.batch.Commit(durability); err != nil {
+		faults.fail(err)
 	}
-	if err := st.w.store.faults.err(); err != nil {
-		return err
+	if err := faults.err(); err != nil {
+		return err // also what failed beside this write, in the background
 	}
-	return nil
+	return st.batch.Close()
 }
 
 // history answers Decide about one stream: the events of this group first,

@@ -60,6 +60,9 @@ type Options struct {
 	Now     func() time.Time
 	IDCache int // how many ids of late events are remembered; 0: none
 
+	// memTable is pebble's memory table's size; tests make it small, so that
+	// crashes meet flushes too.
+	memTable uint64
 	// noSync is a planted bug, for the test that must find it.
 	noSync bool
 }
@@ -100,7 +103,10 @@ func Open(dir string, opts Options) (*Store, error) {
 		return nil, err
 	}
 	faults := newFaults(opts.Logger)
-	db, err := openPebble(opts.FS, opts.FS.PathJoin(dir, databaseFolder), faults)
+	if opts.memTable == 0 {
+		opts.memTable = memTableSize
+	}
+	db, err := openPebble(opts, opts.FS.PathJoin(dir, databaseFolder), faults)
 	if err != nil {
 		return nil, err
 	}
@@ -183,24 +189,27 @@ func (s *Store) Err() error { return s.faults.err() }
 func (s *Store) Closing() <-chan struct{} { return s.closing }
 
 // Close waits for the commands under way and for the views that are held,
-// then closes the store.
+// then closes the store. A store whose disk failed is left as it is, and its
+// folder is in use, until the process ends: there is no orderly end to it.
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		close(s.closing)
 		<-s.written
-		s.mu.Lock()
-		s.closed = true
-		current := s.current
-		s.current = nil
-		s.mu.Unlock()
-		current.Release()
-		s.open.Wait()
-		s.closeErr = s.closePebble()
+		s.closeErr = s.closeReaders()
 	})
 	return s.closeErr
 }
 
-func (s *Store) closePebble() error {
+func (s *Store) closeReaders() error {
+	s.mu.Lock()
+	s.closed = true
+	current := s.current
+	s.mu.Unlock()
+	if err := s.faults.err(); err != nil {
+		return err
+	}
+	current.Release()
+	s.open.Wait()
 	if err := s.db.Close(); err != nil {
 		return fmt.Errorf("close the event store: %w", err)
 	}

@@ -47,7 +47,7 @@ func (s *Store) View() (*View, error) {
 
 // Release gives the view back; it must not be used any more.
 func (v *View) Release() {
-	if v.held.Add(-1) == 0 {
+	if v.held.Add(-1) == 0 && v.store.faults.err() == nil {
 		// Closing a snapshot fails only when it is closed twice.
 		must(v.snapshot.Close())
 		v.store.open.Done()

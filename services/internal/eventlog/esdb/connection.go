@@ -9,6 +9,7 @@ import (
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/cenkalti/backoff/v5"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 )
@@ -70,7 +71,7 @@ func (h *holder) renew() {
 // dial tries until there is a client, or the holder is closed.
 func (c *connection) dial() {
 	h := c.holder
-	pause := newBackOff(2 * time.Second)
+	pause := newBackOff(time.Second)
 	for {
 		client, err := connect(h.config)
 		h.mu.Lock()
@@ -129,6 +130,17 @@ func closeAlone(client *esdb.Client, err error) error {
 		return closed
 	}
 	return err
+}
+
+// toLeader asks for the cluster's leader, if the connection string prefers it:
+// what is read to decide something must not come from a node that lags behind.
+// The client means to ask so itself, but puts it where incoming calls have their
+// metadata (a defect).
+func (h *holder) toLeader(ctx context.Context) context.Context {
+	if h.config.NodePreference != esdb.NodePreferenceLeader {
+		return ctx
+	}
+	return metadata.AppendToOutgoingContext(ctx, "requires-leader", "true")
 }
 
 // acquire returns a connection that has found the store. It waits for it until

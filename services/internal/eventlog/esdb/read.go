@@ -125,8 +125,8 @@ func (l *Log) beginOnce(callers, opening context.Context, open opener) (*reading
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(callers)
-	stream, err := await(opening, c, func(client *esdb.Client) (*esdb.ReadStream, error) { return open(ctx, client) })
+	ctx, cancel := context.WithCancel(l.holder.toLeader(callers))
+	begun, err := await(opening, c, func(client *esdb.Client) (beginning, error) { return receiveFirst(ctx, client, open) })
 	if err != nil {
 		cancel()
 		c.release()
@@ -136,18 +136,37 @@ func (l *Log) beginOnce(callers, opening context.Context, open opener) (*reading
 		callers: callers, ctx: ctx, cancel: cancel, c: c, patience: l.patience,
 		items: make(chan item, readAhead), done: make(chan struct{}),
 	}
-	go r.pump(stream)
+	go r.pump(begun)
 	return r, nil
+}
+
+// beginning is a read whose first item has come: only then is it known that the
+// store takes part in it.
+type beginning struct {
+	stream *esdb.ReadStream
+	first  item
+}
+
+func receiveFirst(ctx context.Context, client *esdb.Client, open opener) (beginning, error) {
+	stream, err := open(ctx, client)
+	if err != nil {
+		return beginning{}, err
+	}
+	first := receive(stream)
+	if first.err != nil && !errors.Is(first.err, errEnd) {
+		stream.Close()
+		return beginning{}, first.err
+	}
+	return beginning{stream, first}, nil
 }
 
 // pump reads the stream ahead of the reader, until its end or the reading's. It
 // has the connection's use, and gives it up.
-func (r *reading) pump(stream *esdb.ReadStream) {
+func (r *reading) pump(begun beginning) {
 	defer r.c.release()
 	defer close(r.done)
-	defer stream.Close()
-	for {
-		next := receive(stream)
+	defer begun.stream.Close()
+	for next := begun.first; ; next = receive(begun.stream) {
 		select {
 		case r.items <- next:
 		case <-r.ctx.Done():
@@ -162,7 +181,8 @@ func (r *reading) pump(stream *esdb.ReadStream) {
 func receive(stream *esdb.ReadStream) item {
 	resolved, err := stream.Recv()
 	switch {
-	case err == io.EOF: // bare: the client returns the end of a read so
+	//nolint:errorlint // the regular end is the bare value; wrapped, it is a broken append's
+	case err == io.EOF:
 		return item{err: errEnd}
 	case err != nil:
 		return item{err: err}
@@ -177,7 +197,7 @@ func (r *reading) next() (eventlog.Event, error) {
 	for {
 		select {
 		case next := <-r.items:
-			if next.err == nil || next.err == errEnd {
+			if next.err == nil || errors.Is(next.err, errEnd) {
 				return next.event, next.err
 			}
 			return eventlog.Event{}, explain(r.callers, r.c.judge(next.err))
@@ -204,7 +224,7 @@ func ping(ctx context.Context, client *esdb.Client) error {
 		return err
 	}
 	defer stream.Close()
-	if next := receive(stream); next.err != errEnd {
+	if next := receive(stream); !errors.Is(next.err, errEnd) {
 		return next.err
 	}
 	return nil

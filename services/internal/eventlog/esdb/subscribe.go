@@ -152,8 +152,8 @@ func (s *subscription) Close() {
 // run delivers until the subscription's lifetime ends, with or before the
 // caller's context, or until subscribing again can't help.
 func (s *subscription) run(callers, lifetime context.Context) {
-	defer s.log.subscriptions.remove(s)
 	defer close(s.done)
+	defer s.log.subscriptions.remove(s) // before done: who waits for that may subscribe in its place
 	defer s.end()
 	err := s.follow(lifetime)
 	switch {

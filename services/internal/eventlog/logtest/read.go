@@ -147,7 +147,7 @@ var readAllTales = []tale{
 		got := f.mine(f.log.ReadAll(f.ctx, eventlog.Forward, &events[0].Position, 0))
 		wantIncreasing(f, got)
 		for _, event := range got {
-			for single := range f.log.ReadStream(f.ctx, event.Stream, eventlog.Forward, event.Revision, 1) {
+			for _, single := range f.all(f.log.ReadStream(f.ctx, event.Stream, eventlog.Forward, event.Revision, 1)) {
 				if single.Position != event.Position {
 					f.Errorf("%s/%d is at %v in its stream, at %v in $all",
 						event.Stream, event.Revision, single.Position, event.Position)
@@ -232,6 +232,13 @@ var maxCountTales = []tale{
 		f.bound(stream, 3)
 		f.wantError(f.failure(f.log.ReadStream(f.ctx, stream, eventlog.Forward, 0, 0)), eventlog.ErrNoStream)
 		if _, err := f.log.Append(f.ctx, stream, eventlog.NoStream, f.typed("Started")); err != nil {
+			f.Fatal(err)
+		}
+	}},
+	{"a bound is enough of a stream to exist for a writer", func(f *fixture) {
+		stream := f.stream("status")
+		f.bound(stream, 3)
+		if _, err := f.log.Append(f.ctx, stream, eventlog.StreamExists, f.typed("Happened")); err != nil {
 			f.Fatal(err)
 		}
 	}},

@@ -60,7 +60,7 @@ func (m *twin) accepts(name string, expected eventlog.Expected) bool {
 	revision, isRevision := expected.Revision()
 	return expected == eventlog.Any ||
 		expected == eventlog.NoStream && count == 0 ||
-		expected == eventlog.StreamExists && count > 0 ||
+		expected == eventlog.StreamExists && (count > 0 || m.maxCount[name] > 0) ||
 		isRevision && count == revision+1
 }
 

@@ -126,27 +126,29 @@ func (l *Log) append(
 
 // check tells whether expected holds of the stream. Log.mu is held.
 func (l *Log) check(name string, expected eventlog.Expected) error {
-	var count uint64
-	if s := l.streams[name]; s != nil {
-		if s.tombstoned {
-			return eventlog.ErrTombstoned
-		}
-		count = uint64(len(s.places))
+	s := l.streams[name]
+	if s == nil {
+		s = &stream{}
 	}
-	if holds(expected, count) {
-		return nil
+	if s.tombstoned {
+		return eventlog.ErrTombstoned
 	}
-	return fmt.Errorf("%w: expected %s, has %d events", eventlog.ErrWrongRevision, expected, count)
+	if !s.meets(expected) {
+		return fmt.Errorf("%w: expected %s, has %d events", eventlog.ErrWrongRevision, expected, len(s.places))
+	}
+	return nil
 }
 
-func holds(expected eventlog.Expected, count uint64) bool {
+// meets tells whether expected holds.
+func (s *stream) meets(expected eventlog.Expected) bool {
+	count := uint64(len(s.places))
 	switch expected {
 	case eventlog.Any:
 		return true
 	case eventlog.NoStream:
 		return count == 0
-	case eventlog.StreamExists:
-		return count > 0
+	case eventlog.StreamExists: // the store is content with metadata
+		return count > 0 || s.maxCount > 0
 	default:
 		revision, ok := expected.Revision()
 		return ok && count > 0 && revision == count-1

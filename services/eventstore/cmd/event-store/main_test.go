@@ -1,0 +1,261 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"github.com/google/uuid"
+
+	"github.com/triangle-suite/triangle/services/eventstore/eventstoretest"
+)
+
+// asCommand makes the test's own binary the command: it is built already.
+const asCommand = "EVENT_STORE_RUN_MAIN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// process is a store in a process of its own.
+type process struct {
+	*exec.Cmd
+	addr string
+	log  *bufio.Scanner
+}
+
+func start(t *testing.T, args ...string) *process {
+	t.Helper()
+	executable, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{Cmd: exec.Command(executable, append([]string{"--addr", "127.0.0.1:0"}, args...)...)}
+	p.Env = append(os.Environ(), asCommand+"=1")
+	stderr, err := p.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Process.Kill() }) // it has ended, most of the time
+	p.log = bufio.NewScanner(stderr)
+	p.addr = p.awaitStart(t)
+	return p
+}
+
+func (p *process) awaitStart(t *testing.T) string {
+	t.Helper()
+	for p.log.Scan() {
+		var line struct{ Msg, Addr string }
+		if err := json.Unmarshal(p.log.Bytes(), &line); err != nil {
+			t.Fatalf("the log is not JSON: %s", p.log.Text())
+		}
+		if line.Msg == "event store started" {
+			return line.Addr
+		}
+	}
+	t.Fatalf("the store did not start: %v", p.log.Err())
+	return ""
+}
+
+func (p *process) client(t *testing.T) *esdb.Client {
+	t.Helper()
+	config, err := esdb.ParseConnectionString("esdb://" + p.addr + "?tls=false&maxDiscoverAttempts=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Logger = esdb.NoopLogging()
+	client, err := esdb.NewClient(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+type written struct {
+	stream   string
+	revision uint64
+	id       uuid.UUID
+}
+
+const (
+	kills       = 5
+	killWriters = 8
+)
+
+// TestKillLosesNothingAcknowledged ends the process while it is written to,
+// again and again, and looks for everything that was ever acknowledged.
+func TestKillLosesNothingAcknowledged(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	var all []written
+	for round := range kills {
+		store := start(t, "--data", data)
+		all = append(all, writeUntilKilled(t, store, round)...)
+	}
+	store := start(t, "--data", data)
+	there := readEverything(t, store.client(t))
+	for _, w := range all {
+		if !there[w] {
+			t.Errorf("%+v was acknowledged and is lost", w)
+		}
+	}
+	t.Logf("%d kills, %d events acknowledged, %d there", kills, len(all), len(there))
+}
+
+// writeUntilKilled kills the store when enough was acknowledged, and returns
+// what was.
+func writeUntilKilled(t *testing.T, store *process, round int) (acked []written) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	client := store.client(t)
+	var (
+		mu      sync.Mutex
+		writers sync.WaitGroup
+	)
+	for i := range killWriters {
+		writers.Go(func() {
+			for n := 0; ; n++ {
+				stream := fmt.Sprintf("s%d-%d-%d", round, i, n)
+				id := uuid.New()
+				result, err := client.AppendToStream(ctx, stream, esdb.AppendToStreamOptions{ExpectedRevision: esdb.NoStream{}},
+					esdb.EventData{EventID: id, EventType: "x", Data: make([]byte, 300)})
+				if err != nil {
+					return // the store is gone
+				}
+				mu.Lock()
+				acked = append(acked, written{stream, result.NextExpectedVersion, id})
+				enough := len(acked) == 100+37*round
+				mu.Unlock()
+				if enough {
+					_ = store.Process.Signal(syscall.SIGKILL) // fails when it has ended, which Wait tells
+				}
+			}
+		})
+	}
+	writers.Wait()
+	if err := store.Wait(); err == nil || store.ProcessState.ExitCode() != -1 {
+		t.Fatalf("the store ended by itself: %v", err)
+	}
+	if len(acked) == 0 {
+		t.Fatal("nothing was acknowledged")
+	}
+	return acked
+}
+
+func readEverything(t *testing.T, client *esdb.Client) map[written]bool {
+	t.Helper()
+	read, err := client.ReadAll(t.Context(), esdb.ReadAllOptions{}, math.MaxUint64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	there := map[written]bool{}
+	for {
+		e, err := read.Recv()
+		if errors.Is(err, io.EOF) {
+			return there
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		there[written{e.Event.StreamID, e.Event.EventNumber, e.Event.EventID}] = true
+	}
+}
+
+func TestSignalsStopTheStore(t *testing.T) {
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		t.Run(signal.String(), func(t *testing.T) {
+			store := start(t, "--memory")
+			sub, err := store.client(t).SubscribeToAll(t.Context(), esdb.SubscribeToAllOptions{From: esdb.Start{}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer sub.Close() //nolint:errcheck // the store has ended it
+			begun := time.Now()
+			if err := store.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			if err := store.Wait(); err != nil {
+				t.Errorf("the store ended with %v", err)
+			}
+			if took := time.Since(begun); took > stopTimeout/2 {
+				t.Errorf("the stop took %v", took)
+			}
+		})
+	}
+}
+
+func TestOneProcessForOneFolder(t *testing.T) {
+	data := t.TempDir()
+	start(t, "--data", data)
+	executable, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := exec.Command(executable, "--addr", "127.0.0.1:0", "--data", data)
+	second.Env = append(os.Environ(), asCommand+"=1")
+	said, err := second.CombinedOutput()
+	if second.ProcessState.ExitCode() != statusFailed || !strings.Contains(string(said), "another event store runs on this data folder") {
+		t.Errorf("the second store ended with %v and said %s", err, said)
+	}
+}
+
+func TestWrongFlagsAreToldInOneLine(t *testing.T) {
+	foreign := t.TempDir()
+	if err := os.WriteFile(filepath.Join(foreign, "letter.txt"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	certificate, _ := eventstoretest.Certificate(t)
+	cases := map[string]struct {
+		args []string
+		code int
+		want string
+	}{
+		"no place for the data":  {nil, statusUsage, "missing flags: --data=DIR or --memory"},
+		"two places":             {[]string{"--memory", "--data", "x"}, statusUsage, "can't be used together"},
+		"unknown flag":           {[]string{"--memory", "--bogus"}, statusUsage, "unknown flag --bogus"},
+		"an argument":            {[]string{"--memory", "x"}, statusUsage, "unexpected argument x"},
+		"address without a port": {[]string{"--memory", "--addr", "localhost"}, statusUsage, "--addr: address localhost: missing port"},
+		"a port that is none":    {[]string{"--memory", "--addr", "127.0.0.1:99999"}, statusUsage, `"99999" is no port`},
+		"a key alone":            {[]string{"--memory", "--tls-key", "x"}, statusUsage, "--tls-cert and --tls-key must be used together"},
+		"no such certificate":    {[]string{"--memory", "--tls-cert", "nowhere", "--tls-key", "nowhere"}, statusUsage, "--tls-cert, --tls-key: open nowhere"},
+		"no key in the file":     {[]string{"--memory", "--tls-cert", certificate, "--tls-key", certificate}, statusUsage, "--tls-cert, --tls-key: tls:"},
+		"a foreign folder":       {[]string{"--data", foreign}, statusFailed, `holds no event store: ` + foreign + ` holds "letter.txt"`},
+		"a file for a folder":    {[]string{"--data", certificate}, statusFailed, "not a directory"},
+		"an address elsewhere":   {[]string{"--memory", "--addr", "203.0.113.1:0"}, statusFailed, "listen: "},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel() // what starts all the same ends at once
+			var said bytes.Buffer
+			if code := run(ctx, tc.args, &said); code != tc.code {
+				t.Errorf("ended with status %d, want %d", code, tc.code)
+			}
+			if line := said.String(); strings.Count(line, "\n") != 1 || !strings.Contains(line, tc.want) {
+				t.Errorf("said %q, want one line with %q", line, tc.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,99 @@
+package esdb_test
+
+import (
+	"errors"
+	"math"
+	"testing"
+
+	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
+
+	"github.com/triangle-suite/triangle/services/eventstore/eventstoretest"
+	"github.com/triangle-suite/triangle/services/internal/eventlog"
+	"github.com/triangle-suite/triangle/services/internal/eventlog/esdb"
+)
+
+func TestAConnectionStringThatCannotBeMeantIsRefused(t *testing.T) {
+	for _, connectionString := range []string{"", "http://127.0.0.1:2113", "esdb://", "esdb://h:port", "esdb://h:1?tls=maybe"} {
+		if _, err := esdb.Open(connectionString); err == nil {
+			t.Errorf("%q is accepted", connectionString)
+		}
+	}
+}
+
+func TestATombstoneEndsAStreamForGood(t *testing.T) {
+	store := eventstoretest.Start(t)
+	log := open(t, store.ConnectionString())
+	mustAppend(t, log, "contact-1", 2)
+	running := followStream(t, log, "contact-1")
+	running.awaitMore(2)
+	if _, err := store.Client(t).TombstoneStream(t.Context(), "contact-1", client.TombstoneStreamOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []*follower{running, followStream(t, log, "contact-1")} {
+		for range f.subscription.Messages() {
+			continue
+		}
+		if err := f.subscription.Err(); !errors.Is(err, eventlog.ErrTombstoned) {
+			t.Errorf("the subscription ended with %v, want ErrTombstoned", err)
+		}
+	}
+	if _, err := log.Append(t.Context(), "contact-1", eventlog.Any, events(1)...); !errors.Is(err, eventlog.ErrTombstoned) {
+		t.Errorf("append fails with %v, want ErrTombstoned", err)
+	}
+	for _, err := range log.ReadStream(t.Context(), "contact-1", eventlog.Forward, 0, 0) {
+		if !errors.Is(err, eventlog.ErrTombstoned) {
+			t.Errorf("read fails with %v, want ErrTombstoned", err)
+		}
+	}
+}
+
+func TestAMaxCountLeavesOtherMetadataAlone(t *testing.T) {
+	store := eventstoretest.Start(t)
+	log, raw := open(t, store.ConnectionString()), store.Client(t)
+	var metadata client.StreamMetadata
+	metadata.SetTruncateBefore(3)
+	metadata.AddCustomProperty("owner", "marketing")
+	if _, err := raw.SetStreamMetadata(t.Context(), "status-1", client.AppendToStreamOptions{}, metadata); err != nil {
+		t.Fatal(err)
+	}
+	if err := log.SetMaxCount(t.Context(), "status-1", 10); err != nil {
+		t.Fatal(err)
+	}
+	got, err := raw.GetStreamMetadata(t.Context(), "status-1", client.ReadStreamOptions{Direction: client.Backwards, From: client.End{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if before, count := got.TruncateBefore(), got.MaxCount(); before == nil || *before != 3 || count == nil || *count != 10 {
+		t.Errorf("metadata is %+v, want both bounds", got)
+	}
+	if got.CustomProperties()["owner"] != "marketing" {
+		t.Errorf("metadata is %+v, want its owner still", got)
+	}
+}
+
+func TestSubscriptionsLeaveRoomForCalls(t *testing.T) {
+	store := eventstoretest.Start(t)
+	log := open(t, store.ConnectionString())
+	var followers []*follower
+	for range esdb.MaxSubscriptions {
+		followers = append(followers, followAll(t, log))
+	}
+	if _, err := log.SubscribeAll(t.Context(), eventlog.AllOptions{}); err == nil {
+		t.Fatal("one subscription too many is accepted")
+	}
+	written := mustAppend(t, log, "contact-1", 5)
+	for _, f := range followers {
+		f.wantExactly(written)
+	}
+	followers[0].subscription.Close()
+	followAll(t, log).wantExactly(written)
+}
+
+func TestARevisionNoStreamCanHaveIsBeyondTheEnd(t *testing.T) {
+	store := eventstoretest.Start(t)
+	log := open(t, store.ConnectionString())
+	mustAppend(t, log, "contact-1", 2)
+	for event, err := range log.ReadStream(t.Context(), "contact-1", eventlog.Forward, math.MaxUint64, 0) {
+		t.Errorf("read event %d, %v", event.Revision, err)
+	}
+}

@@ -1,0 +1,149 @@
+// Package host puts a service together: configuration, telemetry, key ring,
+// event store, database, flows, API. A service says what it is made of, in an
+// Application; a main says which service it is:
+//
+//	func main() {
+//		var settings channel.Settings
+//		host.Main(config.Channel, &settings, func(ctx context.Context, parts host.Parts) (host.Application, error) {
+//			return channel.New(ctx, parts, settings)
+//		})
+//	}
+//
+// A service knows the store, its database, the key ring and its own outside
+// partners. No other service's address is anywhere in it.
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/triangle-suite/triangle/contracts/flows"
+	"github.com/triangle-suite/triangle/services/internal/codec"
+	"github.com/triangle-suite/triangle/services/internal/config"
+	"github.com/triangle-suite/triangle/services/internal/decider"
+	"github.com/triangle-suite/triangle/services/internal/eventlog/esdb"
+	"github.com/triangle-suite/triangle/services/internal/flow"
+	"github.com/triangle-suite/triangle/services/internal/keyring"
+	"github.com/triangle-suite/triangle/services/internal/projection"
+	"github.com/triangle-suite/triangle/services/internal/serve"
+	"github.com/triangle-suite/triangle/services/internal/telemetry"
+)
+
+// Parts are what a service works with.
+type Parts struct {
+	DB      *projection.DB
+	Streams *decider.Streams
+	Ring    keyring.Ring
+	Logger  *slog.Logger
+	// Origins returns the origin of a call that changes something: its idempotency
+	// key, its request and its time, out of which all ids derive.
+	Origins func(ctx context.Context, method string, request proto.Message) (decider.Origin, error)
+}
+
+// Origins returns the origins of the calls of one service, at the clock now.
+func Origins(ring keyring.Ring, service flows.Service, now func() time.Time) func(context.Context, string, proto.Message) (decider.Origin, error) {
+	return func(ctx context.Context, method string, request proto.Message) (decider.Origin, error) {
+		return decider.CallOrigin(ring, service, method, serve.IdempotencyKey(ctx), request, now().UTC())
+	}
+}
+
+// Application is what a service is made of.
+type Application struct {
+	// Register registers the gRPC API, Gateway its REST face, OpenAPI describes it.
+	Register func(grpc.ServiceRegistrar)
+	Gateway  func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error
+	OpenAPI  []byte
+	// Flows takes in the service's flows.
+	Flows *flow.Runtime
+	// Workers are what runs beside them, such as those that speak to partners.
+	Workers []serve.Worker
+}
+
+// Settings are the service's configuration; it embeds config.Common.
+type Settings = config.Settings
+
+// Build makes the service of its parts.
+type Build func(context.Context, Parts) (Application, error)
+
+// Main reads the configuration, runs the service until it is told to stop, and
+// ends the process as config.Exit does.
+func Main(service config.Service, settings Settings, build Build) {
+	config.Load(service, settings)
+	config.Exit(service, Run(context.Background(), service, settings, build, nil))
+}
+
+// Run runs the service until ctx ends or the process is told to stop. bound, if
+// given, is told where it serves.
+func Run(ctx context.Context, service config.Service, settings Settings, build Build, bound func(serve.Addresses)) (err error) {
+	common := config.CommonOf(settings)
+	t, err := telemetry.Start(ctx, telemetry.Settings{
+		Service: service.Program, Version: config.Version(), Level: common.LogLevel.Slog(),
+	})
+	if err != nil {
+		return fmt.Errorf("set up telemetry: %w", err)
+	}
+	parts, closeParts, err := open(ctx, service, *common, t.Logger)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeParts()) }()
+	app, err := build(ctx, parts)
+	if err != nil {
+		return fmt.Errorf("put the service together: %w", err)
+	}
+	return serve.Run(ctx, serve.Options{
+		HTTPAddr: string(common.HTTPAddr), GRPCAddr: string(common.GRPCAddr), Bound: bound,
+		Register: app.Register, Gateway: app.Gateway, OpenAPI: app.OpenAPI,
+		Checks: []serve.Check{
+			{Name: "store", Check: parts.Streams.Log.Ping},
+			{Name: "database", Check: parts.DB.Ping},
+			{Name: "flows", Check: app.Flows.Ready},
+		},
+		Workers:   append([]serve.Worker{{Name: "flows", Run: app.Flows.Run}}, app.Workers...),
+		Telemetry: t,
+	})
+}
+
+// open opens what the service works with. The store need not be there yet.
+func open(ctx context.Context, service config.Service, common config.Common, logger *slog.Logger) (Parts, func() error, error) {
+	var closers []func() error
+	closeAll := func() (err error) {
+		for i := len(closers) - 1; i >= 0; i-- {
+			err = errors.Join(err, closers[i]())
+		}
+		return err
+	}
+	fail := func(what string, err error) (Parts, func() error, error) {
+		return Parts{}, nil, errors.Join(fmt.Errorf("%s: %w", what, err), closeAll())
+	}
+	ring, err := keyring.Open(ctx, string(common.Keys))
+	if err != nil {
+		return fail("open the key ring (TRIANGLE_KEYS)", err)
+	}
+	closers = append(closers, ring.Close)
+	c, err := codec.New(ring)
+	if err != nil {
+		return fail("make the codec", err)
+	}
+	db, err := projection.Open(ctx, string(common.Database))
+	if err != nil {
+		return fail("open the read models (TRIANGLE_DATABASE)", err)
+	}
+	closers = append(closers, db.Close)
+	log, err := esdb.Open(string(common.EventStore), esdb.WithLogger(logger))
+	if err != nil {
+		return fail("connect the event store (TRIANGLE_EVENTSTORE)", err)
+	}
+	closers = append(closers, log.Close)
+	return Parts{
+		DB: db, Streams: &decider.Streams{Log: log, Codec: c}, Ring: ring, Logger: logger,
+		Origins: Origins(ring, flows.Service(service.Name), time.Now),
+	}, closeAll, nil
+}
