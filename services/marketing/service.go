@@ -3,7 +3,6 @@ package marketing
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 
 	"google.golang.org/grpc"
@@ -12,10 +11,11 @@ import (
 	"github.com/triangle-suite/triangle/contracts/flows"
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
 	"github.com/triangle-suite/triangle/services/internal/codec"
+	"github.com/triangle-suite/triangle/services/internal/config"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/flow"
+	"github.com/triangle-suite/triangle/services/internal/host"
 	"github.com/triangle-suite/triangle/services/internal/projection"
-	"github.com/triangle-suite/triangle/services/marketing/internal/call"
 	"github.com/triangle-suite/triangle/services/marketing/internal/campaign"
 	"github.com/triangle-suite/triangle/services/marketing/internal/complaint"
 	"github.com/triangle-suite/triangle/services/marketing/internal/facts"
@@ -25,57 +25,37 @@ import (
 	"github.com/triangle-suite/triangle/services/marketing/internal/response"
 )
 
-// Parts are what a Service is made of.
-type Parts struct {
-	DB      *projection.DB
-	Streams *decider.Streams
-	Logger  *slog.Logger
-	// Origins returns the origin of a call that changes something.
-	Origins call.Origins
+// Settings are the service's configuration: marketing has no partners outside.
+type Settings struct {
+	config.Common
 }
 
-// Service is marketing support. It takes flows in once it runs, and answers calls
-// once it is registered.
-type Service struct {
-	runtime *flow.Runtime
-	api     api
-}
-
-// New makes the service, and the tables that it lacks.
-func New(ctx context.Context, p Parts) (*Service, error) {
-	s := &Service{}
+// New makes marketing support of its parts.
+func New(ctx context.Context, p host.Parts) (host.Application, error) {
+	var runtime *flow.Runtime
 	// The runtime knows how fresh each flow is, and is made of consumers that
 	// need to know it.
-	freshness := func(names ...string) []*flowv1.Freshness { return s.runtime.Freshness(names...) }
+	freshness := func(names ...string) []*flowv1.Freshness { return runtime.Freshness(names...) }
 	consumers, err := consumers(p.Streams, freshness)
 	if err != nil {
-		return nil, err
+		return host.Application{}, err
 	}
-	s.runtime, err = flow.NewRuntime(ctx, flow.Options{DB: p.DB, Streams: p.Streams, Logger: p.Logger}, consumers...)
+	runtime, err = flow.NewRuntime(ctx, flow.Options{DB: p.DB, Streams: p.Streams, Logger: p.Logger}, consumers...)
 	if err != nil {
-		return nil, fmt.Errorf("prepare marketing support: %w", err)
+		return host.Application{}, fmt.Errorf("prepare marketing support: %w", err)
 	}
-	s.api = api{
+	server := api{
 		propositions: &proposition.API{Streams: p.Streams, DB: p.DB, Origins: p.Origins},
 		campaigns:    &campaign.API{Streams: p.Streams, DB: p.DB, Origins: p.Origins, Freshness: freshness},
 		decisions:    &nba.API{Streams: p.Streams},
 		profiles:     &profile.API{DB: p.DB, Freshness: freshness},
 	}
-	return s, nil
-}
-
-// Run takes in every flow until ctx ends.
-func (s *Service) Run(ctx context.Context) error { return s.runtime.Run(ctx) }
-
-// Ready returns nil when every flow is being taken in.
-func (s *Service) Ready(ctx context.Context) error { return s.runtime.Ready(ctx) }
-
-// Runtime tells how each flow is doing.
-func (s *Service) Runtime() *flow.Runtime { return s.runtime }
-
-// Register registers the API.
-func (s *Service) Register(r grpc.ServiceRegistrar) {
-	marketingv1.RegisterMarketingServiceServer(r, s.api)
+	return host.Application{
+		Register: func(r grpc.ServiceRegistrar) { marketingv1.RegisterMarketingServiceServer(r, server) },
+		Gateway:  marketingv1.RegisterMarketingServiceHandler,
+		OpenAPI:  marketingv1.OpenAPI,
+		Flows:    runtime,
+	}, nil
 }
 
 // The capabilities, under names of their own so that their methods are promoted.

@@ -126,7 +126,7 @@ func Interests(
 	rows, err := q.Query(ctx, `SELECT i.topic, i.proposition_id FROM nba_interest i
 		JOIN nba_contact c ON c.contact_id = i.contact_id
 		WHERE c.customer_id = ? GROUP BY i.topic, i.proposition_id
-		ORDER BY max(i.seen_at) DESC, i.topic, i.proposition_id`, customer)
+		ORDER BY max(i.ordinal) DESC, i.topic, i.proposition_id`, customer)
 	if err != nil {
 		return nil, fmt.Errorf("read the interests of a customer: %w", err)
 	}

@@ -8,12 +8,12 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
 
-// given is an answer, and where in the log it stands.
+// given is an answer, numbered among what the customer did.
 type given struct {
 	proposition string
 	contact     string
 	answer      journeyv1.Answer
-	seenAt      string
+	ordinal     int64
 }
 
 // history is what a customer has made of the propositions so far, by their id.
@@ -29,7 +29,7 @@ func (h history) rejectedHere(proposition string) bool {
 
 // add keeps an answer where it is the later one.
 func add(to map[string]given, g given) {
-	if to[g.proposition].seenAt < g.seenAt {
+	if to[g.proposition].ordinal < g.ordinal {
 		to[g.proposition] = g
 	}
 }
@@ -54,16 +54,16 @@ func readHistory(ctx context.Context, q projection.Querier, contact, customer st
 // readAnswers joins the answers to leads with the leads, of which the service's
 // own flow tells what they offered.
 func readAnswers(ctx context.Context, q projection.Querier, customer string) ([]given, error) {
-	rows, err := q.Query(ctx, `SELECT a.contact_id, coalesce(l.proposition_id, a.proposition_id), a.answer, a.seen_at
+	rows, err := q.Query(ctx, `SELECT a.contact_id, coalesce(l.proposition_id, a.proposition_id), a.answer, a.ordinal
 		FROM nba_answered a JOIN nba_contact c ON c.contact_id = a.contact_id
 		LEFT JOIN own_lead l ON l.lead_id = a.lead_id
-		WHERE c.customer_id = ? ORDER BY a.seen_at`, customer)
+		WHERE c.customer_id = ? ORDER BY a.ordinal`, customer)
 	if err != nil {
 		return nil, fmt.Errorf("read the answers of a customer: %w", err)
 	}
 	answers, err := projection.Collect(rows, func(row projection.Scanner, g *given) error {
 		var answer int32
-		if err := row.Scan(&g.contact, &g.proposition, &answer, &g.seenAt); err != nil {
+		if err := row.Scan(&g.contact, &g.proposition, &answer, &g.ordinal); err != nil {
 			return err
 		}
 		g.answer = journeyv1.Answer(answer)
