@@ -18,11 +18,10 @@ import (
 	"github.com/triangle-suite/triangle/services/marketing/internal/proposition"
 )
 
-// tables is a database with all that a decision reads, and a log's positions.
+// tables is a database with all that a decision reads.
 type tables struct {
 	t  testing.TB
 	db *projection.DB
-	at uint64
 }
 
 // own stands in for the service's schema of its own flow.
@@ -50,8 +49,7 @@ func (w *tables) take(events ...proto.Message) {
 	w.t.Helper()
 	err := w.db.Update(w.t.Context(), func(tx *projection.Tx) error {
 		for _, m := range events {
-			w.at += 100
-			e := codec.Event{Event: eventlog.Event{Position: eventlog.Position{Commit: w.at, Prepare: w.at}}, Message: m}
+			e := codec.Event{Message: m}
 			for _, project := range []func(*projection.Tx, codec.Event) error{
 				func(tx *projection.Tx, e codec.Event) error { return facts.Project(w.t.Context(), tx, e) },
 				func(tx *projection.Tx, e codec.Event) error { return complaint.Project(w.t.Context(), tx, e) },
@@ -71,7 +69,25 @@ func (w *tables) take(events ...proto.Message) {
 	}
 }
 
-// features gathers them as a reaction would.
+// empty forgets all that was taken.
+func (w *tables) empty() {
+	w.t.Helper()
+	err := w.db.Update(w.t.Context(), func(tx *projection.Tx) error {
+		for _, table := range []string{
+			"own_proposition", "own_lead", "nba_contact", "nba_subject", "nba_interest", "nba_presented", "nba_answered", "nba_stats",
+		} {
+			if _, err := tx.Exec(w.t.Context(), "DELETE FROM "+table); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// gather reads the features as a reaction would.
 func (w *tables) gather(contact, customer string) gathered {
 	w.t.Helper()
 	g, err := gather(w.t.Context(), w.db, contact, customer)
