@@ -38,8 +38,7 @@ const (
 
 // Options are the options of New.
 type Options struct {
-	Addr      net.Addr // where clients reach this server, for gossip
-	MaxAppend int      // bytes; DefaultMaxAppend when 0
+	MaxAppend int // bytes of one append; DefaultMaxAppend when 0
 }
 
 // Server serves a store on two listeners: one for gRPC, one for plain HTTP.
@@ -71,7 +70,7 @@ func New(store *storage.Store, options Options) *Server {
 	)
 	streams.RegisterStreamsServer(s.grpc, &streamsService{store: store, maxAppend: options.MaxAppend, stopping: s.stopping})
 	serverfeatures.RegisterServerFeaturesServer(s.grpc, features{})
-	gossip.RegisterGossipServer(s.grpc, &gossiper{id: uuid.New(), addr: options.Addr})
+	gossip.RegisterGossipServer(s.grpc, &gossiper{id: uuid.New()})
 	persistent.RegisterPersistentSubscriptionsServer(s.grpc, persistentService{})
 	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: headerTimeout}
 	return s
