@@ -2,6 +2,7 @@ package marketing_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
 	"github.com/triangle-suite/triangle/services/internal/eventlog/memory"
+	"github.com/triangle-suite/triangle/services/internal/keyring"
 	"github.com/triangle-suite/triangle/services/marketing/internal/nba"
 )
 
@@ -180,6 +182,24 @@ func TestCausesThatComeLateExpire(t *testing.T) {
 	}
 }
 
+func TestAnErasedCustomerGetsNoDecision(t *testing.T) {
+	w := started(t, memory.Options{})
+	w.define(sales("savings", "saving", 10000))
+	w.decided("c1", w.contact("c1", "anna"))
+	if err := w.ring.Destroy(t.Context(), "customer:anna", keyring.Erasure{By: "test", Reason: "she asked for it"}); err != nil {
+		t.Fatal(err)
+	}
+	cause := w.produce("contact-c1", "interest", &channelv1.InterestShown{ContactId: "c1", CustomerId: "anna", Topic: "home"})
+	if _, ok := w.answerTo("decisions-c1", cause).Message.(*flowv1.CauseExpired); !ok {
+		t.Error("somebody who was erased is decided for")
+	}
+	got, err := w.api.GetDecision(t.Context(), &marketingv1.GetDecisionRequest{ContactId: "c1"})
+	if err != nil || got.GetFeatures() != "" {
+		t.Errorf("the features of who was erased are %q (%v)", got.GetFeatures(), err)
+	}
+	w.decided("c2", w.contact("c2", "bert")) // others go on
+}
+
 func TestResponsesToLeadsAreRecorded(t *testing.T) {
 	w := started(t, memory.Options{})
 	received := &channelv1.LeadResponseReceived{
@@ -244,9 +264,8 @@ func TestRESTAnswersAsGRPCDoes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer resp.Body.Close()
 		text, err := io.ReadAll(resp.Body)
-		if err != nil {
+		if err := errors.Join(err, resp.Body.Close()); err != nil {
 			t.Fatal(err)
 		}
 		return resp.StatusCode, string(text)

@@ -2,6 +2,7 @@ package nba
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -11,6 +12,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/flow"
+	"github.com/triangle-suite/triangle/services/internal/keyring"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 	"github.com/triangle-suite/triangle/services/marketing/internal/complaint"
 	"github.com/triangle-suite/triangle/services/marketing/internal/facts"
@@ -86,6 +88,11 @@ func (d *Decisions) answer(ctx context.Context, q projection.Querier, cause flow
 	}
 	_, err = decider.Handle(ctx, d.Streams, cause.Origin, Stream(contact), Decider,
 		func(State) ([]proto.Message, error) { return []proto.Message{decided}, nil })
+	if errors.Is(err, keyring.ErrDestroyed) {
+		// Features can't be sealed for who was erased, nor are they ours to use. It
+		// is no fault of the flow, which goes on.
+		return d.decline(ctx, q, cause, "the customer is erased")
+	}
 	return err
 }
 
