@@ -24,7 +24,8 @@ import (
 // stopTimeout bounds how long a store waits for calls under way.
 const stopTimeout = 5 * time.Second
 
-// Server is a store that a test runs.
+// Server is a store that a test runs. Stop, Kill and Restart are for the test's
+// own goroutine.
 type Server struct {
 	t       testing.TB
 	config  eventstore.Config

@@ -32,6 +32,10 @@ const (
 	// minPing allows what clients do: a ping every 10 s, without a call too.
 	// The default of grpc-go closes the connection on them.
 	minPing = 5 * time.Second
+	// A client that is gone without a word is found out by these, so that its
+	// subscriptions end.
+	pingAfter   = 30 * time.Second
+	pingTimeout = 10 * time.Second
 	// headerTimeout bounds a plain HTTP request's head.
 	headerTimeout = 5 * time.Second
 )
@@ -67,6 +71,7 @@ func New(store *storage.Store, options Options) *Server {
 	s.grpc = grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingTimeout}),
 	)
 	streams.RegisterStreamsServer(s.grpc, &streamsService{store: store, maxAppend: options.MaxAppend, stopping: s.stopping})
 	serverfeatures.RegisterServerFeaturesServer(s.grpc, features{})
