@@ -17,6 +17,7 @@ import (
 
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
+	"github.com/triangle-suite/triangle/contracts/flows"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
@@ -293,18 +294,24 @@ func TestRESTAnswersAsGRPCDoes(t *testing.T) {
 	}
 }
 
-func TestTheCatalogueHasABound(t *testing.T) {
-	w := started(t, memory.Options{})
+// fill defines as many propositions as there may be, each about a topic.
+func (w *world) fill(topic string) {
+	w.t.Helper()
 	for i := range 500 {
-		w.produce(fmt.Sprintf("proposition-p%d", i), fmt.Sprint("p", i), &marketingv1.PropositionDefined{PropositionId: fmt.Sprint("p", i), Topic: "t"})
+		w.produce(fmt.Sprintf("proposition-p%d", i), fmt.Sprint("p", i), &marketingv1.PropositionDefined{PropositionId: fmt.Sprint("p", i), Topic: topic})
 	}
 	w.await("500 propositions", func() bool {
 		var n int
-		if err := w.db.QueryRow(t.Context(), `SELECT count(*) FROM own_proposition`).Scan(&n); err != nil {
-			t.Fatal(err)
+		if err := w.db.QueryRow(w.t.Context(), `SELECT count(*) FROM own_proposition`).Scan(&n); err != nil {
+			w.t.Fatal(err)
 		}
 		return n == 500
 	})
+}
+
+func TestTheCatalogueHasABound(t *testing.T) {
+	w := started(t, memory.Options{})
+	w.fill("t")
 	_, err := w.api.DefineProposition(keyed("one more"), &marketingv1.DefinePropositionRequest{Proposition: helpdesk()})
 	if status.Code(err) != codes.FailedPrecondition {
 		t.Errorf("one proposition more: %v, want FailedPrecondition", err)
@@ -315,4 +322,54 @@ func TestTheCatalogueHasABound(t *testing.T) {
 	}
 	// A decision over all of them fits into one append.
 	w.decided("c1", w.contact("c1", "anna"))
+}
+
+func TestADecisionThatIsTooLargeDoesNotStopTheFlow(t *testing.T) {
+	w := started(t, memory.Options{})
+	w.fill(strings.Repeat("<", 500))
+	if _, ok := w.answerTo("decisions-c1", w.contact("c1", "anna")).Message.(*flowv1.CauseExpired); !ok {
+		t.Error("a decision of more than an append is there")
+	}
+	if err := w.app.Flows.Ready(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// What is known depends on how far a flow has come, not on how often it runs.
+func TestTheTablesAreTheSameAtEveryCadence(t *testing.T) {
+	tables := map[string]string{}
+	for _, cadence := range []string{flows.RealTime, flows.Daily, flows.Weekly} {
+		w := started(t, memory.Options{})
+		for _, flow := range []string{"customer-facts", "request-status"} {
+			w.move(flow, cadence)
+		}
+		for i := range 20 {
+			customer := fmt.Sprint("customer ", i%3)
+			w.produce("customer-"+customer, fmt.Sprint("order ", i), &salesv1.OrderPlaced{CustomerId: customer, AmountCents: int64(i)})
+			w.produce("customer-"+customer, fmt.Sprint("consent ", i), &salesv1.ConsentChanged{CustomerId: customer, Consent: journeyv1.Consent(i % 3)})
+			w.produce(fmt.Sprint("request-", i), fmt.Sprint("request ", i), &salesv1.RequestStatusChanged{
+				RequestId: fmt.Sprint(i), CustomerId: customer, Kind: journeyv1.RequestKind(i % 4), Status: journeyv1.RequestStatus(i%3 + 1),
+			})
+		}
+		if cadence != flows.RealTime {
+			for _, flow := range []string{"customer-facts", "request-status"} {
+				if _, err := w.flows.RunWindow(t.Context(), flow, "test", "to see it now"); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		w.await("all of both flows", func() bool {
+			var orders, requests int
+			err := w.db.QueryRow(t.Context(), `SELECT (SELECT coalesce(sum(orders), 0) FROM facts_customer), (SELECT count(*) FROM complaint_request)`).Scan(&orders, &requests)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return orders == 20 && requests == 20
+		})
+		w.await("the last consent", func() bool { return w.app.Flows.Intake("customer-facts").State().Taken == 40 })
+		tables[cadence] = w.dump()
+		if diff := cmp.Diff(tables[flows.RealTime], tables[cadence]); diff != "" {
+			t.Errorf("%s gives other tables than real time (-want +got):\n%s", cadence, diff)
+		}
+	}
 }

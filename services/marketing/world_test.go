@@ -273,12 +273,18 @@ func offered(d *marketingv1.NextBestActionsDecided) []string {
 	return ids
 }
 
-// realTime moves a flow to real time, and waits until it runs so.
+// realTime moves a flow to real time.
 func (w *world) realTime(flow string) {
+	w.t.Helper()
+	w.move(flow, flows.RealTime)
+}
+
+// move moves a flow to another cadence, and waits until it runs so.
+func (w *world) move(flow, cadence string) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if _, err := w.flows.Set(ctx, flow, flows.RealTime, "test", "to see it at once"); err != nil {
+	if _, err := w.flows.Set(ctx, flow, cadence, "test", "to see it"); err != nil {
 		w.t.Fatal(err)
 	}
 	if _, err := w.flows.WaitSettled(ctx, flow); err != nil {

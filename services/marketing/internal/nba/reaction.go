@@ -11,6 +11,7 @@ import (
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/decider"
+	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/flow"
 	"github.com/triangle-suite/triangle/services/internal/keyring"
 	"github.com/triangle-suite/triangle/services/internal/projection"
@@ -88,12 +89,23 @@ func (d *Decisions) answer(ctx context.Context, q projection.Querier, cause flow
 	}
 	_, err = decider.Handle(ctx, d.Streams, cause.Origin, Stream(contact), Decider,
 		func(State) ([]proto.Message, error) { return []proto.Message{decided}, nil })
-	if errors.Is(err, keyring.ErrDestroyed) {
-		// Features can't be sealed for who was erased, nor are they ours to use. It
-		// is no fault of the flow, which goes on.
-		return d.decline(ctx, q, cause, "the customer is erased")
+	if reason := whyNot(err); reason != "" {
+		return d.decline(ctx, q, cause, reason)
 	}
 	return err
+}
+
+// whyNot tells why there can be no decision, now or later, although nothing is
+// wrong with the flow, which goes on. It is empty for every other error.
+func whyNot(err error) string {
+	switch {
+	case errors.Is(err, keyring.ErrDestroyed):
+		return "the customer is erased"
+	case errors.Is(err, eventlog.ErrTooLarge):
+		return "the propositions are too many, or too long, for one decision"
+	default:
+		return ""
+	}
 }
 
 func (d *Decisions) decline(ctx context.Context, _ projection.Querier, cause flow.Cause, reason string) error {
