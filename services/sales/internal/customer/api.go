@@ -1,0 +1,186 @@
+package customer
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/protobuf/proto"
+
+	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
+	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
+	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
+	"github.com/triangle-suite/triangle/services/internal/fault"
+	"github.com/triangle-suite/triangle/services/internal/keyring"
+	"github.com/triangle-suite/triangle/services/sales/internal/call"
+	"github.com/triangle-suite/triangle/services/sales/internal/identity"
+	"github.com/triangle-suite/triangle/services/sales/internal/ids"
+)
+
+// Customers are the API's calls on customers and their orders.
+type Customers struct {
+	// Registrar finds and registers customers.
+	Registrar *Registrar
+	// Origins makes the origins of calls.
+	Origins call.Origins
+	// Freshness tells how old what other services told is, flow by flow.
+	Freshness func(names ...string) []*flowv1.Freshness
+}
+
+// sourceOrder is where a customer comes from whom an order registers that does
+// not say where it comes from itself.
+const sourceOrder = "order"
+
+// RegisterCustomer makes a person a customer.
+func (a *Customers) RegisterCustomer(ctx context.Context, req *salesv1.RegisterCustomerRequest) (*salesv1.RegisterCustomerResponse, error) {
+	var check call.Check
+	number := check.OptionalID("customer_number", req.GetCustomerNumber())
+	person := check.Person("person", req.GetPerson())
+	source := check.OptionalID("source", req.GetSource())
+	check.Must(number != "" || !isEmpty(person), "person", "is missing: without a customer number something must be known of the person")
+	if err := check.Err(); err != nil {
+		return nil, err
+	}
+	origin, err := a.Origins(ctx, "RegisterCustomer", req)
+	if err != nil {
+		return nil, err
+	}
+	claims := identity.Claims(number, person.GetEmail(), person.GetPhone())
+	found, err := a.Registrar.Register(ctx, origin, claims, person, source)
+	if err != nil {
+		return nil, refuseErased(err)
+	}
+	return &salesv1.RegisterCustomerResponse{CustomerId: found.CustomerID, Identification: found.Identification}, nil
+}
+
+// ChangeCustomer replaces what is known of a person.
+func (a *Customers) ChangeCustomer(ctx context.Context, req *salesv1.ChangeCustomerRequest) (*salesv1.ChangeCustomerResponse, error) {
+	var check call.Check
+	command := Change{CustomerID: check.ID("customer_id", req.GetCustomerId()), Person: check.Person("person", req.GetPerson())}
+	check.Must(!isEmpty(command.Person), "person", "is missing")
+	if err := check.Err(); err != nil {
+		return nil, err
+	}
+	origin, err := a.Origins(ctx, "ChangeCustomer", req)
+	if err != nil {
+		return nil, err
+	}
+	command.At = origin.Time
+	if err := a.Registrar.Change(ctx, origin, command); err != nil {
+		return nil, refuseErased(err)
+	}
+	return &salesv1.ChangeCustomerResponse{}, nil
+}
+
+// ChangeConsent records a customer's word.
+func (a *Customers) ChangeConsent(ctx context.Context, req *salesv1.ChangeConsentRequest) (*salesv1.ChangeConsentResponse, error) {
+	var check call.Check
+	command := SetConsent{CustomerID: check.ID("customer_id", req.GetCustomerId()), Consent: req.GetConsent()}
+	given := command.Consent == journeyv1.Consent_CONSENT_GRANTED || command.Consent == journeyv1.Consent_CONSENT_WITHDRAWN
+	check.Must(given, "consent", "must be CONSENT_GRANTED or CONSENT_WITHDRAWN")
+	if err := check.Err(); err != nil {
+		return nil, err
+	}
+	origin, err := a.Origins(ctx, "ChangeConsent", req)
+	if err != nil {
+		return nil, err
+	}
+	command.At = origin.Time
+	if _, err := a.Registrar.handle(ctx, origin, command.CustomerID, command.Decide); err != nil {
+		return nil, err
+	}
+	return &salesv1.ChangeConsentResponse{}, nil
+}
+
+// PlaceOrder records a purchase.
+func (a *Customers) PlaceOrder(ctx context.Context, req *salesv1.PlaceOrderRequest) (*salesv1.PlaceOrderResponse, error) {
+	number, order, err := checkOrder(req)
+	if err != nil {
+		return nil, err
+	}
+	origin, err := a.Origins(ctx, "PlaceOrder", req)
+	if err != nil {
+		return nil, err
+	}
+	id, err := a.Registrar.Number(ctx, origin, number)
+	if err != nil {
+		return nil, err
+	}
+	order.CustomerId = id
+	register := Register{CustomerID: id, Number: number, Source: order.GetSource(), At: origin.Time}
+	if register.Source == "" {
+		register.Source = sourceOrder
+	}
+	if _, err := a.Registrar.handle(ctx, origin, id, PlaceOrder{Register: register, Order: order}.Decide); err != nil {
+		return nil, err
+	}
+	return &salesv1.PlaceOrderResponse{OrderId: order.GetOrderId(), CustomerId: id}, nil
+}
+
+func checkOrder(req *salesv1.PlaceOrderRequest) (number string, order *salesv1.OrderPlaced, err error) {
+	var check call.Check
+	number = check.ID("customer_number", req.GetCustomerNumber())
+	orderNumber := check.ID("order_number", req.GetOrderNumber())
+	order = &salesv1.OrderPlaced{
+		OrderId:     ids.Order(number, orderNumber),
+		OrderedOn:   check.Date("ordered_on", req.GetOrderedOn()),
+		Quantity:    req.GetQuantity(),
+		AmountCents: req.GetAmountCents(),
+		LeadId:      check.OptionalID("lead_id", req.GetLeadId()),
+		Source:      check.OptionalID("source", req.GetSource()),
+	}
+	check.Must(order.GetQuantity() > 0, "quantity", "must be above 0")
+	check.Must(order.GetAmountCents() >= 0, "amount_cents", "must not be below 0")
+	return number, order, check.Err()
+}
+
+// GetCustomer returns the customer view. It is read from the customer's own
+// stream: always current, and without the person once they are erased.
+func (a *Customers) GetCustomer(ctx context.Context, req *salesv1.GetCustomerRequest) (*salesv1.GetCustomerResponse, error) {
+	id, err := a.customerID(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	state, err := a.Registrar.known(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &salesv1.GetCustomerResponse{Customer: state.view(), Freshness: a.Freshness("contacts")}, nil
+}
+
+func (a *Customers) customerID(ctx context.Context, req *salesv1.GetCustomerRequest) (string, error) {
+	var check call.Check
+	switch by := req.GetBy().(type) {
+	case *salesv1.GetCustomerRequest_CustomerId:
+		id := check.ID("customer_id", by.CustomerId)
+		return id, check.Err()
+	case *salesv1.GetCustomerRequest_CustomerNumber:
+		claims := identity.Claims(check.ID("customer_number", by.CustomerNumber), "", "")
+		if err := check.Err(); err != nil {
+			return "", err
+		}
+		id, err := a.Registrar.identities.Holder(ctx, claims[0])
+		if err == nil && id == "" {
+			err = fault.NotFound("there is no customer of this number").WithReason("CUSTOMER_UNKNOWN")
+		}
+		return id, err
+	default:
+		check.Must(false, "customer_id", "is missing: give customer_id or customer_number")
+		return "", check.Err()
+	}
+}
+
+func (s State) view() *salesv1.Customer {
+	return &salesv1.Customer{
+		CustomerId: s.ID, CustomerNumber: s.Number, Person: proto.CloneOf(s.Person), Consent: s.Consent,
+		Orders: uint32(len(s.Orders)), SpentCents: s.SpentCents, Source: s.Source,
+	}
+}
+
+// refuseErased refuses to write of a person who was erased: their key is gone
+// for good.
+func refuseErased(err error) error {
+	if errors.Is(err, keyring.ErrDestroyed) {
+		return fault.Precondition("the customer has been erased").WithReason("CUSTOMER_ERASED").Because(err)
+	}
+	return err
+}

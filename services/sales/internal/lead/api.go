@@ -1,0 +1,95 @@
+package lead
+
+import (
+	"context"
+	"fmt"
+
+	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
+	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
+	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
+	"github.com/triangle-suite/triangle/services/internal/decider"
+	"github.com/triangle-suite/triangle/services/internal/fault"
+	"github.com/triangle-suite/triangle/services/internal/projection"
+	"github.com/triangle-suite/triangle/services/sales/internal/call"
+)
+
+// Leads are the API's calls on leads.
+type Leads struct {
+	Streams *decider.Streams
+	DB      *projection.DB
+	// Freshness tells how old what other services told is, flow by flow.
+	Freshness func(names ...string) []*flowv1.Freshness
+}
+
+func (a *Leads) freshness() []*flowv1.Freshness {
+	return a.Freshness(flowLeads, flowCapacity, flowResults, flowResponses)
+}
+
+// GetLead returns a lead, from its own stream: always current.
+func (a *Leads) GetLead(ctx context.Context, req *salesv1.GetLeadRequest) (*salesv1.GetLeadResponse, error) {
+	var check call.Check
+	id := check.ID("lead_id", req.GetLeadId())
+	if err := check.Err(); err != nil {
+		return nil, err
+	}
+	state, version, err := decider.Load(ctx, a.Streams, Stream(id), Decider)
+	if err != nil {
+		return nil, err
+	}
+	if !version.Exists {
+		return nil, fault.NotFound("there is no lead %s", id).WithReason("LEAD_UNKNOWN")
+	}
+	return &salesv1.GetLeadResponse{Lead: state.view(), Freshness: a.freshness()}, nil
+}
+
+func (s State) view() *salesv1.Lead {
+	return &salesv1.Lead{
+		LeadId: s.LeadID, CampaignId: s.Accepted.GetCampaignId(), CustomerId: s.CustomerID,
+		PropositionId: s.Accepted.GetPropositionId(), Channel: s.Accepted.GetChannel(), Status: s.Status, Detail: s.Detail,
+	}
+}
+
+// The size of a list.
+const (
+	defaultPage = 100
+	maxPage     = 1000
+)
+
+// ListLeads returns leads, newest first.
+func (a *Leads) ListLeads(ctx context.Context, req *salesv1.ListLeadsRequest) (*salesv1.ListLeadsResponse, error) {
+	var check call.Check
+	customerID := check.OptionalID("customer_id", req.GetCustomerId())
+	size := req.GetPageSize()
+	check.Must(size <= maxPage, "page_size", "must be at most %d", maxPage)
+	if err := check.Err(); err != nil {
+		return nil, err
+	}
+	if size == 0 {
+		size = defaultPage
+	}
+	leads, err := a.list(ctx, customerID, size)
+	if err != nil {
+		return nil, fmt.Errorf("list leads: %w", err)
+	}
+	return &salesv1.ListLeadsResponse{Leads: leads, Freshness: a.freshness()}, nil
+}
+
+func (a *Leads) list(ctx context.Context, customerID string, size uint32) ([]*salesv1.Lead, error) {
+	where, args := "", []any{size}
+	if customerID != "" {
+		where, args = "WHERE customer_id = ?", []any{customerID, size}
+	}
+	rows, err := a.DB.Query(ctx, `SELECT lead_id, campaign_id, customer_id, proposition_id, channel, status, detail
+		FROM lead `+where+` ORDER BY seq DESC LIMIT ?`, args...)
+	if err != nil {
+		return nil, err
+	}
+	return projection.Collect(rows, func(row projection.Scanner, lead **salesv1.Lead) error {
+		var channel, status int32
+		*lead = &salesv1.Lead{}
+		l := *lead
+		err := row.Scan(&l.LeadId, &l.CampaignId, &l.CustomerId, &l.PropositionId, &channel, &status, &l.Detail)
+		l.Channel, l.Status = journeyv1.Channel(channel), salesv1.LeadStatus(status)
+		return err
+	})
+}

@@ -1,0 +1,217 @@
+package lead
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/triangle-suite/triangle/contracts/flows"
+	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
+	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
+	"github.com/triangle-suite/triangle/services/internal/codec"
+	"github.com/triangle-suite/triangle/services/internal/decider"
+	"github.com/triangle-suite/triangle/services/internal/eventlog"
+	"github.com/triangle-suite/triangle/services/internal/projection"
+)
+
+// Horizon is how far the tables must have come before a plan is made: to the
+// last lead that was accepted, and to the last that was dispatched.
+type Horizon struct {
+	mu       sync.Mutex
+	position eventlog.Position
+}
+
+func (h *Horizon) reach(p eventlog.Position) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.position.Compare(p) < 0 {
+		h.position = p
+	}
+}
+
+// Reached tells whether a position is at the horizon, or past it.
+func (h *Horizon) Reached(p eventlog.Position) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.position.Compare(p) <= 0
+}
+
+// Planner gives leads their places in the channels' grants. Its Round is a
+// worker's.
+type Planner struct {
+	Streams *decider.Streams
+	DB      *projection.DB
+	Horizon *Horizon
+	// Settled tells whether the tables show all leads that there are, so that a
+	// plan is made of a whole batch and not of the part that came first.
+	Settled func(ctx context.Context) (bool, error)
+	// Now is the clock.
+	Now func() time.Time
+
+	spent map[string]bool // grants that have nothing left; they never will have again
+}
+
+// settleEvery is how often Settled is asked again.
+const settleEvery = 20 * time.Millisecond
+
+// perRound bounds a plan. The table shows what was dispatched, then comes the
+// next one.
+const perRound = 500
+
+// Round dispatches what fits the grants that hold now. It is due again when the
+// next grant begins.
+func (p *Planner) Round(ctx context.Context) (again time.Time, err error) {
+	now := p.Now().UTC()
+	grants, next, err := p.grants(ctx, now)
+	if err != nil || len(grants) == 0 {
+		return next, err
+	}
+	if settled, err := p.Settled(ctx); err != nil || !settled {
+		return now.Add(settleEvery), err
+	}
+	waiting, err := p.waiting(ctx, grants)
+	if err != nil || len(waiting) == 0 {
+		return next, err
+	}
+	if err := p.look(ctx, grants); err != nil {
+		return time.Time{}, err
+	}
+	for _, a := range Plan(now, waiting, grants) {
+		if err := p.dispatch(ctx, a); err != nil {
+			return time.Time{}, err
+		}
+	}
+	return next, nil
+}
+
+// grants returns those that hold now and have something left, and when the next
+// one begins.
+func (p *Planner) grants(ctx context.Context, now time.Time) (holding []Grant, next time.Time, err error) {
+	rows, err := p.DB.Query(ctx, `SELECT name, channel, capacity, starts_at, ends_at FROM capacity_grant WHERE ends_at > ?`, now.UnixNano())
+	if err != nil {
+		return nil, next, fmt.Errorf("look for grants: %w", err)
+	}
+	all, err := projection.Collect(rows, scanGrant)
+	if err != nil {
+		return nil, next, fmt.Errorf("look for grants: %w", err)
+	}
+	for _, g := range all {
+		switch {
+		case g.Covers(now) && !p.spent[g.Name]:
+			holding = append(holding, g)
+		case now.Before(g.StartsAt) && (next.IsZero() || g.StartsAt.Before(next)):
+			next = g.StartsAt
+		}
+	}
+	return holding, next, nil
+}
+
+func scanGrant(row projection.Scanner, g *Grant) error {
+	var channel int32
+	var starts, ends int64
+	err := row.Scan(&g.Name, &channel, &g.Capacity, &starts, &ends)
+	g.Channel, g.StartsAt, g.EndsAt = journeyv1.Channel(channel), time.Unix(0, starts).UTC(), time.Unix(0, ends).UTC()
+	return err
+}
+
+// waiting returns the first leads of each channel that has something left.
+func (p *Planner) waiting(ctx context.Context, grants []Grant) (waiting []Waiting, err error) {
+	seen := map[journeyv1.Channel]bool{}
+	for _, g := range grants {
+		if seen[g.Channel] {
+			continue
+		}
+		seen[g.Channel] = true
+		rows, err := p.DB.Query(ctx, `SELECT lead_id, channel, priority FROM lead
+			WHERE status = ? AND channel = ? ORDER BY priority DESC, lead_id LIMIT ?`, int32(statusAccepted), int32(g.Channel), perRound)
+		if err != nil {
+			return nil, fmt.Errorf("look for leads that wait: %w", err)
+		}
+		of, err := projection.Collect(rows, scanWaiting)
+		if err != nil {
+			return nil, fmt.Errorf("look for leads that wait: %w", err)
+		}
+		waiting = append(waiting, of...)
+	}
+	return waiting, nil
+}
+
+func scanWaiting(row projection.Scanner, w *Waiting) error {
+	var channel int32
+	err := row.Scan(&w.LeadID, &channel, &w.Priority)
+	w.Channel = journeyv1.Channel(channel)
+	return err
+}
+
+// look reads what was spent of each grant, from its stream: a table would lag
+// behind, and the plan would be of capacity that is gone.
+func (p *Planner) look(ctx context.Context, grants []Grant) error {
+	for i := range grants {
+		s, _, err := decider.Load(ctx, p.Streams, grantStream(grants[i].Name), grantDecider)
+		if err != nil {
+			return err
+		}
+		grants[i].Spent = s
+	}
+	return nil
+}
+
+// dispatch spends the capacity, and then hands the lead to its channel. Should
+// the process die in between, the next plan finds the lead's place in the grant.
+func (p *Planner) dispatch(ctx context.Context, a Assignment) error {
+	state, cause, err := p.load(ctx, a.LeadID)
+	if err != nil || state.Status != statusAccepted {
+		return err
+	}
+	origin := decider.CauseOrigin(flows.Sales, "dispatch-lead", cause, p.Now().UTC())
+	spent, err := decider.Handle(ctx, p.Streams, origin, grantStream(a.Grant.Name), grantDecider,
+		func(s spending) ([]proto.Message, error) {
+			return spend(s, a.Grant.Capacity, a.LeadID, state.CustomerID)
+		})
+	if errors.Is(err, errSpent) {
+		p.note(a.Grant.Name)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if len(spent.State) >= int(a.Grant.Capacity) {
+		p.note(a.Grant.Name)
+	}
+	ordered, err := decider.Handle(ctx, p.Streams, origin, Stream(a.LeadID), Decider,
+		func(s State) ([]proto.Message, error) { return Dispatch(s, a.Grant.Name), nil })
+	if err == nil {
+		p.Horizon.reach(ordered.Position)
+	}
+	return err
+}
+
+// note remembers that a grant has nothing left.
+func (p *Planner) note(grant string) {
+	if p.spent == nil {
+		p.spent = map[string]bool{}
+	}
+	p.spent[grant] = true
+}
+
+// load folds a lead, and finds the event by which it was accepted.
+func (p *Planner) load(ctx context.Context, id string) (state State, cause codec.Event, err error) {
+	for raw, err := range p.Streams.Log.ReadStream(ctx, Stream(id), eventlog.Forward, 0, 0) {
+		if err != nil {
+			return state, cause, fmt.Errorf("read lead %s: %w", id, err)
+		}
+		event, err := p.Streams.Codec.Decode(ctx, raw)
+		if err != nil {
+			return state, cause, err
+		}
+		if _, ok := event.Message.(*salesv1.LeadAccepted); ok {
+			cause = event
+		}
+		state = evolve(state, event.Message)
+	}
+	return state, cause, nil
+}

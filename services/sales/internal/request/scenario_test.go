@@ -1,0 +1,33 @@
+package request
+
+import (
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
+	"github.com/triangle-suite/triangle/services/sales/internal/scenario"
+)
+
+func TestScenarios(t *testing.T) {
+	advance := func(to journeyv1.RequestStatus) scenario.Command[State] {
+		return func(w scenario.Words) func(State) ([]proto.Message, error) {
+			return Advance{RequestID: "r1", To: to, Detail: w.Get("detail")}.Decide
+		}
+	}
+	scenario.Run(t, "testdata", Decider, map[string]scenario.Command[State]{
+		"submitted": func(w scenario.Words) func(State) ([]proto.Message, error) {
+			return Open{
+				RequestID: "r1", CustomerID: "c1", ContactID: "k1", Kind: journeyv1.RequestKind_REQUEST_KIND_COMPLAINT,
+				Text: w.Get("text"), SubmittedAt: time.Date(2026, 11, 21, 14, 0, 0, 0, time.UTC),
+			}.Decide
+		},
+		"handled":         advance(statusDone),
+		"handled-in-part": advance(statusInProgress),
+		"resolve":         advance(statusDone),
+		"back-office-says": func(w scenario.Words) func(State) ([]proto.Message, error) {
+			return RecordAnswer{RequestID: "r1", Done: w.Get("status") == "done", Reference: w.Get("reference")}.Decide
+		},
+	})
+}

@@ -1,0 +1,194 @@
+package sales
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/triangle-suite/triangle/contracts/flows"
+	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
+	"github.com/triangle-suite/triangle/services/internal/codec"
+	"github.com/triangle-suite/triangle/services/internal/config"
+	"github.com/triangle-suite/triangle/services/internal/eventlog"
+	"github.com/triangle-suite/triangle/services/internal/flow"
+	"github.com/triangle-suite/triangle/services/internal/host"
+	"github.com/triangle-suite/triangle/services/internal/projection"
+	"github.com/triangle-suite/triangle/services/internal/serve"
+	"github.com/triangle-suite/triangle/services/sales/internal/backoffice"
+	"github.com/triangle-suite/triangle/services/sales/internal/customer"
+	"github.com/triangle-suite/triangle/services/sales/internal/identity"
+	"github.com/triangle-suite/triangle/services/sales/internal/lead"
+	"github.com/triangle-suite/triangle/services/sales/internal/registration"
+	"github.com/triangle-suite/triangle/services/sales/internal/request"
+	"github.com/triangle-suite/triangle/services/sales/internal/totals"
+	"github.com/triangle-suite/triangle/services/sales/internal/view"
+	"github.com/triangle-suite/triangle/services/sales/internal/worker"
+)
+
+// Settings are the configuration of sales support.
+type Settings struct {
+	config.Common
+	BackOffice config.URL `name:"backoffice" env:"TRIANGLE_BACKOFFICE" placeholder:"URL" help:"The back office that requests are handed to; without one they wait until somebody resolves them."`
+}
+
+// New makes sales support of its parts.
+func New(ctx context.Context, parts host.Parts, settings *Settings) (host.Application, error) {
+	s := &service{
+		parts:     parts,
+		registrar: customer.NewRegistrar(parts.Streams, identity.NewRegistry(parts.Streams, parts.Ring.Hash)),
+		horizon:   &lead.Horizon{},
+	}
+	consumers, err := s.consumers()
+	if err != nil {
+		return host.Application{}, err
+	}
+	s.flows, err = flow.NewRuntime(ctx, flow.Options{DB: parts.DB, Streams: parts.Streams, Logger: parts.Logger}, consumers...)
+	if err != nil {
+		return host.Application{}, err
+	}
+	workers := s.workers(string(settings.BackOffice))
+	return host.Application{
+		Register: s.register,
+		Gateway:  salesv1.RegisterSalesServiceHandler,
+		OpenAPI:  salesv1.OpenAPI,
+		Flows:    s.flows,
+		Workers:  running(workers),
+		Checks:   checks(workers),
+	}, nil
+}
+
+type service struct {
+	parts     host.Parts
+	registrar *customer.Registrar
+	horizon   *lead.Horizon
+	flows     *flow.Runtime
+}
+
+// own is the flow of the service's own events into its tables.
+var own = flow.Own(flows.Sales, slices.Concat(customer.Types, request.Types, lead.Types), []string{"customer_id"})
+
+func (s *service) consumers() ([]flow.Consumer, error) {
+	contacts, err := registration.Consumer(s.parts.Streams, s.registrar)
+	if err != nil {
+		return nil, err
+	}
+	requests, err := request.Consumer(s.parts.Streams)
+	if err != nil {
+		return nil, err
+	}
+	leads, err := lead.Consumers(s.parts.Streams, s.horizon)
+	if err != nil {
+		return nil, err
+	}
+	tables := flow.Consumer{
+		Flow:    own,
+		Schema:  projection.Schema{Name: "crm", Version: 1, Tables: slices.Concat(customer.Tables, request.Tables, lead.Tables)},
+		Project: project,
+	}
+	return append(leads, contacts, requests, tables, view.Consumer(s.parts.Streams)), nil
+}
+
+// project lets each capability keep its own tables.
+func project(ctx context.Context, tx *projection.Tx, event codec.Event) error {
+	for _, capability := range []func(context.Context, *projection.Tx, codec.Event) error{
+		customer.Project, request.Project, lead.Project,
+	} {
+		if err := capability(ctx, tx, event); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// api puts the capabilities' calls together. What the contract has and no
+// capability does is answered as unimplemented: it lies deeper, and so yields.
+type api struct {
+	*customer.Customers
+	*request.Requests
+	*lead.Leads
+	*totals.Totals
+	unimplemented
+}
+
+type unimplemented struct {
+	salesv1.UnimplementedSalesServiceServer
+}
+
+func (s *service) register(registrar grpc.ServiceRegistrar) {
+	p := s.parts
+	salesv1.RegisterSalesServiceServer(registrar, &api{
+		Customers: &customer.Customers{Registrar: s.registrar, Origins: p.Origins, Freshness: s.flows.Freshness},
+		Requests:  &request.Requests{Streams: p.Streams, DB: p.DB, Origins: p.Origins, Freshness: s.flows.Freshness},
+		Leads:     &lead.Leads{Streams: p.Streams, DB: p.DB, Freshness: s.flows.Freshness},
+		Totals: &totals.Totals{
+			DB: p.DB, Log: p.Streams.Log, Types: own.Types, Now: time.Now, Position: s.position,
+		},
+	})
+}
+
+func (s *service) workers(backOffice string) []*worker.Worker {
+	planner := &lead.Planner{
+		Streams: s.parts.Streams, DB: s.parts.DB, Horizon: s.horizon, Settled: s.settled(), Now: time.Now,
+	}
+	workers := []*worker.Worker{{Name: "lead planner", DB: s.parts.DB, Logger: s.parts.Logger, Round: planner.Round}}
+	if backOffice == "" {
+		return workers // requests wait until somebody resolves them
+	}
+	driver := &request.Driver{
+		Streams: s.parts.Streams, DB: s.parts.DB, BackOffice: backoffice.New(backOffice), Now: time.Now,
+	}
+	return append(workers, &worker.Worker{Name: "back office", DB: s.parts.DB, Logger: s.parts.Logger, Round: driver.Round})
+}
+
+func running(workers []*worker.Worker) (list []serve.Worker) {
+	for _, w := range workers {
+		list = append(list, serve.Worker{Name: w.Name, Run: w.Run})
+	}
+	return list
+}
+
+func checks(workers []*worker.Worker) (list []serve.Check) {
+	for _, w := range workers {
+		list = append(list, serve.Check{Name: w.Name, Check: w.Ready})
+	}
+	return list
+}
+
+// settled tells whether the tables show every lead that has been accepted, and
+// whether no window is in the middle of bringing more: a day's leads are planned
+// at once, or the first to come would take what the best should have.
+func (s *service) settled() func(context.Context) (bool, error) {
+	started := false
+	return func(ctx context.Context) (bool, error) {
+		tables := s.flows.Intake(own.Name).State()
+		started = started || tables.Known && tables.Oldest.IsZero()
+		if !started || !s.horizon.Reached(tables.Position) {
+			return false, nil
+		}
+		open, err := s.midWindow(ctx)
+		return !open, err
+	}
+}
+
+// midWindow tells whether leads are being taken in. The checkpoint's own row
+// tells it of a window, as it moves in one transaction with what the window
+// brings.
+func (s *service) midWindow(ctx context.Context) (bool, error) {
+	const outbound = "outbound-leads"
+	state := s.flows.Intake(outbound).State()
+	if state.Cadence == flows.RealTime {
+		return !state.Oldest.IsZero(), nil
+	}
+	var taken int
+	err := s.parts.DB.QueryRow(ctx, `SELECT coalesce(sum(window_taken), 0) FROM flow_checkpoint WHERE flow = ?`, outbound).Scan(&taken)
+	if err != nil {
+		return false, fmt.Errorf("look whether a window of %s is open: %w", outbound, err)
+	}
+	return taken > 0, nil
+}
+
+// position is how far the tables have come.
+func (s *service) position() eventlog.Position { return s.flows.Intake(own.Name).State().Position }
