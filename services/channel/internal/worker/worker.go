@@ -49,10 +49,10 @@ func (w *Worker) Run(ctx context.Context) error {
 			w.note(nil)
 			pause.Reset()
 		})
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err == nil:
+		if ended(ctx) {
+			return nil // whatever failed, failed for that
+		}
+		if err == nil {
 			err = errEnded
 		}
 		w.note(fmt.Errorf("%s: %w", w.Name, err))
@@ -65,6 +65,8 @@ func (w *Worker) Run(ctx context.Context) error {
 		}
 	}
 }
+
+func ended(ctx context.Context) bool { return ctx.Err() != nil }
 
 // note remembers what fails, or that all is well again.
 func (w *Worker) note(err error) {
