@@ -78,7 +78,7 @@ e2e: ## Run the black-box tests against real processes
 .PHONY: lint
 lint: $(TOOLS)/golangci-lint $(TOOLS)/buf ## Lint code and contracts
 	cd contracts && buf lint && buf format --diff --exit-code
-	@if git rev-parse -q --verify HEAD >/dev/null; then cd contracts && buf breaking --against '$(CURDIR)/.git#ref=HEAD,subdir=contracts'; fi
+	cd contracts && buf breaking --against baseline.binpb
 	@for module in $(MODULES); do echo "lint $$module"; (cd $$module && golangci-lint run ./...) || exit 1; done
 
 .PHONY: check
@@ -94,6 +94,7 @@ clean-tree:
 .PHONY: gen
 gen: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc $(TOOLS)/protoc-gen-grpc-gateway $(TOOLS)/protoc-gen-openapiv2 ## Generate code from the contracts, and the README's diagram from the catalogue
 	cd contracts && buf generate && buf generate --template buf.gen.openapi.yaml
+	cd contracts && buf breaking --against baseline.binpb && buf build --exclude-source-info -o baseline.binpb
 	go run ./tools/cmd/flowdiagram README.md
 
 .PHONY: fmt

@@ -2,6 +2,17 @@ module github.com/triangle-suite/triangle/e2e
 
 go 1.26.0
 
-require github.com/triangle-suite/triangle/contracts v0.0.0
+require modernc.org/sqlite v1.60.0
 
-replace github.com/triangle-suite/triangle/contracts => ../contracts
+require (
+	github.com/dustin/go-humanize v1.0.1 // indirect
+	github.com/google/uuid v1.6.0 // indirect
+	github.com/mattn/go-isatty v0.0.24 // indirect
+	github.com/ncruces/go-strftime v1.0.0 // indirect
+	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
+	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/tools v0.52.0 // indirect
+	modernc.org/libc v1.77.1 // indirect
+	modernc.org/mathutil v1.7.1 // indirect
+	modernc.org/memory v1.12.1 // indirect
+)

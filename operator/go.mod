@@ -2,9 +2,11 @@ module github.com/triangle-suite/triangle/operator
 
 go 1.26.0
 
+require github.com/triangle-suite/triangle/contracts v0.0.0
+
 require (
-	github.com/triangle-suite/triangle/contracts v0.0.0
-	github.com/triangle-suite/triangle/services v0.0.0
+	github.com/netresearch/go-cron v0.9.1 // indirect
+	google.golang.org/protobuf v1.36.12 // indirect
 )
 
 replace github.com/triangle-suite/triangle/contracts => ../contracts

@@ -25,12 +25,21 @@ func within(low, high int) func(int) bool {
 
 var (
 	minuteChoices = []choice{
-		{"*", anything}, {"30", oneOf(30)}, {"0", oneOf(0)}, {"0,59", oneOf(0, 59)},
+		{"*", anything},
+		{"30", oneOf(30)},
+		{"0", oneOf(0)},
+		{"0,59", oneOf(0, 59)},
 		{"*/15", func(n int) bool { return n%15 == 0 }},
 	}
 	hourChoices = []choice{
-		{"*", anything}, {"2", oneOf(2)}, {"0", oneOf(0)}, {"1-3", within(1, 3)}, {"23", oneOf(23)}, {"0-23", anything},
-		{"*/6", func(n int) bool { return n%6 == 0 }}, {"1,2,14", oneOf(1, 2, 14)},
+		{"*", anything},
+		{"2", oneOf(2)},
+		{"0", oneOf(0)},
+		{"1-3", within(1, 3)},
+		{"23", oneOf(23)},
+		{"0-23", anything},
+		{"*/6", func(n int) bool { return n%6 == 0 }},
+		{"1,2,14", oneOf(1, 2, 14)},
 	}
 	monthDayChoices = []choice{{"*", anything}, {"*", anything}, {"1-7", within(1, 7)}, {"25-31", within(25, 31)}}
 	weekDayChoices  = []choice{{"*", anything}, {"*", anything}, {"0", oneOf(0)}, {"1-5", within(1, 5)}}

@@ -26,7 +26,7 @@ const zonePrefix = "CRON_TZ="
 
 // In cron, days of the month and of the week that are both restricted are
 // alternatives.
-var parser = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.DowOrDom).
+var parser = cron.MustNewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.DowOrDom).
 	WithMaxSearchYears(50) // a 29th of February that is a Monday
 
 func parseSchedule(expression string) (*schedule, error) {

@@ -97,7 +97,7 @@ func Start(config Config) (*Server, error) {
 	s := &Server{
 		addr:   listener.Addr(),
 		store:  store,
-		server: server.New(store, server.Options{Addr: listener.Addr(), MaxAppend: config.MaxAppend}),
+		server: server.New(store, server.Options{MaxAppend: config.MaxAppend}),
 		port:   port.Split(listener, config.TLS),
 		served: make(chan struct{}),
 	}

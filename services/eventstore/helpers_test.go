@@ -16,7 +16,7 @@ import (
 )
 
 // patience bounds how long a test waits for what must happen.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // fixture is a store, a client of it, and what tests do with them.
 type fixture struct {

@@ -217,6 +217,47 @@ func TestRequestsThatAreRefused(t *testing.T) {
 	}
 }
 
+func TestAppendsThatAreRefused(t *testing.T) {
+	id := &shared.UUID{Value: &shared.UUID_String_{String_: "38fffbc2-339e-11ea-8c7b-784f43837872"}}
+	named := &streams.AppendReq{Content: &streams.AppendReq_Options_{Options: &streams.AppendReq_Options{
+		StreamIdentifier:       &shared.StreamIdentifier{StreamName: []byte("s")},
+		ExpectedStreamRevision: &streams.AppendReq_Options_Any{Any: &shared.Empty{}},
+	}}}
+	proposed := func(id *shared.UUID, metadata map[string]string) *streams.AppendReq {
+		return &streams.AppendReq{Content: &streams.AppendReq_ProposedMessage_{ProposedMessage: &streams.AppendReq_ProposedMessage{Id: id, Metadata: metadata}}}
+	}
+	whole := map[string]string{"type": "t", "content-type": "application/json"}
+	cases := map[string]struct {
+		messages []*streams.AppendReq
+		want     codes.Code
+	}{
+		"a textual id":           {[]*streams.AppendReq{named, proposed(id, whole)}, codes.OK},
+		"no message":             {nil, codes.InvalidArgument},
+		"no stream":              {[]*streams.AppendReq{proposed(id, whole)}, codes.InvalidArgument},
+		"no expectation":         {[]*streams.AppendReq{{Content: &streams.AppendReq_Options_{Options: &streams.AppendReq_Options{}}}}, codes.InvalidArgument},
+		"the stream named twice": {[]*streams.AppendReq{named, named}, codes.InvalidArgument},
+		"no id":                  {[]*streams.AppendReq{named, proposed(nil, whole)}, codes.InvalidArgument},
+		"no type":                {[]*streams.AppendReq{named, proposed(id, map[string]string{"content-type": "application/json"})}, codes.InvalidArgument},
+		"no content type":        {[]*streams.AppendReq{named, proposed(id, map[string]string{"type": "t"})}, codes.InvalidArgument},
+	}
+	f := newFixture(t)
+	client := streams.NewStreamsClient(f.raw())
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			call, err := client.Append(f.ctx)
+			f.must(err)
+			for _, message := range tc.messages {
+				if err := call.Send(message); err != nil && !errors.Is(err, io.EOF) { // EOF: refused already
+					t.Fatal(err)
+				}
+			}
+			if _, err := call.CloseAndRecv(); status.Code(err) != tc.want {
+				t.Errorf("answered %v, want %v", err, tc.want)
+			}
+		})
+	}
+}
+
 func TestAFilteredReadOfAll(t *testing.T) {
 	f := newFixture(t)
 	f.append("s", typed("a"), typed("b"), typed("a"))

@@ -274,3 +274,26 @@ func TestASlowConsumerMissesNothing(t *testing.T) {
 		t.Errorf("ids (-want +got):\n%s", diff)
 	}
 }
+
+// A filter that chooses little is followed over more than one page of events
+// that are only considered.
+func TestAFilterThatChoosesLittle(t *testing.T) {
+	const unwanted = 20_000
+	f := newFixture(t)
+	for i := 0; i < unwanted; i += 1000 {
+		f.append("s", events(1000)...)
+	}
+	wanted := typed("wanted")
+	f.append("s", wanted)
+	w := f.followAll(esdb.SubscribeToAllOptions{
+		From: esdb.Start{}, MaxSearchWindow: 10 * unwanted,
+		Filter: &esdb.SubscriptionFilter{Type: esdb.EventFilterType, Prefixes: []string{"wanted"}},
+	})
+	got, checkpoints := w.catchUp()
+	if diff := cmp.Diff([]uuid.UUID{wanted.EventID}, idsOf(got)); diff != "" {
+		t.Errorf("ids (-want +got):\n%s", diff)
+	}
+	if len(checkpoints) != 1 || checkpoints[0] != got[0].Event.Position {
+		t.Errorf("checkpoints %v, want one at the last event", checkpoints)
+	}
+}

@@ -9,8 +9,10 @@ package eventstoretest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,7 +24,8 @@ import (
 // stopTimeout bounds how long a store waits for calls under way.
 const stopTimeout = 5 * time.Second
 
-// Server is a store that a test runs.
+// Server is a store that a test runs. Stop, Kill and Restart are for the test's
+// own goroutine.
 type Server struct {
 	t       testing.TB
 	config  eventstore.Config
@@ -65,6 +68,12 @@ func Start(t testing.TB, options ...Option) *Server {
 func (s *Server) start() {
 	s.t.Helper()
 	running, err := eventstore.Start(s.config)
+	for deadline := time.Now().Add(stopTimeout); errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(deadline); {
+		// Between a stop and a start someone's outgoing connection may have
+		// got the port; such connections are short.
+		time.Sleep(10 * time.Millisecond)
+		running, err = eventstore.Start(s.config)
+	}
 	if err != nil {
 		s.t.Fatalf("start the event store: %v", err)
 	}

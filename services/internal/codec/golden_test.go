@@ -58,7 +58,7 @@ func compact(t *testing.T, raw []byte) []byte {
 	return b.Bytes()
 }
 
-func TestEveryEventThatWasEverWrittenDecodes(t *testing.T) {
+func TestGoldenEventsDecodeForEver(t *testing.T) {
 	if *update {
 		writeMissing(t)
 	}
@@ -73,7 +73,7 @@ func TestEveryEventThatWasEverWrittenDecodes(t *testing.T) {
 		})
 	}
 	for _, missing := range uncovered(t, covered) {
-		t.Errorf("no golden file has %s: run go test ./internal/codec -update, and commit the new file", missing)
+		t.Errorf("no golden file has %s: run go test ./services/internal/codec -update, and commit the new file", missing)
 	}
 }
 

@@ -89,6 +89,9 @@ func DecodeMetadata(raw []byte) (Metadata, error) {
 	if len(raw) == 0 {
 		return m, nil
 	}
+	if m, ok := scan(raw); ok {
+		return m, nil
+	}
 	if err := json.Unmarshal(raw, &m); err != nil {
 		return Metadata{}, fmt.Errorf("%w: metadata: %w", ErrMalformed, err)
 	}

@@ -123,11 +123,17 @@ func (p planner) prune() error {
 func (p *plan) subject(event protoreflect.Message) (string, bool) {
 	for _, field := range p.subjects {
 		if value := event.Get(field).String(); value != "" {
-			return strings.TrimSuffix(string(field.Name()), "_id") + ":" + value, true
+			return KeyName(strings.TrimSuffix(string(field.Name()), "_id"), value), true
 		}
 	}
 	return "", false
 }
+
+// KeyName is the name of a subject's key in the key ring: KeyName("customer", id)
+// seals what is known of a customer, KeyName("contact", id) what was said in a
+// contact before anybody knew who it was. To erase a person is to destroy both:
+// their customer's key, and that of each of their contacts.
+func KeyName(kind, id string) string { return kind + ":" + id }
 
 // replace puts with(path, value) for each personal value that is not empty.
 func (p *plan) replace(in protoreflect.Message, path string, with func(path, value string) (string, error)) error {

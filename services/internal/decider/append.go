@@ -107,6 +107,9 @@ type Ensured struct {
 func Ensure(
 	ctx context.Context, s *Streams, origin Origin, stream string, id uuid.UUID, message proto.Message,
 ) (Ensured, error) {
+	if err := origin.check(); err != nil {
+		return Ensured{}, err
+	}
 	event, err := s.Codec.Encode(ctx, message, id, origin.metadata(ctx, stream))
 	if err != nil {
 		return Ensured{}, err

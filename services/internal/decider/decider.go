@@ -81,6 +81,9 @@ var (
 func Handle[S any](
 	ctx context.Context, s *Streams, origin Origin, stream string, d Decider[S], decide func(S) ([]proto.Message, error),
 ) (Outcome[S], error) {
+	if err := origin.check(); err != nil {
+		return Outcome[S]{}, err
+	}
 	var outcome Outcome[S]
 	err := converge(ctx, func() error {
 		var err error

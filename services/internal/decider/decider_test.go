@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -104,6 +105,24 @@ func TestACallNeedsAnIdempotencyKey(t *testing.T) {
 	_, err := decider.CallOrigin(keyring.Memory(), flows.Channel, "m", "", &channelv1.InterestShown{}, noon)
 	if !fault.Is(err, fault.KindInvalid) {
 		t.Errorf("CallOrigin: %v, want a fault", err)
+	}
+}
+
+func TestACommandNeedsAnOrigin(t *testing.T) {
+	s := newStreams(t, memory.Options{})
+	for name, spoil := range map[string]func(*decider.Origin){
+		"no key":     func(o *decider.Origin) { o.Key = "" },
+		"no service": func(o *decider.Origin) { o.Service = "" },
+		"no time":    func(o *decider.Origin) { o.Time = time.Time{} },
+	} {
+		origin := call(t, "k1", "")
+		spoil(&origin)
+		if _, err := handle(s, origin, "loans"); err == nil {
+			t.Errorf("%s: Handle took the command", name)
+		}
+		if _, err := decider.Ensure(context.Background(), s, origin, stream, uuid.Max, &channelv1.InterestShown{}); err == nil {
+			t.Errorf("%s: Ensure took the event", name)
+		}
 	}
 }
 

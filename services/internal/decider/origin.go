@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -84,6 +85,17 @@ func CauseOrigin(service flows.Service, handler string, cause codec.Event, now t
 		origin.CorrelationID = origin.CausationID
 	}
 	return origin
+}
+
+// errNoOrigin is a mistake in a program: without an origin no retry could be told
+// from a new command.
+var errNoOrigin = errors.New("a command needs an origin: a key, a service and a time")
+
+func (o Origin) check() error {
+	if o.Key == "" || o.Service == "" || o.Time.IsZero() {
+		return errNoOrigin
+	}
+	return nil
 }
 
 // NewID derives an id for what the command makes, such as NewID("contact"). A

@@ -4,10 +4,10 @@
 // There is one loop, Intake, for every flow and every cadence. Its gate is open
 // for good (real time), up to a marker (a window, a drain), or closed:
 //
-//	           due, asked for, or cut over
-//	 closed ──────────────────────────────▶ open up to the marker
-//	   ▲                                        │
-//	   └──────── the marker is taken in ────────┘
+//	          due, asked for, or cut over
+//	closed ──────────────────────────────▶ open up to the marker
+//	  ▲                                        │
+//	  └──────── the marker is taken in ────────┘
 //
 // A marker is an event in the log, recognised by its id. What a marker means
 // (a window closes, an epoch ends) happens in the transaction that takes it in,

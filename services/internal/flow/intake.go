@@ -59,8 +59,10 @@ type State struct {
 	// Oldest is the store's time of the oldest event that is known to wait; the
 	// zero time when there is none.
 	Oldest time.Time
-	// Known is false until the intake has looked.
+	// Known is false until the intake has looked whether anything waits; AsOf, the
+	// time of the last event that was taken in, is all that is known before.
 	Known bool
+	AsOf  time.Time
 	// Err is why the intake does not go on, or nil.
 	Err error
 }
@@ -101,10 +103,10 @@ func (in *Intake) run(ctx context.Context) error {
 	for {
 		before := in.cp.position
 		err := in.follow(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, errFenced):
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // it ended because it was told to
+		}
+		if errors.Is(err, errFenced) {
 			return fmt.Errorf("take in %s: %w", in.consumer.Flow.Name, err)
 		}
 		in.report(err)
@@ -215,7 +217,7 @@ func (in *Intake) verifyStore(ctx context.Context) error {
 func (in *Intake) publishCheckpoint() {
 	in.publish(func(s *State) {
 		s.Epoch, s.Cadence, s.Position = in.cp.epoch, in.cp.cadence, in.cp.position
-		s.Taken, s.Parked = in.cp.taken, in.cp.parked
+		s.Taken, s.Parked, s.AsOf = in.cp.taken, in.cp.parked, in.cp.asOf
 	})
 }
 

@@ -94,23 +94,23 @@ func TestFreshnessIsNeverInTheFutureAndKnowsWhatItDoesNotKnow(t *testing.T) {
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	ago := func(d time.Duration) time.Time { return now.Add(-d) }
 	tests := map[string]struct {
-		state    State
-		lastSeen time.Time
-		want     time.Time
+		oldest, storeSeen, want time.Time
 	}{
-		"nothing waits":                         {State{Known: true}, ago(time.Second), now},
-		"an event waits":                        {State{Known: true, Oldest: ago(time.Hour)}, now, ago(time.Hour)},
-		"the store is away":                     {State{Known: true}, ago(time.Minute), ago(time.Minute)},
-		"the store's clock is ahead":            {State{Known: true, Oldest: now.Add(time.Hour)}, now, now},
-		"nothing has been looked at":            {State{}, ago(time.Second), ago(time.Second)},
-		"an event waits and the store is away":  {State{Known: true, Oldest: ago(time.Hour)}, ago(time.Minute), ago(time.Hour)},
-		"an event came after the store was gone": {State{Known: true, Oldest: ago(time.Second)}, ago(time.Minute), ago(time.Minute)},
+		"nothing waits":                        {time.Time{}, now, now},
+		"an event waits":                       {ago(time.Hour), now, ago(time.Hour)},
+		"the store is away":                    {time.Time{}, ago(time.Minute), ago(time.Minute)},
+		"the store's clock is ahead":           {now.Add(time.Hour), now, now},
+		"an event waits and the store is away": {ago(time.Hour), ago(time.Minute), ago(time.Hour)},
+		"the store went away before it came":   {ago(time.Second), ago(time.Minute), ago(time.Minute)},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := freshAsOf(tc.state, tc.lastSeen, now); !got.Equal(tc.want) {
+			if got := freshAsOf(State{Known: true, Oldest: tc.oldest}, tc.storeSeen, now); !got.Equal(tc.want) {
 				t.Errorf("as of %v, want %v", got, tc.want)
 			}
 		})
+	}
+	if got := freshAsOf(State{AsOf: ago(time.Hour)}, now, now); !got.Equal(ago(time.Hour)) {
+		t.Errorf("before anything was looked at: as of %v, want the last event's time", got)
 	}
 }

@@ -30,6 +30,9 @@ type Options struct {
 	Logger  *slog.Logger
 	// ParkMax is how many events a flow may park before it stops; 0 means 100.
 	ParkMax uint64
+	// Heartbeat is how often the store is asked whether it is there, and how often
+	// at most progress is told; 0 means a second.
+	Heartbeat time.Duration
 }
 
 // Runtime runs the intakes of one service, and what goes with them: the outbox of
@@ -49,6 +52,9 @@ func NewRuntime(ctx context.Context, o Options, consumers ...Consumer) (*Runtime
 	rt := &Runtime{Options: o, intakes: map[string]*Intake{}, token: uuid.NewString(), parkMax: o.ParkMax, posted: make(chan struct{}, 1)}
 	if rt.parkMax == 0 {
 		rt.parkMax = defaultParkMax
+	}
+	if rt.Heartbeat == 0 {
+		rt.Heartbeat = time.Second
 	}
 	schemas := []projection.Schema{tables}
 	for _, c := range consumers {
@@ -79,20 +85,17 @@ func (rt *Runtime) Run(ctx context.Context) error {
 // Intake returns the intake of a flow; nil when the service does not take it in.
 func (rt *Runtime) Intake(flow string) *Intake { return rt.intakes[flow] }
 
-// watchEvery is how often the store is asked whether it is there.
-const watchEvery = time.Second
-
 // watchStore notes when the store answered last. Data can't be known to be
 // fresher than that.
 func (rt *Runtime) watchStore(ctx context.Context) error {
 	for {
-		ask, cancel := context.WithTimeout(ctx, watchEvery)
+		ask, cancel := context.WithTimeout(ctx, rt.Heartbeat)
 		asked := time.Now()
 		if err := rt.Streams.Log.Ping(ask); err == nil {
 			rt.lastSeen.Store(asked.UnixNano())
 		}
 		cancel()
-		if !sleep(ctx, watchEvery) {
+		if !sleep(ctx, rt.Heartbeat) {
 			return nil
 		}
 	}
@@ -105,18 +108,15 @@ func (rt *Runtime) deliver(ctx context.Context) error {
 	}, rt.posted)
 }
 
-// tell tells progress, at most once a second.
+// tell tells progress, at most once a heartbeat.
 func (rt *Runtime) tell(ctx context.Context) error {
 	told := map[string]State{}
-	tick := time.NewTicker(tellEvery)
+	tick := time.NewTicker(rt.Heartbeat)
 	defer tick.Stop()
 	return repeat(ctx, rt.Logger, "progress waits to be told", func() error {
 		return rt.tellProgress(ctx, told)
 	}, tick.C)
 }
-
-// tellEvery bounds how often progress is told.
-const tellEvery = time.Second
 
 // repeat does work at each wake, and again after a pause when it failed. An error
 // is logged once, however often it comes back.
@@ -125,7 +125,7 @@ func repeat[T any](ctx context.Context, logger *slog.Logger, trouble string, wor
 	for {
 		err := work()
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // it ended because it was told to
 		}
 		if err == nil {
 			last = ""
@@ -140,11 +140,14 @@ func repeat[T any](ctx context.Context, logger *slog.Logger, trouble string, wor
 			last = err.Error()
 			logger.Warn(trouble, "reason", last)
 		}
-		if !sleep(ctx, tellEvery) {
+		if !sleep(ctx, retryPause) {
 			return nil
 		}
 	}
 }
+
+// retryPause is how long work that failed waits before it is tried again.
+const retryPause = time.Second
 
 // progressKept is how many events a progress stream keeps.
 const progressKept = 10
@@ -188,7 +191,7 @@ func (rt *Runtime) Freshness(names ...string) []*flowv1.Freshness {
 			continue
 		}
 		s := in.State()
-		asOf := freshAsOf(s, time.Unix(0, rt.lastSeen.Load()).UTC(), now)
+		asOf := freshAsOf(s, rt.storeSeen(now), now)
 		all = append(all, &flowv1.Freshness{
 			Flow: name, Cadence: s.Cadence, AsOf: timestamppb.New(asOf), Staleness: durationpb.New(max(0, now.Sub(asOf))),
 		})
@@ -196,16 +199,26 @@ func (rt *Runtime) Freshness(names ...string) []*flowv1.Freshness {
 	return all
 }
 
-// justSeen is within which the store counts as there.
-const justSeen = 2 * watchEvery
+// storeSeen returns when the store was last known to answer: now, when it did so
+// at the last heartbeat or the one before.
+func (rt *Runtime) storeSeen(now time.Time) time.Time {
+	seen := time.Unix(0, rt.lastSeen.Load()).UTC()
+	if now.Sub(seen) <= 2*rt.Heartbeat {
+		return now
+	}
+	return seen
+}
 
 // freshAsOf returns up to when everything that was sent is taken in: now when
 // nothing waits, the time of the oldest event that does, and no later than the
 // store was last known to answer. It is never in the future.
-func freshAsOf(s State, lastSeen, now time.Time) time.Time {
+func freshAsOf(s State, storeSeen, now time.Time) time.Time {
 	asOf := now
-	if now.Sub(lastSeen) > justSeen || !s.Known {
-		asOf = lastSeen
+	if storeSeen.Before(asOf) {
+		asOf = storeSeen
+	}
+	if !s.Known && s.AsOf.Before(asOf) {
+		asOf = s.AsOf
 	}
 	if !s.Oldest.IsZero() && s.Oldest.Before(asOf) {
 		asOf = s.Oldest

@@ -52,6 +52,8 @@ type world struct {
 	poison  func(request string) error // what projecting an event of the request fails with
 	parkMax uint64
 
+	heartbeat time.Duration
+
 	appendFault atomic.Pointer[func(stream string) error] // after an append took effect
 }
 
@@ -91,7 +93,7 @@ func (w *world) start() {
 	w.rt = w.newRuntime(w.db)
 	var ctx context.Context
 	ctx, w.end = context.WithCancel(context.Background())
-	rt, done := w.rt, make(chan error, 1)
+	rt, done := w.rt, make(chan error, 1) // not the world's own: another may take its place
 	w.done = done
 	go func() { done <- rt.Run(ctx) }()
 }
@@ -100,7 +102,7 @@ func (w *world) newRuntime(db *projection.DB) *flow.Runtime {
 	w.t.Helper()
 	f, _ := flows.Find(tested)
 	rt, err := flow.NewRuntime(w.t.Context(), flow.Options{
-		DB: db, Streams: w.streams, Logger: slog.New(slog.DiscardHandler), ParkMax: w.parkMax,
+		DB: db, Streams: w.streams, Logger: slog.New(slog.DiscardHandler), ParkMax: w.parkMax, Heartbeat: w.heartbeat,
 	}, flow.Consumer{Flow: f, Schema: seen, Project: w.project, Reactions: []flow.Reaction{w.reaction()}})
 	if err != nil {
 		w.t.Fatal(err)

@@ -5,16 +5,21 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"github.com/cenkalti/backoff/v5"
+	"modernc.org/sqlite" // also the driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
+// busyTimeout is how long a process waits for the others' commits.
+const busyTimeout = 15 * time.Second
+
 // Each connection commits through to the disk before a key is used, waits for
-// the other processes' commits, and overwrites what it deletes.
+// the other processes' commits (busyTimeout), and overwrites what it deletes.
 const pragmas = "_pragma=busy_timeout(15000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
 	"&_pragma=secure_delete(ON)&_txlock=immediate"
 
@@ -29,15 +34,31 @@ func Open(ctx context.Context, path string) (*SQLRing, error) {
 		return nil, fmt.Errorf("key ring: %w", err)
 	}
 	dsn := url.URL{Scheme: "file", Path: path, RawQuery: pragmas}
-	db, err := sql.Open("sqlite", dsn.String())
+	ring, err := backoff.Retry(ctx, func() (*SQLRing, error) { return connect(ctx, dsn.String()) },
+		backoff.WithBackOff(backoff.NewConstantBackOff(10*time.Millisecond)), backoff.WithMaxElapsedTime(busyTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("key ring %s: %w", path, err)
 	}
-	ring, err := newSQLRing(ctx, db, truncateWAL)
-	if err != nil {
-		return nil, fmt.Errorf("key ring %s: %w", path, errors.Join(err, db.Close()))
-	}
 	return ring, nil
+}
+
+// connect opens the database once. While several processes make it a database
+// with a write-ahead log, SQLite turns some away without waiting: only that is
+// worth another try.
+func connect(ctx context.Context, dsn string) (*SQLRing, error) {
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, backoff.Permanent(err)
+	}
+	ring, err := newSQLRing(ctx, db, truncateWAL)
+	if err == nil {
+		return ring, nil
+	}
+	var failed *sqlite.Error
+	if busy := errors.As(err, &failed) && failed.Code()&0xff == sqlite3.SQLITE_BUSY; !busy {
+		return nil, backoff.Permanent(errors.Join(err, db.Close()))
+	}
+	return nil, errors.Join(err, db.Close())
 }
 
 // prepare makes the file before SQLite does, to give it its mode (SQLite's
@@ -60,9 +81,24 @@ func prepare(path string) (string, error) {
 	}
 	if others := info.Mode().Perm() & 0o007; others != 0 {
 		return "", fmt.Errorf("%s has mode %v: others must have no access to the keys (chmod o-rwx)",
-			path, fs.FileMode(info.Mode().Perm()))
+			path, info.Mode().Perm())
 	}
-	return path, nil
+	return path, syncDirs(path)
+}
+
+// syncDirs makes the file's own name durable, and that of its directory: a ring
+// that is lost in a power cut loses everybody.
+func syncDirs(path string) error {
+	for _, name := range []string{filepath.Dir(path), filepath.Dir(filepath.Dir(path))} {
+		dir, err := os.Open(name) //nolint:gosec // the operator's own path
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(dir.Sync(), dir.Close()); err != nil {
+			return fmt.Errorf("make %s durable: %w", path, err)
+		}
+	}
+	return nil
 }
 
 // truncateWAL moves everything from the write-ahead log into the file and cuts

@@ -202,7 +202,7 @@ func TestEveryConnectionIsDurableAndOverwritesWhatItDeletes(t *testing.T) {
 	ring := openAt(t, filepath.Join(t.TempDir(), "keys.db"))
 	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "secure_delete": "1", "busy_timeout": "15000"} {
 		var got string
-		if err := ring.db.QueryRow("PRAGMA " + pragma).Scan(&got); err != nil || got != want {
+		if err := ring.db.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
 			t.Errorf("%s is %q (%v), want %q", pragma, got, err, want)
 		}
 	}

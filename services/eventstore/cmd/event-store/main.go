@@ -58,7 +58,10 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 	if done { // --help was answered
 		return 0
 	}
-	config, err := f.config(err, stderr)
+	if err != nil {
+		return complain(stderr, statusUsage, err)
+	}
+	config, err := f.config(stderr)
 	if err != nil {
 		return complain(stderr, statusUsage, err)
 	}
@@ -75,11 +78,8 @@ func complain(stderr io.Writer, code int, err error) int {
 	return code
 }
 
-// config checks the flags, unless parsing them failed with err already.
-func (f *flags) config(err error, stderr io.Writer) (eventstore.Config, error) {
-	if err != nil {
-		return eventstore.Config{}, err
-	}
+// config checks the flags and returns what they ask for.
+func (f *flags) config(stderr io.Writer) (eventstore.Config, error) {
 	if err := checkAddr(f.Addr); err != nil {
 		return eventstore.Config{}, fmt.Errorf("--addr: %w", err)
 	}

@@ -2,8 +2,7 @@ package server
 
 import (
 	"context"
-	"net"
-	"strconv"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -12,6 +11,11 @@ import (
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"github.com/google/uuid"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+
+	"github.com/triangle-suite/triangle/services/eventstore/internal/storage"
 )
 
 // protocolVersion is the version of EventStoreDB whose protocol is spoken.
@@ -44,25 +48,26 @@ func (features) GetSupportedMethods(context.Context, *shared.Empty) (*serverfeat
 // gossiper answers who is in the cluster: this one, which leads.
 type gossiper struct {
 	gossip.UnimplementedGossipServer
-	id   uuid.UUID
-	addr net.Addr
+	id uuid.UUID
 }
 
-// Read implements gossip.GossipServer.
-func (g *gossiper) Read(context.Context, *shared.Empty) (*gossip.ClusterInfo, error) {
-	host, port, err := net.SplitHostPort(g.addr.String())
-	if err != nil {
-		return nil, err
+// Read implements gossip.GossipServer. Clients are told the address that they
+// reached already: a store that listens on all of its addresses can't know
+// which of them a client can reach.
+func (g *gossiper) Read(ctx context.Context, _ *shared.Empty) (*gossip.ClusterInfo, error) {
+	reached, ok := peer.FromContext(ctx)
+	if !ok || reached.LocalAddr == nil {
+		return nil, status.Error(codes.Internal, "the connection has no address")
 	}
-	number, err := strconv.ParseUint(port, 10, 16)
+	addr, err := netip.ParseAddrPort(reached.LocalAddr.String())
 	if err != nil {
-		return nil, err
+		return nil, status.Errorf(codes.Internal, "the connection's address: %v", err)
 	}
 	return &gossip.ClusterInfo{Members: []*gossip.MemberInfo{{
 		InstanceId:   structured.wire(g.id),
-		TimeStamp:    time.Now().UnixNano() / 100,
+		TimeStamp:    int64(storage.TicksOf(time.Now())),
 		State:        gossip.MemberInfo_Leader,
 		IsAlive:      true,
-		HttpEndPoint: &gossip.EndPoint{Address: host, Port: uint32(number)},
+		HttpEndPoint: &gossip.EndPoint{Address: addr.Addr().Unmap().String(), Port: uint32(addr.Port())},
 	}}}, nil
 }

@@ -12,10 +12,12 @@ import (
 
 // A page is what is read at a time, before any of it is sent. It bounds the
 // memory of a reader, and how long it holds a View: a slow one holds none
-// while it is being waited for.
+// while it is being waited for, and one whose filter chooses little looks up
+// now and then, whether it should end.
 const (
-	pageEvents = 512
-	pageBytes  = 1 << 20
+	pageMessages   = 512
+	pageBytes      = 1 << 20
+	pageConsidered = 1 << 14
 )
 
 // Read implements streams.StreamsServer.
@@ -50,11 +52,14 @@ type send func(*streams.ReadResp) error
 
 // page collects messages until it is full.
 type page struct {
-	messages []*streams.ReadResp
-	bytes    int
+	messages   []*streams.ReadResp
+	bytes      int
+	considered int // events that were looked at, chosen or not
 }
 
-func (p *page) full() bool { return len(p.messages) >= pageEvents || p.bytes >= pageBytes }
+func (p *page) full() bool {
+	return len(p.messages) >= pageMessages || p.bytes >= pageBytes || p.considered >= pageConsidered
+}
 
 func (p *page) add(message *streams.ReadResp, size int) {
 	p.messages = append(p.messages, message)
@@ -69,7 +74,7 @@ func (p *page) flush(to send) error {
 		}
 	}
 	clear(p.messages)
-	p.messages, p.bytes = p.messages[:0], 0
+	p.messages, p.bytes, p.considered = p.messages[:0], 0, 0
 	return nil
 }
 
@@ -105,14 +110,14 @@ func (r *allReader) page(view *storage.View, p *page) (more bool, err error) {
 		if r.direction == storage.Forward {
 			r.next++
 		}
-		if !r.filter.Match(record.Type(), record.Stream()) {
-			continue
-		}
-		if err := addEvent(p, view, &record, r.query); err != nil {
-			return false, err
-		}
-		if r.left--; r.left == 0 {
-			return false, nil
+		p.considered++
+		if r.filter.Match(record.Type(), record.Stream()) {
+			if err := addEvent(p, view, &record, r.query); err != nil {
+				return false, err
+			}
+			if r.left--; r.left == 0 {
+				return false, nil
+			}
 		}
 		if p.full() {
 			return true, nil

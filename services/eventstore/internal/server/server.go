@@ -32,14 +32,17 @@ const (
 	// minPing allows what clients do: a ping every 10 s, without a call too.
 	// The default of grpc-go closes the connection on them.
 	minPing = 5 * time.Second
+	// A client that is gone without a word is found out by these, so that its
+	// subscriptions end.
+	pingAfter   = 30 * time.Second
+	pingTimeout = 10 * time.Second
 	// headerTimeout bounds a plain HTTP request's head.
 	headerTimeout = 5 * time.Second
 )
 
 // Options are the options of New.
 type Options struct {
-	Addr      net.Addr // where clients reach this server, for gossip
-	MaxAppend int      // bytes; DefaultMaxAppend when 0
+	MaxAppend int // bytes of one append; DefaultMaxAppend when 0
 }
 
 // Server serves a store on two listeners: one for gRPC, one for plain HTTP.
@@ -68,10 +71,11 @@ func New(store *storage.Store, options Options) *Server {
 	s.grpc = grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingTimeout}),
 	)
 	streams.RegisterStreamsServer(s.grpc, &streamsService{store: store, maxAppend: options.MaxAppend, stopping: s.stopping})
 	serverfeatures.RegisterServerFeaturesServer(s.grpc, features{})
-	gossip.RegisterGossipServer(s.grpc, &gossiper{id: uuid.New(), addr: options.Addr})
+	gossip.RegisterGossipServer(s.grpc, &gossiper{id: uuid.New()})
 	persistent.RegisterPersistentSubscriptionsServer(s.grpc, persistentService{})
 	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: headerTimeout}
 	return s

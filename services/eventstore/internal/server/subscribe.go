@@ -133,6 +133,7 @@ func (s *allSource) read(view *storage.View, p *page) (more bool, err error) {
 
 func (s *allSource) consider(view *storage.View, record *storage.Record, p *page) error {
 	s.considered, s.next = record.Position(), record.Position()+1
+	p.considered++
 	if s.filter.Match(record.Type(), record.Stream()) {
 		if err := addEvent(p, view, record, s.query); err != nil {
 			return err

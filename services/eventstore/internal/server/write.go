@@ -16,10 +16,10 @@ import (
 func (s *streamsService) Append(call streams.Streams_AppendServer) error {
 	ctx := call.Context()
 	first, err := call.Recv()
-	if err != nil {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return fail(ctx, "", err)
 	}
-	options := first.GetOptions()
+	options := first.GetOptions() // nil, too, of a call without any message
 	if options == nil {
 		return invalid("the first message of an append must name the stream")
 	}

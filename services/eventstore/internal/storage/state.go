@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -45,10 +46,13 @@ func decodeState(b []byte) (stream.State, error) {
 	var numbers [4]uint64
 	for i := range numbers {
 		x, n := binary.Uvarint(b)
-		if n <= 0 {
+		if n <= 0 || x > math.MaxInt64 {
 			return stream.State{}, errMalformedState
 		}
 		numbers[i], b = x, b[n:]
+	}
+	if numbers[3] > uint64(math.MaxInt64/time.Second) {
+		return stream.State{}, errMalformedState
 	}
 	return stream.State{
 		Last:        int64(numbers[0]) - 1,

@@ -56,6 +56,12 @@ func (n *node) Read(request *streams.ReadReq, stream streams.Streams_ReadServer)
 // serve starts n and returns a log in it.
 func serve(t *testing.T, n *node) *esdb.Log {
 	t.Helper()
+	start(t, n)
+	return open(t, "esdb://"+n.addr.String()+"?tls=false")
+}
+
+func start(t *testing.T, n *node) {
+	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +78,13 @@ func serve(t *testing.T, n *node) *esdb.Log {
 			t.Error(err)
 		}
 	})
-	return open(t, "esdb://"+listener.Addr().String()+"?tls=false")
+}
+
+// sentOn answers that the leader is at addr.
+func sentOn(trailers interface{ SetTrailer(metadata.MD) }, addr *net.TCPAddr) error {
+	trailers.SetTrailer(metadata.Pairs("exception", "not-leader",
+		"leader-endpoint-host", addr.IP.String(), "leader-endpoint-port", strconv.Itoa(addr.Port)))
+	return status.Error(codes.NotFound, "Leader info available")
 }
 
 func fail(code codes.Code, words string) func(streams.Streams_AppendServer) error {
@@ -151,12 +163,8 @@ func TestWhatThePortHasNoErrorForKeepsItsWords(t *testing.T) {
 
 func TestAnAppendFollowsTheClustersLeader(t *testing.T) {
 	leader := &node{append: succeed}
-	serve(t, leader)
-	follower := &node{append: func(stream streams.Streams_AppendServer) error {
-		stream.SetTrailer(metadata.Pairs("exception", "not-leader",
-			"leader-endpoint-host", leader.addr.IP.String(), "leader-endpoint-port", strconv.Itoa(leader.addr.Port)))
-		return status.Error(codes.NotFound, "Leader info available")
-	}}
+	start(t, leader)
+	follower := &node{append: func(stream streams.Streams_AppendServer) error { return sentOn(stream, leader.addr) }}
 	log := serve(t, follower)
 	appended, err := log.Append(t.Context(), "contact-1", eventlog.Any, events(1)...)
 	if err != nil {
@@ -175,15 +183,13 @@ func TestAReadAsksForTheClustersLeaderAndFollowsIt(t *testing.T) {
 	leader := &node{read: func(_ *streams.ReadReq, stream streams.Streams_ReadServer) error {
 		return sendEvent(stream, 4, 50)
 	}}
-	serve(t, leader)
+	start(t, leader)
 	log := serve(t, &node{read: func(_ *streams.ReadReq, stream streams.Streams_ReadServer) error {
 		asked, _ := metadata.FromIncomingContext(stream.Context())
 		if wants := asked.Get("requires-leader"); len(wants) != 1 || wants[0] != "true" {
 			return sendEvent(stream, 3, 40) // a follower that lags
 		}
-		stream.SetTrailer(metadata.Pairs("exception", "not-leader",
-			"leader-endpoint-host", leader.addr.IP.String(), "leader-endpoint-port", strconv.Itoa(leader.addr.Port)))
-		return status.Error(codes.NotFound, "Leader info available")
+		return sentOn(stream, leader.addr)
 	}})
 	read := 0
 	for event, err := range log.ReadStream(t.Context(), "contact-1", eventlog.Backward, math.MaxUint64, 1) {
@@ -194,6 +200,41 @@ func TestAReadAsksForTheClustersLeaderAndFollowsIt(t *testing.T) {
 	if read != 1 {
 		t.Errorf("read %d events, want 1", read)
 	}
+}
+
+// TestAClientThatHangsIsReplaced sends the client on to a leader that takes the
+// connection and says nothing: the client then waits for it inside the next
+// calls, far longer than they have time.
+func TestAClientThatHangsIsReplaced(t *testing.T) {
+	leader := &node{}
+	start(t, leader)
+	line := newWire(t, leader.addr.String())
+	line.freeze()
+	n := &node{}
+	n.append = func(stream streams.Streams_AppendServer) error {
+		if n.appends.Load() == 1 {
+			return sentOn(stream, line.listener.Addr().(*net.TCPAddr))
+		}
+		return succeed(stream)
+	}
+	start(t, n)
+	log := open(t, "esdb://"+n.addr.String()+"?tls=false&gossipTimeout=600")
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	if _, err := log.Append(ctx, "contact-1", eventlog.Any, events(1)...); !errors.Is(err, eventlog.ErrUnavailable) {
+		t.Fatalf("error is %v, want ErrUnavailable", err)
+	}
+	eventually(t, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, deadline)
+		defer cancel()
+		_, err := log.Append(ctx, "contact-1", eventlog.Any, events(1)...)
+		return err
+	})
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	line.melt() // only now the stuck client goes on, to its end
+	awaitNothingLeft(t)
 }
 
 func TestAnAppendAfterAnAnswerOfUnavailableGoesThrough(t *testing.T) {
@@ -283,6 +324,26 @@ func TestASubscriptionThatIsDroppedGoesOnWhereItWas(t *testing.T) {
 		if start := <-starts; start.GetPosition().GetCommitPosition() != want {
 			t.Errorf("subscribed again from %v, want %d", start, want)
 		}
+	}
+}
+
+func TestASubscriptionThatIsDroppedWithoutAReasonAsksWhetherItsStreamIsDeleted(t *testing.T) {
+	log := serve(t, &node{read: func(request *streams.ReadReq, stream streams.Streams_ReadServer) error {
+		if request.GetOptions().GetSubscription() != nil {
+			return errors.Join(confirm(stream), status.Error(codes.Unknown, "dropped"))
+		}
+		stream.SetTrailer(metadata.Pairs("exception", "stream-deleted", "stream-name", "contact-1"))
+		return status.Error(codes.FailedPrecondition, "gone")
+	}})
+	subscription, err := log.SubscribeStream(t.Context(), "contact-1", eventlog.StreamOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range subscription.Messages() {
+		t.Error("a message has come")
+	}
+	if err := subscription.Err(); !errors.Is(err, eventlog.ErrTombstoned) {
+		t.Errorf("ended with %v, want ErrTombstoned", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package esdb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -26,11 +27,11 @@ const stuckAfter = time.Second
 //	   └────────────────────────────────────────────────────────────────────── retired ──▶ closed
 //	                         a new one                            its last user has gone
 //
-// A client is never used again after the first sign of an outage. For once
-// it has been told to reconnect (a defect: it is so told from within a call,
-// over an unbuffered channel), it looks for the store inside the next call,
-// ignoring that call's context, while all its other calls queue up behind; and
-// the connection that it had leaks.
+// A client is never used again after the first sign of an outage. For once it
+// has been told to reconnect (a defect: it tells itself so from within the call
+// that failed), it looks for the store inside the next call, ignoring that
+// call's context, while all its other calls queue up behind; and the connection
+// that it had leaks. See watch for how the next call is kept away.
 type holder struct {
 	config esdb.Configuration
 	closed context.Context // ends at close
@@ -49,7 +50,8 @@ type connection struct {
 	retired chan struct{} // closed once no new user may come
 	client  *esdb.Client
 
-	users int // guarded by holder.mu
+	entering sync.WaitGroup // calls on their way into the client
+	users    int            // guarded by holder.mu
 }
 
 func newHolder(config esdb.Configuration) *holder {
@@ -71,9 +73,11 @@ func (h *holder) renew() {
 // dial tries until there is a client, or the holder is closed.
 func (c *connection) dial() {
 	h := c.holder
+	config := h.config
+	config.Logger = c.watch(h.config.Logger)
 	pause := newBackOff(time.Second)
 	for {
-		client, err := connect(h.config)
+		client, err := connect(config)
 		h.mu.Lock()
 		h.failure = err
 		if err == nil {
@@ -102,7 +106,7 @@ func connect(config esdb.Configuration) (*esdb.Client, error) {
 	if err := probe(config); err != nil {
 		return nil, err
 	}
-	config.MaxDiscoverAttempts = math.MaxInt32
+	config.MaxDiscoverAttempts, config.DiscoveryInterval = math.MaxInt32, 1000 // ms; only retired clients wait so
 	client, err := esdb.NewClient(&config)
 	if err != nil {
 		return nil, err
@@ -185,11 +189,17 @@ func (c *connection) retain() bool {
 	return true
 }
 
-// share adds a user on behalf of one that there is.
-func (c *connection) share() {
+// enter adds a user that is on its way into the client, unless the connection is
+// retired.
+func (c *connection) enter() bool {
 	c.holder.mu.Lock()
 	defer c.holder.mu.Unlock()
+	if c.isRetired() {
+		return false
+	}
 	c.users++
+	c.entering.Add(1)
+	return true
 }
 
 // release takes a user away.
@@ -248,36 +258,80 @@ func (c *connection) suspect(done <-chan struct{}) {
 	})
 }
 
-// await runs do, which uses c's client, until ctx ends, for the client does not
-// always heed its context (a defect: it waits for a connection without looking
-// at it). What is abandoned keeps the connection from being closed until it
-// returns.
-func await[T any](ctx context.Context, c *connection, do func(*esdb.Client) (T, error)) (T, error) {
+// errRetired tells that a connection was retired before it could be used.
+var errRetired = errors.New("the connection has been given up")
+
+// await runs do with c's client and calling, until waiting ends, for the client
+// does not always heed its context (a defect: it waits for a connection without
+// looking at it). What is abandoned keeps the connection from being closed until
+// it returns.
+func await[T any](
+	waiting, calling context.Context, c *connection, do func(context.Context, *esdb.Client) (T, error),
+) (T, error) {
 	type outcome struct {
 		value T
 		err   error
 	}
+	var none T
+	if !c.enter() {
+		return none, errRetired
+	}
 	answer, done := make(chan outcome, 1), make(chan struct{})
-	client := c.client
-	c.share()
 	go func() {
 		defer c.release()
 		defer close(done)
-		value, err := do(client)
+		inside := sync.OnceFunc(c.entering.Done)
+		defer inside()
+		value, err := do(entering{calling, inside}, c.client)
 		answer <- outcome{value, err}
 	}()
 	select {
 	case o := <-answer:
 		return o.value, c.judge(o.err)
-	case <-ctx.Done():
+	case <-waiting.Done():
 	}
 	select {
 	case o := <-answer: // both happened: what has been done counts
 		return o.value, c.judge(o.err)
 	default:
 		c.suspect(done)
-		var none T
-		return none, ctx.Err()
+		return none, waiting.Err()
+	}
+}
+
+// entering is the context of a call into the client, and tells when the client
+// first derives another one from it: that is after it has got its connection.
+type entering struct {
+	context.Context
+	inside func()
+}
+
+// Done implements context.Context.
+func (e entering) Done() <-chan struct{} {
+	e.inside()
+	return e.Context.Done()
+}
+
+// failing is what the client writes to its logger when a call has failed, just
+// before it may tell itself to reconnect.
+const failing = "unexpected exception: %v"
+
+// watch returns a logger that the client, unknowingly, warns of an outage. When
+// it does, the connection is retired, and all calls that are on their way into
+// the client get the connection that it still has, before the client looks for
+// another. So it never will. Should this moment be missed, calls are still
+// bounded by await; they may be stuck, and a connection may leak, until the
+// store is back.
+func (c *connection) watch(log esdb.LoggingFunc) esdb.LoggingFunc {
+	return func(level esdb.LogLevel, format string, args ...any) {
+		log(level, format, args...)
+		if format != failing || len(args) != 1 {
+			return
+		}
+		if err, ok := args[0].(error); ok && isBroken(err) {
+			c.retire()
+			c.entering.Wait()
+		}
 	}
 }
 

@@ -64,6 +64,9 @@ func meaningOf(err error) error {
 			return eventlog.ErrUnavailable
 		}
 	}
+	if errors.Is(err, errRetired) {
+		return eventlog.ErrUnavailable
+	}
 	if errors.Is(err, io.EOF) {
 		// A defect: when the store ends an append while it is being sent, the
 		// client returns the bare EOF and never fetches the reason. The one that
@@ -119,11 +122,11 @@ func isBroken(err error) bool {
 }
 
 // isUnsent reports whether err tells that the store has not taken in the call:
-// the client was dead, or was sent on to the cluster's leader and now stands
-// there. Only then may an append be tried again.
+// the client was given up or dead, or was sent on to the cluster's leader and
+// now stands there. Only then may an append be tried again.
 func isUnsent(err error) bool {
 	var answer *esdb.Error
-	return errors.As(err, &answer) &&
+	return errors.Is(err, errRetired) || errors.As(err, &answer) &&
 		(answer.Code() == esdb.ErrorCodeConnectionClosed || answer.Code() == esdb.ErrorCodeNotLeader)
 }
 

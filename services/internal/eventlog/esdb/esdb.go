@@ -165,7 +165,7 @@ func once[T any](
 		return none, err
 	}
 	defer c.release()
-	return await(ctx, c, func(client *esdb.Client) (T, error) { return do(ctx, client) })
+	return await(ctx, ctx, c, do)
 }
 
 // bound gives a context that has no deadline one.

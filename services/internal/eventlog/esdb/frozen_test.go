@@ -190,8 +190,8 @@ func TestClosingLeavesNothingBehind(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			store := eventstoretest.Start(t)
 			log := open(t, store.ConnectionString())
-			followAll(t, log)
 			mustAppend(t, log, "contact-1", 3)
+			followAll(t, log).awaitMore(3)
 			before(store, log)
 			if err := log.Close(); err != nil {
 				t.Fatal(err)
@@ -201,28 +201,40 @@ func TestClosingLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-// awaitNothingLeft waits until closed logs have left nothing behind.
+// awaitNothingLeft waits until no goroutine of a log, of its client or of the
+// client's connections is there.
 func awaitNothingLeft(t *testing.T) {
+	t.Helper()
+	awaitGone(t, "esdb.connectionStateMachine", "eventlog/esdb.(*", "eventlog/esdb.await", "grpc.(*addrConn)")
+}
+
+// awaitNoCallLeft waits until no call is in a client.
+func awaitNoCallLeft(t *testing.T) {
+	t.Helper()
+	awaitGone(t, "eventlog/esdb.await", "eventlog/esdb.(*reading)")
+}
+
+// awaitGone waits until no goroutine runs one of these functions.
+func awaitGone(t *testing.T, functions ...string) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
 		select {
 		case <-time.After(10 * time.Millisecond): // looking stops all goroutines
 		case <-ctx.Done():
 		}
-		return clientGoroutines()
+		return running(functions)
 	})
 }
 
-// clientGoroutines fails while a goroutine of the log, of its client or of the
-// client's connection is there.
-func clientGoroutines() error {
+// running fails with the stack of a goroutine that runs one of these functions.
+func running(functions []string) error {
 	var stacks strings.Builder
 	if err := pprof.Lookup("goroutine").WriteTo(&stacks, 2); err != nil {
 		return err
 	}
 	for stack := range strings.SplitSeq(stacks.String(), "\n\n") {
-		for _, ours := range []string{"esdb.connectionStateMachine", "eventlog/esdb.(*", "eventlog/esdb.await", "grpc.(*addrConn)"} {
-			if strings.Contains(stack, ours) {
+		for _, function := range functions {
+			if strings.Contains(stack, function) {
 				return errors.New(stack)
 			}
 		}

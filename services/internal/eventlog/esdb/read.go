@@ -126,7 +126,7 @@ func (l *Log) beginOnce(callers, opening context.Context, open opener) (*reading
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(l.holder.toLeader(callers))
-	begun, err := await(opening, c, func(client *esdb.Client) (beginning, error) { return receiveFirst(ctx, client, open) })
+	begun, err := await(opening, ctx, c, open.receiveFirst)
 	if err != nil {
 		cancel()
 		c.release()
@@ -147,7 +147,7 @@ type beginning struct {
 	first  item
 }
 
-func receiveFirst(ctx context.Context, client *esdb.Client, open opener) (beginning, error) {
+func (open opener) receiveFirst(ctx context.Context, client *esdb.Client) (beginning, error) {
 	stream, err := open(ctx, client)
 	if err != nil {
 		return beginning{}, err

@@ -1,8 +1,11 @@
 package esdb_test
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"math"
+	"strings"
 	"testing"
 
 	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
@@ -17,6 +20,18 @@ func TestAConnectionStringThatCannotBeMeantIsRefused(t *testing.T) {
 		if _, err := esdb.Open(connectionString); err == nil {
 			t.Errorf("%q is accepted", connectionString)
 		}
+	}
+}
+
+func TestTheClientTellsTheLoggerWhatItDoes(t *testing.T) {
+	var told bytes.Buffer
+	options := &slog.HandlerOptions{Level: slog.LevelInfo}
+	log := open(t, eventstoretest.Start(t).ConnectionString(), esdb.WithLogger(slog.New(slog.NewTextHandler(&told, options))))
+	if err := log.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(told.String(), "discovery attempt 1/1") || strings.Contains(told.String(), "level=DEBUG") {
+		t.Errorf("the logger was told %q", told.String())
 	}
 }
 

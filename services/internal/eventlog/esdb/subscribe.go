@@ -194,7 +194,7 @@ func (s *subscription) verdict(ctx context.Context, err error) error {
 	switch {
 	case isFinal(err):
 		return err
-	case isBroken(err):
+	case isBroken(err), isUnsent(err):
 		return nil
 	default:
 		return s.source.check(ctx, s.log)
@@ -211,9 +211,7 @@ func (s *subscription) once(ctx context.Context) (delivered bool, err error) {
 		return false, err
 	}
 	defer c.release()
-	inner, err := await(ctx, c, func(client *esdb.Client) (*esdb.Subscription, error) {
-		return s.source.subscribe(ctx, client)
-	})
+	inner, err := await(ctx, ctx, c, s.source.subscribe)
 	if err != nil {
 		return false, err
 	}

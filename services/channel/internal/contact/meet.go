@@ -1,0 +1,82 @@
+package contact
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
+	"github.com/triangle-suite/triangle/services/channel/internal/customerview"
+	"github.com/triangle-suite/triangle/services/channel/internal/nba"
+	"github.com/triangle-suite/triangle/services/internal/decider"
+)
+
+// event is what commands decide.
+type event = proto.Message
+
+// known is what the channel knows when it answers a call.
+type known struct {
+	contact  *channelv1.Contact
+	customer *channelv1.CustomerView
+	actions  *channelv1.Actions
+}
+
+// meet waits for what a call leads to: the list, and the customer view of a
+// visitor whom CRM recognises meanwhile. Where the call leads to no list, it does
+// not wait, and unasked says why.
+func (a *API) meet(
+	ctx context.Context, outcome decider.Outcome[State], origin decider.Origin, path []string, unasked string, budget time.Duration,
+) (known, error) {
+	state, until := outcome.State, time.Now().Add(budget)
+	if len(outcome.Events) == 0 || path == nil {
+		return a.known(ctx, state, nil, unasked)
+	}
+	actions, reason, err := a.await(ctx, state.ID, origin, path, budget)
+	if err != nil {
+		return known{}, err
+	}
+	if slices.Contains(path, contactsFlow) {
+		if err := a.awaitCustomer(ctx, state.ID, time.Until(until)); err != nil {
+			return known{}, err
+		}
+		// CRM's answer has reached the contact's stream, if it came.
+		if state, err = a.load(ctx, state.ID); err != nil {
+			return known{}, err
+		}
+	}
+	return a.known(ctx, state, actions, reason)
+}
+
+// contactsFlow is the flow over which CRM is asked who a visitor is.
+const contactsFlow = "contacts"
+
+// awaitCustomer waits until the channel has the view of the contact's customer:
+// that of a new customer comes a moment after CRM's answer. It does not wait for
+// flows that are not in real time.
+func (a *API) awaitCustomer(ctx context.Context, contactID string, budget time.Duration) error {
+	if !a.isRealTime(contactsFlow) || !a.isRealTime(customerview.Flow) {
+		return nil
+	}
+	return customerview.Await(ctx, a.DB, contactID, budget)
+}
+
+func (a *API) await(ctx context.Context, contactID string, origin decider.Origin, path []string, budget time.Duration) (*channelv1.Actions, string, error) {
+	return a.Lists.Await(ctx, nba.Call{ContactID: contactID, CorrelationID: origin.CorrelationID, Path: path, Budget: budget})
+}
+
+// known is the answer for a contact: with the list that was decided for the
+// call, or else with the last one, and the reason.
+func (a *API) known(ctx context.Context, state State, decided *channelv1.Actions, reason string) (k known, err error) {
+	k = known{contact: state.message(), actions: decided}
+	if state.CustomerID != "" {
+		if k.customer, err = customerview.Find(ctx, a.DB, state.CustomerID); err != nil {
+			return known{}, err
+		}
+	}
+	if decided == nil {
+		k.actions, err = a.Lists.LastKnown(ctx, state.ID, state.CustomerID, reason)
+	}
+	return k, err
+}

@@ -1,0 +1,64 @@
+package contact
+
+import (
+	"context"
+
+	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
+	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
+	"github.com/triangle-suite/triangle/services/channel/internal/backoffice"
+	"github.com/triangle-suite/triangle/services/channel/internal/check"
+	"github.com/triangle-suite/triangle/services/internal/decider"
+)
+
+// SubmitRequest takes a visitor's request, and tries to have it done by the back
+// office within the contact.
+//
+// The intent is on record first. A process that ends before the outcome is on
+// record, too, leaves a call that its caller repeats: then the back office is
+// asked again, with the same key, and the first outcome stands. What nobody
+// repeats a Settler hands to CRM.
+func (a *API) SubmitRequest(ctx context.Context, request *channelv1.SubmitRequestRequest) (*channelv1.SubmitRequestResponse, error) {
+	var r check.Request
+	id := r.Required("contact_id", request.GetContactId())
+	check.Known(&r, "kind", request.GetKind(), journeyv1.RequestKind_name)
+	submit := Submit{Kind: request.GetKind(), Text: r.Text("text", request.GetText())}
+	if err := r.Err(); err != nil {
+		return nil, err
+	}
+	origin, err := a.Origins(ctx, channelv1.ChannelService_SubmitRequest_FullMethodName, request)
+	if err != nil {
+		return nil, err
+	}
+	submit.RequestID, submit.At = origin.NewID("request").String(), origin.Time
+	outcome, err := a.handle(ctx, origin, id, submit)
+	if err != nil {
+		return nil, err
+	}
+	handling, settled := outcome.State.Handled(submit.RequestID)
+	if !settled {
+		if handling, err = a.settle(ctx, outcome, origin, submit); err != nil {
+			return nil, err
+		}
+	}
+	return &channelv1.SubmitRequestResponse{RequestId: submit.RequestID, Handling: handling.How, Detail: handling.Detail}, nil
+}
+
+// settle asks the back office and records what came of it. Where the call has
+// been repeated meanwhile, the outcome that was recorded first is the answer.
+func (a *API) settle(ctx context.Context, submitted decider.Outcome[State], call decider.Origin, submit Submit) (Handling, error) {
+	answer, err := a.BackOffice.Ask(ctx, backoffice.Request{ID: submit.RequestID, Kind: submit.Kind, Text: submit.Text})
+	if err != nil {
+		return Handling{}, err
+	}
+	handling := Handling{channelv1.Handling_HANDLING_STRAIGHT_THROUGH, answer.Reference}
+	if answer.Pending != "" {
+		handling = Handling{channelv1.Handling_HANDLING_PENDING, answer.Pending}
+	}
+	origin := settling(submit.RequestID, submitted.IDs[0], submitted.Position, call.CorrelationID, call.Time)
+	outcome, err := a.handle(ctx, origin, submitted.State.ID, Settle{RequestID: submit.RequestID, Handling: handling})
+	if err != nil {
+		return Handling{}, err
+	}
+	handling, _ = outcome.State.Handled(submit.RequestID)
+	return handling, nil
+}

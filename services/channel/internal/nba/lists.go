@@ -1,0 +1,106 @@
+package nba
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
+	"github.com/triangle-suite/triangle/contracts/flows"
+	"github.com/triangle-suite/triangle/services/internal/projection"
+)
+
+// The flows on the path from an event to the list that it leads to.
+var (
+	// PathOfClaims is for a visitor whom CRM must recognise first.
+	PathOfClaims = []string{"contacts", "customer-view", "contact-events", Flow}
+	// PathOfEvents is for what happens in a contact.
+	PathOfEvents = []string{"contact-events", Flow}
+)
+
+// Lists are the next best actions that the channel has.
+type Lists struct {
+	db      *projection.DB
+	cadence func(flow string) string
+}
+
+// NewLists returns the lists in db. cadence tells at which cadence a flow runs;
+// empty when that is not known yet.
+func NewLists(db *projection.DB, cadence func(flow string) string) *Lists {
+	return &Lists{db: db, cadence: cadence}
+}
+
+// Call is a call whose caller waits for the list that it leads to.
+type Call struct {
+	ContactID, CorrelationID string
+	// Path is the flows between the call and its list.
+	Path []string
+	// Budget is how long to wait.
+	Budget time.Duration
+}
+
+// Await returns the list that marketing decided for the call. It waits for it
+// within the budget, and not at all when a flow on the path is not in real time.
+// When there is none it returns nil, and why.
+func (l *Lists) Await(ctx context.Context, call Call) (list *channelv1.Actions, reason string, err error) {
+	if list, err := l.decided(ctx, l.db, call); list != nil || err != nil {
+		return list, "", err
+	}
+	if reason := l.slow(call.Path); reason != "" {
+		return nil, reason, nil
+	}
+	waiting, cancel := context.WithTimeout(ctx, call.Budget)
+	defer cancel()
+	_, err = l.db.Await(waiting, func(ctx context.Context, q projection.Querier) (bool, error) {
+		list, err := l.decided(ctx, q, call)
+		return list != nil, err
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	// It may have come in the very moment that time was up.
+	list, err = l.decided(ctx, l.db, call)
+	return list, fmt.Sprintf("no decision within %s", call.Budget), err
+}
+
+func (l *Lists) decided(ctx context.Context, q projection.Querier, call Call) (*channelv1.Actions, error) {
+	return find(ctx, q, channelv1.ListSource_LIST_SOURCE_DECIDED,
+		`WHERE contact_id = ? AND correlation_id = ?`, call.ContactID, call.CorrelationID)
+}
+
+// slow says which flow on the path is not in real time; empty when all are.
+func (l *Lists) slow(path []string) string {
+	for _, name := range path {
+		switch cadence := l.cadence(name); cadence {
+		case flows.RealTime:
+		case "":
+			return fmt.Sprintf("flow %s has not begun", name)
+		case flows.Paused:
+			return fmt.Sprintf("flow %s is paused", name)
+		default:
+			return fmt.Sprintf("flow %s runs %s", name, cadence)
+		}
+	}
+	return ""
+}
+
+// LastKnown returns the last list of the contact, else of the customer, with the
+// reason why it is not one for this very call. There may be none: then only the
+// reason is there.
+func (l *Lists) LastKnown(ctx context.Context, contactID, customerID, reason string) (*channelv1.Actions, error) {
+	const source = channelv1.ListSource_LIST_SOURCE_LAST_KNOWN
+	list, err := find(ctx, l.db, source, `JOIN nba_contact AS last
+		ON last.contact_id = nba.contact_id AND last.correlation_id = nba.correlation_id WHERE last.contact_id = ?`, contactID)
+	if list == nil && err == nil && customerID != "" {
+		list, err = find(ctx, l.db, source, `JOIN nba_customer AS last
+			ON last.contact_id = nba.contact_id AND last.correlation_id = nba.correlation_id WHERE last.customer_id = ?`, customerID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if list == nil {
+		list = &channelv1.Actions{}
+	}
+	list.Reason = reason
+	return list, nil
+}

@@ -1,0 +1,110 @@
+package outbound
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
+	"github.com/triangle-suite/triangle/contracts/flows"
+	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
+	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
+	"github.com/triangle-suite/triangle/services/internal/codec"
+	"github.com/triangle-suite/triangle/services/internal/decider"
+	"github.com/triangle-suite/triangle/services/internal/flow"
+	"github.com/triangle-suite/triangle/services/internal/projection"
+)
+
+// OrderFlow is the flow that orders come over.
+const OrderFlow = "lead-dispatch"
+
+// OwnFlow is the channel's own events about messages, back to itself.
+var OwnFlow = flow.Own(flows.Channel, []string{
+	"channel.MessageAccepted", "channel.MessageSent", "channel.MessageRefused", "channel.MessageBounced", "channel.MessageOutcomeUnknown",
+}, []string{"message_id"})
+
+// Schema is the table of messages. seq is the order in which they were accepted.
+var Schema = projection.Schema{Name: "message", Version: 1, Tables: []string{
+	`CREATE TABLE message (
+		message_id TEXT PRIMARY KEY, seq BIGINT NOT NULL, lead_id TEXT NOT NULL, customer_id TEXT NOT NULL,
+		channel INTEGER NOT NULL, proposition_id TEXT NOT NULL, content TEXT NOT NULL,
+		state INTEGER NOT NULL, detail TEXT NOT NULL)`,
+	`CREATE UNIQUE INDEX message_seq ON message (seq)`,
+	`CREATE INDEX message_state ON message (state, seq)`,
+	`CREATE INDEX message_channel ON message (channel, seq)`,
+}}
+
+// Project writes an event about a message into the table.
+func Project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
+	state, detail := stateAfter(e.Message)
+	if m, ok := e.Message.(*channelv1.MessageAccepted); ok {
+		return insert(ctx, tx, m, state)
+	}
+	about, ok := e.Message.(interface{ GetMessageId() string })
+	if !ok {
+		return nil
+	}
+	if _, err := tx.Exec(ctx, `UPDATE message SET state = ?, detail = ? WHERE message_id = ?`, state, detail, about.GetMessageId()); err != nil {
+		return fmt.Errorf("write where a message stands: %w", err)
+	}
+	return nil
+}
+
+func insert(ctx context.Context, tx *projection.Tx, m *channelv1.MessageAccepted, state channelv1.MessageState) error {
+	_, err := tx.Exec(ctx, `INSERT INTO message (message_id, seq, lead_id, customer_id, channel, proposition_id, content, state, detail)
+		SELECT ?, coalesce(max(seq), 0) + 1, ?, ?, ?, ?, ?, ?, '' FROM message WHERE true`,
+		m.GetMessageId(), m.GetLeadId(), m.GetCustomerId(), m.GetChannel(), m.GetPropositionId(), m.GetContent(), state)
+	if err != nil {
+		return fmt.Errorf("write a message: %w", err)
+	}
+	return nil
+}
+
+// waiting returns the messages that wait to be sent, the oldest first.
+func waiting(ctx context.Context, q projection.Querier) ([]string, error) {
+	rows, err := q.Query(ctx, `SELECT message_id FROM message WHERE state = ? ORDER BY seq`,
+		channelv1.MessageState_MESSAGE_STATE_ACCEPTED)
+	if err != nil {
+		return nil, fmt.Errorf("look for messages to send: %w", err)
+	}
+	ids, err := projection.Collect(rows, func(row projection.Scanner, id *string) error { return row.Scan(id) })
+	if err != nil {
+		return nil, fmt.Errorf("look for messages to send: %w", err)
+	}
+	return ids, nil
+}
+
+// AcceptMessage is the reaction to an order: the intent to send is on record
+// before anything leaves. It runs however late the order comes, as lead
+// management has spent its capacity on it.
+func AcceptMessage(streams *decider.Streams) flow.Reaction {
+	return flow.Reaction{
+		Name: "accept-message",
+		Takes: func(e codec.Event) bool {
+			_, ok := e.Message.(*salesv1.DispatchOrdered)
+			return ok
+		},
+		Late: flow.LatePolicy{Do: flow.RunLate},
+		Answer: func(ctx context.Context, _ projection.Querier, cause flow.Cause) error {
+			accept, err := accepting(cause.Message)
+			if err != nil {
+				return flow.Unprocessable(err)
+			}
+			_, err = decider.Handle(ctx, streams, cause.Origin, Stream(accept.Message.GetMessageId()), Decider, accept.Decide)
+			return err
+		},
+	}
+}
+
+func accepting(order proto.Message) (Accept, error) {
+	m, ok := order.(*salesv1.DispatchOrdered)
+	if !ok || m.GetMessageId() == "" || m.GetChannel() == journeyv1.Channel_CHANNEL_UNSPECIFIED {
+		return Accept{}, errors.New("the order names no message, or no channel")
+	}
+	return Accept{Message: &channelv1.MessageAccepted{
+		MessageId: m.GetMessageId(), LeadId: m.GetLeadId(), CustomerId: m.GetCustomerId(), Channel: m.GetChannel(),
+		PropositionId: m.GetPropositionId(), Content: m.GetContent(),
+	}}, nil
+}

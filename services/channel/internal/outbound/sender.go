@@ -1,0 +1,204 @@
+package outbound
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+
+	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
+	"github.com/triangle-suite/triangle/contracts/flows"
+	"github.com/triangle-suite/triangle/services/channel/internal/customerview"
+	"github.com/triangle-suite/triangle/services/internal/codec"
+	"github.com/triangle-suite/triangle/services/internal/decider"
+	"github.com/triangle-suite/triangle/services/internal/eventlog"
+	"github.com/triangle-suite/triangle/services/internal/flow"
+	"github.com/triangle-suite/triangle/services/internal/projection"
+)
+
+// MarkersStream holds the markers that sending waits for: the last few.
+const MarkersStream = "markers-channel"
+
+const markersKept = 10
+
+// lookAgain is after how long a Sender looks again how far customer-view has
+// come, while messages wait for that: mostly the commit itself wakes it.
+const lookAgain = time.Second
+
+// Sender sends the messages that were accepted, the oldest first. Each waits for
+// a marker that was set after it was accepted.
+type Sender struct {
+	Streams *decider.Streams
+	DB      *projection.DB
+	// Flow tells how far a flow has come.
+	Flow func(name string) flow.State
+	Now  func() time.Time
+
+	bounded bool                // whether the markers' stream is
+	begun   map[string]*sending // by message, what is under way
+}
+
+// sending is a message that is under way.
+type sending struct {
+	marker eventlog.Position // what customer-view must pass
+	told   bool              // whether the outcome is on record
+}
+
+// Run sends what is there, and whatever comes, until ctx ends or something
+// fails. It is called by one goroutine at a time. When it is called again it
+// takes new markers, as much may have changed meanwhile.
+func (s *Sender) Run(ctx context.Context, well func()) error {
+	s.begun = map[string]*sending{}
+	for {
+		changed := s.DB.Changed() // before looking, so that no message is missed
+		if err := s.step(ctx); err != nil {
+			return err
+		}
+		well()
+		if err := s.wait(ctx, changed); err != nil {
+			return err
+		}
+	}
+}
+
+// wait waits for a change of the tables, and not only for that while messages
+// are under way.
+func (s *Sender) wait(ctx context.Context, changed <-chan struct{}) error {
+	var again <-chan time.Time
+	if len(s.begun) > 0 {
+		timer := time.NewTimer(lookAgain)
+		defer timer.Stop()
+		again = timer.C
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-changed:
+	case <-again:
+	}
+	return nil
+}
+
+// step sends the messages whose markers customer-view has passed, and sets one
+// marker for those that have come.
+func (s *Sender) step(ctx context.Context) error {
+	ids, err := waiting(ctx, s.DB)
+	if err != nil {
+		return err
+	}
+	s.forget(ids)
+	if err := s.begin(ctx, ids); err != nil {
+		return err
+	}
+	passed := s.Flow(customerview.Flow).Position
+	for _, id := range ids {
+		under := s.begun[id]
+		if under.told || passed.Compare(under.marker) < 0 {
+			continue
+		}
+		if err := s.send(ctx, id); err != nil {
+			return fmt.Errorf("send message %s: %w", id, err)
+		}
+		under.told = true
+	}
+	return nil
+}
+
+// forget lets go of the messages that the table no longer shows as waiting.
+func (s *Sender) forget(waiting []string) {
+	still := map[string]*sending{}
+	for _, id := range waiting {
+		if under := s.begun[id]; under != nil {
+			still[id] = under
+		}
+	}
+	s.begun = still
+}
+
+// begin sets a marker for the messages that have none, if there are any.
+func (s *Sender) begin(ctx context.Context, waiting []string) error {
+	var marker eventlog.Position
+	for _, id := range waiting {
+		if s.begun[id] != nil {
+			continue
+		}
+		if marker == (eventlog.Position{}) {
+			var err error
+			if marker, err = s.mark(ctx); err != nil {
+				return err
+			}
+		}
+		s.begun[id] = &sending{marker: marker}
+	}
+	return nil
+}
+
+// namespace is what the ids of markers derive from.
+var namespace = uuid.MustParse("0e0d4c0b-6f0e-5b0e-8d36-3b1f5a1c9f27")
+
+// mark sets a marker that is new, and returns where it stands.
+// Its id derives from its place in the stream: a marker of an earlier sending,
+// or of a process that crashed, is never taken for it.
+func (s *Sender) mark(ctx context.Context) (eventlog.Position, error) {
+	if !s.bounded {
+		if err := s.Streams.Log.SetMaxCount(ctx, MarkersStream, markersKept); err != nil {
+			return eventlog.Position{}, fmt.Errorf("bound %s: %w", MarkersStream, err)
+		}
+		s.bounded = true
+	}
+	_, version, err := decider.Load(ctx, s.Streams, MarkersStream, markers)
+	if err != nil {
+		return eventlog.Position{}, fmt.Errorf("look at the markers: %w", err)
+	}
+	next := uint64(0)
+	if version.Exists {
+		next = version.Revision + 1
+	}
+	key := fmt.Sprintf("marker:sending:%d", next)
+	origin := decider.Origin{Key: key, Service: flows.Channel, Time: s.Now().UTC(), CorrelationID: key}
+	set, err := decider.Ensure(ctx, s.Streams, origin, MarkersStream, uuid.NewSHA1(namespace, []byte(key)), &flowv1.MarkerSet{Purpose: "sending"})
+	if err != nil {
+		return eventlog.Position{}, fmt.Errorf("set a marker: %w", err)
+	}
+	return set.Position, nil
+}
+
+var markers = decider.Decider[struct{}]{
+	Initial: func() struct{} { return struct{}{} },
+	Evolve:  func(s struct{}, _ proto.Message) struct{} { return s },
+}
+
+// send looks address and consent up, and records what comes of it. The outcome
+// derives from the message, so that the first one stands.
+func (s *Sender) send(ctx context.Context, id string) error {
+	accepted, err := s.accepted(ctx, id)
+	if err != nil {
+		return err
+	}
+	about, ok := accepted.Message.(interface{ GetCustomerId() string })
+	if !ok {
+		return fmt.Errorf("%s does not begin with the message", Stream(id))
+	}
+	customer, err := customerview.Find(ctx, s.DB, about.GetCustomerId())
+	if err != nil {
+		return err
+	}
+	origin := decider.CauseOrigin(flows.Channel, "send-message", accepted, s.Now().UTC())
+	dispatch := Dispatch{Customer: customer, At: origin.Time}
+	_, err = decider.Handle(ctx, s.Streams, origin, Stream(id), Decider, dispatch.Decide)
+	return err
+}
+
+// accepted reads the intent, which is the first event of a message's stream.
+func (s *Sender) accepted(ctx context.Context, id string) (codec.Event, error) {
+	for raw, err := range s.Streams.Log.ReadStream(ctx, Stream(id), eventlog.Forward, 0, 1) {
+		if err != nil {
+			return codec.Event{}, fmt.Errorf("read what is to be sent: %w", err)
+		}
+		return s.Streams.Codec.Decode(ctx, raw)
+	}
+	return codec.Event{}, errors.New("the message's stream is empty")
+}

@@ -1,0 +1,161 @@
+package channel
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc"
+
+	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
+	"github.com/triangle-suite/triangle/contracts/flows"
+	"github.com/triangle-suite/triangle/services/channel/internal/backoffice"
+	"github.com/triangle-suite/triangle/services/channel/internal/call"
+	"github.com/triangle-suite/triangle/services/channel/internal/capacity"
+	"github.com/triangle-suite/triangle/services/channel/internal/contact"
+	"github.com/triangle-suite/triangle/services/channel/internal/customerview"
+	"github.com/triangle-suite/triangle/services/channel/internal/nba"
+	"github.com/triangle-suite/triangle/services/channel/internal/outbound"
+	"github.com/triangle-suite/triangle/services/channel/internal/worker"
+	"github.com/triangle-suite/triangle/services/internal/config"
+	"github.com/triangle-suite/triangle/services/internal/flow"
+	"github.com/triangle-suite/triangle/services/internal/host"
+	"github.com/triangle-suite/triangle/services/internal/serve"
+)
+
+// Settings are the configuration of channel support.
+type Settings struct {
+	config.Common
+	BackOffice config.URL `name:"backoffice" env:"TRIANGLE_BACKOFFICE" placeholder:"URL" help:"The back office, which is asked to do requests within the contact; without one they stay pending."`
+}
+
+// New makes channel support of its parts.
+func New(ctx context.Context, parts host.Parts, settings Settings) (host.Application, error) {
+	s, err := newService(ctx, parts, settings)
+	if err != nil {
+		return host.Application{}, err
+	}
+	app := host.Application{
+		Register: func(r grpc.ServiceRegistrar) { channelv1.RegisterChannelServiceServer(r, s.api) },
+		Gateway:  channelv1.RegisterChannelServiceHandler,
+		OpenAPI:  channelv1.OpenAPI,
+		Flows:    s.flows,
+	}
+	for _, w := range s.workers {
+		app.Workers = append(app.Workers, serve.Worker{Name: w.Name, Run: w.Run})
+		app.Checks = append(app.Checks, serve.Check{Name: w.Name, Check: w.Ready})
+	}
+	return app, nil
+}
+
+// service is what channel support is made of.
+type service struct {
+	api     *api
+	flows   *flow.Runtime
+	workers []*worker.Worker
+}
+
+// api is the whole API: each part of it is its capability's own.
+type api struct {
+	unknownCalls
+	*contacts
+	*capacities
+	*messages
+}
+
+type (
+	contacts   = contact.API
+	capacities = capacity.API
+	messages   = outbound.API
+	// unknownCalls answers what newer callers may ask for. It lies a level deeper
+	// than the capabilities, so that their methods come first.
+	unknownCalls struct {
+		channelv1.UnimplementedChannelServiceServer
+	}
+)
+
+var _ channelv1.ChannelServiceServer = (*api)(nil)
+
+func newService(ctx context.Context, parts host.Parts, settings Settings) (*service, error) {
+	consumers, err := consumers(parts)
+	if err != nil {
+		return nil, err
+	}
+	runtime, err := flow.NewRuntime(ctx, flow.Options{DB: parts.DB, Streams: parts.Streams, Logger: parts.Logger}, consumers...)
+	if err != nil {
+		return nil, err
+	}
+	board, err := flow.NewBoard("contacts", "contact-events")
+	if err != nil {
+		return nil, err
+	}
+	cadence := cadences(runtime, board)
+	origins := call.Asking(parts.Origins)
+	return &service{
+		api: &api{
+			contacts: &contact.API{
+				Streams: parts.Streams, DB: parts.DB, Lists: nba.NewLists(parts.DB, cadence),
+				BackOffice: backoffice.New(string(settings.BackOffice), backoffice.Deadline),
+				Origins:    origins, Cadence: cadence, Freshness: runtime.Freshness,
+			},
+			capacities: &capacity.API{Streams: parts.Streams, Origins: origins},
+			messages:   &outbound.API{DB: parts.DB},
+		},
+		flows:   runtime,
+		workers: workers(parts, runtime, board),
+	}, nil
+}
+
+// consumers are what the service does with the flows that it takes in.
+func consumers(parts host.Parts) ([]flow.Consumer, error) {
+	takes := map[string]flow.Consumer{
+		customerview.Flow: {
+			Schema: customerview.Schema, Project: customerview.Project,
+			Reactions: []flow.Reaction{contact.IdentifyVisitor(parts.Streams)},
+		},
+		nba.Flow:           {Schema: nba.Schema, Project: nba.Project},
+		outbound.OrderFlow: {Reactions: []flow.Reaction{outbound.AcceptMessage(parts.Streams)}},
+	}
+	all := []flow.Consumer{
+		{Flow: outbound.OwnFlow, Schema: outbound.Schema, Project: outbound.Project},
+		{Flow: contact.OwnFlow, Schema: contact.Schema, Project: contact.Project},
+	}
+	for _, f := range flows.Into(flows.Channel) {
+		c, ok := takes[f.Name]
+		if !ok {
+			return nil, fmt.Errorf("the catalogue sends flow %q to the channel, which does not take it in", f.Name)
+		}
+		c.Flow = f
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+// cadences tells at which cadence a flow runs: one of the service's own from its
+// intake, another one from its control stream.
+func cadences(runtime *flow.Runtime, board *flow.Board) func(string) string {
+	return func(name string) string {
+		if intake := runtime.Intake(name); intake != nil {
+			return intake.State().Cadence
+		}
+		return board.Cadence(name)
+	}
+}
+
+// workers are what runs beside the flows.
+func workers(parts host.Parts, runtime *flow.Runtime, board *flow.Board) []*worker.Worker {
+	sender := &outbound.Sender{
+		Streams: parts.Streams, DB: parts.DB, Now: time.Now,
+		Flow: func(name string) flow.State { return runtime.Intake(name).State() },
+	}
+	settler := &contact.Settler{Streams: parts.Streams, DB: parts.DB, Now: time.Now}
+	return []*worker.Worker{
+		{Name: "sender", Logger: parts.Logger, Work: sender.Run},
+		{Name: "settler", Logger: parts.Logger, Work: settler.Run},
+		{Name: "cadences", Logger: parts.Logger, Work: func(ctx context.Context, well func()) error {
+			calm := time.AfterFunc(time.Second, well)
+			defer calm.Stop()
+			return board.Run(ctx, parts.Streams)
+		}},
+	}
+}

@@ -1,0 +1,291 @@
+package channel
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+
+	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
+	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
+	"github.com/triangle-suite/triangle/contracts/flows"
+	"github.com/triangle-suite/triangle/services/control"
+	"github.com/triangle-suite/triangle/services/internal/codec"
+	"github.com/triangle-suite/triangle/services/internal/config"
+	"github.com/triangle-suite/triangle/services/internal/decider"
+	"github.com/triangle-suite/triangle/services/internal/eventlog"
+	"github.com/triangle-suite/triangle/services/internal/eventlog/memory"
+	"github.com/triangle-suite/triangle/services/internal/host"
+	"github.com/triangle-suite/triangle/services/internal/keyring"
+	"github.com/triangle-suite/triangle/services/internal/projection"
+)
+
+// world is a store and a channel service that can crash. The other services are
+// played by appending their events.
+type world struct {
+	*channelv1.UnimplementedChannelServiceServer
+	t          *testing.T
+	ring       *keyring.MemoryRing
+	log        *memory.Log
+	streams    *decider.Streams
+	flows      *control.Flows
+	dbPath     string
+	backOffice string
+
+	db      *projection.DB
+	service *service
+	end     context.CancelFunc
+	running sync.WaitGroup
+
+	before, after atomic.Pointer[failure]
+	appended      atomic.Int64 // ordinal of the next id
+}
+
+// failure is what an append fails with: before it takes effect, or after.
+type failure func(stream string, events []eventlog.NewEvent) error
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, dbPath: filepath.Join(t.TempDir(), "channel.db"), ring: keyring.Memory()}
+	inject := func(at *atomic.Pointer[failure]) failure {
+		return func(stream string, events []eventlog.NewEvent) error {
+			if f := at.Load(); f != nil && !strings.HasPrefix(stream, "progress-") {
+				return (*f)(stream, events)
+			}
+			return nil
+		}
+	}
+	w.log = memory.New(memory.Options{BeforeAppend: inject(&w.before), AfterAppend: inject(&w.after)})
+	c, err := codec.New(w.ring)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.streams = &decider.Streams{Log: w.log, Codec: c}
+	if w.flows, err = control.New(w.log); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		w.stop()
+		if err := w.log.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+// inBubble runs a test where time passes only when nothing else can go on.
+func inBubble(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.start()
+		synctest.Wait()
+		test(t, w)
+	})
+}
+
+// start starts the service on its database.
+func (w *world) start() {
+	w.t.Helper()
+	var err error
+	if w.db, err = projection.Open(w.t.Context(), w.dbPath); err != nil {
+		w.t.Fatal(err)
+	}
+	parts := host.Parts{
+		DB: w.db, Streams: w.streams, Ring: w.ring, Logger: slog.New(slog.DiscardHandler),
+		Origins: func(ctx context.Context, method string, request proto.Message) (decider.Origin, error) {
+			key, _ := ctx.Value(keyOf{}).(string)
+			return decider.CallOrigin(w.ring, flows.Channel, method, key, request, time.Now())
+		},
+	}
+	if w.service, err = newService(w.t.Context(), parts, Settings{BackOffice: config.URL(w.backOffice)}); err != nil {
+		w.t.Fatal(err)
+	}
+	var ctx context.Context
+	ctx, w.end = context.WithCancel(context.Background())
+	w.run(ctx, "flows", w.service.flows.Run)
+	for _, worker := range w.service.workers {
+		w.run(ctx, worker.Name, worker.Run)
+	}
+}
+
+func (w *world) run(ctx context.Context, name string, run func(context.Context) error) {
+	w.running.Go(func() {
+		if err := run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			w.t.Errorf("%s ended with %v", name, err)
+		}
+	})
+}
+
+// stop ends the service; whatever it was about to do is not done.
+func (w *world) stop() {
+	if w.end == nil {
+		return
+	}
+	w.end()
+	w.running.Wait()
+	if err := w.db.Close(); err != nil {
+		w.t.Error(err)
+	}
+	w.end = nil
+}
+
+type keyOf struct{}
+
+// withKey is the context of a call with an idempotency key.
+func (w *world) withKey(key string) context.Context {
+	return context.WithValue(w.t.Context(), keyOf{}, key)
+}
+
+func (w *world) api() channelv1.ChannelServiceServer { return w.service.api }
+
+// ready waits until every flow that the service takes in has begun.
+func (w *world) ready() {
+	w.t.Helper()
+	w.await("the flows to begin", func() bool {
+		for _, f := range flows.Into(flows.Channel) {
+			if !w.service.flows.Intake(f.Name).State().Known {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// await waits for a condition, outside of a bubble.
+func (w *world) await(what string, ready func() bool) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	defer cancel()
+	ok, err := w.db.Await(ctx, func(context.Context, projection.Querier) (bool, error) { return ready(), nil })
+	if !ok || err != nil {
+		w.t.Fatalf("waited in vain for %s (%v)", what, err)
+	}
+}
+
+// pass lets time pass.
+func (w *world) pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+// set has a flow of the service's own run at another cadence.
+func (w *world) set(flow, cadence string) {
+	w.t.Helper()
+	if _, err := w.flows.Set(w.t.Context(), flow, cadence, "test", "for the test"); err != nil {
+		w.t.Fatal(err)
+	}
+	synctest.Wait()
+}
+
+// adopted plays another service whose flow goes on at another cadence.
+func (w *world) adopted(flow, cadence string) {
+	w.t.Helper()
+	w.play(flows.ControlStream(flow), "", &flowv1.CadenceAdopted{Flow: flow, Epoch: 2, Cadence: cadence})
+	synctest.Wait()
+}
+
+// play appends what another service says. It is a part of what came of the call
+// with the correlation id.
+func (w *world) play(stream, correlation string, messages ...proto.Message) {
+	w.t.Helper()
+	var events []eventlog.NewEvent
+	for _, m := range messages {
+		id := uuid.NewSHA1(uuid.Nil, []byte{byte(w.appended.Add(1) >> 8), byte(w.appended.Load())})
+		e, err := w.streams.Codec.Encode(context.Background(), m, id, codec.Metadata{
+			Source: "/triangle/others", Time: time.Now(), CorrelationID: correlation,
+		})
+		if err != nil {
+			w.t.Error(err)
+			return
+		}
+		events = append(events, e)
+	}
+	if _, err := w.log.Append(context.Background(), stream, eventlog.Any, events...); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// hear has what the service appends heard by others, who play their parts.
+func (w *world) hear(others func(e codec.Event)) {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	sub, err := w.log.SubscribeAll(ctx, eventlog.AllOptions{Filter: eventlog.Filter{TypePrefixes: []string{"channel."}}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	heard := make(chan struct{})
+	go func() {
+		defer close(heard)
+		for m := range sub.Messages() {
+			if m.Kind != eventlog.KindEvent {
+				continue
+			}
+			e, err := w.streams.Codec.Decode(context.Background(), m.Event)
+			if err != nil {
+				w.t.Errorf("hear: %v", err)
+				return
+			}
+			others(e)
+		}
+	}()
+	w.t.Cleanup(func() {
+		cancel()
+		sub.Close()
+		<-heard
+	})
+}
+
+// events returns what stands in a stream.
+func (w *world) events(stream string) []codec.Event {
+	w.t.Helper()
+	var all []codec.Event
+	for raw, err := range w.log.ReadStream(w.t.Context(), stream, eventlog.Forward, 0, 0) {
+		if errors.Is(err, eventlog.ErrNoStream) {
+			return nil
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		e, err := w.streams.Codec.Decode(w.t.Context(), raw)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		all = append(all, e)
+	}
+	return all
+}
+
+// types returns the types of what stands in a stream, without the service.
+func (w *world) types(stream string) []string {
+	w.t.Helper()
+	types := []string{}
+	for _, e := range w.events(stream) {
+		types = append(types, e.Type[len("channel."):])
+	}
+	return types
+}
+
+// size is how many events of the channel there are.
+func (w *world) size() int {
+	w.t.Helper()
+	n := 0
+	for e, err := range w.log.ReadAll(w.t.Context(), eventlog.Forward, nil, 0) {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if len(e.Type) > 8 && e.Type[:8] == "channel." {
+			n++
+		}
+	}
+	return n
+}

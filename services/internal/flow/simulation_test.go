@@ -1,0 +1,187 @@
+package flow_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/triangle-suite/triangle/contracts/flows"
+	"github.com/triangle-suite/triangle/services/internal/flow"
+)
+
+// TestSimulation plays schedules of everything that can happen to a flow: events
+// of many keys, changes of cadence, windows asked for, crashes, appends whose
+// answer is lost, a database that fails, time that passes. Whatever happened, in
+// the end each event has been taken in once and in the order of its key, each
+// cause has been answered once, and the epochs' counts add up.
+//
+// TRIANGLE_SEEDS says how many schedules, TRIANGLE_SEED_START the first seed.
+func TestSimulation(t *testing.T) {
+	start, seeds := number("TRIANGLE_SEED_START", 1), number("TRIANGLE_SEEDS", 15)
+	divergences := 0
+	for seed := start; seed < start+seeds; seed++ {
+		ok := t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { playSchedule(newWorld(t), seed) })
+		})
+		if !ok {
+			divergences++
+		}
+	}
+	t.Logf("schedules run: %d, divergences: %d", seeds, divergences)
+}
+
+func number(variable string, otherwise uint64) uint64 {
+	if n, err := strconv.ParseUint(os.Getenv(variable), 10, 32); err == nil && n > 0 {
+		return n
+	}
+	return otherwise
+}
+
+// schedule is one run of the simulation.
+type schedule struct {
+	*world
+	random   *rand.Rand
+	produced map[string][]string // event ids per key
+	events   int
+}
+
+func playSchedule(w *world, seed uint64) {
+	s := &schedule{world: w, random: rand.New(rand.NewPCG(seed, 0)), produced: map[string][]string{}}
+	w.late = flow.LatePolicy{Do: flow.Lateness(s.random.IntN(3)), After: time.Duration(1+s.random.IntN(100)) * time.Minute}
+	w.heartbeat = time.Hour // schedules last for weeks
+	s.breakThings()
+	w.start()
+	for range 30 + s.random.IntN(50) {
+		s.step()
+	}
+	s.mendThings()
+	if w.end == nil {
+		w.start()
+	}
+	w.set(flows.Paused)
+	w.set(flows.RealTime)
+	w.pass(5 * time.Minute)
+	s.check()
+}
+
+var cadences = []string{flows.RealTime, flows.RealTime, flows.Hourly, flows.Daily, flows.Weekly, flows.Paused, "0 */5 * * *"}
+
+func (s *schedule) step() {
+	switch s.random.IntN(10) {
+	case 0:
+		s.set(cadences[s.random.IntN(len(cadences))])
+	case 1:
+		// A paused flow, or one in real time, refuses; that is as it should be.
+		_, _ = s.flows.RunWindow(s.t.Context(), tested, "simulation", "now")
+	case 2:
+		s.crashOrStart()
+	case 3, 4:
+		s.pass(time.Duration(s.random.Int64N(int64(36 * time.Hour))))
+	case 5:
+		s.pass(time.Duration(s.random.Int64N(int64(time.Second))))
+	default:
+		for range 1 + s.random.IntN(8) {
+			s.produceOne()
+		}
+	}
+}
+
+func (s *schedule) produceOne() {
+	key := name("r", s.random.IntN(6))
+	s.events++
+	id := uuid.NewSHA1(uuid.NameSpaceURL, []byte(strconv.Itoa(s.events)))
+	s.produceAs(id, key)
+	s.produced[key] = append(s.produced[key], id.String())
+}
+
+func (s *schedule) crashOrStart() {
+	if s.end != nil {
+		s.stop()
+		return
+	}
+	s.start()
+}
+
+// breakThings makes one append in ten lose its answer, and one projection in ten
+// fail. Producers are spared, so that the schedule knows what was produced. The
+// faults have a source of chance of their own: the service runs concurrently.
+func (s *schedule) breakThings() {
+	rare := func(salt uint64) func() bool {
+		random := make(chan *rand.Rand, 1)
+		random <- rand.New(rand.NewPCG(s.random.Uint64(), salt))
+		return func() bool {
+			r := <-random
+			defer func() { random <- r }()
+			return r.IntN(10) == 0
+		}
+	}
+	appends, projections := rare(1), rare(2)
+	fault := func(stream string) error {
+		if !strings.HasPrefix(stream, "request-") && stream != flows.ControlStream(tested) && appends() {
+			return errors.New("the answer to the append is lost")
+		}
+		return nil
+	}
+	s.appendFault.Store(&fault)
+	s.poison = func(string) error {
+		if projections() {
+			return errors.New("the database is busy")
+		}
+		return nil
+	}
+}
+
+func (s *schedule) mendThings() {
+	s.appendFault.Store(nil)
+	if s.end != nil { // nobody reads poison while it is replaced
+		s.stop()
+	}
+	s.poison = func(string) error { return nil }
+}
+
+func (s *schedule) check() {
+	s.t.Helper()
+	taken := s.taken()
+	for key, ids := range s.produced {
+		if !slices.Equal(taken[key], ids) {
+			s.t.Errorf("%s: taken in %v, produced %v", key, taken[key], ids)
+		}
+		s.checkAnswers(key, ids)
+	}
+	if state := s.rt.Intake(tested).State(); state.Parked != 0 || state.Err != nil {
+		s.t.Errorf("parked %d, error %v; want none", state.Parked, state.Err)
+	}
+	closed := 0
+	for _, line := range s.history() {
+		var epoch, count int
+		if n, _ := fmt.Sscanf(line, "epoch %d closed: %d events", &epoch, &count); n == 2 {
+			closed += count
+		}
+	}
+	if open := int(s.rt.Intake(tested).State().Taken); closed+open != s.events {
+		s.t.Errorf("epochs closed with %d events and the open one has %d, of %d produced", closed, open, s.events)
+	}
+}
+
+// checkAnswers wants each cause answered, or declined, exactly once.
+func (s *schedule) checkAnswers(key string, ids []string) {
+	s.t.Helper()
+	times := map[string]int{}
+	for _, text := range s.answered(key) {
+		times[text[strings.LastIndex(text, " ")+1:]]++
+	}
+	for _, id := range ids {
+		if times[id] != 1 {
+			s.t.Errorf("%s: cause %s was answered %d times", key, id, times[id])
+		}
+	}
+}

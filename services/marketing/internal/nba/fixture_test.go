@@ -1,0 +1,116 @@
+package nba
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/triangle-suite/triangle/services/internal/codec"
+	"github.com/triangle-suite/triangle/services/internal/eventlog"
+	"github.com/triangle-suite/triangle/services/internal/keyring"
+	"github.com/triangle-suite/triangle/services/internal/projection"
+	"github.com/triangle-suite/triangle/services/marketing/internal/campaign"
+	"github.com/triangle-suite/triangle/services/marketing/internal/complaint"
+	"github.com/triangle-suite/triangle/services/marketing/internal/facts"
+	"github.com/triangle-suite/triangle/services/marketing/internal/proposition"
+)
+
+// tables is a database with all that a decision reads.
+type tables struct {
+	t  testing.TB
+	db *projection.DB
+}
+
+// own stands in for the service's schema of its own flow.
+var own = projection.Schema{Name: "own", Version: 1, Tables: append(append([]string{}, proposition.Tables...), campaign.Tables...)}
+
+func newTables(t testing.TB) *tables {
+	t.Helper()
+	db, err := projection.Open(t.Context(), filepath.Join(t.TempDir(), "marketing.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := db.Create(t.Context(), Schema, facts.Schema, complaint.Schema, own); err != nil {
+		t.Fatal(err)
+	}
+	return &tables{t: t, db: db}
+}
+
+// take projects events, each into the tables of its flow.
+func (w *tables) take(events ...proto.Message) {
+	w.t.Helper()
+	err := w.db.Update(w.t.Context(), func(tx *projection.Tx) error {
+		for _, m := range events {
+			e := codec.Event{Message: m}
+			for _, project := range []func(*projection.Tx, codec.Event) error{
+				func(tx *projection.Tx, e codec.Event) error { return facts.Project(w.t.Context(), tx, e) },
+				func(tx *projection.Tx, e codec.Event) error { return complaint.Project(w.t.Context(), tx, e) },
+				func(tx *projection.Tx, e codec.Event) error { return proposition.Project(w.t.Context(), tx, e) },
+				func(tx *projection.Tx, e codec.Event) error { return campaign.Project(w.t.Context(), tx, e) },
+				func(tx *projection.Tx, e codec.Event) error { return Project(w.t.Context(), tx, e) },
+			} {
+				if err := project(tx, e); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// empty forgets all that was taken.
+func (w *tables) empty() {
+	w.t.Helper()
+	err := w.db.Update(w.t.Context(), func(tx *projection.Tx) error {
+		for _, table := range []string{
+			"own_proposition", "own_lead", "nba_contact", "nba_subject", "nba_interest", "nba_presented", "nba_answered", "nba_stats",
+		} {
+			if _, err := tx.Exec(w.t.Context(), "DELETE FROM "+table); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// gather reads the features as a reaction would.
+func (w *tables) gather(contact, customer string) gathered {
+	w.t.Helper()
+	g, err := gather(w.t.Context(), w.db, contact, customer)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return g
+}
+
+// stored sends an event through the codec and back, as the store would keep it.
+func stored[M proto.Message](t testing.TB, m M) M {
+	t.Helper()
+	c, err := codec.New(keyring.Memory())
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := c.Encode(t.Context(), m, uuid.New(), codec.Metadata{Source: "/test", Time: time.Unix(0, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := c.Decode(t.Context(), eventlog.Event{NewEvent: e})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return back.Message.(M)
+}

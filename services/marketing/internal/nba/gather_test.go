@@ -1,0 +1,208 @@
+package nba
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+	"pgregory.net/rapid"
+
+	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
+	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
+	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
+)
+
+// memory is a naive twin of the tables: a list of all that each subject did, in
+// order, looked through from one end to the other for every question.
+type memory struct {
+	done     map[string][]proto.Message // by customer, or by contact while unknown
+	customer map[string]string          // by contact
+	vain     map[[2]string]uint64       // by contact and proposition
+	learned  map[string][2]uint64       // presented and accepted, by proposition
+}
+
+func newMemory() *memory {
+	return &memory{
+		done: map[string][]proto.Message{}, customer: map[string]string{},
+		vain: map[[2]string]uint64{}, learned: map[string][2]uint64{},
+	}
+}
+
+func (n *memory) subject(contact string) string {
+	if n.customer[contact] != "" {
+		return n.customer[contact]
+	}
+	return contact
+}
+
+func (n *memory) take(m proto.Message) {
+	contact, customer := subjects(m)
+	if customer != "" && customer != n.customer[contact] {
+		n.join(contact, customer)
+	}
+	switch m := m.(type) {
+	case *channelv1.PropositionPresented:
+		n.vain[[2]string{contact, m.GetPropositionId()}]++
+		n.learn(m.GetPropositionId(), 1, 0)
+	case *channelv1.PropositionAnswered:
+		if m.GetAnswer() == journeyv1.Answer_ANSWER_ACCEPTED && n.answerIn(contact, m.GetPropositionId()) != m.GetAnswer() {
+			n.learn(m.GetPropositionId(), 0, 1)
+		}
+		for at := range n.vain {
+			if n.subject(at[0]) == n.subject(contact) && at[1] == m.GetPropositionId() {
+				n.vain[at] = 0
+			}
+		}
+	}
+	n.done[n.subject(contact)] = append(n.done[n.subject(contact)], m)
+}
+
+// join moves what was done in a contact to the end of what the customer did.
+func (n *memory) join(contact, customer string) {
+	before := n.subject(contact)
+	var moved, left []proto.Message
+	for _, m := range n.done[before] {
+		if of, _ := subjects(m); of == contact {
+			moved = append(moved, m)
+		} else {
+			left = append(left, m)
+		}
+	}
+	n.done[before] = left
+	n.customer[contact] = customer
+	n.done[customer] = append(n.done[customer], moved...)
+}
+
+func (n *memory) learn(proposition string, presented, accepted uint64) {
+	was := n.learned[proposition]
+	n.learned[proposition] = [2]uint64{was[0] + presented, was[1] + accepted}
+}
+
+// answerIn is the last direct answer to a proposition in a contact.
+func (n *memory) answerIn(contact, proposition string) (last journeyv1.Answer) {
+	for _, m := range n.done[n.subject(contact)] {
+		if m, ok := m.(*channelv1.PropositionAnswered); ok && m.GetContactId() == contact && m.GetPropositionId() == proposition {
+			last = m.GetAnswer()
+		}
+	}
+	return last
+}
+
+// answers returns the last answer of a customer to a proposition, and the last
+// within the contact.
+func (n *memory) answers(contact, customer, proposition string) (last, here journeyv1.Answer) {
+	for _, m := range n.done[customer] {
+		var answer journeyv1.Answer
+		switch m := m.(type) {
+		case *channelv1.PropositionAnswered:
+			if m.GetPropositionId() == proposition {
+				answer = m.GetAnswer()
+			}
+		case *channelv1.LeadResponseReceived:
+			if m.GetLeadId() == "lead-of-"+proposition {
+				answer = m.GetAnswer()
+			}
+		}
+		if answer == 0 {
+			continue
+		}
+		last = answer
+		if of, _ := subjects(m); of == contact {
+			here = answer
+		}
+	}
+	return last, here
+}
+
+func (n *memory) interests(customer string) []string {
+	interests := []string{}
+	for _, m := range slices.Backward(n.done[customer]) {
+		var topic string
+		switch m := m.(type) {
+		case *channelv1.InterestShown:
+			topic = m.GetTopic()
+		case *channelv1.BannerClicked:
+			topic = "topic of " + m.GetPropositionId()
+		}
+		if topic != "" && !slices.Contains(interests, topic) {
+			interests = append(interests, topic)
+		}
+	}
+	return interests
+}
+
+var offers = []string{"p1", "p2", "p3"}
+
+func (n *memory) features(contact, customer string) Features {
+	f := Features{Contact: contact, Customer: customer, Channel: "CHANNEL_EMAIL", Interests: n.interests(customer)}
+	for _, id := range offers {
+		last, here := n.answers(contact, customer, id)
+		o := Offered{
+			ID: id, Purpose: "PURPOSE_SALES", Topic: "topic of " + id, ValueCents: 100, Lever: 1, HasContent: true,
+			Presented: n.learned[id][0], Accepted: n.learned[id][1],
+			RejectedHere: here == journeyv1.Answer_ANSWER_REJECTED,
+		}
+		if last != 0 {
+			o.LastAnswer = last.String()
+		}
+		for at, times := range n.vain {
+			if n.customer[at[0]] == customer && at[1] == id {
+				o.Unanswered += times
+			}
+		}
+		f.Propositions = append(f.Propositions, o)
+	}
+	return f
+}
+
+func TestGatheredFeaturesAgreeWithANaiveTwin(t *testing.T) {
+	contacts, customers := []string{"c1", "c2", "c3", "c4"}, []string{"anna", "bert"}
+	happening := rapid.Custom(func(t *rapid.T) proto.Message {
+		contact := rapid.SampledFrom(contacts).Draw(t, "contact")
+		customer := rapid.SampledFrom([]string{"", "", "", "anna", "bert"}).Draw(t, "customer")
+		offer := rapid.SampledFrom(offers).Draw(t, "offer")
+		answer := journeyv1.Answer(rapid.Int32Range(1, 3).Draw(t, "answer"))
+		switch rapid.IntRange(0, 6).Draw(t, "what") {
+		case 0:
+			return &channelv1.ContactStarted{ContactId: contact, CustomerId: customer, Channel: journeyv1.Channel_CHANNEL_EMAIL}
+		case 1:
+			return &channelv1.VisitorIdentified{ContactId: contact, CustomerId: rapid.SampledFrom(customers).Draw(t, "who")}
+		case 2:
+			return &channelv1.PropositionPresented{ContactId: contact, CustomerId: customer, PropositionId: offer}
+		case 3:
+			return &channelv1.PropositionAnswered{ContactId: contact, CustomerId: customer, PropositionId: offer, Answer: answer}
+		case 4:
+			return &channelv1.InterestShown{ContactId: contact, CustomerId: customer, Topic: rapid.SampledFrom([]string{"a", "b", "topic of p1"}).Draw(t, "topic")}
+		case 5:
+			return &channelv1.BannerClicked{ContactId: contact, CustomerId: customer, PropositionId: offer}
+		default:
+			return &channelv1.LeadResponseReceived{ContactId: contact, CustomerId: customer, LeadId: "lead-of-" + offer, Answer: answer}
+		}
+	})
+	w := newTables(t)
+	rapid.Check(t, func(t *rapid.T) {
+		w.empty()
+		twin := newMemory()
+		for _, id := range offers {
+			w.take(&marketingv1.PropositionDefined{
+				PropositionId: id, Topic: "topic of " + id, Purpose: marketingv1.Purpose_PURPOSE_SALES, ValueCents: 100, Lever: 1,
+				Contents: []*marketingv1.Content{{Channel: journeyv1.Channel_CHANNEL_EMAIL, Text: id}},
+			}, &marketingv1.LeadIssued{LeadId: "lead-of-" + id, PropositionId: id})
+		}
+		for _, contact := range contacts {
+			w.take(&channelv1.ContactStarted{ContactId: contact, Channel: journeyv1.Channel_CHANNEL_EMAIL})
+		}
+		for _, m := range rapid.SliceOfN(happening, 0, 30).Draw(t, "happenings") {
+			w.take(m)
+			twin.take(m)
+		}
+		for _, contact := range contacts {
+			for _, customer := range customers {
+				if diff := cmp.Diff(twin.features(contact, customer), w.gather(contact, customer).features); diff != "" {
+					t.Errorf("%s in %s (-want +got):\n%s", customer, contact, diff)
+				}
+			}
+		}
+	})
+}

@@ -1,0 +1,99 @@
+package nba
+
+import (
+	"context"
+	"fmt"
+
+	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
+	"github.com/triangle-suite/triangle/services/internal/projection"
+)
+
+// given is an answer, numbered among what the customer did.
+type given struct {
+	proposition string
+	contact     string
+	answer      journeyv1.Answer
+	ordinal     int64
+}
+
+// history is what a customer has made of the propositions so far, by their id.
+type history struct {
+	last       map[string]given // in whatever contact
+	here       map[string]given // in this contact
+	unanswered map[string]uint64
+}
+
+func (h history) rejectedHere(proposition string) bool {
+	return h.here[proposition].answer == journeyv1.Answer_ANSWER_REJECTED
+}
+
+// add keeps an answer where it is the later one.
+func add(to map[string]given, g given) {
+	if to[g.proposition].ordinal < g.ordinal {
+		to[g.proposition] = g
+	}
+}
+
+// readHistory reads what a customer answered, to propositions in contacts and to
+// leads, and what they were presented in vain.
+func readHistory(ctx context.Context, q projection.Querier, contact, customer string) (history, error) {
+	h := history{last: map[string]given{}, here: map[string]given{}, unanswered: map[string]uint64{}}
+	answers, err := readAnswers(ctx, q, customer)
+	if err != nil {
+		return h, err
+	}
+	for _, g := range answers {
+		add(h.last, g)
+		if g.contact == contact {
+			add(h.here, g)
+		}
+	}
+	return h, h.readUnanswered(ctx, q, customer)
+}
+
+// readAnswers joins the answers to leads with the leads, of which the service's
+// own flow tells what they offered.
+func readAnswers(ctx context.Context, q projection.Querier, customer string) ([]given, error) {
+	rows, err := q.Query(ctx, `SELECT a.contact_id, coalesce(l.proposition_id, a.proposition_id), a.answer, a.ordinal
+		FROM nba_answered a JOIN nba_contact c ON c.contact_id = a.contact_id
+		LEFT JOIN own_lead l ON l.lead_id = a.lead_id
+		WHERE c.customer_id = ? ORDER BY a.ordinal`, customer)
+	if err != nil {
+		return nil, fmt.Errorf("read the answers of a customer: %w", err)
+	}
+	answers, err := projection.Collect(rows, func(row projection.Scanner, g *given) error {
+		var answer int32
+		if err := row.Scan(&g.contact, &g.proposition, &answer, &g.ordinal); err != nil {
+			return err
+		}
+		g.answer = journeyv1.Answer(answer)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the answers of a customer: %w", err)
+	}
+	return answers, nil
+}
+
+func (h history) readUnanswered(ctx context.Context, q projection.Querier, customer string) error {
+	rows, err := q.Query(ctx, `SELECT p.proposition_id, sum(p.unanswered) FROM nba_presented p
+		JOIN nba_contact c ON c.contact_id = p.contact_id
+		WHERE c.customer_id = ? GROUP BY p.proposition_id`, customer)
+	if err != nil {
+		return fmt.Errorf("read what a customer left unanswered: %w", err)
+	}
+	type unanswered struct {
+		proposition string
+		times       uint64
+	}
+	all, err := projection.Collect(rows, func(row projection.Scanner, u *unanswered) error {
+		return row.Scan(&u.proposition, &u.times)
+	})
+	if err != nil {
+		return fmt.Errorf("read what a customer left unanswered: %w", err)
+	}
+	for _, u := range all {
+		h.unanswered[u.proposition] = u.times
+	}
+	return nil
+}

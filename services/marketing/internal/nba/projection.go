@@ -1,0 +1,141 @@
+package nba
+
+import (
+	"context"
+	"fmt"
+
+	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
+	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
+	"github.com/triangle-suite/triangle/services/internal/codec"
+	"github.com/triangle-suite/triangle/services/internal/projection"
+)
+
+// Flow is the flow that the tables follow, and that decisions answer.
+const Flow = "contact-events"
+
+// Schema is the tables of the flow. What happened is kept by contact; whose it is
+// follows from the contact when it is read. So what a visitor did before they
+// were identified counts from then on.
+//
+// An ordinal numbers what one subject did: the customer, or the contact as long as
+// nobody knows the customer. It is no place in the log and no time, so that the
+// tables are a function of what happened, and not of when and among what else.
+var Schema = projection.Schema{Name: "nba", Version: 1, Tables: []string{
+	`CREATE TABLE nba_contact (
+		contact_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL, channel BIGINT NOT NULL, ended BIGINT NOT NULL)`,
+	`CREATE INDEX nba_contact_customer ON nba_contact (customer_id)`,
+	`CREATE TABLE nba_subject (subject TEXT PRIMARY KEY, ordinal BIGINT NOT NULL)`,
+	`CREATE TABLE nba_interest (
+		contact_id TEXT, topic TEXT, proposition_id TEXT, ordinal BIGINT NOT NULL,
+		PRIMARY KEY (contact_id, topic, proposition_id))`,
+	`CREATE TABLE nba_presented (
+		contact_id TEXT, proposition_id TEXT, presented BIGINT NOT NULL, unanswered BIGINT NOT NULL,
+		PRIMARY KEY (contact_id, proposition_id))`,
+	`CREATE TABLE nba_answered (
+		contact_id TEXT, proposition_id TEXT, lead_id TEXT, answer BIGINT NOT NULL, ordinal BIGINT NOT NULL,
+		PRIMARY KEY (contact_id, proposition_id, lead_id))`,
+	`CREATE TABLE nba_stats (proposition_id TEXT PRIMARY KEY, presented BIGINT NOT NULL, accepted BIGINT NOT NULL)`,
+}}
+
+// Project keeps who is in contact, what they show interest in, what they were
+// offered and what they said.
+func Project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
+	event, ok := e.Message.(inContact)
+	if !ok || event.GetContactId() == "" {
+		return nil
+	}
+	p := projector{tx: tx}
+	if err := p.meet(ctx, event); err != nil {
+		return err
+	}
+	switch m := e.Message.(type) {
+	case *channelv1.ContactEnded:
+		return p.exec(ctx, `UPDATE nba_contact SET ended = 1 WHERE contact_id = ?`, p.contact)
+	case *channelv1.InterestShown:
+		return p.interest(ctx, topicKey(m.GetTopic()), "")
+	case *channelv1.BannerClicked:
+		return p.interest(ctx, "", m.GetPropositionId())
+	case *channelv1.PropositionPresented:
+		return p.presented(ctx, m.GetPropositionId())
+	case *channelv1.PropositionAnswered:
+		return p.answered(ctx, m.GetPropositionId(), m.GetAnswer())
+	case *channelv1.LeadResponseReceived:
+		return p.answer(ctx, "", m.GetLeadId(), m.GetAnswer())
+	default:
+		return nil
+	}
+}
+
+// projector writes what one event comes to.
+type projector struct {
+	tx                *projection.Tx
+	contact, customer string
+}
+
+func (p *projector) exec(ctx context.Context, statement string, args ...any) error {
+	if _, err := p.tx.Exec(ctx, statement, args...); err != nil {
+		return fmt.Errorf("write what happened in contact %s: %w", p.contact, err)
+	}
+	return nil
+}
+
+// interest notes an interest in a topic, or in what a banner advertises.
+func (p *projector) interest(ctx context.Context, topic, proposition string) error {
+	ordinal, err := p.next(ctx)
+	if err != nil {
+		return err
+	}
+	return p.exec(ctx, `INSERT INTO nba_interest (contact_id, topic, proposition_id, ordinal) VALUES (?, ?, ?, ?)
+		ON CONFLICT (contact_id, topic, proposition_id) DO UPDATE SET ordinal = excluded.ordinal`,
+		p.contact, topic, proposition, ordinal)
+}
+
+func (p *projector) presented(ctx context.Context, proposition string) error {
+	err := p.exec(ctx, `INSERT INTO nba_presented (contact_id, proposition_id, presented, unanswered) VALUES (?, ?, 1, 1)
+		ON CONFLICT (contact_id, proposition_id) DO UPDATE SET
+			presented = nba_presented.presented + 1, unanswered = nba_presented.unanswered + 1`,
+		p.contact, proposition)
+	if err != nil {
+		return err
+	}
+	return p.exec(ctx, `INSERT INTO nba_stats (proposition_id, presented, accepted) VALUES (?, 1, 0)
+		ON CONFLICT (proposition_id) DO UPDATE SET presented = nba_stats.presented + 1`, proposition)
+}
+
+func (p *projector) answered(ctx context.Context, proposition string, answer journeyv1.Answer) error {
+	if answer == journeyv1.Answer_ANSWER_ACCEPTED {
+		if err := p.learnAcceptance(ctx, proposition); err != nil {
+			return err
+		}
+	}
+	// An answer ends the run of unanswered presentations in all contacts of the
+	// same customer.
+	err := p.exec(ctx, `UPDATE nba_presented SET unanswered = 0 WHERE proposition_id = ? AND contact_id IN (
+			SELECT contact_id FROM nba_contact WHERE contact_id = ? OR (customer_id = ? AND customer_id <> ''))`,
+		proposition, p.contact, p.customer)
+	if err != nil {
+		return err
+	}
+	return p.answer(ctx, proposition, "", answer)
+}
+
+// learnAcceptance counts an acceptance, unless the visitor only says the same
+// again.
+func (p *projector) learnAcceptance(ctx context.Context, proposition string) error {
+	return p.exec(ctx, `INSERT INTO nba_stats (proposition_id, presented, accepted)
+		SELECT ?, 0, 1 WHERE NOT EXISTS (SELECT 1 FROM nba_answered
+			WHERE contact_id = ? AND proposition_id = ? AND lead_id = '' AND answer = ?)
+		ON CONFLICT (proposition_id) DO UPDATE SET accepted = nba_stats.accepted + 1`,
+		proposition, p.contact, proposition, int32(journeyv1.Answer_ANSWER_ACCEPTED))
+}
+
+// answer keeps the last answer to a proposition, or to a lead, in a contact.
+func (p *projector) answer(ctx context.Context, proposition, lead string, answer journeyv1.Answer) error {
+	ordinal, err := p.next(ctx)
+	if err != nil {
+		return err
+	}
+	return p.exec(ctx, `INSERT INTO nba_answered (contact_id, proposition_id, lead_id, answer, ordinal) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (contact_id, proposition_id, lead_id) DO UPDATE SET answer = excluded.answer, ordinal = excluded.ordinal`,
+		p.contact, proposition, lead, int32(answer), ordinal)
+}

@@ -1,0 +1,126 @@
+package nba
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+	"google.golang.org/protobuf/proto"
+
+	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
+	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
+	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
+	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
+)
+
+// The scenarios tell what happens to customers, one event a command, and ask for
+// decisions. A list shows its priorities, and what was left out by which gate.
+func TestScenarios(t *testing.T) {
+	datadriven.Walk(t, "testdata/scenarios", func(t *testing.T, path string) {
+		w := newTables(t)
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			if d.Cmd == "decide" {
+				return w.decide(t, arg(d, "contact"), arg(d, "customer"))
+			}
+			m := message(d)
+			if m == nil {
+				d.Fatalf(t, "unknown command %s", d.Cmd)
+			}
+			w.take(m)
+			return ""
+		})
+	})
+}
+
+func arg(d *datadriven.TestData, key string) string {
+	for _, a := range d.CmdArgs {
+		if a.Key == key {
+			return strings.Join(a.Vals, " ")
+		}
+	}
+	return ""
+}
+
+func number[N int64 | float64](d *datadriven.TestData, key string, otherwise N) N {
+	if _, err := fmt.Sscan(arg(d, key), &otherwise); err != nil && arg(d, key) != "" {
+		panic(fmt.Sprintf("%s: %v", key, err))
+	}
+	return otherwise
+}
+
+func channel(name string) journeyv1.Channel {
+	return journeyv1.Channel(journeyv1.Channel_value["CHANNEL_"+name])
+}
+
+// message is the event that a command stands for.
+func message(d *datadriven.TestData) proto.Message {
+	contact, customer, offer := arg(d, "contact"), arg(d, "customer"), arg(d, "proposition")
+	answer := journeyv1.Answer(journeyv1.Answer_value["ANSWER_"+arg(d, "answer")])
+	switch d.Cmd {
+	case "proposition":
+		return definition(d)
+	case "lead":
+		return &marketingv1.LeadIssued{LeadId: arg(d, "id"), CustomerId: customer, PropositionId: offer}
+	case "order":
+		return &salesv1.OrderPlaced{CustomerId: customer, AmountCents: number[int64](d, "amount", 0)}
+	case "complaint":
+		return &salesv1.RequestStatusChanged{
+			RequestId: arg(d, "id"), CustomerId: customer, Kind: journeyv1.RequestKind_REQUEST_KIND_COMPLAINT,
+			Status: journeyv1.RequestStatus(journeyv1.RequestStatus_value["REQUEST_STATUS_"+arg(d, "status")]),
+		}
+	case "started":
+		return &channelv1.ContactStarted{ContactId: contact, CustomerId: customer, Channel: channel(arg(d, "channel"))}
+	case "identified":
+		return &channelv1.VisitorIdentified{ContactId: contact, CustomerId: customer}
+	case "presented":
+		return &channelv1.PropositionPresented{ContactId: contact, CustomerId: customer, PropositionId: offer}
+	case "answered":
+		return &channelv1.PropositionAnswered{ContactId: contact, CustomerId: customer, PropositionId: offer, Answer: answer}
+	case "interest":
+		return &channelv1.InterestShown{ContactId: contact, CustomerId: customer, Topic: arg(d, "topic")}
+	case "banner":
+		return &channelv1.BannerClicked{ContactId: contact, CustomerId: customer, PropositionId: offer}
+	case "response":
+		return &channelv1.LeadResponseReceived{ContactId: contact, CustomerId: customer, LeadId: arg(d, "lead"), Answer: answer}
+	default:
+		return nil
+	}
+}
+
+func definition(d *datadriven.TestData) proto.Message {
+	p := &marketingv1.PropositionDefined{
+		PropositionId: arg(d, "id"), Name: arg(d, "id"), Topic: arg(d, "topic"),
+		Purpose:    marketingv1.Purpose(marketingv1.Purpose_value["PURPOSE_"+arg(d, "purpose")]),
+		ValueCents: number[int64](d, "value", 0), Lever: number(d, "lever", 1.0), BasePropensity: number(d, "propensity", 0.5),
+	}
+	for name := range strings.FieldsSeq(arg(d, "channels")) {
+		p.Contents = append(p.Contents, &marketingv1.Content{Channel: channel(name), Text: arg(d, "id") + " in " + name})
+	}
+	return p
+}
+
+// decide decides, and shows the decision as a product owner reads it.
+func (w *tables) decide(t *testing.T, contact, customer string) string {
+	t.Helper()
+	g := w.gather(contact, customer)
+	e, err := Decide(Command{DecisionID: "d", CauseID: "c", Channel: g.channel, Features: g.features, Wording: g.wording})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Verify(stored(t, e)); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	for i, a := range e.GetActions() {
+		fmt.Fprintf(&out, "%d. %s: %q, priority %v\n", i+1, a.GetPropositionId(), a.GetContent(), a.GetPriority())
+	}
+	for _, c := range e.GetCandidates() {
+		if c.GetGate() != marketingv1.Gate_GATE_UNSPECIFIED {
+			fmt.Fprintf(&out, "left out: %s, by %s\n", c.GetPropositionId(), strings.TrimPrefix(c.GetGate().String(), "GATE_"))
+			continue
+		}
+		fmt.Fprintf(&out, "%s = %v × %v × %v × %v\n", c.GetPropositionId(), c.GetPropensity(), c.GetContext(), c.GetValue(), c.GetLever())
+	}
+	return out.String()
+}

@@ -1,0 +1,11 @@
+//go:build unix && !linux
+
+package supervise
+
+import "syscall"
+
+// attributes puts a child in a process group of its own, so that Ctrl-C reaches
+// the command alone, which then stops the children in good order.
+func attributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true}
+}
