@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -421,5 +423,28 @@ func wantCode(t *testing.T, err error, want codes.Code) {
 	t.Helper()
 	if got := status.Code(err); got != want {
 		t.Errorf("the call ended with %s (%v), want %s", got, err, want)
+	}
+}
+
+func TestTheAPISpeaksREST(t *testing.T) {
+	w := newWorld(t).start()
+	post := func(key string) (int, string) {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+w.http+"/v1/orders",
+			strings.NewReader(`{"customer_number":"N1","order_number":"o1","ordered_on":"2026-11-21","quantity":1,"amount_cents":"100"}`))
+		w.must(err)
+		request.Header.Set("Idempotency-Key", key)
+		response, err := http.DefaultClient.Do(request)
+		w.must(err)
+		defer func() { w.must(response.Body.Close()) }()
+		body, err := io.ReadAll(response.Body)
+		w.must(err)
+		return response.StatusCode, string(body)
+	}
+	code, first := post("k")
+	if _, again := post("k"); code != http.StatusOK || first != again {
+		t.Errorf("%d %s, and again: %s", code, first, again)
+	}
+	if code, body := post(""); code != http.StatusBadRequest {
+		t.Errorf("without a key: %d %s", code, body)
 	}
 }

@@ -38,7 +38,7 @@ import (
 
 // patience is how long a test waits for what must come. It is generous: a test
 // that passes never waits for it.
-const patience = 120 * time.Second
+const patience = 60 * time.Second
 
 // world is a store, a database, and a sales service that can be stopped and
 // started again. The other services are played by appending their events.
