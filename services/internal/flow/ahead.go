@@ -18,10 +18,9 @@ import (
 const answersAtOnce = 8
 
 // answerAhead answers the causes of a batch before the transaction begins: then
-// the database's one writer is not held while the store is waited for, and
-// causes of different keys are answered side by side. It is for consumers that
-// have no tables of their own, whose reactions so have nothing to read in the
-// transaction.
+// the database's one writer is not held while the store is waited for. It is for
+// consumers that have no tables of their own, whose reactions so have nothing to
+// read in the transaction.
 //
 // An answer that is given when the transaction then fails is found when the
 // cause comes again. Whatever is out of the ordinary (a suspect, parked events,
@@ -30,20 +29,20 @@ func (in *Intake) answerAhead(ctx context.Context, batch []eventlog.Event) (answ
 	if in.consumer.Project != nil || in.suspect.id != uuid.Nil || in.cp.parked > 0 {
 		return nil, nil
 	}
-	byKey, err := in.causesByKey(ctx, batch)
+	queues, err := in.queueCauses(ctx, batch)
 	if err != nil {
 		return nil, err
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(answersAtOnce)
-	for _, causes := range byKey {
+	for _, causes := range queues {
 		group.Go(func() error { return in.answerInOrder(groupCtx, causes) })
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
 	answered = map[uuid.UUID]bool{}
-	for _, causes := range byKey {
+	for _, causes := range queues {
 		for _, c := range causes {
 			answered[c.ID] = true
 		}
@@ -51,15 +50,15 @@ func (in *Intake) answerAhead(ctx context.Context, batch []eventlog.Event) (answ
 	return answered, nil
 }
 
-// causesByKey returns the causes of a batch that are there to be answered, in
-// the order of each key.
-func (in *Intake) causesByKey(ctx context.Context, batch []eventlog.Event) (map[string][]codec.Event, error) {
+// queueCauses returns the events of a batch in queues, each of which is answered
+// in order: one queue, or one for each key.
+func (in *Intake) queueCauses(ctx context.Context, batch []eventlog.Event) (map[string][]codec.Event, error) {
 	for _, r := range in.consumer.Reactions {
 		if r.Late.Do != RunLate {
 			return nil, nil
 		}
 	}
-	byKey := map[string][]codec.Event{}
+	queues := map[string][]codec.Event{}
 	for _, e := range batch {
 		if !in.types[e.Type] {
 			continue
@@ -69,10 +68,13 @@ func (in *Intake) causesByKey(ctx context.Context, batch []eventlog.Event) (map[
 			in.suspect.blame(e.ID, decodeError(err))
 			return nil, fmt.Errorf("take in %s %s: %w", e.Type, e.ID, err)
 		}
-		key := keyOf(in.consumer.Flow, event)
-		byKey[key] = append(byKey[key], event)
+		var queue string
+		if in.consumer.Answers == InOrderOfKeys {
+			queue = keyOf(in.consumer.Flow, event)
+		}
+		queues[queue] = append(queues[queue], event)
 	}
-	return byKey, nil
+	return queues, nil
 }
 
 func (in *Intake) answerInOrder(ctx context.Context, causes []codec.Event) error {

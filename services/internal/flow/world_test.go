@@ -108,7 +108,7 @@ func (w *world) newRuntime(db *projection.DB) *flow.Runtime {
 	}
 	rt, err := flow.NewRuntime(w.t.Context(), flow.Options{
 		DB: db, Streams: w.streams, Logger: slog.New(slog.DiscardHandler), ParkMax: w.parkMax, Heartbeat: w.heartbeat,
-	}, flow.Consumer{Flow: f, Schema: seen, Project: project, Reactions: []flow.Reaction{w.reaction()}})
+	}, flow.Consumer{Flow: f, Schema: seen, Project: project, Reactions: []flow.Reaction{w.reaction()}, Answers: flow.InOrderOfKeys})
 	if err != nil {
 		w.t.Fatal(err)
 	}
