@@ -363,14 +363,38 @@ func TestAnOwnerThatWasReplacedCannotWrite(t *testing.T) {
 	})
 }
 
-func TestACheckpointOfAnotherStoreStopsTheFlow(t *testing.T) {
+func TestAStoreOfAnotherEnvironmentStopsTheFlowBeforeItTakesAnythingIn(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.start() // the flow is daily: nothing is taken in
+		w.pass(time.Second)
+		w.stop()
+		foreign := newWorld(w.t)
+		foreign.start() // founds an environment of its own
+		foreign.pass(time.Second)
+		foreign.stop()
+		foreign.dbPath = w.dbPath
+		foreign.start()
+		foreign.pass(time.Second)
+		if err := foreign.rt.Intake(tested).State().Err; !errors.Is(err, flow.ErrForeignStore) {
+			t.Errorf("the flow says %v, want ErrForeignStore", err)
+		}
+	})
+}
+
+func TestAStoreThatWasRestoredStopsTheFlow(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.set(flows.RealTime)
 		w.start()
 		w.produce("r")
 		w.pass(time.Second)
 		w.stop()
-		restored := newWorld(w.t) // another store, the same database
+		restored := newWorld(w.t) // of the same environment, with another history
+		for e, err := range w.log.ReadStream(w.t.Context(), "environment", eventlog.Forward, 0, 1) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			restored.append("environment", e.NewEvent)
+		}
 		restored.dbPath = w.dbPath
 		restored.set(flows.RealTime)
 		restored.produce("s")
@@ -380,6 +404,6 @@ func TestACheckpointOfAnotherStoreStopsTheFlow(t *testing.T) {
 		if err := restored.rt.Intake(tested).State().Err; !errors.Is(err, flow.ErrForeignStore) {
 			t.Errorf("the flow says %v, want ErrForeignStore", err)
 		}
-		wantCount(restored, 1, "from the first store only")
+		wantCount(restored, 1, "from before the restore only")
 	})
 }

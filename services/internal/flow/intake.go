@@ -169,8 +169,8 @@ func (in *Intake) follow(ctx context.Context) error {
 	}
 }
 
-// takeOver makes this process the flow's owner, and checks that the store is the
-// one that the checkpoint was made on.
+// takeOver makes this process the flow's owner, and checks that the store is of
+// the database's environment, and the one that the checkpoint was made on.
 func (in *Intake) takeOver(ctx context.Context) error {
 	err := in.db.Update(ctx, func(tx *projection.Tx) error {
 		cp, found, err := loadCheckpoint(ctx, tx, in.consumer.Flow.Name)
@@ -192,6 +192,9 @@ func (in *Intake) takeOver(ctx context.Context) error {
 		return err
 	}
 	in.publishCheckpoint()
+	if err := in.verifyEnvironment(ctx); err != nil {
+		return err
+	}
 	return in.verifyStore(ctx)
 }
 
