@@ -25,6 +25,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/triangle-suite/triangle/contracts/flows"
+	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/config"
 	"github.com/triangle-suite/triangle/services/internal/decider"
@@ -42,13 +43,12 @@ type Parts struct {
 	Streams *decider.Streams
 	Ring    keyring.Ring
 	Logger  *slog.Logger
-	// Origins returns the origin of a call that changes something: its idempotency
-	// key, its request and its time, out of which all ids derive.
-	Origins func(ctx context.Context, method string, request proto.Message) (decider.Origin, error)
+	// Origins tells where the service's calls come from.
+	Origins call.Origins
 }
 
 // Origins returns the origins of the calls of one service, at the clock now.
-func Origins(ring keyring.Ring, service flows.Service, now func() time.Time) func(context.Context, string, proto.Message) (decider.Origin, error) {
+func Origins(ring keyring.Ring, service flows.Service, now func() time.Time) call.Origins {
 	return func(ctx context.Context, method string, request proto.Message) (decider.Origin, error) {
 		return decider.CallOrigin(ring, service, method, serve.IdempotencyKey(ctx), request, now().UTC())
 	}

@@ -6,7 +6,7 @@ import (
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	"github.com/triangle-suite/triangle/services/channel/internal/backoffice"
-	"github.com/triangle-suite/triangle/services/channel/internal/check"
+	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 )
 
@@ -18,11 +18,11 @@ import (
 // asked again, with the same key, and the first outcome stands. What nobody
 // repeats a Settler hands to CRM.
 func (a *API) SubmitRequest(ctx context.Context, request *channelv1.SubmitRequestRequest) (*channelv1.SubmitRequestResponse, error) {
-	var r check.Request
-	id := r.Required("contact_id", request.GetContactId())
-	check.Known(&r, "kind", request.GetKind(), journeyv1.RequestKind_name)
-	submit := Submit{Kind: request.GetKind(), Text: r.Text("text", request.GetText())}
-	if err := r.Err(); err != nil {
+	var checks call.Checks
+	id := checks.Required("contact_id", request.GetContactId())
+	call.Known(&checks, "kind", request.GetKind(), journeyv1.RequestKind_name)
+	submit := Submit{Kind: request.GetKind(), Text: checks.Text("text", request.GetText())}
+	if err := checks.Err(); err != nil {
 		return nil, err
 	}
 	origin, err := a.Origins(ctx, channelv1.ChannelService_SubmitRequest_FullMethodName, request)
