@@ -16,12 +16,11 @@ import (
 	"github.com/triangle-suite/triangle/services/channel/internal/customerview"
 	"github.com/triangle-suite/triangle/services/channel/internal/nba"
 	"github.com/triangle-suite/triangle/services/channel/internal/outbound"
-	"github.com/triangle-suite/triangle/services/channel/internal/worker"
 	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/config"
 	"github.com/triangle-suite/triangle/services/internal/flow"
 	"github.com/triangle-suite/triangle/services/internal/host"
-	"github.com/triangle-suite/triangle/services/internal/serve"
+	"github.com/triangle-suite/triangle/services/internal/worker"
 )
 
 // Settings are the configuration of channel support.
@@ -39,17 +38,13 @@ func New(ctx context.Context, parts host.Parts, settings Settings) (host.Applica
 	if err != nil {
 		return host.Application{}, err
 	}
-	app := host.Application{
+	return host.Application{
 		Register: func(r grpc.ServiceRegistrar) { channelv1.RegisterChannelServiceServer(r, s.api) },
 		Gateway:  channelv1.RegisterChannelServiceHandler,
 		OpenAPI:  channelv1.OpenAPI,
 		Flows:    s.flows,
-	}
-	for _, w := range s.workers {
-		app.Workers = append(app.Workers, serve.Worker{Name: w.Name, Run: w.Run})
-		app.Checks = append(app.Checks, serve.Check{Name: w.Name, Check: w.Ready})
-	}
-	return app, nil
+		Workers:  s.workers,
+	}, nil
 }
 
 // service is what channel support is made of.
@@ -154,10 +149,10 @@ func workers(parts host.Parts, runtime *flow.Runtime, board *flow.Board) []*work
 	}
 	settler := &contact.Settler{Streams: parts.Streams, DB: parts.DB, Now: time.Now}
 	return []*worker.Worker{
-		{Name: "sender", Logger: parts.Logger, Work: sender.Run},
-		{Name: "settler", Logger: parts.Logger, Work: settler.Run},
-		{Name: "cadences", Logger: parts.Logger, Work: func(ctx context.Context, well func()) error {
-			calm := time.AfterFunc(time.Second, well)
+		{Name: "sender", Logger: parts.Logger, Work: worker.Rounds(parts.DB, sender.Round)},
+		{Name: "settler", Logger: parts.Logger, Work: worker.Rounds(parts.DB, settler.Round)},
+		{Name: "cadences", Logger: parts.Logger, Work: func(ctx context.Context, tell worker.Tell) error {
+			calm := time.AfterFunc(time.Second, func() { tell(nil) })
 			defer calm.Stop()
 			return board.Run(ctx, parts.Streams)
 		}},
