@@ -10,12 +10,12 @@ import (
 
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	"github.com/triangle-suite/triangle/contracts/flows"
-	"github.com/triangle-suite/triangle/services/channel/internal/backoffice"
 	"github.com/triangle-suite/triangle/services/channel/internal/capacity"
 	"github.com/triangle-suite/triangle/services/channel/internal/contact"
 	"github.com/triangle-suite/triangle/services/channel/internal/customerview"
 	"github.com/triangle-suite/triangle/services/channel/internal/nba"
 	"github.com/triangle-suite/triangle/services/channel/internal/outbound"
+	"github.com/triangle-suite/triangle/services/internal/backoffice"
 	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/config"
 	"github.com/triangle-suite/triangle/services/internal/flow"
@@ -94,7 +94,7 @@ func newService(ctx context.Context, parts host.Parts, settings Settings) (*serv
 		api: &api{
 			contacts: &contact.API{
 				Streams: parts.Streams, DB: parts.DB, Lists: nba.NewLists(parts.DB, cadence),
-				BackOffice: backoffice.New(string(settings.BackOffice), cmp.Or(settings.Deadline, backoffice.Deadline)),
+				BackOffice: backOffice(settings),
 				Origins:    origins, Cadence: cadence, Freshness: runtime.Freshness,
 			},
 			capacities: &capacity.API{Streams: parts.Streams, Origins: origins},
@@ -103,6 +103,17 @@ func newService(ctx context.Context, parts host.Parts, settings Settings) (*serv
 		flows:   runtime,
 		workers: workers(parts, runtime, board),
 	}, nil
+}
+
+// patience is how long a visitor is kept waiting for the back office.
+const patience = 500 * time.Millisecond
+
+func backOffice(settings Settings) contact.BackOffice {
+	office := contact.BackOffice{Deadline: cmp.Or(settings.Deadline, patience)}
+	if url := string(settings.BackOffice); url != "" {
+		office.Client = backoffice.New(url)
+	}
+	return office
 }
 
 // consumers are what the service does with the flows that it takes in.

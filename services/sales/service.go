@@ -10,6 +10,7 @@ import (
 
 	"github.com/triangle-suite/triangle/contracts/flows"
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
+	"github.com/triangle-suite/triangle/services/internal/backoffice"
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/config"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
@@ -17,7 +18,6 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/host"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 	"github.com/triangle-suite/triangle/services/internal/worker"
-	"github.com/triangle-suite/triangle/services/sales/internal/backoffice"
 	"github.com/triangle-suite/triangle/services/sales/internal/customer"
 	"github.com/triangle-suite/triangle/services/sales/internal/identity"
 	"github.com/triangle-suite/triangle/services/sales/internal/lead"

@@ -7,7 +7,6 @@ import (
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	"github.com/triangle-suite/triangle/contracts/flows"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
-	"github.com/triangle-suite/triangle/services/channel/internal/backoffice"
 	"github.com/triangle-suite/triangle/services/channel/internal/customerview"
 	"github.com/triangle-suite/triangle/services/channel/internal/nba"
 	"github.com/triangle-suite/triangle/services/internal/call"
@@ -20,7 +19,7 @@ type API struct {
 	Streams    *decider.Streams
 	DB         *projection.DB
 	Lists      *nba.Lists
-	BackOffice *backoffice.Client
+	BackOffice BackOffice
 	Origins    call.Origins
 	// Cadence tells at which cadence a flow runs.
 	Cadence func(flow string) string

@@ -5,7 +5,7 @@ import (
 
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
-	"github.com/triangle-suite/triangle/services/channel/internal/backoffice"
+	"github.com/triangle-suite/triangle/services/internal/backoffice"
 	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 )
@@ -46,13 +46,9 @@ func (a *API) SubmitRequest(ctx context.Context, request *channelv1.SubmitReques
 // settle asks the back office and records what came of it. Where the call has
 // been repeated meanwhile, the outcome that was recorded first is the answer.
 func (a *API) settle(ctx context.Context, submitted decider.Outcome[State], call decider.Origin, submit Submit) (Handling, error) {
-	answer, err := a.BackOffice.Ask(ctx, backoffice.Request{ID: submit.RequestID, Kind: submit.Kind, Text: submit.Text})
+	handling, err := a.BackOffice.Try(ctx, backoffice.Request{ID: submit.RequestID, Kind: submit.Kind, Text: submit.Text})
 	if err != nil {
 		return Handling{}, err
-	}
-	handling := Handling{channelv1.Handling_HANDLING_STRAIGHT_THROUGH, answer.Reference}
-	if answer.Pending != "" {
-		handling = Handling{channelv1.Handling_HANDLING_PENDING, answer.Pending}
 	}
 	origin := settling(submit.RequestID, submitted.IDs[0], submitted.Position, call.CorrelationID, call.Time)
 	outcome, err := a.handle(ctx, origin, submitted.State.ID, Settle{RequestID: submit.RequestID, Handling: handling})
