@@ -2,7 +2,6 @@
 // the company over the website, e-mail, the call centre, branches and print.
 //
 //	contact       a conversation: its steps, its requests, its end
-//	backoffice    the partner that does requests while the visitor waits
 //	customerview  what CRM tells of customers
 //	nba           the next best actions that marketing decides
 //	outbound      messages that lead management orders

@@ -10,18 +10,17 @@ import (
 
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	"github.com/triangle-suite/triangle/contracts/flows"
-	"github.com/triangle-suite/triangle/services/channel/internal/backoffice"
-	"github.com/triangle-suite/triangle/services/channel/internal/call"
 	"github.com/triangle-suite/triangle/services/channel/internal/capacity"
 	"github.com/triangle-suite/triangle/services/channel/internal/contact"
 	"github.com/triangle-suite/triangle/services/channel/internal/customerview"
 	"github.com/triangle-suite/triangle/services/channel/internal/nba"
 	"github.com/triangle-suite/triangle/services/channel/internal/outbound"
-	"github.com/triangle-suite/triangle/services/channel/internal/worker"
+	"github.com/triangle-suite/triangle/services/internal/backoffice"
+	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/config"
 	"github.com/triangle-suite/triangle/services/internal/flow"
 	"github.com/triangle-suite/triangle/services/internal/host"
-	"github.com/triangle-suite/triangle/services/internal/serve"
+	"github.com/triangle-suite/triangle/services/internal/worker"
 )
 
 // Settings are the configuration of channel support.
@@ -39,17 +38,13 @@ func New(ctx context.Context, parts host.Parts, settings Settings) (host.Applica
 	if err != nil {
 		return host.Application{}, err
 	}
-	app := host.Application{
+	return host.Application{
 		Register: func(r grpc.ServiceRegistrar) { channelv1.RegisterChannelServiceServer(r, s.api) },
 		Gateway:  channelv1.RegisterChannelServiceHandler,
 		OpenAPI:  channelv1.OpenAPI,
 		Flows:    s.flows,
-	}
-	for _, w := range s.workers {
-		app.Workers = append(app.Workers, serve.Worker{Name: w.Name, Run: w.Run})
-		app.Checks = append(app.Checks, serve.Check{Name: w.Name, Check: w.Ready})
-	}
-	return app, nil
+		Workers:  s.workers,
+	}, nil
 }
 
 // service is what channel support is made of.
@@ -99,7 +94,7 @@ func newService(ctx context.Context, parts host.Parts, settings Settings) (*serv
 		api: &api{
 			contacts: &contact.API{
 				Streams: parts.Streams, DB: parts.DB, Lists: nba.NewLists(parts.DB, cadence),
-				BackOffice: backoffice.New(string(settings.BackOffice), cmp.Or(settings.Deadline, backoffice.Deadline)),
+				BackOffice: backOffice(settings),
 				Origins:    origins, Cadence: cadence, Freshness: runtime.Freshness,
 			},
 			capacities: &capacity.API{Streams: parts.Streams, Origins: origins},
@@ -108,6 +103,17 @@ func newService(ctx context.Context, parts host.Parts, settings Settings) (*serv
 		flows:   runtime,
 		workers: workers(parts, runtime, board),
 	}, nil
+}
+
+// patience is how long a visitor is kept waiting for the back office.
+const patience = 500 * time.Millisecond
+
+func backOffice(settings Settings) contact.BackOffice {
+	office := contact.BackOffice{Deadline: cmp.Or(settings.Deadline, patience)}
+	if url := string(settings.BackOffice); url != "" {
+		office.Client = backoffice.New(url)
+	}
+	return office
 }
 
 // consumers are what the service does with the flows that it takes in.
@@ -154,10 +160,10 @@ func workers(parts host.Parts, runtime *flow.Runtime, board *flow.Board) []*work
 	}
 	settler := &contact.Settler{Streams: parts.Streams, DB: parts.DB, Now: time.Now}
 	return []*worker.Worker{
-		{Name: "sender", Logger: parts.Logger, Work: sender.Run},
-		{Name: "settler", Logger: parts.Logger, Work: settler.Run},
-		{Name: "cadences", Logger: parts.Logger, Work: func(ctx context.Context, well func()) error {
-			calm := time.AfterFunc(time.Second, well)
+		{Name: "sender", Logger: parts.Logger, Work: worker.Rounds(parts.DB, sender.Round)},
+		{Name: "settler", Logger: parts.Logger, Work: worker.Rounds(parts.DB, settler.Round)},
+		{Name: "cadences", Logger: parts.Logger, Work: func(ctx context.Context, tell worker.Tell) error {
+			calm := time.AfterFunc(time.Second, func() { tell(nil) })
 			defer calm.Stop()
 			return board.Run(ctx, parts.Streams)
 		}},

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -36,20 +35,10 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/host"
 	"github.com/triangle-suite/triangle/services/internal/keyring"
 	"github.com/triangle-suite/triangle/services/internal/serve"
-	"github.com/triangle-suite/triangle/services/internal/telemetry"
 )
 
 // within is how long a test waits for what should come soon.
 const within = 30 * time.Second
-
-// TestMain sets telemetry up before anything speaks gRPC, as a main does: gRPC's
-// logger is the process's own, and may only be set before it is used.
-func TestMain(m *testing.M) {
-	if _, err := telemetry.Start(context.Background(), telemetry.Settings{Service: "test", Output: io.Discard}); err != nil {
-		panic(err)
-	}
-	os.Exit(m.Run())
-}
 
 // company is channel support as its main runs it, a real store, and the other
 // services, who play their parts.

@@ -90,7 +90,7 @@ func Start(config Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", config.Addr)
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", config.Addr)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("listen: %w", err), store.Close())
 	}

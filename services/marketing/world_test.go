@@ -3,10 +3,8 @@ package marketing_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -37,16 +35,6 @@ const patience = 30 * time.Second
 
 // namespace is what the ids of the events derive from that tests append.
 var namespace = uuid.MustParse("0d6b1b1c-6f0c-4a5e-9d0e-6a8a7f0f1a55")
-
-// TestMain sets telemetry up before anything speaks gRPC, as a service's start
-// does: gRPC's logger must not be replaced while gRPC is in use.
-func TestMain(m *testing.M) {
-	if _, err := telemetry.Start(context.Background(), telemetry.Settings{Service: "marketing", Output: io.Discard}); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(m.Run())
-}
 
 // world is a log, on which the test plays channel and sales, and marketing
 // support, which can be stopped, crash and start again on its database.

@@ -10,14 +10,14 @@ import (
 
 	"github.com/triangle-suite/triangle/contracts/flows"
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
+	"github.com/triangle-suite/triangle/services/internal/backoffice"
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/config"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/flow"
 	"github.com/triangle-suite/triangle/services/internal/host"
 	"github.com/triangle-suite/triangle/services/internal/projection"
-	"github.com/triangle-suite/triangle/services/internal/serve"
-	"github.com/triangle-suite/triangle/services/sales/internal/backoffice"
+	"github.com/triangle-suite/triangle/services/internal/worker"
 	"github.com/triangle-suite/triangle/services/sales/internal/customer"
 	"github.com/triangle-suite/triangle/services/sales/internal/identity"
 	"github.com/triangle-suite/triangle/services/sales/internal/lead"
@@ -25,7 +25,6 @@ import (
 	"github.com/triangle-suite/triangle/services/sales/internal/request"
 	"github.com/triangle-suite/triangle/services/sales/internal/totals"
 	"github.com/triangle-suite/triangle/services/sales/internal/view"
-	"github.com/triangle-suite/triangle/services/sales/internal/worker"
 )
 
 // Settings are the configuration of sales support.
@@ -49,14 +48,12 @@ func New(ctx context.Context, parts host.Parts, settings *Settings) (host.Applic
 	if err != nil {
 		return host.Application{}, err
 	}
-	workers := s.workers(string(settings.BackOffice))
 	return host.Application{
 		Register: s.register,
 		Gateway:  salesv1.RegisterSalesServiceHandler,
 		OpenAPI:  salesv1.OpenAPI,
 		Flows:    s.flows,
-		Workers:  running(workers),
-		Checks:   checks(workers),
+		Workers:  s.workers(string(settings.BackOffice)),
 	}, nil
 }
 
@@ -133,28 +130,14 @@ func (s *service) workers(backOffice string) []*worker.Worker {
 	planner := &lead.Planner{
 		Streams: s.parts.Streams, DB: s.parts.DB, Horizon: s.horizon, Settled: s.settled(), Now: time.Now,
 	}
-	workers := []*worker.Worker{{Name: "lead planner", DB: s.parts.DB, Logger: s.parts.Logger, Round: planner.Round}}
+	workers := []*worker.Worker{{Name: "lead planner", Logger: s.parts.Logger, Work: worker.Rounds(s.parts.DB, planner.Round)}}
 	if backOffice == "" {
 		return workers // requests wait until somebody resolves them
 	}
 	driver := &request.Driver{
 		Streams: s.parts.Streams, DB: s.parts.DB, BackOffice: backoffice.New(backOffice), Now: time.Now,
 	}
-	return append(workers, &worker.Worker{Name: "back office", DB: s.parts.DB, Logger: s.parts.Logger, Round: driver.Round})
-}
-
-func running(workers []*worker.Worker) (list []serve.Worker) {
-	for _, w := range workers {
-		list = append(list, serve.Worker{Name: w.Name, Run: w.Run})
-	}
-	return list
-}
-
-func checks(workers []*worker.Worker) (list []serve.Check) {
-	for _, w := range workers {
-		list = append(list, serve.Check{Name: w.Name, Check: w.Ready})
-	}
-	return list
+	return append(workers, &worker.Worker{Name: "back office", Logger: s.parts.Logger, Work: worker.Rounds(s.parts.DB, driver.Round)})
 }
 
 // settled tells whether the tables show every lead that has been accepted, and

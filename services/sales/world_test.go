@@ -116,12 +116,10 @@ func (w *world) start() *world {
 	w.must(err)
 	bound, done := make(chan serve.Addresses, 1), make(chan error, 1)
 	go func() {
-		done <- serve.Run(ctx, serve.Options{
-			HTTPAddr: "127.0.0.1:0", GRPCAddr: "127.0.0.1:0", Bound: func(a serve.Addresses) { bound <- a },
-			Register: app.Register, Gateway: app.Gateway, OpenAPI: app.OpenAPI, Telemetry: tele,
-			Checks:  append(app.Checks, serve.Check{Name: "flows", Check: app.Flows.Ready}),
-			Workers: append(app.Workers, serve.Worker{Name: "flows", Run: app.Flows.Run}),
-		})
+		options := app.Serving()
+		options.HTTPAddr, options.GRPCAddr, options.Bound = "127.0.0.1:0", "127.0.0.1:0", func(a serve.Addresses) { bound <- a }
+		options.Telemetry = tele
+		done <- serve.Run(ctx, options)
 	}()
 	var at serve.Addresses
 	select {

@@ -81,7 +81,13 @@ func TestTheRuntimeKnowsNoService(t *testing.T) {
 // other use of it would go unguarded.
 func TestOnlyTheHolderUsesTheStoresClient(t *testing.T) {
 	const client = "github.com/EventStore/EventStore-Client-Go/v4/esdb"
-	allowed := []string{"services/internal/eventlog/esdb", "services/eventstore/eventstoretest"}
+	allowed := []string{
+		"services/internal/eventlog/esdb", "services/eventstore/eventstoretest",
+		// The story's last step looks for personal data in all that the store holds,
+		// as an auditor would: the suite's own reader leaves system events out, and
+		// should not be the one to tell whether the suite keeps its word.
+		"tools/internal/scenario",
+	}
 	for _, p := range packages(t) {
 		if slices.Contains(p.Imports, client) && !slices.Contains(allowed, p.path()) {
 			t.Errorf("%s imports %s; use services/internal/eventlog", p.path(), client)

@@ -1,3 +1,4 @@
+// Package channelv1 is the words of channel support: its events and its API.
 package channelv1
 
 import _ "embed"

@@ -1,3 +1,4 @@
+// Package marketingv1 is the words of marketing support: its events and its API.
 package marketingv1
 
 import _ "embed"

@@ -1,3 +1,4 @@
+// Package salesv1 is the words of sales support: its events and its API.
 package salesv1
 
 import _ "embed"

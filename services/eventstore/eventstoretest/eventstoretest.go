@@ -68,10 +68,12 @@ func Start(t testing.TB, options ...Option) *Server {
 func (s *Server) start() {
 	s.t.Helper()
 	running, err := eventstore.Start(s.config)
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
 	for deadline := time.Now().Add(stopTimeout); errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(deadline); {
 		// Between a stop and a start someone's outgoing connection may have
 		// got the port; such connections are short.
-		time.Sleep(10 * time.Millisecond)
+		<-again.C
 		running, err = eventstore.Start(s.config)
 	}
 	if err != nil {

@@ -60,7 +60,7 @@ func TestSubscribesToAllFiltered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer sub.Close()
+	defer func() { _ = sub.Close() }()
 	want := event()
 	if _, err := client.AppendToStream(ctx, "s", esdb.AppendToStreamOptions{}, want); err != nil {
 		t.Fatal(err)

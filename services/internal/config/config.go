@@ -83,7 +83,7 @@ func Load(service Service, settings Settings) {
 	done, err := Parse(service, os.Args[1:], os.Stdout, settings)
 	Exit(service, err)
 	if done {
-		os.Exit(0)
+		os.Exit(0) //nolint:forbidigo // to end the process is what Load is for
 	}
 }
 
@@ -108,9 +108,9 @@ func Exit(service Service, err error) {
 	}
 	fmt.Fprintf(os.Stderr, "%s: %s\n", service.Program, strings.ReplaceAll(err.Error(), "\n", "; "))
 	if errors.Is(err, ErrValue) {
-		os.Exit(2)
+		os.Exit(2) //nolint:forbidigo // to end the process is what Exit is for
 	}
-	os.Exit(1)
+	os.Exit(1) //nolint:forbidigo // the same
 }
 
 // Parse fills settings from args and the environment. done is true after --help

@@ -25,6 +25,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/triangle-suite/triangle/contracts/flows"
+	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/config"
 	"github.com/triangle-suite/triangle/services/internal/decider"
@@ -34,6 +35,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/projection"
 	"github.com/triangle-suite/triangle/services/internal/serve"
 	"github.com/triangle-suite/triangle/services/internal/telemetry"
+	"github.com/triangle-suite/triangle/services/internal/worker"
 )
 
 // Parts are what a service works with.
@@ -42,13 +44,12 @@ type Parts struct {
 	Streams *decider.Streams
 	Ring    keyring.Ring
 	Logger  *slog.Logger
-	// Origins returns the origin of a call that changes something: its idempotency
-	// key, its request and its time, out of which all ids derive.
-	Origins func(ctx context.Context, method string, request proto.Message) (decider.Origin, error)
+	// Origins tells where the service's calls come from.
+	Origins call.Origins
 }
 
 // Origins returns the origins of the calls of one service, at the clock now.
-func Origins(ring keyring.Ring, service flows.Service, now func() time.Time) func(context.Context, string, proto.Message) (decider.Origin, error) {
+func Origins(ring keyring.Ring, service flows.Service, now func() time.Time) call.Origins {
 	return func(ctx context.Context, method string, request proto.Message) (decider.Origin, error) {
 		return decider.CallOrigin(ring, service, method, serve.IdempotencyKey(ctx), request, now().UTC())
 	}
@@ -63,10 +64,22 @@ type Application struct {
 	// Flows takes in the service's flows.
 	Flows *flow.Runtime
 	// Workers are what runs beside them, such as those that speak to partners.
-	Workers []serve.Worker
-	// Checks are what readiness depends on besides store, database and flows, such
-	// as that the workers get on.
-	Checks []serve.Check
+	// Readiness depends on them, too.
+	Workers []*worker.Worker
+}
+
+// Serving is how the application is served, wherever and with what telemetry.
+func (a Application) Serving() serve.Options {
+	options := serve.Options{
+		Register: a.Register, Gateway: a.Gateway, OpenAPI: a.OpenAPI,
+		Checks:  []serve.Check{{Name: "flows", Check: a.Flows.Ready}},
+		Workers: []serve.Worker{{Name: "flows", Run: a.Flows.Run}},
+	}
+	for _, w := range a.Workers {
+		options.Checks = append(options.Checks, serve.Check{Name: w.Name, Check: w.Ready})
+		options.Workers = append(options.Workers, serve.Worker{Name: w.Name, Run: w.Run})
+	}
+	return options
 }
 
 // Settings are the service's configuration; it embeds config.Common.
@@ -101,17 +114,14 @@ func Run(ctx context.Context, service config.Service, settings Settings, build B
 	if err != nil {
 		return fmt.Errorf("put the service together: %w", err)
 	}
-	return serve.Run(ctx, serve.Options{
-		HTTPAddr: string(common.HTTPAddr), GRPCAddr: string(common.GRPCAddr), Bound: bound,
-		Register: app.Register, Gateway: app.Gateway, OpenAPI: app.OpenAPI,
-		Checks: append([]serve.Check{
-			{Name: "store", Check: parts.Streams.Log.Ping},
-			{Name: "database", Check: parts.DB.Ping},
-			{Name: "flows", Check: app.Flows.Ready},
-		}, app.Checks...),
-		Workers:   append([]serve.Worker{{Name: "flows", Run: app.Flows.Run}}, app.Workers...),
-		Telemetry: t,
-	})
+	options := app.Serving()
+	options.HTTPAddr, options.GRPCAddr, options.Bound = string(common.HTTPAddr), string(common.GRPCAddr), bound
+	options.Checks = append([]serve.Check{
+		{Name: "store", Check: parts.Streams.Log.Ping},
+		{Name: "database", Check: parts.DB.Ping},
+	}, options.Checks...)
+	options.Telemetry = t
+	return serve.Run(ctx, options)
 }
 
 // open opens what the service works with. The store need not be there yet.

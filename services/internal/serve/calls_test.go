@@ -190,8 +190,8 @@ func TestWithTracesInstalledOneCallIsOneTrace(t *testing.T) {
 	for _, span := range spans.GetSpans() {
 		names[span.Name] = span
 		for _, attr := range span.Attributes {
-			if strings.Contains(attr.Value.Emit(), "c1") {
-				t.Errorf("span %s gives %s away: %s", span.Name, attr.Key, attr.Value.Emit())
+			if strings.Contains(attr.Value.String(), "c1") {
+				t.Errorf("span %s gives %s away: %s", span.Name, attr.Key, attr.Value.String())
 			}
 		}
 	}

@@ -125,7 +125,7 @@ func (r *running) dial(at serve.Addresses) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.t.Cleanup(func() { conn.Close() })
+	r.t.Cleanup(func() { _ = conn.Close() })
 	r.url, r.conn, r.grpc = "http://"+at.HTTP, conn, channelv1.NewChannelServiceClient(conn)
 }
 
@@ -175,7 +175,7 @@ func (r *running) try(ctx context.Context, method, path, body string, headers ..
 	if err != nil {
 		return answer{}, err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	read, err := io.ReadAll(resp.Body)
 	return answer{resp.StatusCode, resp.Header, string(read)}, err
 }

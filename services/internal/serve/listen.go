@@ -18,8 +18,7 @@ func listen(ctx context.Context, httpAddr, grpcAddr string) (ports, error) {
 	}
 	rpc, err := listenOn(ctx, "gRPC", "TRIANGLE_GRPC_ADDR", grpcAddr)
 	if err != nil {
-		rest.Close()
-		return ports{}, err
+		return ports{}, errors.Join(err, rest.Close())
 	}
 	return ports{http: rest, grpc: rpc}, nil
 }
@@ -40,7 +39,4 @@ func (p ports) addresses() Addresses {
 	return Addresses{HTTP: p.http.Addr().String(), GRPC: p.grpc.Addr().String()}
 }
 
-func (p ports) close() {
-	p.http.Close()
-	p.grpc.Close()
-}
+func (p ports) close() error { return errors.Join(p.http.Close(), p.grpc.Close()) }

@@ -167,7 +167,7 @@ func TestABodyThatDoesNotComeIsNotWaitedForLong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	if _, err := io.WriteString(conn, "POST /v1/contacts HTTP/1.1\r\nHost: test\r\nIdempotency-Key: k\r\nContent-Length: 10\r\n\r\n{"); err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func TestABodyThatDoesNotComeIsNotWaitedForLong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)

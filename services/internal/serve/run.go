@@ -40,8 +40,7 @@ func run(ctx context.Context, release func(), o Options) error {
 	}
 	s, err := newServer(o)
 	if err != nil {
-		ports.close()
-		return err
+		return errors.Join(err, ports.close())
 	}
 	failed := make(chan error, 3+len(o.Workers))
 	s.start(ports, failed)

@@ -27,7 +27,7 @@ func (s *server) stop() error {
 		await(ctx, "REST", rest, s.inner),
 		await(ctx, "gRPC", public, s.public),
 	)
-	s.conn.Close()
+	_ = s.conn.Close() // it leads from REST to this very process, and its calls have ended
 	s.inner.Stop()
 	s.closeREST()
 	if cutOff != nil {
@@ -42,7 +42,7 @@ func (s *server) closeREST() {
 	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {
-		s.http.Close()
+		_ = s.http.Close() // it is cut off: what it still has to say is lost anyway
 	}
 }
 

@@ -234,7 +234,7 @@ func TestAnAddressInUseIsOneClearLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close()
+	defer func() { _ = taken.Close() }()
 	for variable, change := range map[string]func(*serve.Options){
 		"TRIANGLE_HTTP_ADDR": func(o *serve.Options) { o.HTTPAddr = taken.Addr().String() },
 		"TRIANGLE_GRPC_ADDR": func(o *serve.Options) { o.GRPCAddr = taken.Addr().String() },
@@ -344,7 +344,9 @@ func TestASignalStopsInGoodOrder(t *testing.T) {
 	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		p := startProcess(t)
 		p.signalToStop(t, sig)
-		p.stdin.Close()
+		if err := p.stdin.Close(); err != nil {
+			t.Errorf("%s: %v", sig, err)
+		}
 		if got := <-p.call; got.code != 200 {
 			t.Errorf("%s: the call under way got %d %s", sig, got.code, got.body)
 		}

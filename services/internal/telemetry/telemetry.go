@@ -49,7 +49,7 @@ func Start(ctx context.Context, settings Settings) (*Telemetry, error) {
 		output = os.Stderr
 	}
 	t.Logger = newLogger(output, t.Level, settings.Service)
-	logGRPC(t.Logger)
+	grpcTarget.Store(t.Logger)
 
 	provider, err := newProvider(ctx, settings)
 	if err != nil {

@@ -175,7 +175,7 @@ func TestShutdownKeepsItsDeadline(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer silent.Close()
+	defer func() { _ = silent.Close() }()
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+silent.Addr().String())
 	tel := start(t, telemetry.Settings{Output: &bytes.Buffer{}})
 	_, span := tel.Tracer("test").Start(t.Context(), "work")

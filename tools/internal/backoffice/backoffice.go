@@ -3,8 +3,7 @@
 // complaints to its people.
 //
 //	POST /requests        {"request_id", "kind", "text"}, header Idempotency-Key;
-//	                      kind is quote, service or complaint, or as the contracts
-//	                      write it, REQUEST_KIND_QUOTE and so on
+//	                      kind is quote, service or complaint
 //	                      200 {"status":"done","reference"} or 202 {"status":"pending","reference"}
 //	GET  /requests/{id}   what was answered
 //	GET  /healthz
@@ -92,7 +91,6 @@ func (o *Office) take(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "the body is not a JSON object of at most 64 KiB with request_id, kind and text")
 		return
 	}
-	wanted.Kind = strings.ToLower(strings.TrimPrefix(wanted.Kind, "REQUEST_KIND_"))
 	if complaint := wanted.check(key); complaint != "" {
 		refuse(w, http.StatusBadRequest, complaint)
 		return

@@ -78,17 +78,17 @@ func TestKindsAreAnsweredInTheirOwnWay(t *testing.T) {
 		wantCode   int
 		wantStatus string
 	}{
-		"a service request is done at once":    {"k1", `{"request_id":"r1","kind":"REQUEST_KIND_SERVICE","text":"x"}`, 200, StatusDone},
-		"a quote waits for people":             {"k2", `{"request_id":"r2","kind":"REQUEST_KIND_QUOTE","text":"x"}`, 202, StatusPending},
-		"a complaint waits for people":         {"k3", `{"request_id":"r3","kind":"REQUEST_KIND_COMPLAINT"}`, 202, StatusPending},
-		"a kind in the partner's own words":    {"k11", `{"request_id":"r11","kind":"service"}`, 200, StatusDone},
-		"an unknown kind is refused":           {"k4", `{"request_id":"r4","kind":"REQUEST_KIND_GIFT"}`, 400, ""},
-		"a missing key is refused":             {"", `{"request_id":"r5","kind":"REQUEST_KIND_QUOTE"}`, 400, ""},
-		"a missing request is refused":         {"k6", `{"kind":"REQUEST_KIND_QUOTE"}`, 400, ""},
+		"a service request is done at once":    {"k1", `{"request_id":"r1","kind":"service","text":"x"}`, 200, StatusDone},
+		"a quote waits for people":             {"k2", `{"request_id":"r2","kind":"quote","text":"x"}`, 202, StatusPending},
+		"a complaint waits for people":         {"k3", `{"request_id":"r3","kind":"complaint"}`, 202, StatusPending},
+		"a kind in the contracts' words":       {"k11", `{"request_id":"r11","kind":"REQUEST_KIND_SERVICE"}`, 400, ""},
+		"an unknown kind is refused":           {"k4", `{"request_id":"r4","kind":"gift"}`, 400, ""},
+		"a missing key is refused":             {"", `{"request_id":"r5","kind":"quote"}`, 400, ""},
+		"a missing request is refused":         {"k6", `{"kind":"quote"}`, 400, ""},
 		"what is not JSON is refused":          {"k7", `request`, 400, ""},
 		"a body beyond the limit is refused":   {"k8", `{"text":"` + strings.Repeat("x", maxBody) + `"}`, 400, ""},
-		"a key of endless length is refused":   {strings.Repeat("k", 256), `{"request_id":"r9","kind":"REQUEST_KIND_QUOTE"}`, 400, ""},
-		"a request without a text is in order": {"k10", `{"request_id":"r10","kind":"REQUEST_KIND_SERVICE"}`, 200, StatusDone},
+		"a key of endless length is refused":   {strings.Repeat("k", 256), `{"request_id":"r9","kind":"quote"}`, 400, ""},
+		"a request without a text is in order": {"k10", `{"request_id":"r10","kind":"service"}`, 200, StatusDone},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -105,7 +105,7 @@ func TestKindsAreAnsweredInTheirOwnWay(t *testing.T) {
 
 func TestTheSameKeyGetsTheSameAnswerAlsoAfterARestart(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "backoffice.journal")
-	const body = `{"request_id":"r1","kind":"REQUEST_KIND_SERVICE","text":"my boiler leaks"}`
+	const body = `{"request_id":"r1","kind":"service","text":"my boiler leaks"}`
 	before := start(t, file)
 	_, first := before.post("key", body)
 	_, again := before.post("key", body)
@@ -121,7 +121,7 @@ func TestTheSameKeyGetsTheSameAnswerAlsoAfterARestart(t *testing.T) {
 	if _, later := after.post("key", body); later != first {
 		t.Errorf("repeated after a restart: %v, want %v", later, first)
 	}
-	if code, _ := after.post("key", `{"request_id":"r2","kind":"REQUEST_KIND_SERVICE"}`); code != http.StatusConflict {
+	if code, _ := after.post("key", `{"request_id":"r2","kind":"service"}`); code != http.StatusConflict {
 		t.Errorf("another request with the key: %d, want 409", code)
 	}
 	if code, _ := after.get("nobody"); code != http.StatusNotFound {
@@ -132,7 +132,7 @@ func TestTheSameKeyGetsTheSameAnswerAlsoAfterARestart(t *testing.T) {
 func TestNeitherLogNorJournalHoldsWhatACustomerWrote(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "backoffice.journal")
 	o := start(t, file)
-	o.post("key", `{"request_id":"r1","kind":"REQUEST_KIND_QUOTE","text":"my boiler leaks"}`)
+	o.post("key", `{"request_id":"r1","kind":"quote","text":"my boiler leaks"}`)
 	kept, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)

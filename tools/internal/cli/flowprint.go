@@ -56,7 +56,7 @@ func (s *session) printList(states []control.State) error {
 		return printJSON(s.Out, map[string]any{"flows": all})
 	}
 	w := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "FLOW\tFROM → TO\tCADENCE\tEPOCH\tTAKEN IN\tPARKED\tAS OF")
+	fmt.Fprintln(w, "FLOW\tFROM → TO\tCADENCE\tEPOCH\tTAKEN IN\tPARKED\tLAST PROGRESS")
 	for _, state := range states {
 		f := toFlowState(state)
 		fmt.Fprintf(w, "%s\t%s → %s\t%s\t%d\t%s\t%s\t%s\n", f.Flow, f.From, f.To, cadenceColumn(f), f.Epoch,
@@ -84,7 +84,8 @@ func number(n *uint64) string {
 	return fmt.Sprint(*n)
 }
 
-// ageColumn tells how old a flow's data is. Clocks differ: an age is never
+// ageColumn tells how long ago a flow told of its progress. One that has nothing
+// to take in tells nothing, however current it is. Clocks differ: an age is never
 // negative.
 func ageColumn(asOf *time.Time, now time.Time) string {
 	if asOf == nil {
@@ -121,7 +122,7 @@ func (s *session) printFlow(state control.State) error {
 	row("next window", "%s", nextWindow(f.Cadence, time.Now()))
 	row("taken in", "%s in this epoch", number(f.Taken))
 	row("parked", "%s", number(f.Parked))
-	row("as of", "%s", ageColumn(f.AsOf, time.Now()))
+	row("last progress", "%s", ageColumn(f.AsOf, time.Now()))
 	return w.Flush()
 }
 

@@ -10,8 +10,7 @@ import (
 
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
-	"github.com/triangle-suite/triangle/services/channel/internal/call"
-	"github.com/triangle-suite/triangle/services/channel/internal/check"
+	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 )
 
@@ -30,16 +29,16 @@ type API struct {
 
 // GrantCapacity lets lead management use a channel for an interval.
 func (a *API) GrantCapacity(ctx context.Context, request *channelv1.GrantCapacityRequest) (*channelv1.GrantCapacityResponse, error) {
-	var r check.Request
-	checkOutbound(&r, request.GetChannel())
+	var checks call.Checks
+	checkOutbound(&checks, request.GetChannel())
 	if n := request.GetCapacity(); n == 0 || n > maxCapacity {
-		r.Wrong("capacity", "must be from 1 to %d", maxCapacity)
+		checks.Fail("capacity", "must be from 1 to %d", maxCapacity)
 	}
 	startsAt := request.GetStartsAt().AsTime()
 	if at := request.GetStartsAt(); at != nil && (!at.IsValid() || !startsAt.Equal(startsAt.Truncate(hour))) {
-		r.Wrong("starts_at", "must be on the hour, in UTC, such as 2026-11-21T14:00:00Z")
+		checks.Fail("starts_at", "must be on the hour, in UTC, such as 2026-11-21T14:00:00Z")
 	}
-	if err := r.Err(); err != nil {
+	if err := checks.Err(); err != nil {
 		return nil, err
 	}
 	origin, err := a.Origins(ctx, channelv1.ChannelService_GrantCapacity_FullMethodName, request)
@@ -77,19 +76,19 @@ func (a *API) thisHour(ctx context.Context, origin decider.Origin, channel journ
 }
 
 // checkOutbound looks whether a channel carries outbound messages.
-func checkOutbound(r *check.Request, channel journeyv1.Channel) {
+func checkOutbound(checks *call.Checks, channel journeyv1.Channel) {
 	switch channel {
 	case journeyv1.Channel_CHANNEL_EMAIL, journeyv1.Channel_CHANNEL_CALL_CENTRE, journeyv1.Channel_CHANNEL_PRINT:
 	default:
-		r.Wrong("channel", "must be CHANNEL_EMAIL, CHANNEL_CALL_CENTRE or CHANNEL_PRINT: the others carry no outbound messages")
+		checks.Fail("channel", "must be CHANNEL_EMAIL, CHANNEL_CALL_CENTRE or CHANNEL_PRINT: the others carry no outbound messages")
 	}
 }
 
 // ReportWorkload tells how busy a channel is.
 func (a *API) ReportWorkload(ctx context.Context, request *channelv1.ReportWorkloadRequest) (*channelv1.ReportWorkloadResponse, error) {
-	var r check.Request
-	check.Known(&r, "channel", request.GetChannel(), journeyv1.Channel_name)
-	if err := r.Err(); err != nil {
+	var checks call.Checks
+	call.Known(&checks, "channel", request.GetChannel(), journeyv1.Channel_name)
+	if err := checks.Err(); err != nil {
 		return nil, err
 	}
 	origin, err := a.Origins(ctx, channelv1.ChannelService_ReportWorkload_FullMethodName, request)

@@ -7,11 +7,9 @@ import (
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	"github.com/triangle-suite/triangle/contracts/flows"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
-	"github.com/triangle-suite/triangle/services/channel/internal/backoffice"
-	"github.com/triangle-suite/triangle/services/channel/internal/call"
-	"github.com/triangle-suite/triangle/services/channel/internal/check"
 	"github.com/triangle-suite/triangle/services/channel/internal/customerview"
 	"github.com/triangle-suite/triangle/services/channel/internal/nba"
+	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
@@ -21,7 +19,7 @@ type API struct {
 	Streams    *decider.Streams
 	DB         *projection.DB
 	Lists      *nba.Lists
-	BackOffice *backoffice.Client
+	BackOffice BackOffice
 	Origins    call.Origins
 	// Cadence tells at which cadence a flow runs.
 	Cadence func(flow string) string
@@ -42,17 +40,17 @@ func (a *API) handle(ctx context.Context, origin decider.Origin, id string, c in
 // StartContact begins a contact. Where the visitor can be identified it waits,
 // within the budget, for the customer view and the next best actions.
 func (a *API) StartContact(ctx context.Context, request *channelv1.StartContactRequest) (*channelv1.StartContactResponse, error) {
-	var r check.Request
-	check.Known(&r, "channel", request.GetChannel(), journeyv1.Channel_name)
+	var checks call.Checks
+	call.Known(&checks, "channel", request.GetChannel(), journeyv1.Channel_name)
 	start := Start{
-		Channel: request.GetChannel(), VisitorID: r.Optional("visitor_id", request.GetVisitorId()),
-		CustomerID: r.Optional("customer_id", request.GetCustomerId()),
+		Channel: request.GetChannel(), VisitorID: checks.Optional("visitor_id", request.GetVisitorId()),
+		CustomerID: checks.Optional("customer_id", request.GetCustomerId()),
 	}
 	if request.GetClaims() != nil {
-		start.Claims = checkClaims(&r, request.GetClaims())
+		start.Claims = checkClaims(&checks, request.GetClaims())
 	}
-	budget := r.Wait("wait", request.GetWait())
-	if err := r.Err(); err != nil {
+	budget := checks.Wait("wait", request.GetWait())
+	if err := checks.Err(); err != nil {
 		return nil, err
 	}
 	origin, err := a.Origins(ctx, channelv1.ChannelService_StartContact_FullMethodName, request)
@@ -85,11 +83,11 @@ func pathOfStart(start Start) []string {
 
 // IdentifyVisitor says, in a contact, who the visitor claims to be.
 func (a *API) IdentifyVisitor(ctx context.Context, request *channelv1.IdentifyVisitorRequest) (*channelv1.IdentifyVisitorResponse, error) {
-	var r check.Request
-	id := r.Required("contact_id", request.GetContactId())
-	claims := checkClaims(&r, request.GetClaims())
-	budget := r.Wait("wait", request.GetWait())
-	if err := r.Err(); err != nil {
+	var checks call.Checks
+	id := checks.Required("contact_id", request.GetContactId())
+	claims := checkClaims(&checks, request.GetClaims())
+	budget := checks.Wait("wait", request.GetWait())
+	if err := checks.Err(); err != nil {
 		return nil, err
 	}
 	origin, err := a.Origins(ctx, channelv1.ChannelService_IdentifyVisitor_FullMethodName, request)
@@ -112,9 +110,9 @@ const nothingNew = "the contact knew that before"
 
 // GetContact returns a contact, folded from its stream: it is always current.
 func (a *API) GetContact(ctx context.Context, request *channelv1.GetContactRequest) (*channelv1.GetContactResponse, error) {
-	var r check.Request
-	id := r.Required("contact_id", request.GetContactId())
-	if err := r.Err(); err != nil {
+	var checks call.Checks
+	id := checks.Required("contact_id", request.GetContactId())
+	if err := checks.Err(); err != nil {
 		return nil, err
 	}
 	state, err := a.load(ctx, id)
@@ -130,10 +128,10 @@ func (a *API) GetContact(ctx context.Context, request *channelv1.GetContactReque
 
 // EndContact ends a contact.
 func (a *API) EndContact(ctx context.Context, request *channelv1.EndContactRequest) (*channelv1.EndContactResponse, error) {
-	var r check.Request
-	id := r.Required("contact_id", request.GetContactId())
-	check.Known(&r, "outcome", request.GetOutcome(), channelv1.ContactOutcome_name)
-	if err := r.Err(); err != nil {
+	var checks call.Checks
+	id := checks.Required("contact_id", request.GetContactId())
+	call.Known(&checks, "outcome", request.GetOutcome(), channelv1.ContactOutcome_name)
+	if err := checks.Err(); err != nil {
 		return nil, err
 	}
 	origin, err := a.Origins(ctx, channelv1.ChannelService_EndContact_FullMethodName, request)
@@ -149,11 +147,11 @@ func (a *API) EndContact(ctx context.Context, request *channelv1.EndContactReque
 
 // RespondToLead takes a response to an outbound lead, whatever channel sent it.
 func (a *API) RespondToLead(ctx context.Context, request *channelv1.RespondToLeadRequest) (*channelv1.RespondToLeadResponse, error) {
-	var r check.Request
-	id := r.Required("contact_id", request.GetContactId())
-	respond := Respond{LeadID: r.Required("lead_id", request.GetLeadId()), Answer: request.GetAnswer()}
-	check.Known(&r, "answer", request.GetAnswer(), journeyv1.Answer_name)
-	if err := r.Err(); err != nil {
+	var checks call.Checks
+	id := checks.Required("contact_id", request.GetContactId())
+	respond := Respond{LeadID: checks.Required("lead_id", request.GetLeadId()), Answer: request.GetAnswer()}
+	call.Known(&checks, "answer", request.GetAnswer(), journeyv1.Answer_name)
+	if err := checks.Err(); err != nil {
 		return nil, err
 	}
 	origin, err := a.Origins(ctx, channelv1.ChannelService_RespondToLead_FullMethodName, request)
@@ -168,16 +166,16 @@ func (a *API) RespondToLead(ctx context.Context, request *channelv1.RespondToLea
 
 // checkClaims looks claims over, and brings them into the spelling by which CRM
 // compares them.
-func checkClaims(r *check.Request, claims *channelv1.Claims) Claims {
+func checkClaims(checks *call.Checks, claims *channelv1.Claims) Claims {
 	checked := Claims{
-		CustomerNumber: r.Optional("claims.customer_number", claims.GetCustomerNumber()),
-		Email:          r.Email("claims.email", claims.GetEmail()),
-		Phone:          r.Phone("claims.phone", claims.GetPhone()),
-		GivenName:      r.Optional("claims.given_name", claims.GetGivenName()),
-		Surname:        r.Optional("claims.surname", claims.GetSurname()),
+		CustomerNumber: checks.Optional("claims.customer_number", claims.GetCustomerNumber()),
+		Email:          checks.Email("claims.email", claims.GetEmail()),
+		Phone:          checks.Phone("claims.phone", claims.GetPhone()),
+		GivenName:      checks.Optional("claims.given_name", claims.GetGivenName()),
+		Surname:        checks.Optional("claims.surname", claims.GetSurname()),
 	}
 	if checked.CustomerNumber == "" && checked.Email == "" && checked.Phone == "" {
-		r.Wrong("claims", "must hold a customer number, an e-mail address or a phone number: by a name nobody is found")
+		checks.Fail("claims", "must hold a customer number, an e-mail address or a phone number: by a name nobody is found")
 	}
 	return checked
 }

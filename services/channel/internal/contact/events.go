@@ -5,18 +5,18 @@ import (
 
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
-	"github.com/triangle-suite/triangle/services/channel/internal/check"
 	"github.com/triangle-suite/triangle/services/channel/internal/nba"
+	"github.com/triangle-suite/triangle/services/internal/call"
 )
 
 // RecordEvent passes a commercially interesting event to marketing, and waits,
 // within the budget, for the list that it leads to.
 func (a *API) RecordEvent(ctx context.Context, request *channelv1.RecordEventRequest) (*channelv1.RecordEventResponse, error) {
-	var r check.Request
-	id := r.Required("contact_id", request.GetContactId())
-	happened := checkEvent(&r, request)
-	budget := r.Wait("wait", request.GetWait())
-	if err := r.Err(); err != nil {
+	var checks call.Checks
+	id := checks.Required("contact_id", request.GetContactId())
+	happened := checkEvent(&checks, request)
+	budget := checks.Wait("wait", request.GetWait())
+	if err := checks.Err(); err != nil {
 		return nil, err
 	}
 	origin, err := a.Origins(ctx, channelv1.ChannelService_RecordEvent_FullMethodName, request)
@@ -55,29 +55,29 @@ type happening struct {
 
 // checkEvent looks an event over. A further kind of event is one more case here
 // and one more command.
-func checkEvent(r *check.Request, request *channelv1.RecordEventRequest) happening {
+func checkEvent(checks *call.Checks, request *channelv1.RecordEventRequest) happening {
 	switch e := request.GetEvent().(type) {
 	case *channelv1.RecordEventRequest_Presented:
 		return happening{
 			command: Present{
-				PropositionID: r.Required("presented.proposition_id", e.Presented.GetPropositionId()),
-				DecisionID:    r.Optional("presented.decision_id", e.Presented.GetDecisionId()),
+				PropositionID: checks.Required("presented.proposition_id", e.Presented.GetPropositionId()),
+				DecisionID:    checks.Optional("presented.decision_id", e.Presented.GetDecisionId()),
 			},
 			unasked: "that a proposition was presented asks for no new list",
 		}
 	case *channelv1.RecordEventRequest_Answered:
-		check.Known(r, "answered.answer", e.Answered.GetAnswer(), journeyv1.Answer_name)
+		call.Known(checks, "answered.answer", e.Answered.GetAnswer(), journeyv1.Answer_name)
 		return happening{command: Answer{
-			PropositionID: r.Required("answered.proposition_id", e.Answered.GetPropositionId()), Answer: e.Answered.GetAnswer(),
+			PropositionID: checks.Required("answered.proposition_id", e.Answered.GetPropositionId()), Answer: e.Answered.GetAnswer(),
 		}}
 	case *channelv1.RecordEventRequest_Interest:
 		return happening{command: ShowInterest{
-			Kind: r.Required("interest.kind", e.Interest.GetKind()), Topic: r.Required("interest.topic", e.Interest.GetTopic()),
+			Kind: checks.Required("interest.kind", e.Interest.GetKind()), Topic: checks.Required("interest.topic", e.Interest.GetTopic()),
 		}}
 	case *channelv1.RecordEventRequest_Banner:
-		return happening{command: ClickBanner{PropositionID: r.Required("banner.proposition_id", e.Banner.GetPropositionId())}}
+		return happening{command: ClickBanner{PropositionID: checks.Required("banner.proposition_id", e.Banner.GetPropositionId())}}
 	default:
-		r.Wrong("event", "is missing: write presented, answered, interest or banner")
+		checks.Fail("event", "is missing: write presented, answered, interest or banner")
 		return happening{}
 	}
 }

@@ -5,8 +5,8 @@ import (
 
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
-	"github.com/triangle-suite/triangle/services/channel/internal/backoffice"
-	"github.com/triangle-suite/triangle/services/channel/internal/check"
+	"github.com/triangle-suite/triangle/services/internal/backoffice"
+	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 )
 
@@ -18,11 +18,11 @@ import (
 // asked again, with the same key, and the first outcome stands. What nobody
 // repeats a Settler hands to CRM.
 func (a *API) SubmitRequest(ctx context.Context, request *channelv1.SubmitRequestRequest) (*channelv1.SubmitRequestResponse, error) {
-	var r check.Request
-	id := r.Required("contact_id", request.GetContactId())
-	check.Known(&r, "kind", request.GetKind(), journeyv1.RequestKind_name)
-	submit := Submit{Kind: request.GetKind(), Text: r.Text("text", request.GetText())}
-	if err := r.Err(); err != nil {
+	var checks call.Checks
+	id := checks.Required("contact_id", request.GetContactId())
+	call.Known(&checks, "kind", request.GetKind(), journeyv1.RequestKind_name)
+	submit := Submit{Kind: request.GetKind(), Text: checks.Text("text", request.GetText())}
+	if err := checks.Err(); err != nil {
 		return nil, err
 	}
 	origin, err := a.Origins(ctx, channelv1.ChannelService_SubmitRequest_FullMethodName, request)
@@ -46,13 +46,9 @@ func (a *API) SubmitRequest(ctx context.Context, request *channelv1.SubmitReques
 // settle asks the back office and records what came of it. Where the call has
 // been repeated meanwhile, the outcome that was recorded first is the answer.
 func (a *API) settle(ctx context.Context, submitted decider.Outcome[State], call decider.Origin, submit Submit) (Handling, error) {
-	answer, err := a.BackOffice.Ask(ctx, backoffice.Request{ID: submit.RequestID, Kind: submit.Kind, Text: submit.Text})
+	handling, err := a.BackOffice.Try(ctx, backoffice.Request{ID: submit.RequestID, Kind: submit.Kind, Text: submit.Text})
 	if err != nil {
 		return Handling{}, err
-	}
-	handling := Handling{channelv1.Handling_HANDLING_STRAIGHT_THROUGH, answer.Reference}
-	if answer.Pending != "" {
-		handling = Handling{channelv1.Handling_HANDLING_PENDING, answer.Pending}
 	}
 	origin := settling(submit.RequestID, submitted.IDs[0], submitted.Position, call.CorrelationID, call.Time)
 	outcome, err := a.handle(ctx, origin, submitted.State.ID, Settle{RequestID: submit.RequestID, Handling: handling})

@@ -55,44 +55,11 @@ const grace = time.Minute
 
 // Settler hands requests to CRM whose call ended before anybody knew what came of
 // them, and was not repeated: a process that dies must not leave a visitor
-// waiting for ever.
+// waiting for ever. Its Round is a worker's.
 type Settler struct {
 	Streams *decider.Streams
 	DB      *projection.DB
 	Now     func() time.Time
-}
-
-// Run settles what is left behind until ctx ends or something fails.
-func (s *Settler) Run(ctx context.Context, well func()) error {
-	for {
-		changed := s.DB.Changed() // before looking, so that no request is missed
-		next, err := s.step(ctx)
-		if err != nil {
-			return err
-		}
-		well()
-		if err := wait(ctx, changed, next); err != nil {
-			return err
-		}
-	}
-}
-
-// wait waits for a change of the tables, or for the time that a request has,
-// where there is one.
-func wait(ctx context.Context, changed <-chan struct{}, next time.Duration) error {
-	var due <-chan time.Time
-	if next > 0 {
-		timer := time.NewTimer(next)
-		defer timer.Stop()
-		due = timer.C
-	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-changed:
-	case <-due:
-	}
-	return nil
 }
 
 // leftBehind is a request that nobody has settled.
@@ -102,31 +69,30 @@ type leftBehind struct {
 	origin               decider.Origin
 }
 
-// step settles what has had its time, and returns how long the next one has; 0
-// when there is none.
-func (s *Settler) step(ctx context.Context) (next time.Duration, err error) {
+// Round settles what has had its time, and is due again when the next one has.
+func (s *Settler) Round(ctx context.Context) (again time.Time, err error) {
 	rows, err := s.DB.Query(ctx, `SELECT request_id, contact_id, submitted_at, correlation_id, event_id, commit_position, prepare_position
 		FROM request_unsettled ORDER BY submitted_at, request_id`)
 	if err != nil {
-		return 0, fmt.Errorf("look for what is not settled: %w", err)
+		return time.Time{}, fmt.Errorf("look for what is not settled: %w", err)
 	}
 	all, err := projection.Collect(rows, func(row projection.Scanner, l *leftBehind) error {
 		cause := &l.origin.CausePosition
 		return row.Scan(&l.requestID, &l.contactID, &l.submittedAt, &l.origin.CorrelationID, &l.origin.CausationID, &cause.Commit, &cause.Prepare)
 	})
 	if err != nil {
-		return 0, fmt.Errorf("look for what is not settled: %w", err)
+		return time.Time{}, fmt.Errorf("look for what is not settled: %w", err)
 	}
 	now := s.Now().UTC()
 	for _, l := range all {
-		if left := grace - now.Sub(time.Unix(0, l.submittedAt)); left > 0 {
-			return left, nil // the others came later
+		if due := time.Unix(0, l.submittedAt).Add(grace); due.After(now) {
+			return due, nil // the others came later
 		}
 		if err := s.settle(ctx, l, now); err != nil {
-			return 0, fmt.Errorf("settle request %s: %w", l.requestID, err)
+			return time.Time{}, fmt.Errorf("settle request %s: %w", l.requestID, err)
 		}
 	}
-	return 0, nil
+	return time.Time{}, nil
 }
 
 func (s *Settler) settle(ctx context.Context, l leftBehind, now time.Time) error {

@@ -8,7 +8,7 @@ import (
 
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
-	"github.com/triangle-suite/triangle/services/channel/internal/check"
+	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
 
@@ -23,15 +23,15 @@ type API struct{ DB *projection.DB }
 // ListMessages returns outbound messages, the call centre's work list among
 // them, newest first.
 func (a *API) ListMessages(ctx context.Context, request *channelv1.ListMessagesRequest) (*channelv1.ListMessagesResponse, error) {
-	var r check.Request
+	var checks call.Checks
 	if request.GetChannel() != journeyv1.Channel_CHANNEL_UNSPECIFIED {
-		check.Known(&r, "channel", request.GetChannel(), journeyv1.Channel_name)
+		call.Known(&checks, "channel", request.GetChannel(), journeyv1.Channel_name)
 	}
 	size := request.GetPageSize()
 	if size > maxPage {
-		r.Wrong("page_size", "must be at most %d", maxPage)
+		checks.Fail("page_size", "must be at most %d", maxPage)
 	}
-	if err := r.Err(); err != nil {
+	if err := checks.Err(); err != nil {
 		return nil, err
 	}
 	if size == 0 {

@@ -29,7 +29,7 @@ const markersKept = 10
 const lookAgain = time.Second
 
 // Sender sends the messages that were accepted, the oldest first. Each waits for
-// a marker that was set after it was accepted.
+// a marker that was set after it was accepted. Its Round is a worker's.
 type Sender struct {
 	Streams *decider.Streams
 	DB      *projection.DB
@@ -47,39 +47,17 @@ type sending struct {
 	told   bool              // whether the outcome is on record
 }
 
-// Run sends what is there, and whatever comes, until ctx ends or something
-// fails. It is called by one goroutine at a time. When it is called again it
-// takes new markers, as much may have changed meanwhile.
-func (s *Sender) Run(ctx context.Context, well func()) error {
-	s.begun = map[string]*sending{}
-	for {
-		changed := s.DB.Changed() // before looking, so that no message is missed
-		if err := s.step(ctx); err != nil {
-			return err
-		}
-		well()
-		if err := s.wait(ctx, changed); err != nil {
-			return err
-		}
+// Round sends what can be sent. After one that fails new markers are taken, as
+// much may have changed meanwhile. It is called by one goroutine at a time.
+func (s *Sender) Round(ctx context.Context) (again time.Time, err error) {
+	if err := s.step(ctx); err != nil {
+		s.begun = nil
+		return time.Time{}, err
 	}
-}
-
-// wait waits for a change of the tables, and not only for that while messages
-// are under way.
-func (s *Sender) wait(ctx context.Context, changed <-chan struct{}) error {
-	var again <-chan time.Time
 	if len(s.begun) > 0 {
-		timer := time.NewTimer(lookAgain)
-		defer timer.Stop()
-		again = timer.C
+		again = s.Now().Add(lookAgain)
 	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-changed:
-	case <-again:
-	}
-	return nil
+	return again, nil
 }
 
 // step sends the messages whose markers customer-view has passed, and sets one

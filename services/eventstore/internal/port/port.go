@@ -84,8 +84,18 @@ func (s *Splitter) Serve() error {
 		case errors.Is(err, net.ErrClosed):
 			return err
 		default: // out of file descriptors, most of the time: that passes
-			delay.wait()
+			s.pause(delay.next())
 		}
+	}
+}
+
+// pause waits, unless Close has ended the listeners.
+func (s *Splitter) pause(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.http1.closed:
 	}
 }
 
@@ -207,12 +217,12 @@ func (l *listener) Close() error {
 // Addr implements net.Listener.
 func (l *listener) Addr() net.Addr { return l.addr }
 
-// backOff waits longer each time, up to a second.
-type backOff struct{ next time.Duration }
+// backOff gives pauses that grow up to a second.
+type backOff struct{ last time.Duration }
 
-func (b *backOff) reset() { b.next = 0 }
+func (b *backOff) reset() { b.last = 0 }
 
-func (b *backOff) wait() {
-	b.next = min(max(2*b.next, 5*time.Millisecond), time.Second)
-	time.Sleep(b.next)
+func (b *backOff) next() time.Duration {
+	b.last = min(max(2*b.last, 5*time.Millisecond), time.Second)
+	return b.last
 }

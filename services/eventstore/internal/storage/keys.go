@@ -51,11 +51,6 @@ func indexKey(name string, revision int64) []byte {
 	return binary.BigEndian.AppendUint64(indexPrefix(name), uint64(revision))
 }
 
-// indexRevision reads the revision off an index key.
-func indexRevision(key []byte) int64 {
-	return int64(binary.BigEndian.Uint64(key[len(key)-8:]))
-}
-
 var errMalformedPosition = errors.New("a position in the index is malformed")
 
 func decodePosition(value []byte) (uint64, error) {

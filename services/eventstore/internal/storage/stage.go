@@ -201,7 +201,7 @@ func (st *stage) put(name string, state *stagedState, revision int64, event NewE
 // batch that is committed already, which is a defect of this package.
 func must(err error) {
 	if err != nil {
-		panic(fmt.Errorf("stage an event: %w", err))
+		panic(fmt.Errorf("stage an event: %w", err)) //nolint:forbidigo // no input leads here, see above
 	}
 }
 

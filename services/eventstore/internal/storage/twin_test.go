@@ -68,7 +68,7 @@ func (w *twin) write(name string, events ...NewEvent) {
 func (w *twin) append(name string, expected stream.Expected, events []NewEvent) (last int64, err error) {
 	there := w.streams[name]
 	last = int64(len(there)) - 1
-	verdict, revision := w.judge(name, expected, events)
+	revision, verdict := w.judge(name, expected, events)
 	if verdict != nil || revision >= 0 {
 		return revision, verdict
 	}
@@ -101,32 +101,32 @@ func lenIf(yes bool, events []NewEvent) int {
 	return 0
 }
 
-// judge returns an error, or the revision that a repeated append ended at, or
-// -1 when it is to be written.
-func (w *twin) judge(name string, expected stream.Expected, events []NewEvent) (error, int64) {
+// judge returns the revision that a repeated append ended at, or -1 when it is to
+// be written, or an error.
+func (w *twin) judge(name string, expected stream.Expected, events []NewEvent) (int64, error) {
 	there := w.streams[name]
 	soft := w.softDeleted(name)
 	if w.isOver(name) || expected == stream.Exists && soft {
-		return ErrDeleted, 0
+		return 0, ErrDeleted
 	}
 	if expected == stream.Exists && len(there) == 0 && len(w.streams["$$"+name]) == 0 {
-		return errTwinWrong, 0
+		return 0, errTwinWrong
 	}
 	if expected == stream.Any || expected == stream.Exists {
 		revision := int64(-1)
 		for i, e := range events {
 			at, known := w.recent[e.ID]
 			if known = known && at.stream == name; !known && i == 0 {
-				return nil, -1
+				return -1, nil
 			} else if !known {
-				return errTwinWrong, 0
+				return 0, errTwinWrong
 			}
 			revision = at.revision
 		}
-		return nil, revision
+		return revision, nil
 	}
 	if int(expected) == len(there)-1 {
-		return nil, -1
+		return -1, nil
 	}
 	matching := 0
 	for i, e := range events {
@@ -138,18 +138,18 @@ func (w *twin) judge(name string, expected stream.Expected, events []NewEvent) (
 	}
 	switch {
 	case int(expected) >= len(there) || len(events) == 0:
-		return errTwinWrong, 0
+		return 0, errTwinWrong
 	case matching == len(events):
-		return nil, int64(expected) + int64(matching)
+		return int64(expected) + int64(matching), nil
 	case matching == 0 && expected == stream.NoStream && soft:
-		return nil, -1
+		return -1, nil
 	default:
-		return errTwinWrong, 0
+		return 0, errTwinWrong
 	}
 }
 
 func (w *twin) delete(name string, expected stream.Expected, hard bool) error {
-	verdict, _ := w.judge(name, expected, []NewEvent{{ID: uuid.New()}})
+	_, verdict := w.judge(name, expected, []NewEvent{{ID: uuid.New()}})
 	if verdict != nil {
 		return verdict
 	}

@@ -50,8 +50,8 @@ func WithPatience(patience time.Duration) Option {
 	return func(s *settings) { s.patience = patience }
 }
 
-// WithLogger lets the client tell logger what it does. By default it is quiet:
-// whatever matters is in the errors.
+// WithLogger lets the client tell logger what it does, at debug. By default it is
+// quiet: whatever matters is in the errors.
 func WithLogger(logger *slog.Logger) Option {
 	return func(s *settings) { s.logger = logger }
 }
@@ -75,15 +75,16 @@ func Open(connectionString string, options ...Option) (*Log, error) {
 	return &Log{holder: newHolder(*config), patience: chosen.patience}, nil
 }
 
+// logTo makes all that the client says details: it calls an orderly stop an
+// error, too, and what matters shows in readiness. Its own level stands beside.
 func logTo(logger *slog.Logger) esdb.LoggingFunc {
-	levels := map[esdb.LogLevel]slog.Level{
-		esdb.LogDebug: slog.LevelDebug, esdb.LogInfo: slog.LevelInfo,
-		esdb.LogWarn: slog.LevelWarn, esdb.LogError: slog.LevelError,
+	levels := map[esdb.LogLevel]string{
+		esdb.LogDebug: "debug", esdb.LogInfo: "info", esdb.LogWarn: "warn", esdb.LogError: "error",
 	}
 	return func(level esdb.LogLevel, format string, args ...any) {
 		ctx := context.Background()
-		if logger.Enabled(ctx, levels[level]) {
-			logger.Log(ctx, levels[level], fmt.Sprintf(format, args...))
+		if logger.Enabled(ctx, slog.LevelDebug) {
+			logger.DebugContext(ctx, fmt.Sprintf(format, args...), "client_level", levels[level])
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"strings"
+	"sync"
 	"testing"
 
 	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
@@ -23,15 +24,46 @@ func TestAConnectionStringThatCannotBeMeantIsRefused(t *testing.T) {
 	}
 }
 
-func TestTheClientTellsTheLoggerWhatItDoes(t *testing.T) {
-	var told bytes.Buffer
-	options := &slog.HandlerOptions{Level: slog.LevelInfo}
-	log := open(t, eventstoretest.Start(t).ConnectionString(), esdb.WithLogger(slog.New(slog.NewTextHandler(&told, options))))
-	if err := log.Ping(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(told.String(), "discovery attempt 1/1") || strings.Contains(told.String(), "level=DEBUG") {
-		t.Errorf("the logger was told %q", told.String())
+// safeBuffer is a buffer that may be read while it is written.
+type safeBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
+}
+
+func TestWhatTheClientDoesIsADetail(t *testing.T) {
+	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo} {
+		var told safeBuffer // the client goes on telling after it was closed
+		options := &slog.HandlerOptions{Level: level}
+		log := open(t, eventstoretest.Start(t).ConnectionString(), esdb.WithLogger(slog.New(slog.NewTextHandler(&told, options))))
+		if err := log.Ping(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		sub, err := log.SubscribeAll(t.Context(), eventlog.AllOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sub.Close()
+		if err := log.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if level == slog.LevelInfo && told.String() != "" {
+			t.Errorf("the logger was told more than details: %s", told.String())
+		}
+		if level == slog.LevelDebug && !strings.Contains(told.String(), "discovery attempt 1/1") {
+			t.Errorf("the logger was not told of the client's look for the store: %s", told.String())
+		}
 	}
 }
 

@@ -9,11 +9,11 @@ import (
 
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
+	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/fault"
 	"github.com/triangle-suite/triangle/services/internal/projection"
-	"github.com/triangle-suite/triangle/services/marketing/internal/call"
 	"github.com/triangle-suite/triangle/services/marketing/internal/complaint"
 	"github.com/triangle-suite/triangle/services/marketing/internal/facts"
 	"github.com/triangle-suite/triangle/services/marketing/internal/proposition"

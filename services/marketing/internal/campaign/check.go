@@ -6,7 +6,7 @@ import (
 
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
-	"github.com/triangle-suite/triangle/services/marketing/internal/call"
+	"github.com/triangle-suite/triangle/services/internal/call"
 )
 
 // How many leads a run issues when the campaign does not say, and at most. A run
@@ -44,7 +44,7 @@ func defined(m *marketingv1.Campaign) (*marketingv1.CampaignDefined, error) {
 	c.Slug("campaign.campaign_id", d.GetCampaignId())
 	c.That(!strings.HasPrefix(Stream(d.GetCampaignId()), RunStream("")), "campaign.campaign_id",
 		"must not begin with run-: the streams of runs are named so")
-	c.Required("campaign.name", d.GetName(), call.LongestID)
+	c.Required("campaign.name", d.GetName())
 	c.Slug("campaign.proposition_id", d.GetPropositionId())
 	c.That(outbound[d.GetChannel()], "campaign.channel",
 		"must be one that can carry out leads: CHANNEL_EMAIL, CHANNEL_CALL_CENTRE or CHANNEL_PRINT")

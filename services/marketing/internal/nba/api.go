@@ -9,11 +9,11 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
+	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/fault"
-	"github.com/triangle-suite/triangle/services/marketing/internal/call"
 )
 
 // API answers the calls about decisions.
@@ -27,7 +27,7 @@ func (a *API) GetDecision(
 	ctx context.Context, req *marketingv1.GetDecisionRequest,
 ) (*marketingv1.GetDecisionResponse, error) {
 	var checks call.Checks
-	checks.Required("contact_id", req.GetContactId(), call.LongestID)
+	checks.Required("contact_id", req.GetContactId())
 	if err := checks.Err(); err != nil {
 		return nil, err
 	}

@@ -8,9 +8,9 @@ import (
 
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
+	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/fault"
 	"github.com/triangle-suite/triangle/services/internal/projection"
-	"github.com/triangle-suite/triangle/services/marketing/internal/call"
 	"github.com/triangle-suite/triangle/services/marketing/internal/complaint"
 	"github.com/triangle-suite/triangle/services/marketing/internal/facts"
 	"github.com/triangle-suite/triangle/services/marketing/internal/nba"
@@ -29,7 +29,7 @@ func (a *API) GetProfile(
 ) (*marketingv1.GetProfileResponse, error) {
 	var checks call.Checks
 	customer := req.GetCustomerId()
-	checks.Required("customer_id", customer, call.LongestID)
+	checks.Required("customer_id", customer)
 	if err := checks.Err(); err != nil {
 		return nil, err
 	}

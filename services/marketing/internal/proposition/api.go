@@ -7,10 +7,10 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
+	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/fault"
 	"github.com/triangle-suite/triangle/services/internal/projection"
-	"github.com/triangle-suite/triangle/services/marketing/internal/call"
 )
 
 // Most is how many propositions there may be. A decision records all that it

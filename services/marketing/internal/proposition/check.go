@@ -8,7 +8,7 @@ import (
 
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
-	"github.com/triangle-suite/triangle/services/marketing/internal/call"
+	"github.com/triangle-suite/triangle/services/internal/call"
 )
 
 // Bounds of what a proposition may weigh. They keep every priority a number that
@@ -28,9 +28,9 @@ func defined(p *marketingv1.Proposition) (*marketingv1.PropositionDefined, error
 	}
 	d := normalise(p)
 	c.Slug("proposition.proposition_id", d.GetPropositionId())
-	c.Required("proposition.name", d.GetName(), call.LongestID)
+	c.Required("proposition.name", d.GetName())
 	c.That(known(d.GetPurpose()), "proposition.purpose", "must be PURPOSE_SALES or PURPOSE_SERVICE")
-	c.Required("proposition.topic", d.GetTopic(), call.LongestID)
+	c.Required("proposition.topic", d.GetTopic())
 	c.That(d.GetValueCents() >= 0 && d.GetValueCents() <= mostValueCents,
 		"proposition.value_cents", "must be from 0 to %d", int64(mostValueCents))
 	c.That(d.GetLever() > 0 && d.GetLever() <= mostLever,
@@ -58,7 +58,7 @@ func checkContents(c *call.Checks, contents []*marketingv1.Content) {
 			c.Fail(field+".channel", "must not come twice")
 		}
 		seen[channel] = true
-		c.Required(field+".text", content.GetText(), call.LongestText)
+		c.Text(field+".text", content.GetText())
 	}
 }
 

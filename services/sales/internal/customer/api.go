@@ -9,9 +9,9 @@ import (
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
+	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/fault"
 	"github.com/triangle-suite/triangle/services/internal/keyring"
-	"github.com/triangle-suite/triangle/services/sales/internal/call"
 	"github.com/triangle-suite/triangle/services/sales/internal/identity"
 	"github.com/triangle-suite/triangle/services/sales/internal/ids"
 )
@@ -32,12 +32,12 @@ const sourceOrder = "order"
 
 // RegisterCustomer makes a person a customer.
 func (a *Customers) RegisterCustomer(ctx context.Context, req *salesv1.RegisterCustomerRequest) (*salesv1.RegisterCustomerResponse, error) {
-	var check call.Check
-	number := check.OptionalID("customer_number", req.GetCustomerNumber())
-	person := check.Person("person", req.GetPerson())
-	source := check.OptionalID("source", req.GetSource())
-	check.Must(number != "" || !isEmpty(person), "person", "is missing: without a customer number something must be known of the person")
-	if err := check.Err(); err != nil {
+	var checks call.Checks
+	number := checks.Optional("customer_number", req.GetCustomerNumber())
+	person := spelled(&checks, "person", req.GetPerson())
+	source := checks.Optional("source", req.GetSource())
+	checks.That(number != "" || !isEmpty(person), "person", "is missing: without a customer number something must be known of the person")
+	if err := checks.Err(); err != nil {
 		return nil, err
 	}
 	origin, err := a.Origins(ctx, "RegisterCustomer", req)
@@ -54,10 +54,10 @@ func (a *Customers) RegisterCustomer(ctx context.Context, req *salesv1.RegisterC
 
 // ChangeCustomer replaces what is known of a person.
 func (a *Customers) ChangeCustomer(ctx context.Context, req *salesv1.ChangeCustomerRequest) (*salesv1.ChangeCustomerResponse, error) {
-	var check call.Check
-	command := Change{CustomerID: check.ID("customer_id", req.GetCustomerId()), Person: check.Person("person", req.GetPerson())}
-	check.Must(!isEmpty(command.Person), "person", "is missing")
-	if err := check.Err(); err != nil {
+	var checks call.Checks
+	command := Change{CustomerID: checks.Required("customer_id", req.GetCustomerId()), Person: spelled(&checks, "person", req.GetPerson())}
+	checks.That(!isEmpty(command.Person), "person", "is missing")
+	if err := checks.Err(); err != nil {
 		return nil, err
 	}
 	origin, err := a.Origins(ctx, "ChangeCustomer", req)
@@ -73,11 +73,11 @@ func (a *Customers) ChangeCustomer(ctx context.Context, req *salesv1.ChangeCusto
 
 // ChangeConsent records a customer's word.
 func (a *Customers) ChangeConsent(ctx context.Context, req *salesv1.ChangeConsentRequest) (*salesv1.ChangeConsentResponse, error) {
-	var check call.Check
-	command := SetConsent{CustomerID: check.ID("customer_id", req.GetCustomerId()), Consent: req.GetConsent()}
+	var checks call.Checks
+	command := SetConsent{CustomerID: checks.Required("customer_id", req.GetCustomerId()), Consent: req.GetConsent()}
 	given := command.Consent == journeyv1.Consent_CONSENT_GRANTED || command.Consent == journeyv1.Consent_CONSENT_WITHDRAWN
-	check.Must(given, "consent", "must be CONSENT_GRANTED or CONSENT_WITHDRAWN")
-	if err := check.Err(); err != nil {
+	checks.That(given, "consent", "must be CONSENT_GRANTED or CONSENT_WITHDRAWN")
+	if err := checks.Err(); err != nil {
 		return nil, err
 	}
 	origin, err := a.Origins(ctx, "ChangeConsent", req)
@@ -117,20 +117,20 @@ func (a *Customers) PlaceOrder(ctx context.Context, req *salesv1.PlaceOrderReque
 }
 
 func checkOrder(req *salesv1.PlaceOrderRequest) (number string, order *salesv1.OrderPlaced, err error) {
-	var check call.Check
-	number = check.ID("customer_number", req.GetCustomerNumber())
-	orderNumber := check.ID("order_number", req.GetOrderNumber())
+	var checks call.Checks
+	number = checks.Required("customer_number", req.GetCustomerNumber())
+	orderNumber := checks.Required("order_number", req.GetOrderNumber())
 	order = &salesv1.OrderPlaced{
 		OrderId:     ids.Order(number, orderNumber),
-		OrderedOn:   check.Date("ordered_on", req.GetOrderedOn()),
+		OrderedOn:   checks.Date("ordered_on", req.GetOrderedOn()),
 		Quantity:    req.GetQuantity(),
 		AmountCents: req.GetAmountCents(),
-		LeadId:      check.OptionalID("lead_id", req.GetLeadId()),
-		Source:      check.OptionalID("source", req.GetSource()),
+		LeadId:      checks.Optional("lead_id", req.GetLeadId()),
+		Source:      checks.Optional("source", req.GetSource()),
 	}
-	check.Must(order.GetQuantity() > 0, "quantity", "must be above 0")
-	check.Must(order.GetAmountCents() >= 0, "amount_cents", "must not be below 0")
-	return number, order, check.Err()
+	checks.That(order.GetQuantity() > 0, "quantity", "must be above 0")
+	checks.That(order.GetAmountCents() >= 0, "amount_cents", "must not be below 0")
+	return number, order, checks.Err()
 }
 
 // GetCustomer returns the customer view. It is read from the customer's own
@@ -148,14 +148,14 @@ func (a *Customers) GetCustomer(ctx context.Context, req *salesv1.GetCustomerReq
 }
 
 func (a *Customers) customerID(ctx context.Context, req *salesv1.GetCustomerRequest) (string, error) {
-	var check call.Check
+	var checks call.Checks
 	switch by := req.GetBy().(type) {
 	case *salesv1.GetCustomerRequest_CustomerId:
-		id := check.ID("customer_id", by.CustomerId)
-		return id, check.Err()
+		id := checks.Required("customer_id", by.CustomerId)
+		return id, checks.Err()
 	case *salesv1.GetCustomerRequest_CustomerNumber:
-		claims := identity.Claims(check.ID("customer_number", by.CustomerNumber), "", "")
-		if err := check.Err(); err != nil {
+		claims := identity.Claims(checks.Required("customer_number", by.CustomerNumber), "", "")
+		if err := checks.Err(); err != nil {
 			return "", err
 		}
 		id, err := a.Registrar.identities.Holder(ctx, claims[0])
@@ -164,8 +164,8 @@ func (a *Customers) customerID(ctx context.Context, req *salesv1.GetCustomerRequ
 		}
 		return id, err
 	default:
-		check.Must(false, "customer_id", "is missing: give customer_id or customer_number")
-		return "", check.Err()
+		checks.That(false, "customer_id", "is missing: give customer_id or customer_number")
+		return "", checks.Err()
 	}
 }
 

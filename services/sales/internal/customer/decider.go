@@ -131,8 +131,6 @@ func conflict(chosen string, rivals []string) []proto.Message {
 	return []proto.Message{&salesv1.IdentityConflictFound{CustomerIds: append([]string{chosen}, rivals...)}}
 }
 
-func isEmpty(p *journeyv1.Person) bool { return proto.Size(p) == 0 }
-
 // errUnknown is the refusal of a command on a customer whom nobody knows.
 func errUnknown(customerID string) error {
 	return fault.NotFound("there is no customer %s", customerID).WithReason("CUSTOMER_UNKNOWN")

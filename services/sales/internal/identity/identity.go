@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
+	"github.com/triangle-suite/triangle/services/internal/spelling"
 )
 
 // Claim is one identity that somebody claims, in its one spelling.
@@ -25,8 +26,8 @@ type Claim struct {
 func Claims(number, email, phone string) []Claim {
 	all := []Claim{
 		{salesv1.IdentityKind_IDENTITY_KIND_CUSTOMER_NUMBER, strings.TrimSpace(number)},
-		{salesv1.IdentityKind_IDENTITY_KIND_EMAIL, Email(email)},
-		{salesv1.IdentityKind_IDENTITY_KIND_PHONE, Phone(phone)},
+		{salesv1.IdentityKind_IDENTITY_KIND_EMAIL, spelling.Email(email)},
+		{salesv1.IdentityKind_IDENTITY_KIND_PHONE, spelling.Phone(phone)},
 	}
 	given := make([]Claim, 0, len(all))
 	for _, claim := range all {
@@ -40,25 +41,6 @@ func Claims(number, email, phone string) []Claim {
 // IsNumber tells whether the claim is a customer number.
 func (c Claim) IsNumber() bool {
 	return c.Kind == salesv1.IdentityKind_IDENTITY_KIND_CUSTOMER_NUMBER
-}
-
-// Email is the one spelling of an e-mail address.
-func Email(text string) string { return strings.ToLower(strings.TrimSpace(text)) }
-
-// Phone is the one spelling of a phone number: its digits, and the plus that it
-// begins with.
-func Phone(text string) string {
-	text = strings.TrimSpace(text)
-	var spelled strings.Builder
-	for i, r := range text {
-		if r >= '0' && r <= '9' || r == '+' && i == 0 {
-			spelled.WriteRune(r)
-		}
-	}
-	if spelled.String() == "+" {
-		return ""
-	}
-	return spelled.String()
 }
 
 // kinds name the kinds of identity in streams' names.

@@ -4,8 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/decider"
@@ -13,40 +11,6 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/keyring"
 	"github.com/triangle-suite/triangle/services/sales/internal/identity"
 )
-
-func TestSpellings(t *testing.T) {
-	for text, want := range map[string]string{
-		" Ann@Example.ORG ": "ann@example.org",
-		"":                  "",
-	} {
-		if got := identity.Email(text); got != want {
-			t.Errorf("Email(%q) = %q, want %q", text, got, want)
-		}
-	}
-	for text, want := range map[string]string{
-		"+31 (0)20-123.45.67": "+310201234567",
-		" 06 12345678":        "0612345678",
-		"06+12":               "0612",
-		"+":                   "",
-		"":                    "",
-	} {
-		if got := identity.Phone(text); got != want {
-			t.Errorf("Phone(%q) = %q, want %q", text, got, want)
-		}
-	}
-}
-
-func TestASpellingIsItsOwnSpelling(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		text := rapid.String().Draw(t, "text")
-		if once := identity.Phone(text); identity.Phone(once) != once {
-			t.Fatalf("Phone(%q) = %q, and that spells %q", text, once, identity.Phone(once))
-		}
-		if once := identity.Email(text); identity.Email(once) != once {
-			t.Fatalf("Email(%q) = %q, and that spells %q", text, once, identity.Email(once))
-		}
-	})
-}
 
 func TestClaimsAreListedStrongestFirst(t *testing.T) {
 	got := identity.Claims(" N1 ", "", "06 12345678")

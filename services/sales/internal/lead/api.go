@@ -7,10 +7,10 @@ import (
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
+	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/fault"
 	"github.com/triangle-suite/triangle/services/internal/projection"
-	"github.com/triangle-suite/triangle/services/sales/internal/call"
 )
 
 // Leads are the API's calls on leads.
@@ -27,9 +27,9 @@ func (a *Leads) freshness() []*flowv1.Freshness {
 
 // GetLead returns a lead, from its own stream: always current.
 func (a *Leads) GetLead(ctx context.Context, req *salesv1.GetLeadRequest) (*salesv1.GetLeadResponse, error) {
-	var check call.Check
-	id := check.ID("lead_id", req.GetLeadId())
-	if err := check.Err(); err != nil {
+	var checks call.Checks
+	id := checks.Required("lead_id", req.GetLeadId())
+	if err := checks.Err(); err != nil {
 		return nil, err
 	}
 	state, version, err := decider.Load(ctx, a.Streams, Stream(id), Decider)
@@ -57,11 +57,11 @@ const (
 
 // ListLeads returns leads, newest first.
 func (a *Leads) ListLeads(ctx context.Context, req *salesv1.ListLeadsRequest) (*salesv1.ListLeadsResponse, error) {
-	var check call.Check
-	customerID := check.OptionalID("customer_id", req.GetCustomerId())
+	var checks call.Checks
+	customerID := checks.Optional("customer_id", req.GetCustomerId())
 	size := req.GetPageSize()
-	check.Must(size <= maxPage, "page_size", "must be at most %d", maxPage)
-	if err := check.Err(); err != nil {
+	checks.That(size <= maxPage, "page_size", "must be at most %d", maxPage)
+	if err := checks.Err(); err != nil {
 		return nil, err
 	}
 	if size == 0 {

@@ -21,6 +21,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/flow"
 	"github.com/triangle-suite/triangle/services/internal/projection"
+	"github.com/triangle-suite/triangle/services/internal/spelling"
 	"github.com/triangle-suite/triangle/services/sales/internal/customer"
 	"github.com/triangle-suite/triangle/services/sales/internal/identity"
 )
@@ -127,6 +128,6 @@ func (r reaction) decline(ctx context.Context, cause flow.Cause, contactID, reas
 func person(c *channelv1.IdentityClaimed) *journeyv1.Person {
 	return &journeyv1.Person{
 		GivenName: c.GetGivenName(), Surname: c.GetSurname(),
-		Email: identity.Email(c.GetEmail()), Phone: identity.Phone(c.GetPhone()),
+		Email: spelling.Email(c.GetEmail()), Phone: spelling.Phone(c.GetPhone()),
 	}
 }

@@ -6,9 +6,9 @@ import (
 
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
+	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/projection"
-	"github.com/triangle-suite/triangle/services/sales/internal/call"
 )
 
 // Requests are the API's calls on requests.
@@ -24,9 +24,9 @@ type Requests struct {
 // GetRequest returns a request, from its own stream: always current, and without
 // the visitor's words once they are erased.
 func (a *Requests) GetRequest(ctx context.Context, req *salesv1.GetRequestRequest) (*salesv1.GetRequestResponse, error) {
-	var check call.Check
-	id := check.ID("request_id", req.GetRequestId())
-	if err := check.Err(); err != nil {
+	var checks call.Checks
+	id := checks.Required("request_id", req.GetRequestId())
+	if err := checks.Err(); err != nil {
 		return nil, err
 	}
 	state, err := a.load(ctx, id)
@@ -56,9 +56,9 @@ const maxListed = 200
 
 // ListRequests returns a customer's requests, newest first.
 func (a *Requests) ListRequests(ctx context.Context, req *salesv1.ListRequestsRequest) (*salesv1.ListRequestsResponse, error) {
-	var check call.Check
-	customerID := check.ID("customer_id", req.GetCustomerId())
-	if err := check.Err(); err != nil {
+	var checks call.Checks
+	customerID := checks.Required("customer_id", req.GetCustomerId())
+	if err := checks.Err(); err != nil {
 		return nil, err
 	}
 	rows, err := a.DB.Query(ctx, `SELECT request_id FROM request WHERE customer_id = ? ORDER BY seq DESC LIMIT ?`, customerID, maxListed)
@@ -82,11 +82,11 @@ func (a *Requests) ListRequests(ctx context.Context, req *salesv1.ListRequestsRe
 
 // ResolveRequest reports that a request is done.
 func (a *Requests) ResolveRequest(ctx context.Context, req *salesv1.ResolveRequestRequest) (*salesv1.ResolveRequestResponse, error) {
-	var check call.Check
+	var checks call.Checks
 	command := Advance{
-		RequestID: check.ID("request_id", req.GetRequestId()), To: statusDone, Detail: check.Text("detail", req.GetDetail()),
+		RequestID: checks.Required("request_id", req.GetRequestId()), To: statusDone, Detail: checks.OptionalText("detail", req.GetDetail()),
 	}
-	if err := check.Err(); err != nil {
+	if err := checks.Err(); err != nil {
 		return nil, err
 	}
 	origin, err := a.Origins(ctx, "ResolveRequest", req)

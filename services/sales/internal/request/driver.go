@@ -9,12 +9,12 @@ import (
 	"github.com/cenkalti/backoff/v5"
 
 	"github.com/triangle-suite/triangle/contracts/flows"
+	"github.com/triangle-suite/triangle/services/internal/backoffice"
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 	"github.com/triangle-suite/triangle/services/internal/telemetry"
-	"github.com/triangle-suite/triangle/services/sales/internal/backoffice"
 )
 
 // Driver hands requests that are in progress to the back office, each until it
@@ -62,11 +62,12 @@ func (d *Driver) Round(ctx context.Context) (again time.Time, err error) {
 			continue
 		}
 		err := d.drive(ctx, id)
+		_, refused := errors.AsType[backoffice.Refusal](err)
 		switch {
 		case err == nil:
 			d.recorded[id] = true
 			delete(d.refused, id)
-		case errors.Is(err, backoffice.ErrRefused):
+		case refused:
 			d.postpone(id, err)
 		default:
 			return time.Time{}, err
@@ -123,7 +124,7 @@ func (d *Driver) drive(ctx context.Context, id string) error {
 		return err
 	}
 	ctx = telemetry.Extract(ctx, cause.Metadata.TraceParent, cause.Metadata.TraceState)
-	answer, err := d.BackOffice.Submit(ctx, backoffice.Request{ID: id, Kind: state.Opened.GetKind(), Text: state.Opened.GetText()})
+	answer, err := d.ask(ctx, backoffice.Request{ID: id, Kind: state.Opened.GetKind(), Text: state.Opened.GetText()})
 	if err != nil {
 		return err
 	}
@@ -131,6 +132,15 @@ func (d *Driver) drive(ctx context.Context, id string) error {
 	command := RecordAnswer{RequestID: id, Done: answer.Done, Reference: answer.Reference}
 	_, err = decider.Handle(ctx, d.Streams, origin, Stream(id), Decider, command.Decide)
 	return err
+}
+
+// deadline bounds one try. No visitor waits for it.
+const deadline = 10 * time.Second
+
+func (d *Driver) ask(ctx context.Context, request backoffice.Request) (backoffice.Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
+	return d.BackOffice.Ask(ctx, request)
 }
 
 // load folds a request, and finds the event by which it came into progress.

@@ -11,9 +11,9 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
+	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/projection"
-	"github.com/triangle-suite/triangle/services/sales/internal/call"
 )
 
 // Totals is the API's call that counts.
@@ -34,9 +34,9 @@ type Totals struct {
 
 // GetTotals counts customers, orders, requests and leads.
 func (t *Totals) GetTotals(ctx context.Context, req *salesv1.GetTotalsRequest) (*salesv1.GetTotalsResponse, error) {
-	var check call.Check
-	source := check.OptionalID("source", req.GetSource())
-	if err := check.Err(); err != nil {
+	var checks call.Checks
+	source := checks.Optional("source", req.GetSource())
+	if err := checks.Err(); err != nil {
 		return nil, err
 	}
 	asOf, err := t.asOf(ctx) // before counting: what is counted is there by then

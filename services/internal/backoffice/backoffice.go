@@ -1,32 +1,29 @@
-// Package backoffice hands requests to the back office, an outside partner.
+// Package backoffice is the contract with the back office, an outside partner
+// that does what customers ask.
 //
 //	POST /requests                     200 {"status":"done","reference":"…"}     it is done
 //	Idempotency-Key: <request id>      202 {"status":"pending","reference":"…"}  it is theirs now
-//	{"request_id","kind","text"}       anything else                             ask again
+//	{"request_id","kind","text"}       anything else                             a Refusal
 //
-// The request's id is the key: asking again is safe, whatever became of the
-// answer.
+// The kinds are quote, service and complaint. The request's id is the key: asking
+// again is safe, whatever became of the answer. How long to wait, and whether to
+// ask again, is the caller's.
 package backoffice
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
-	"time"
 
 	"go.opentelemetry.io/otel/propagation"
 
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	"github.com/triangle-suite/triangle/services/internal/telemetry"
 )
-
-// deadline bounds one call. No visitor waits for it.
-const deadline = 10 * time.Second
 
 const (
 	maxAnswer    = 64 << 10
@@ -40,19 +37,24 @@ type Request struct {
 	Text string
 }
 
-// Answer is what it said.
+// Answer is what it said. It holds nothing personal.
 type Answer struct {
-	// Done tells that the request is done; else the back office has it and will
-	// say so later.
+	// Done tells that the request is done; else the back office has it in hand.
 	Done bool
 	// Reference is the back office's own.
 	Reference string
 }
 
-// ErrRefused says that the back office is there, and does not take this request.
-var ErrRefused = errors.New("the back office did not take the request")
+// Refusal says that the back office is there, and does not take this request as
+// the contract says. It holds nothing of what the partner wrote.
+type Refusal string
 
-// Client speaks to one back office. It is safe for concurrent use.
+// Error says what the back office did.
+func (r Refusal) Error() string { return string(r) }
+
+const notUnderstood Refusal = "the back office gave an answer that is not understood"
+
+// Client asks one back office. It is safe for concurrent use.
 type Client struct {
 	url  string
 	http *http.Client
@@ -61,15 +63,16 @@ type Client struct {
 // New returns a client of the back office at a URL.
 func New(url string) *Client {
 	return &Client{url: strings.TrimSuffix(url, "/"), http: &http.Client{
-		Timeout: deadline,
 		// A POST that is redirected may arrive as something else.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
 
-// Submit hands a request over and returns what the back office said. Its errors
-// hold nothing of what the visitor said.
-func (c *Client) Submit(ctx context.Context, request Request) (Answer, error) {
+// Ask hands a request over, waits for the answer until ctx ends, and returns what
+// the back office said, or a Refusal. Any other error tells nothing of the
+// request. No error holds what the customer wrote; what the network says may
+// quote the partner's address.
+func (c *Client) Ask(ctx context.Context, request Request) (Answer, error) {
 	post, err := c.newPost(ctx, request)
 	if err != nil {
 		return Answer{}, err
@@ -78,8 +81,8 @@ func (c *Client) Submit(ctx context.Context, request Request) (Answer, error) {
 	if err != nil {
 		return Answer{}, fmt.Errorf("ask the back office: %w", err)
 	}
-	answer, err := read(response)
-	return answer, errors.Join(err, response.Body.Close())
+	defer func() { _ = response.Body.Close() }() // all that matters has been read
+	return read(response)
 }
 
 func (c *Client) newPost(ctx context.Context, request Request) (*http.Request, error) {
@@ -106,23 +109,28 @@ func kindName(kind journeyv1.RequestKind) string {
 
 func read(response *http.Response) (Answer, error) {
 	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusAccepted {
-		return Answer{}, fmt.Errorf("%w: it answered %s", ErrRefused, response.Status)
+		return Answer{}, Refusal(fmt.Sprintf("the back office answered %d", response.StatusCode))
 	}
-	var body struct {
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return Answer{}, fmt.Errorf("read what the back office answers: %w", err)
+	}
+	var said struct {
 		Status    string `json:"status"`
 		Reference string `json:"reference"`
 	}
-	if err := json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(&body); err != nil {
-		return Answer{}, fmt.Errorf("%w: it answered something other than JSON", ErrRefused)
+	if err := json.Unmarshal(body, &said); err != nil {
+		return Answer{}, notUnderstood
 	}
-	done := response.StatusCode == http.StatusOK && body.Status == "done"
-	pending := response.StatusCode == http.StatusAccepted && body.Status == "pending"
+	done := response.StatusCode == http.StatusOK && said.Status == "done"
+	pending := response.StatusCode == http.StatusAccepted && said.Status == "pending"
 	if !done && !pending {
-		return Answer{}, fmt.Errorf("%w: it answered %s, and a status that does not fit", ErrRefused, response.Status)
+		return Answer{}, notUnderstood
 	}
-	return Answer{Done: done, Reference: cut(body.Reference)}, nil
+	return Answer{Done: done, Reference: cut(said.Reference)}, nil
 }
 
+// cut shortens a reference: a request that is done is done, however it is called.
 func cut(reference string) string {
 	if runes := []rune(reference); len(runes) > maxReference {
 		return string(runes[:maxReference])

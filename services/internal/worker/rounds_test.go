@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/triangle-suite/triangle/services/internal/projection"
-	"github.com/triangle-suite/triangle/services/sales/internal/worker"
+	"github.com/triangle-suite/triangle/services/internal/worker"
 )
 
 // start runs rounds until the test ends.
@@ -21,7 +21,7 @@ func start(t *testing.T, round func(context.Context) (time.Time, error)) (*worke
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	w := &worker.Worker{Name: "work", DB: db, Logger: slog.New(slog.DiscardHandler), Round: round}
+	w := &worker.Worker{Name: "work", Logger: slog.New(slog.DiscardHandler), Work: worker.Rounds(db, round)}
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()
 	t.Cleanup(func() {
@@ -77,4 +77,21 @@ func TestAFailureShowsInReadinessUntilARoundWorks(t *testing.T) {
 	await(t, db, "readiness shows the failure", func() bool { return errors.Is(w.Ready(t.Context()), trouble) })
 	broken.Store(false)
 	await(t, db, "readiness is back", func() bool { return w.Ready(t.Context()) == nil })
+}
+
+func TestARoundMayFailInPartAndSayWhenToGoOn(t *testing.T) {
+	var rounds atomic.Int32
+	trouble := errors.New("one of them is refused")
+	w, db := start(t, func(context.Context) (time.Time, error) {
+		if rounds.Add(1) < 20 {
+			return time.Now().Add(time.Millisecond), trouble
+		}
+		return time.Now().Add(time.Hour), trouble
+	})
+	began := time.Now()
+	await(t, db, "twenty rounds", func() bool { return rounds.Load() == 20 })
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("twenty rounds took %s: each was backed off from", took)
+	}
+	await(t, db, "readiness shows the failure", func() bool { return errors.Is(w.Ready(t.Context()), trouble) })
 }

@@ -1,5 +1,10 @@
-// Package worker keeps work in the background going: what fails is tried again,
-// with back-off, and shown in readiness until it works.
+// Package worker keeps work in the background going: what no call and no event
+// waits for.
+//
+//	Work ──▶ it fails ──▶ back-off ──▶ Work
+//	 └──▶ all is well: readiness says so, and the back-off begins anew
+//
+// What fails is shown in readiness until it works.
 package worker
 
 import (
@@ -19,13 +24,16 @@ const (
 	longestPause = 5 * time.Second
 )
 
+// Tell says how work goes: nil when all has been found in order, else what does
+// not go on while the rest of it does.
+type Tell func(err error)
+
 // Worker is one piece of work in the background.
 type Worker struct {
 	// Name is what the work is called in logs and in readiness.
 	Name string
-	// Work works until its context ends, or until something fails. It calls well
-	// each time that it has found all in order.
-	Work func(ctx context.Context, well func()) error
+	// Work works until its context ends, or until something fails.
+	Work func(ctx context.Context, tell Tell) error
 	// Logger is told once what fails, however often it does.
 	Logger *slog.Logger
 
@@ -44,32 +52,31 @@ func (w *Worker) Ready(context.Context) error {
 func (w *Worker) Run(ctx context.Context) error {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = firstPause, longestPause
-	for {
-		err := w.Work(ctx, func() {
-			w.note(nil)
+	tell := func(err error) {
+		if err == nil {
 			pause.Reset()
-		})
-		if ended(ctx) {
-			return nil // whatever failed, failed for that
 		}
+		if ctx.Err() == nil { // else whatever failed, failed for that
+			w.note(err)
+		}
+	}
+	for {
+		err := w.Work(ctx, tell)
 		if err == nil {
 			err = errEnded
 		}
-		w.note(fmt.Errorf("%s: %w", w.Name, err))
-		timer := time.NewTimer(pause.NextBackOff())
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		tell(err)
+		if !wait(ctx, nil, time.Now().Add(pause.NextBackOff())) {
 			return nil
-		case <-timer.C:
 		}
 	}
 }
 
-func ended(ctx context.Context) bool { return ctx.Err() != nil }
-
 // note remembers what fails, or that all is well again.
 func (w *Worker) note(err error) {
+	if err != nil {
+		err = fmt.Errorf("%s: %w", w.Name, err)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	was := w.err
@@ -83,3 +90,20 @@ func (w *Worker) note(err error) {
 }
 
 var errEnded = errors.New("it ended by itself")
+
+// wait waits for a change or a time, and returns false when ctx ends first.
+func wait(ctx context.Context, changed <-chan struct{}, at time.Time) bool {
+	var due <-chan time.Time
+	if !at.IsZero() {
+		timer := time.NewTimer(time.Until(at))
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-changed:
+	case <-due:
+	}
+	return true
+}

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/triangle-suite/triangle/services/channel/internal/worker"
+	"github.com/triangle-suite/triangle/services/internal/worker"
 )
 
 func TestWorkThatFailsIsTriedAgainAndShownUntilItWorks(t *testing.T) {
@@ -18,11 +18,11 @@ func TestWorkThatFailsIsTriedAgainAndShownUntilItWorks(t *testing.T) {
 		var log strings.Builder
 		w := &worker.Worker{
 			Name: "mowing", Logger: slog.New(slog.NewTextHandler(&log, nil)),
-			Work: func(ctx context.Context, well func()) error {
+			Work: func(ctx context.Context, tell worker.Tell) error {
 				if attempts++; attempts <= 3 {
 					return errors.New("it rains")
 				}
-				well()
+				tell(nil)
 				<-ctx.Done()
 				return ctx.Err()
 			},
