@@ -33,13 +33,16 @@ func (e Entry) String() string {
 	}
 }
 
-// who tells who asked, and why if they said so.
-func who(m interface {
+// request is what every control event of somebody who steers has.
+type request interface {
 	GetBy() string
 	GetReason() string
-}) string {
-	if m.GetReason() == "" {
-		return m.GetBy()
+}
+
+// who tells who asked, and why if they said so.
+func who(r request) string {
+	if r.GetReason() == "" {
+		return r.GetBy()
 	}
-	return m.GetBy() + ": " + m.GetReason()
+	return r.GetBy() + ": " + r.GetReason()
 }
