@@ -1,0 +1,167 @@
+package flow
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/triangle-suite/triangle/contracts/flows"
+	"github.com/triangle-suite/triangle/services/internal/eventlog"
+)
+
+// isOwnMarker tells whether an event is a marker of this flow.
+func (in *Intake) isOwnMarker(e eventlog.Event) bool {
+	control := flows.ControlStream(in.consumer.Flow.Name)
+	switch e.Type {
+	case cadenceRequested, windowRequested:
+		return e.Stream == control
+	case windowOpened:
+		return strings.HasPrefix(e.Stream, control+":")
+	default:
+		return false
+	}
+}
+
+// rest keeps the gate closed until at, or until somebody asks for a window or
+// another cadence, and meanwhile counts what waits. It returns the marker to
+// open up to, if there is one.
+func (in *Intake) rest(ctx context.Context, at time.Time) (uuid.UUID, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	sub, err := in.streams.Log.SubscribeAll(ctx, eventlog.AllOptions{After: in.cp.position, Filter: in.filter})
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("follow the log behind the closed gate: %w", err)
+	}
+	defer sub.Close()
+	in.publish(func(s *State) { s.Lag, s.Oldest, s.Err = 0, time.Time{}, nil })
+	var due <-chan time.Time
+	if !at.IsZero() {
+		timer := time.NewTimer(time.Until(at))
+		defer timer.Stop()
+		due = timer.C
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return uuid.Nil, ctx.Err()
+		case <-due:
+			return uuid.Nil, nil
+		case m, ok := <-sub.Messages():
+			if !ok {
+				return uuid.Nil, fmt.Errorf("follow the log behind the closed gate: %w", sub.Err())
+			}
+			if m.Kind == eventlog.KindEvent && in.opensGate(m.Event) {
+				return m.Event.ID, nil
+			}
+			in.meter(m)
+		}
+	}
+}
+
+// opensGate tells whether an event asks a closed gate to open up to it. A paused
+// flow has no windows.
+func (in *Intake) opensGate(e eventlog.Event) bool {
+	if !in.isOwnMarker(e) {
+		return false
+	}
+	return e.Type == cadenceRequested || e.Type == windowRequested && in.cp.cadence != flows.Paused
+}
+
+// meter counts an event that waits behind the closed gate.
+func (in *Intake) meter(m eventlog.Message) {
+	in.publish(func(s *State) {
+		switch {
+		case m.Kind == eventlog.KindCaughtUp:
+			s.Known = true
+		case m.Kind == eventlog.KindEvent && in.types[m.Event.Type]:
+			s.Known = true
+			if s.Lag++; s.Lag == 1 {
+				s.Oldest = m.Event.Created
+			}
+		}
+	})
+}
+
+// batchSize bounds a transaction. A reaction that reads the flow's tables appends
+// within it, so that such batches are kept short: the database has one writer.
+func (in *Intake) batchSize() int {
+	switch {
+	case in.suspect.id != uuid.Nil:
+		return 1
+	case len(in.consumer.Reactions) > 0 && in.consumer.Project != nil:
+		return 50
+	default:
+		return 1000
+	}
+}
+
+// open takes events in until it has taken in the marker target, or one that ends
+// the epoch. With uuid.Nil it goes on until the latter.
+func (in *Intake) open(ctx context.Context, target uuid.UUID) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	sub, err := in.streams.Log.SubscribeAll(ctx, eventlog.AllOptions{After: in.cp.position, Filter: in.filter})
+	if err != nil {
+		return fmt.Errorf("follow the log: %w", err)
+	}
+	defer sub.Close()
+	epoch, live := in.cp.epoch, false
+	for {
+		batch, caughtUp, err := in.nextBatch(ctx, sub)
+		if err != nil {
+			return err
+		}
+		live = live || caughtUp
+		if len(batch) > 0 {
+			in.publish(func(s *State) { s.Known, s.Oldest, s.Lag = true, batch[0].Created, uint64(len(batch)) })
+			if err := in.takeIn(ctx, batch); err != nil {
+				return err
+			}
+		}
+		if idle := live && len(sub.Messages()) == 0; idle {
+			in.publish(func(s *State) { s.Known, s.Oldest, s.Lag, s.Err = true, time.Time{}, 0, nil })
+		}
+		reached := target != uuid.Nil && len(batch) > 0 && batch[len(batch)-1].ID == target
+		if reached || in.cp.epoch != epoch {
+			return nil
+		}
+	}
+}
+
+// nextBatch waits for a message, and returns with it what else is there. A batch
+// ends at a marker of the flow, as what comes after it may be none of this
+// epoch's business.
+func (in *Intake) nextBatch(ctx context.Context, sub eventlog.Subscription) (batch []eventlog.Event, caughtUp bool, err error) {
+	for size := in.batchSize(); len(batch) < size; {
+		var m eventlog.Message
+		var ok bool
+		select {
+		case m, ok = <-sub.Messages():
+		default:
+			if len(batch) > 0 || caughtUp {
+				return batch, caughtUp, nil
+			}
+			select {
+			case <-ctx.Done():
+				return nil, false, ctx.Err()
+			case m, ok = <-sub.Messages():
+			}
+		}
+		if !ok {
+			return nil, false, fmt.Errorf("follow the log: %w", sub.Err())
+		}
+		switch m.Kind {
+		case eventlog.KindCaughtUp:
+			caughtUp = true
+		case eventlog.KindEvent:
+			batch = append(batch, m.Event)
+			if in.isOwnMarker(m.Event) {
+				return batch, caughtUp, nil
+			}
+		}
+	}
+	return batch, caughtUp, nil
+}
