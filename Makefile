@@ -23,6 +23,9 @@ MODULES  = $(shell go list -m -f '{{.Dir}}')
 PACKAGES = $(addsuffix /...,$(MODULES))
 BINARIES := channel-support sales-support marketing-support event-store triangle
 
+# The race detector needs a C compiler. Where there is none the tests run without.
+RACE := $(shell command -v "$$(go env CC)" >/dev/null 2>&1 && echo -race)
+
 DATA ?= $(CURDIR)/.triangle
 SEEDS ?= 200
 SEED_START ?= 1
@@ -50,11 +53,16 @@ build: ## Build the binaries into bin/
 
 .PHONY: test
 test: ## Run all tests, with the race detector on
-	go test -race $(PACKAGES)
+	$(if $(RACE),,@echo 'No C compiler: the tests run without the race detector.')
+	go test $(RACE) $(PACKAGES)
 
 .PHONY: test-fast
 test-fast: ## Run the tests that take no real processes, without the race detector
 	go test -short $(filter-out %/e2e/...,$(PACKAGES))
+
+.PHONY: test-operator
+test-operator: ## Run the operator's tests
+	go test $(RACE) ./operator/...
 
 .PHONY: sim
 sim: ## Simulate flows under faults: SEEDS=n schedules from SEED_START=m on
@@ -73,7 +81,7 @@ bench: ## Run the benchmarks
 
 .PHONY: e2e
 e2e: ## Run the black-box tests against real processes
-	go test -race -count=1 ./e2e/...
+	go test $(RACE) -count=1 ./e2e/...
 
 .PHONY: lint
 lint: $(TOOLS)/golangci-lint $(TOOLS)/buf ## Lint code and contracts

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -32,13 +33,21 @@ func TestKillsLeaveNoTrace(t *testing.T) {
 			copyKeys(t, peace, data)
 			kills := 0
 			demo(t, data, func(step int) {
-				kill(t, data, killed[(play+step)%len(killed)])
+				signalProcess(t, data, killed[(play+step)%len(killed)], syscall.SIGKILL)
 				kills++
 			})
 			t.Logf("%d kills", kills)
 			compare(t, want, readModels(t, data))
 		})
 	}
+}
+
+// TestTheScenarioPlaysAgainOnItsData plays the scenario twice on one data folder:
+// each run has a visitor of its own, and the import adds nothing.
+func TestTheScenarioPlaysAgainOnItsData(t *testing.T) {
+	data := t.TempDir()
+	demo(t, data, func(int) {})
+	demo(t, data, func(int) {})
 }
 
 var services = []string{"channel", "sales", "marketing"}

@@ -20,6 +20,9 @@ var leftOut = map[string]string{
 	"flow_checkpoint.window_taken":     "how many events came since the last window depends on when it closed",
 	"flow_checkpoint.last_due":         "it is a time of the clock",
 	"flow_checkpoint.as_of":            "it is a time of the store's clock",
+	"flow_environment.id":              "it is drawn when the store is new",
+	"nba.decided_at":                   "it is a time of the clock",
+	"nba.rested_on":                    "it holds how far, by the clock, each flow was when the decision was made",
 }
 
 // dump returns every row of every table of a database, but for what is left out,

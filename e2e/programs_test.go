@@ -110,9 +110,9 @@ func keepForTheReader(t *testing.T, data string) {
 	t.Logf("the logs are in e2e/%s", to)
 }
 
-// kill ends a process of the suite with SIGKILL, as a power cut would end it.
-// The suite starts it again.
-func kill(t *testing.T, data, name string) {
+// signalProcess sends a signal to a process of the suite. SIGKILL ends it as a
+// power cut would; the suite starts it again.
+func signalProcess(t *testing.T, data, name string, signal syscall.Signal) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(data, "processes.json"))
 	if err != nil {
@@ -126,7 +126,7 @@ func kill(t *testing.T, data, name string) {
 	}
 	// One that was killed a moment ago may be on its way up; then it is dead
 	// already, which is what was wanted.
-	if err := syscall.Kill(pids[name], syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-		t.Errorf("kill %s: %v", name, err)
+	if err := syscall.Kill(pids[name], signal); err != nil && !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("send %v to %s: %v", signal, name, err)
 	}
 }

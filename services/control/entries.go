@@ -15,13 +15,13 @@ func sortByTime(all []Entry) {
 func (e Entry) String() string {
 	switch m := e.Event.(type) {
 	case *flowv1.CadenceRequested:
-		return fmt.Sprintf("epoch %d asked for: %s, by %s: %s", m.GetEpoch(), m.GetCadence(), m.GetBy(), m.GetReason())
+		return fmt.Sprintf("epoch %d asked for: %s, by %s", m.GetEpoch(), m.GetCadence(), who(m))
 	case *flowv1.CadenceAdopted:
 		return fmt.Sprintf("epoch %d began: %s", m.GetEpoch(), m.GetCadence())
 	case *flowv1.EpochClosed:
 		return fmt.Sprintf("epoch %d closed: %d events, intake digest %s", m.GetEpoch(), m.GetCount(), m.GetIntakeDigest())
 	case *flowv1.WindowRequested:
-		return fmt.Sprintf("window asked for, by %s: %s", m.GetBy(), m.GetReason())
+		return fmt.Sprintf("window asked for, by %s", who(m))
 	case *flowv1.WindowOpened:
 		return fmt.Sprintf("window opened, due %s", m.GetDue().AsTime().Format("2006-01-02 15:04:05Z07:00"))
 	case *flowv1.WindowClosed:
@@ -31,4 +31,15 @@ func (e Entry) String() string {
 	default:
 		return string(e.Event.ProtoReflect().Descriptor().FullName())
 	}
+}
+
+// who tells who asked, and why if they said so.
+func who(m interface {
+	GetBy() string
+	GetReason() string
+}) string {
+	if m.GetReason() == "" {
+		return m.GetBy()
+	}
+	return m.GetBy() + ": " + m.GetReason()
 }

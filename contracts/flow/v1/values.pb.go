@@ -92,7 +92,10 @@ type Freshness struct {
 	Staleness *durationpb.Duration `protobuf:"bytes,3,opt,name=staleness,proto3" json:"staleness,omitempty"`
 	// The cadence that the flow runs at: realtime, hourly, daily, weekly, paused,
 	// or a cron expression.
-	Cadence       string `protobuf:"bytes,4,opt,name=cadence,proto3" json:"cadence,omitempty"`
+	Cadence string `protobuf:"bytes,4,opt,name=cadence,proto3" json:"cadence,omitempty"`
+	// The last event that the flow has taken in: with it, an answer can be audited
+	// against the log.
+	Position      *Position `protobuf:"bytes,5,opt,name=position,proto3" json:"position,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -155,6 +158,13 @@ func (x *Freshness) GetCadence() string {
 	return ""
 }
 
+func (x *Freshness) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
 var File_flow_v1_values_proto protoreflect.FileDescriptor
 
 const file_flow_v1_values_proto_rawDesc = "" +
@@ -162,12 +172,13 @@ const file_flow_v1_values_proto_rawDesc = "" +
 	"\x14flow/v1/values.proto\x12\aflow.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"<\n" +
 	"\bPosition\x12\x16\n" +
 	"\x06commit\x18\x01 \x01(\x04R\x06commit\x12\x18\n" +
-	"\aprepare\x18\x02 \x01(\x04R\aprepare\"\xa3\x01\n" +
+	"\aprepare\x18\x02 \x01(\x04R\aprepare\"\xd2\x01\n" +
 	"\tFreshness\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12/\n" +
 	"\x05as_of\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\x127\n" +
 	"\tstaleness\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\tstaleness\x12\x18\n" +
-	"\acadence\x18\x04 \x01(\tR\acadenceB=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
+	"\acadence\x18\x04 \x01(\tR\acadence\x12-\n" +
+	"\bposition\x18\x05 \x01(\v2\x11.flow.v1.PositionR\bpositionB=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
 
 var (
 	file_flow_v1_values_proto_rawDescOnce sync.Once
@@ -191,11 +202,12 @@ var file_flow_v1_values_proto_goTypes = []any{
 var file_flow_v1_values_proto_depIdxs = []int32{
 	2, // 0: flow.v1.Freshness.as_of:type_name -> google.protobuf.Timestamp
 	3, // 1: flow.v1.Freshness.staleness:type_name -> google.protobuf.Duration
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	0, // 2: flow.v1.Freshness.position:type_name -> flow.v1.Position
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_flow_v1_values_proto_init() }

@@ -22,6 +22,7 @@ var tables = projection.Schema{Name: "flow", Version: 1, Tables: []string{
 		epoch BIGINT NOT NULL, cadence TEXT NOT NULL, owner TEXT NOT NULL,
 		taken BIGINT NOT NULL, digest TEXT NOT NULL, parked BIGINT NOT NULL,
 		window_taken BIGINT NOT NULL, last_due BIGINT NOT NULL, as_of BIGINT NOT NULL)`,
+	`CREATE TABLE flow_environment (id TEXT PRIMARY KEY)`,
 	`CREATE TABLE flow_chain (flow TEXT, key TEXT, chain BLOB NOT NULL, PRIMARY KEY (flow, key))`,
 	`CREATE TABLE flow_parked (
 		flow TEXT, event_id TEXT, key TEXT NOT NULL,

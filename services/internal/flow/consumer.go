@@ -36,7 +36,22 @@ type Consumer struct {
 	Project func(ctx context.Context, tx *projection.Tx, e codec.Event) error
 	// Reactions answer events by appending others.
 	Reactions []Reaction
+	// Answers tells in which order reactions answer.
+	Answers AnswerOrder
 }
+
+// AnswerOrder is the order in which reactions answer causes.
+type AnswerOrder int
+
+// The orders of answers.
+const (
+	// InOrder answers one cause after the other.
+	InOrder AnswerOrder = iota
+	// InOrderOfKeys answers causes of different keys side by side. It is faster,
+	// and for reactions whose answers to different keys have nothing to do with
+	// each other. A consumer with tables of its own answers in order all the same.
+	InOrderOfKeys
+)
 
 // Own is the flow of a service's own events back to itself: always in real time,
 // and not in the catalogue, as nobody else is concerned.

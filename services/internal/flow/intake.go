@@ -169,8 +169,8 @@ func (in *Intake) follow(ctx context.Context) error {
 	}
 }
 
-// takeOver makes this process the flow's owner, and checks that the store is the
-// one that the checkpoint was made on.
+// takeOver makes this process the flow's owner, and checks that the store is of
+// the database's environment, and the one that the checkpoint was made on.
 func (in *Intake) takeOver(ctx context.Context) error {
 	err := in.db.Update(ctx, func(tx *projection.Tx) error {
 		cp, found, err := loadCheckpoint(ctx, tx, in.consumer.Flow.Name)
@@ -192,6 +192,9 @@ func (in *Intake) takeOver(ctx context.Context) error {
 		return err
 	}
 	in.publishCheckpoint()
+	if err := in.verifyEnvironment(ctx); err != nil {
+		return err
+	}
 	return in.verifyStore(ctx)
 }
 
@@ -294,13 +297,13 @@ func (in *Intake) meter(m eventlog.Message) {
 	})
 }
 
-// batchSize bounds a transaction. A reaction appends within it, so that batches
-// with reactions are kept short: the database has one writer.
+// batchSize bounds a transaction. A reaction that reads the flow's tables appends
+// within it, so that such batches are kept short: the database has one writer.
 func (in *Intake) batchSize() int {
 	switch {
 	case in.suspect.id != uuid.Nil:
 		return 1
-	case len(in.consumer.Reactions) > 0:
+	case len(in.consumer.Reactions) > 0 && in.consumer.Project != nil:
 		return 50
 	default:
 		return 1000
@@ -376,14 +379,22 @@ func (in *Intake) nextBatch(ctx context.Context, sub eventlog.Subscription) (bat
 }
 
 // takeIn takes a batch in, in one transaction: rows, parked events, closed
-// windows and the checkpoint. Reactions append within it; when the transaction
-// fails after that, their answers are found when the causes come again.
+// windows and the checkpoint. Reactions append within it, or ahead of it; when
+// the transaction fails after that, their answers are found when the causes come
+// again.
 func (in *Intake) takeIn(ctx context.Context, batch []eventlog.Event) error {
+	answered, err := in.answerAhead(ctx, batch)
+	if err != nil {
+		if cause, ok := errors.AsType[*causeError](err); ok {
+			in.suspect.blame(cause.id, err)
+		}
+		return err
+	}
 	was, is := in.cp, in.cp
 	var culprit eventlog.Event
 	var posted bool
-	err := in.db.Update(ctx, func(tx *projection.Tx) error {
-		t := &taking{Intake: in, tx: tx, cp: was}
+	err = in.db.Update(ctx, func(tx *projection.Tx) error {
+		t := &taking{Intake: in, tx: tx, cp: was, answered: answered}
 		for _, e := range batch {
 			culprit = e
 			if err := t.take(ctx, e); err != nil {

@@ -194,6 +194,7 @@ func (rt *Runtime) Freshness(names ...string) []*flowv1.Freshness {
 		asOf := freshAsOf(s, rt.storeSeen(now), now)
 		all = append(all, &flowv1.Freshness{
 			Flow: name, Cadence: s.Cadence, AsOf: timestamppb.New(asOf), Staleness: durationpb.New(max(0, now.Sub(asOf))),
+			Position: wire(s.Position),
 		})
 	}
 	return all

@@ -58,6 +58,7 @@ func playSchedule(w *world, seed uint64) {
 	s := &schedule{world: w, random: rand.New(rand.NewPCG(seed, 0)), produced: map[string][]string{}}
 	w.late = flow.LatePolicy{Do: flow.Lateness(s.random.IntN(3)), After: time.Duration(1+s.random.IntN(100)) * time.Minute}
 	w.heartbeat = time.Hour // schedules last for weeks
+	w.noTables = s.random.IntN(3) == 0
 	s.breakThings()
 	w.start()
 	for range 30 + s.random.IntN(50) {
@@ -152,7 +153,7 @@ func (s *schedule) check() {
 	s.t.Helper()
 	taken := s.taken()
 	for key, ids := range s.produced {
-		if !slices.Equal(taken[key], ids) {
+		if !s.noTables && !slices.Equal(taken[key], ids) {
 			s.t.Errorf("%s: taken in %v, produced %v", key, taken[key], ids)
 		}
 		s.checkAnswers(key, ids)

@@ -24,6 +24,8 @@ type taking struct {
 	tx *projection.Tx
 	cp checkpoint // where the transaction has come to
 
+	answered map[uuid.UUID]bool // causes that have been answered ahead
+
 	posted bool // whether it has put something into the outbox
 }
 
@@ -79,7 +81,7 @@ func (t *taking) apply(ctx context.Context, event codec.Event, key string) error
 		}
 	}
 	for _, r := range t.consumer.Reactions {
-		if !r.Takes(event) {
+		if !r.Takes(event) || t.answered[event.ID] {
 			continue
 		}
 		if err := t.react(ctx, r, event, key); err != nil {

@@ -53,6 +53,7 @@ type world struct {
 	parkMax uint64
 
 	heartbeat time.Duration
+	noTables  bool // the service only reacts
 
 	appendFault atomic.Pointer[func(stream string) error] // after an append took effect
 }
@@ -101,9 +102,13 @@ func (w *world) start() {
 func (w *world) newRuntime(db *projection.DB) *flow.Runtime {
 	w.t.Helper()
 	f, _ := flows.Find(tested)
+	project := w.project
+	if w.noTables {
+		project = nil
+	}
 	rt, err := flow.NewRuntime(w.t.Context(), flow.Options{
 		DB: db, Streams: w.streams, Logger: slog.New(slog.DiscardHandler), ParkMax: w.parkMax, Heartbeat: w.heartbeat,
-	}, flow.Consumer{Flow: f, Schema: seen, Project: w.project, Reactions: []flow.Reaction{w.reaction()}})
+	}, flow.Consumer{Flow: f, Schema: seen, Project: project, Reactions: []flow.Reaction{w.reaction()}, Answers: flow.InOrderOfKeys})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -35,11 +35,61 @@ func (l *Log) ReadStream(
 func (l *Log) ReadAll(
 	ctx context.Context, direction eventlog.Direction, from *eventlog.Position, limit int,
 ) iter.Seq2[eventlog.Event, error] {
+	if limit == 0 {
+		return l.readAllPage(ctx, direction, from, unlimited, func(e eventlog.Event) bool { return !eventlog.IsSystem(e.Type) })
+	}
+	return func(yield func(eventlog.Event, error) bool) {
+		l.readAllPages(ctx, direction, from, limit, yield)
+	}
+}
+
+// systemEvents is how many system events a page of $all has room for, beside the
+// events that were asked for.
+const systemEvents = 16
+
+// readAllPages reads at most limit events of $all that are not the system's. The
+// store counts those too, so that it is asked page by page; asked without a
+// bound it would send on until the call ends.
+func (l *Log) readAllPages(
+	ctx context.Context, direction eventlog.Direction, from *eventlog.Position, left int, yield func(eventlog.Event, error) bool,
+) {
+	again := false // whether a page begins with the last one's last event
+	for {
+		var last eventlog.Position
+		got, page := 0, left+systemEvents
+		for event, err := range l.readAllPage(ctx, direction, from, uint64(page), func(eventlog.Event) bool { return true }) {
+			got++
+			switch {
+			case err != nil:
+				yield(event, err)
+				return
+			case again && event.Position == *from:
+				continue
+			}
+			last = event.Position
+			if eventlog.IsSystem(event.Type) {
+				continue
+			}
+			if left--; !yield(event, nil) || left == 0 {
+				return
+			}
+		}
+		if got < page {
+			return
+		}
+		from, again = &last, direction == eventlog.Forward
+	}
+}
+
+// readAllPage reads the wanted ones of at most page events of $all.
+func (l *Log) readAllPage(
+	ctx context.Context, direction eventlog.Direction, from *eventlog.Position, page uint64, wanted func(eventlog.Event) bool,
+) iter.Seq2[eventlog.Event, error] {
 	open := func(ctx context.Context, client *esdb.Client) (*esdb.ReadStream, error) {
 		options := esdb.ReadAllOptions{Direction: toDirection(direction), From: toAllPosition(direction, from)}
-		return client.ReadAll(ctx, options, unlimited)
+		return client.ReadAll(ctx, options, page)
 	}
-	return l.read(ctx, "$all", open, limit, func(event eventlog.Event) bool { return !eventlog.IsSystem(event.Type) })
+	return l.read(ctx, "$all", open, 0, wanted)
 }
 
 // read yields the wanted events of what open opens, at most limit of them.

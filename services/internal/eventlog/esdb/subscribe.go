@@ -20,7 +20,7 @@ const (
 	MaxSubscriptions = 64
 	// bufferSize is how many messages wait for a slow reader; the store holds
 	// back the rest, by the protocol's flow control.
-	bufferSize = 64
+	bufferSize = 1024
 	// searchWindow and checkpointInterval let a checkpoint come after so many
 	// times so many events that the filter left out: each may cost its reader a
 	// transaction, and saves no more than looking at them again.

@@ -25,7 +25,7 @@ var types = []string{
 func Consumer(streams *decider.Streams) flow.Consumer {
 	own := flow.Own(flows.Sales, types, []string{"customer_id"})
 	own.Name += "-view"
-	return flow.Consumer{Flow: own, Reactions: []flow.Reaction{{
+	return flow.Consumer{Flow: own, Answers: flow.InOrderOfKeys, Reactions: []flow.Reaction{{
 		Name:  "update-view",
 		Takes: func(codec.Event) bool { return true },
 		Answer: func(ctx context.Context, _ projection.Querier, cause flow.Cause) error {

@@ -1,0 +1,160 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// suite is a running Triangle, spoken to over REST and by the command.
+type suite struct {
+	t    *testing.T
+	data string
+	at   map[string]string // base URL by service
+	keys int
+}
+
+// up starts everything, without sample and scenario, and stops it at the end of
+// the test.
+func up(t *testing.T) *suite {
+	t.Helper()
+	s := &suite{t: t, data: t.TempDir(), at: map[string]string{}}
+	cmd := exec.Command(filepath.Join(programs, "triangle"), "up", "--no-sample", "--no-scenario", "--data", s.data, "--ports", "auto")
+	var told bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &told, &told
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() {
+		if t.Failed() {
+			keepForTheReader(t, s.data)
+		}
+		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+			t.Error(err)
+		}
+		if err := <-ended; err != nil {
+			t.Errorf("triangle up ended with %v:\n%s", err, told.String())
+		}
+	})
+	s.await("addresses.json", func() bool {
+		select {
+		case err := <-ended:
+			ended <- err
+			t.Fatalf("triangle up ended with %v:\n%s", err, told.String())
+		default:
+		}
+		return s.readAddresses()
+	})
+	return s
+}
+
+func (s *suite) readAddresses() bool {
+	text, err := os.ReadFile(filepath.Join(s.data, "addresses.json"))
+	if err != nil {
+		return false
+	}
+	var addresses map[string]json.RawMessage
+	if err := json.Unmarshal(text, &addresses); err != nil {
+		s.t.Fatal(err)
+	}
+	for _, service := range services {
+		var at struct{ HTTP string }
+		if err := json.Unmarshal(addresses[service], &at); err != nil {
+			s.t.Fatal(err)
+		}
+		s.at[service] = "http://" + at.HTTP
+	}
+	return true
+}
+
+// await looks until it is so, or a minute has passed.
+func (s *suite) await(what string, isSo func() bool) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !isSo() {
+		select {
+		case <-ctx.Done():
+			s.t.Fatalf("waited a minute for: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// body is a JSON object.
+type body map[string]any
+
+// at walks into nested objects.
+func (b body) get(path ...string) any {
+	var v any = map[string]any(b)
+	for _, name := range path {
+		object, _ := v.(map[string]any)
+		v = object[name]
+	}
+	return v
+}
+
+func (b body) text(path ...string) string { return fmt.Sprint(b.get(path...)) }
+
+// call sends a request with an idempotency key of its own, and wants status.
+func (s *suite) call(status int, method, service, path string, request body) body {
+	s.t.Helper()
+	s.keys++
+	return s.callAs(fmt.Sprintf("key-%d", s.keys), status, method, service, path, request)
+}
+
+func (s *suite) callAs(key string, status int, method, service, path string, request body) body {
+	s.t.Helper()
+	text, err := json.Marshal(request)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r, err := http.NewRequestWithContext(s.t.Context(), method, s.at[service]+path, bytes.NewReader(text))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r.Header.Set("Idempotency-Key", key)
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	raw, err := io.ReadAll(answer.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if answer.StatusCode != status {
+		s.t.Fatalf("%s %s answered %d, want %d: %s", method, path, answer.StatusCode, status, raw)
+	}
+	var b body
+	if err := json.Unmarshal(raw, &b); err != nil {
+		s.t.Fatalf("%s %s: %v: %s", method, path, err, raw)
+	}
+	return b
+}
+
+// triangle runs the command, and returns what it prints.
+func (s *suite) triangle(args ...string) string {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, filepath.Join(programs, "triangle"), append(args, "--data", s.data)...).CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("triangle %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
