@@ -37,7 +37,8 @@ func (e Entry) String() string {
 func who(m interface {
 	GetBy() string
 	GetReason() string
-}) string {
+},
+) string {
 	if m.GetReason() == "" {
 		return m.GetBy()
 	}
