@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -33,6 +31,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/eventlog/esdb"
 	"github.com/triangle-suite/triangle/services/internal/host"
+	"github.com/triangle-suite/triangle/services/internal/host/hosttest"
 	"github.com/triangle-suite/triangle/services/internal/keyring"
 	"github.com/triangle-suite/triangle/services/internal/serve"
 )
@@ -49,13 +48,11 @@ type company struct {
 	codec *codec.Codec
 	api   channelv1.ChannelServiceClient
 	rest  string
-	ended chan error
-	stop  context.CancelFunc
 }
 
 func open(t *testing.T) *company {
 	t.Helper()
-	c := &company{t: t, store: eventstoretest.Start(t, eventstoretest.OnDisk(), eventstoretest.WithoutIDCache()), ended: make(chan error, 1)}
+	c := &company{t: t, store: eventstoretest.Start(t, eventstoretest.OnDisk(), eventstoretest.WithoutIDCache())}
 	keys := filepath.Join(t.TempDir(), "keys.db")
 	office := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, `{"status":"done","reference":"BO-1"}`)
@@ -92,30 +89,11 @@ func (c *company) startService(keys, office string) {
 	build := func(ctx context.Context, parts host.Parts) (host.Application, error) {
 		return channel.New(ctx, parts, settings)
 	}
-	bound := make(chan serve.Addresses, 1)
-	ctx, stop := context.WithCancel(context.Background())
-	go func() {
-		c.ended <- host.Run(ctx, config.Channel, &settings, build, func(a serve.Addresses) { bound <- a })
-	}()
-	c.stop = stop
-	c.t.Cleanup(func() {
-		stop()
-		if err := <-c.ended; err != nil {
-			c.t.Errorf("channel support ended with %v", err)
-		}
+	running := hosttest.Start(c.t, func(ctx context.Context, bound func(serve.Addresses)) error {
+		return host.Run(ctx, config.Channel, &settings, build, bound)
 	})
-	select {
-	case addresses := <-bound:
-		conn, err := grpc.NewClient(addresses.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		c.t.Cleanup(func() { _ = conn.Close() })
-		c.api, c.rest = channelv1.NewChannelServiceClient(conn), "http://"+addresses.HTTP
-	case err := <-c.ended:
-		c.ended <- nil
-		c.t.Fatalf("channel support did not start: %v", err)
-	}
+	c.t.Cleanup(running.Stop)
+	c.api, c.rest = channelv1.NewChannelServiceClient(running.Conn), running.URL
 }
 
 // playOthers has sales and marketing answer what the channel appends, for as

@@ -25,6 +25,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/eventlog/memory"
 	"github.com/triangle-suite/triangle/services/internal/host"
+	"github.com/triangle-suite/triangle/services/internal/host/hosttest"
 	"github.com/triangle-suite/triangle/services/internal/keyring"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
@@ -248,21 +249,7 @@ func (w *world) hear(others func(e codec.Event)) {
 // events returns what stands in a stream.
 func (w *world) events(stream string) []codec.Event {
 	w.t.Helper()
-	var all []codec.Event
-	for raw, err := range w.log.ReadStream(w.t.Context(), stream, eventlog.Forward, 0, 0) {
-		if errors.Is(err, eventlog.ErrNoStream) {
-			return nil
-		}
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		e, err := w.streams.Codec.Decode(w.t.Context(), raw)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		all = append(all, e)
-	}
-	return all
+	return hosttest.Events(w.t, w.streams, stream)
 }
 
 // types returns the types of what stands in a stream, without the service.

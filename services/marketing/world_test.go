@@ -3,15 +3,12 @@ package marketing_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
@@ -23,10 +20,10 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/eventlog/memory"
 	"github.com/triangle-suite/triangle/services/internal/host"
+	"github.com/triangle-suite/triangle/services/internal/host/hosttest"
 	"github.com/triangle-suite/triangle/services/internal/keyring"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 	"github.com/triangle-suite/triangle/services/internal/serve"
-	"github.com/triangle-suite/triangle/services/internal/telemetry"
 	"github.com/triangle-suite/triangle/services/marketing"
 )
 
@@ -116,42 +113,12 @@ func (w *world) start() {
 	}
 }
 
-// serve serves the API on free ports of the loopback interface, as the host does.
+// serve serves the API, as the host does.
 func (w *world) serve(app host.Application) (stop func()) {
 	w.t.Helper()
-	tel, err := telemetry.Start(context.Background(), telemetry.Settings{Service: "marketing", Output: io.Discard})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	ctx, end := context.WithCancel(context.Background())
-	bound, ended := make(chan serve.Addresses, 1), make(chan error, 1)
-	go func() {
-		ended <- serve.Run(ctx, serve.Options{
-			HTTPAddr: "127.0.0.1:0", GRPCAddr: "127.0.0.1:0", Bound: func(at serve.Addresses) { bound <- at },
-			Register: app.Register, Gateway: app.Gateway, OpenAPI: app.OpenAPI, Telemetry: tel,
-		})
-	}()
-	select {
-	case at := <-bound:
-		conn, err := grpc.NewClient(at.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		w.api, w.rest = marketingv1.NewMarketingServiceClient(conn), "http://"+at.HTTP
-		return func() {
-			if err := conn.Close(); err != nil {
-				w.t.Error(err)
-			}
-			end()
-			if err := <-ended; err != nil {
-				w.t.Errorf("serving ended with %v", err)
-			}
-		}
-	case err := <-ended:
-		end()
-		w.t.Fatalf("serving did not begin: %v", err)
-		return nil
-	}
+	running := hosttest.Serve(w.t, "marketing", serve.Options{Register: app.Register, Gateway: app.Gateway, OpenAPI: app.OpenAPI})
+	w.api, w.rest = marketingv1.NewMarketingServiceClient(running.Conn), running.URL
+	return running.Stop
 }
 
 // end stops the service, if it runs.
@@ -194,21 +161,7 @@ func (w *world) produce(stream, name string, m proto.Message) string {
 // read returns the events of a stream.
 func (w *world) read(stream string) []codec.Event {
 	w.t.Helper()
-	var all []codec.Event
-	for raw, err := range w.streams.Log.ReadStream(context.Background(), stream, eventlog.Forward, 0, 0) {
-		if errors.Is(err, eventlog.ErrNoStream) {
-			return nil
-		}
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		e, err := w.streams.Codec.Decode(context.Background(), raw)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		all = append(all, e)
-	}
-	return all
+	return hosttest.Events(w.t, w.streams, stream)
 }
 
 // await polls until holds says true.

@@ -429,7 +429,7 @@ func wantCode(t *testing.T, err error, want codes.Code) {
 func TestTheAPISpeaksREST(t *testing.T) {
 	w := newWorld(t).start()
 	post := func(key string) (int, string) {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+w.http+"/v1/orders",
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.rest+"/v1/orders",
 			strings.NewReader(`{"customer_number":"N1","order_number":"o1","ordered_on":"2026-11-21","quantity":1,"amount_cents":"100"}`))
 		w.must(err)
 		request.Header.Set("Idempotency-Key", key)

@@ -179,7 +179,7 @@ func (w *world) ready() (ok bool, body string) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+w.http+"/readyz", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, w.rest+"/readyz", nil)
 	w.must(err)
 	response, err := http.DefaultClient.Do(request)
 	w.must(err)

@@ -2,8 +2,6 @@ package sales_test
 
 import (
 	"context"
-	"errors"
-	"io"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -13,8 +11,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
@@ -29,10 +25,9 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/eventlog/esdb"
 	"github.com/triangle-suite/triangle/services/internal/eventlog/memory"
 	"github.com/triangle-suite/triangle/services/internal/host"
+	"github.com/triangle-suite/triangle/services/internal/host/hosttest"
 	"github.com/triangle-suite/triangle/services/internal/keyring"
 	"github.com/triangle-suite/triangle/services/internal/projection"
-	"github.com/triangle-suite/triangle/services/internal/serve"
-	"github.com/triangle-suite/triangle/services/internal/telemetry"
 	"github.com/triangle-suite/triangle/services/sales"
 )
 
@@ -55,7 +50,7 @@ type world struct {
 
 	db     *projection.DB
 	client salesv1.SalesServiceClient
-	http   string
+	rest   string
 	end    func()
 }
 
@@ -104,36 +99,18 @@ func (w *world) on(t testing.TB, log eventlog.Log) *world {
 // start starts the service, as its main does.
 func (w *world) start() *world {
 	w.t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	tele, err := telemetry.Start(ctx, telemetry.Settings{Service: "sales", Output: io.Discard})
+	var err error
+	w.db, err = projection.Open(context.Background(), w.dbPath)
 	w.must(err)
-	w.db, err = projection.Open(ctx, w.dbPath)
-	w.must(err)
-	app, err := sales.New(ctx, host.Parts{
+	app, err := sales.New(context.Background(), host.Parts{
 		DB: w.db, Streams: w.streams, Ring: w.ring, Logger: slog.New(slog.DiscardHandler),
 		Origins: host.Origins(w.ring, flows.Sales, time.Now),
 	}, &sales.Settings{BackOffice: config.URL(w.backOffice)})
 	w.must(err)
-	bound, done := make(chan serve.Addresses, 1), make(chan error, 1)
-	go func() {
-		options := app.Serving()
-		options.HTTPAddr, options.GRPCAddr, options.Bound = "127.0.0.1:0", "127.0.0.1:0", func(a serve.Addresses) { bound <- a }
-		options.Telemetry = tele
-		done <- serve.Run(ctx, options)
-	}()
-	var at serve.Addresses
-	select {
-	case at = <-bound:
-	case err := <-done:
-		w.t.Fatalf("the service ended at its start: %v", err)
-	}
-	conn, err := grpc.NewClient(at.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	w.must(err)
-	w.client, w.http = salesv1.NewSalesServiceClient(conn), at.HTTP
+	running := hosttest.Serve(w.t, "sales", app.Serving())
+	w.client, w.rest = salesv1.NewSalesServiceClient(running.Conn), running.URL
 	w.end = func() {
-		w.must(conn.Close())
-		cancel()
-		w.must(<-done)
+		running.Stop()
 		w.must(w.db.Close())
 	}
 	return w
@@ -178,18 +155,9 @@ func (w *world) tell(from flows.Service, stream string, messages ...proto.Messag
 }
 
 // read returns the events of a stream.
-func (w *world) read(stream string) (events []codec.Event) {
+func (w *world) read(stream string) []codec.Event {
 	w.t.Helper()
-	for raw, err := range w.log.ReadStream(w.t.Context(), stream, eventlog.Forward, 0, 0) {
-		if errors.Is(err, eventlog.ErrNoStream) {
-			return nil
-		}
-		w.must(err)
-		e, err := w.streams.Codec.Decode(w.t.Context(), raw)
-		w.must(err)
-		events = append(events, e)
-	}
-	return events
+	return hosttest.Events(w.t, w.streams, stream)
 }
 
 // types returns the types of a stream's events, shortened.

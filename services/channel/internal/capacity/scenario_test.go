@@ -5,28 +5,26 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/datadriven"
-
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
-	"github.com/triangle-suite/triangle/services/channel/internal/scenario"
+	"github.com/triangle-suite/triangle/services/internal/scenario"
 )
 
 func TestScenarios(t *testing.T) {
 	scenario.Run(t, "testdata", func(t *testing.T) map[string]scenario.Command {
 		state := map[string]granted{} // by stream
-		channel := func(d *datadriven.TestData) journeyv1.Channel {
-			return journeyv1.Channel(scenario.Number(t, journeyv1.Channel(0).Descriptor(), scenario.Arg(d, "channel")))
+		channel := func(d scenario.Words) journeyv1.Channel {
+			return journeyv1.Channel(scenario.Number(t, journeyv1.Channel(0).Descriptor(), d.Get("channel")))
 		}
-		number := func(d *datadriven.TestData, name string) uint32 {
-			n, err := strconv.ParseUint(scenario.Arg(d, name), 10, 32)
+		number := func(d scenario.Words, name string) uint32 {
+			n, err := strconv.ParseUint(d.Get(name), 10, 32)
 			if err != nil {
 				d.Fatalf(t, "%s: %v", name, err)
 			}
 			return uint32(n)
 		}
 		return map[string]scenario.Command{
-			"grant": func(d *datadriven.TestData) string {
-				at, err := time.Parse(time.RFC3339, scenario.Arg(d, "at"))
+			"grant": func(d scenario.Words) string {
+				at, err := time.Parse(time.RFC3339, d.Get("at"))
 				if err != nil {
 					d.Fatalf(t, "%v", err)
 				}
@@ -37,7 +35,7 @@ func TestScenarios(t *testing.T) {
 				state[stream] = s
 				return stream + "\n" + told
 			},
-			"report": func(d *datadriven.TestData) string {
+			"report": func(d scenario.Words) string {
 				c := Report{Channel: channel(d), Waiting: number(d, "waiting"), At: time.Date(2026, 11, 21, 14, 0, 0, 0, time.UTC)}
 				var s struct{}
 				return workloadStream(c.Channel) + "\n" + scenario.Decide(&s, workloads, c.Decide)

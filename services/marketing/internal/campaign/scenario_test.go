@@ -6,13 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/datadriven"
-	"google.golang.org/protobuf/proto"
-
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
-	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/fault"
+	"github.com/triangle-suite/triangle/services/internal/scenario"
 )
 
 // world is what the commands of one scenario work on.
@@ -22,23 +19,16 @@ type world struct {
 }
 
 func TestScenarios(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	scenario.Run(t, "testdata", func(t *testing.T) map[string]scenario.Command {
 		w := world{campaigns: map[string]State{}, runs: map[string]Issued{}}
-		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
-			switch d.Cmd {
-			case "define":
-				return w.define(t, d)
-			case "run":
-				return w.run(t, d)
-			default:
-				d.Fatalf(t, "unknown command %s", d.Cmd)
-				return ""
-			}
-		})
+		return map[string]scenario.Command{
+			"define": func(d scenario.Words) string { return w.define(t, d) },
+			"run":    w.run,
+		}
 	})
 }
 
-func (w world) define(t *testing.T, d *datadriven.TestData) string {
+func (w world) define(t *testing.T, d scenario.Words) string {
 	m := &marketingv1.Campaign{}
 	var channel string
 	d.ScanArgs(t, "id", &m.CampaignId)
@@ -55,19 +45,17 @@ func (w world) define(t *testing.T, d *datadriven.TestData) string {
 	m.Channel = journeyv1.Channel(journeyv1.Channel_value["CHANNEL_"+channel])
 	event, err := defined(m)
 	if err != nil {
-		return refusal(t, err)
+		return scenario.Tell(nil, err)
 	}
 	events := Define(w.campaigns[m.GetCampaignId()], event)
 	for _, e := range events {
 		w.campaigns[m.GetCampaignId()] = Evolve(w.campaigns[m.GetCampaignId()], e)
 	}
-	return tell(t, events)
+	return scenario.Tell(events, nil)
 }
 
-func (w world) run(t *testing.T, d *datadriven.TestData) string {
-	var campaign, id string
-	d.ScanArgs(t, "campaign", &campaign)
-	d.ScanArgs(t, "id", &id)
+func (w world) run(d scenario.Words) string {
+	campaign, id := d.Get("campaign"), d.Get("id")
 	events := Issue(w.runs[id], Run{
 		ID: id, At: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC),
 		Campaign: w.campaigns[campaign].Defined, Content: "An offer for you", Customers: strings.Fields(d.Input),
@@ -75,37 +63,7 @@ func (w world) run(t *testing.T, d *datadriven.TestData) string {
 	for _, e := range events {
 		w.runs[id] = EvolveRun(w.runs[id], e)
 	}
-	return tell(t, events) + fmt.Sprintf("leads of the run: %d\n", len(w.runs[id].Leads))
-}
-
-func refusal(t *testing.T, err error) string {
-	t.Helper()
-	f, ok := fault.Of(err)
-	if !ok {
-		t.Fatal(err)
-	}
-	var out strings.Builder
-	out.WriteString("refused:\n")
-	for _, v := range f.Violations {
-		fmt.Fprintf(&out, "  %s %s\n", v.Field, v.Description)
-	}
-	return out.String()
-}
-
-func tell(t *testing.T, events []proto.Message) string {
-	t.Helper()
-	if len(events) == 0 {
-		return "nothing\n"
-	}
-	var out strings.Builder
-	for _, event := range events {
-		text, err := codec.Canonical(event)
-		if err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprintf(&out, "%s %s\n", event.ProtoReflect().Descriptor().Name(), text)
-	}
-	return out.String()
+	return scenario.Tell(events, nil) + fmt.Sprintf("leads of the run: %d\n", len(w.runs[id].Leads))
 }
 
 func TestACampaignMustBeGiven(t *testing.T) {

@@ -1,60 +1,37 @@
 package proposition
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
-	"github.com/cockroachdb/datadriven"
-
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
-	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/fault"
+	"github.com/triangle-suite/triangle/services/internal/scenario"
 )
 
 // The scenarios say what is defined, and which events come of it. What follows
 // "define" is the call's proposition, one field a line.
 func TestScenarios(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	scenario.Run(t, "testdata", func(t *testing.T) map[string]scenario.Command {
 		states := map[string]State{}
-		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
-			if d.Cmd != "define" {
-				d.Fatalf(t, "unknown command %s", d.Cmd)
-			}
+		return map[string]scenario.Command{"define": func(d scenario.Words) string {
 			p, err := defined(parse(t, d))
-			if refused, ok := errors.AsType[*fault.Error](err); ok {
-				return refusal(refused)
+			if err != nil {
+				return scenario.Tell(nil, err)
 			}
 			id := p.GetPropositionId()
-			var out strings.Builder
-			for _, event := range Define(states[id], p) {
+			events := Define(states[id], p)
+			for _, event := range events {
 				states[id] = Evolve(states[id], event)
-				text, err := codec.Canonical(event)
-				if err != nil {
-					t.Fatal(err)
-				}
-				fmt.Fprintf(&out, "%s %s\n", event.ProtoReflect().Descriptor().Name(), text)
 			}
-			if out.Len() == 0 {
-				return "nothing\n"
-			}
-			return out.String()
-		})
+			return scenario.Tell(events, nil)
+		}}
 	})
 }
 
-func refusal(f *fault.Error) string {
-	var out strings.Builder
-	out.WriteString("refused:\n")
-	for _, v := range f.Violations {
-		fmt.Fprintf(&out, "  %s %s\n", v.Field, v.Description)
-	}
-	return out.String()
-}
-
-func parse(t *testing.T, d *datadriven.TestData) *marketingv1.Proposition {
+func parse(t *testing.T, d scenario.Words) *marketingv1.Proposition {
 	t.Helper()
 	p := &marketingv1.Proposition{}
 	for line := range strings.Lines(d.Input) {

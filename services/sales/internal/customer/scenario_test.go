@@ -8,7 +8,7 @@ import (
 
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
-	"github.com/triangle-suite/triangle/services/sales/internal/scenario"
+	"github.com/triangle-suite/triangle/services/internal/scenario"
 )
 
 var now = time.Date(2026, 11, 21, 14, 0, 0, 0, time.UTC)
@@ -22,7 +22,7 @@ func TestScenarios(t *testing.T) {
 			CustomerID: "c1", Number: w.Get("number"), Person: person(w), Source: w.Get("source"), At: now, Rivals: w.List("rivals"),
 		}
 	}
-	scenario.Run(t, "testdata", Decider, map[string]scenario.Command[State]{
+	scenario.RunDecider(t, "testdata", Decider, map[string]scenario.Decision[State]{
 		"visitor-identified": func(w scenario.Words) func(State) ([]proto.Message, error) { return registering(w).Decide },
 		"register": func(w scenario.Words) func(State) ([]proto.Message, error) {
 			command := registering(w)

@@ -7,18 +7,18 @@ import (
 
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
-	"github.com/triangle-suite/triangle/services/sales/internal/scenario"
+	"github.com/triangle-suite/triangle/services/internal/scenario"
 )
 
 func TestScenarios(t *testing.T) {
-	follow := func(to salesv1.LeadStatus) scenario.Command[State] {
+	follow := func(to salesv1.LeadStatus) scenario.Decision[State] {
 		return func(w scenario.Words) func(State) ([]proto.Message, error) {
 			return func(s State) ([]proto.Message, error) {
 				return Follow{LeadID: "l1", CustomerID: "c1", To: to, Detail: w.Get("detail")}.Decide(s), nil
 			}
 		}
 	}
-	scenario.Run(t, "testdata/lead", Decider, map[string]scenario.Command[State]{
+	scenario.RunDecider(t, "testdata/lead", Decider, map[string]scenario.Decision[State]{
 		"issued": func(scenario.Words) func(State) ([]proto.Message, error) {
 			return func(s State) ([]proto.Message, error) {
 				return Accept(s, &salesv1.LeadAccepted{
@@ -42,7 +42,7 @@ func TestScenarios(t *testing.T) {
 }
 
 func TestGrantScenarios(t *testing.T) {
-	scenario.Run(t, "testdata/grant", grantDecider, map[string]scenario.Command[spending]{
+	scenario.RunDecider(t, "testdata/grant", grantDecider, map[string]scenario.Decision[spending]{
 		"spend": func(w scenario.Words) func(spending) ([]proto.Message, error) {
 			return func(s spending) ([]proto.Message, error) {
 				return spend(s, uint32(w.Number(t, "capacity")), w.Get("lead"), "c1")

@@ -6,12 +6,12 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
+	"github.com/triangle-suite/triangle/services/internal/scenario"
 	"github.com/triangle-suite/triangle/services/sales/internal/customer"
-	"github.com/triangle-suite/triangle/services/sales/internal/scenario"
 )
 
 func TestScenarios(t *testing.T) {
-	scenario.Run(t, "testdata", Decider, map[string]scenario.Command[State]{
+	scenario.RunDecider(t, "testdata", Decider, map[string]scenario.Decision[State]{
 		"found": func(w scenario.Words) func(State) ([]proto.Message, error) {
 			found := customer.Found{
 				CustomerID: w.Get("customer"), Rivals: w.List("rivals"),

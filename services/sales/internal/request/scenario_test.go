@@ -7,16 +7,16 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
-	"github.com/triangle-suite/triangle/services/sales/internal/scenario"
+	"github.com/triangle-suite/triangle/services/internal/scenario"
 )
 
 func TestScenarios(t *testing.T) {
-	advance := func(to journeyv1.RequestStatus) scenario.Command[State] {
+	advance := func(to journeyv1.RequestStatus) scenario.Decision[State] {
 		return func(w scenario.Words) func(State) ([]proto.Message, error) {
 			return Advance{RequestID: "r1", To: to, Detail: w.Get("detail")}.Decide
 		}
 	}
-	scenario.Run(t, "testdata", Decider, map[string]scenario.Command[State]{
+	scenario.RunDecider(t, "testdata", Decider, map[string]scenario.Decision[State]{
 		"submitted": func(w scenario.Words) func(State) ([]proto.Message, error) {
 			return Open{
 				RequestID: "r1", CustomerID: "c1", ContactID: "k1", Kind: journeyv1.RequestKind_REQUEST_KIND_COMPLAINT,

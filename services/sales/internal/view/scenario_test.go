@@ -7,21 +7,21 @@ import (
 
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
-	"github.com/triangle-suite/triangle/services/sales/internal/scenario"
+	"github.com/triangle-suite/triangle/services/internal/scenario"
 )
 
 func TestScenarios(t *testing.T) {
-	cause := func(of func(scenario.Words) proto.Message) scenario.Command[State] {
+	cause := func(of func(scenario.Words) proto.Message) scenario.Decision[State] {
 		return func(w scenario.Words) func(State) ([]proto.Message, error) {
 			return func(s State) ([]proto.Message, error) { return Decide(s, "c1", of(w)), nil }
 		}
 	}
-	status := func(s journeyv1.RequestStatus) scenario.Command[State] {
+	status := func(s journeyv1.RequestStatus) scenario.Decision[State] {
 		return cause(func(w scenario.Words) proto.Message {
 			return &salesv1.RequestStatusChanged{RequestId: w.Get("id"), CustomerId: "c1", Kind: journeyv1.RequestKind_REQUEST_KIND_QUOTE, Status: s}
 		})
 	}
-	scenario.Run(t, "testdata", Decider, map[string]scenario.Command[State]{
+	scenario.RunDecider(t, "testdata", Decider, map[string]scenario.Decision[State]{
 		"registered": cause(func(w scenario.Words) proto.Message {
 			return &salesv1.CustomerRegistered{CustomerId: "c1", CustomerNumber: "N1", Person: &journeyv1.Person{GivenName: w.Get("given-name")}}
 		}),
