@@ -40,7 +40,7 @@ func (a *Customers) RegisterCustomer(ctx context.Context, req *salesv1.RegisterC
 	if err := checks.Err(); err != nil {
 		return nil, err
 	}
-	origin, err := a.Origins(ctx, "RegisterCustomer", req)
+	origin, err := a.Origins(ctx, salesv1.SalesService_RegisterCustomer_FullMethodName, req)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (a *Customers) ChangeCustomer(ctx context.Context, req *salesv1.ChangeCusto
 	if err := checks.Err(); err != nil {
 		return nil, err
 	}
-	origin, err := a.Origins(ctx, "ChangeCustomer", req)
+	origin, err := a.Origins(ctx, salesv1.SalesService_ChangeCustomer_FullMethodName, req)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (a *Customers) ChangeConsent(ctx context.Context, req *salesv1.ChangeConsen
 	if err := checks.Err(); err != nil {
 		return nil, err
 	}
-	origin, err := a.Origins(ctx, "ChangeConsent", req)
+	origin, err := a.Origins(ctx, salesv1.SalesService_ChangeConsent_FullMethodName, req)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func (a *Customers) PlaceOrder(ctx context.Context, req *salesv1.PlaceOrderReque
 	if err != nil {
 		return nil, err
 	}
-	origin, err := a.Origins(ctx, "PlaceOrder", req)
+	origin, err := a.Origins(ctx, salesv1.SalesService_PlaceOrder_FullMethodName, req)
 	if err != nil {
 		return nil, err
 	}

@@ -89,7 +89,7 @@ func (a *Requests) ResolveRequest(ctx context.Context, req *salesv1.ResolveReque
 	if err := checks.Err(); err != nil {
 		return nil, err
 	}
-	origin, err := a.Origins(ctx, "ResolveRequest", req)
+	origin, err := a.Origins(ctx, salesv1.SalesService_ResolveRequest_FullMethodName, req)
 	if err != nil {
 		return nil, err
 	}
