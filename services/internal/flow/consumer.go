@@ -40,6 +40,19 @@ type Consumer struct {
 	Answers AnswerOrder
 }
 
+// check tells what is missing in a consumer.
+func (c Consumer) check() error {
+	for _, r := range c.Reactions {
+		switch {
+		case r.Name == "" || r.Takes == nil || r.Answer == nil:
+			return fmt.Errorf("flow %s: a reaction needs Name, Takes and Answer", c.Flow.Name)
+		case r.Late.Do != RunLate && r.Decline == nil:
+			return fmt.Errorf("flow %s: reaction %s turns late causes away, and needs Decline to record it", c.Flow.Name, r.Name)
+		}
+	}
+	return nil
+}
+
 // AnswerOrder is the order in which reactions answer causes.
 type AnswerOrder int
 

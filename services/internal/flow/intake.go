@@ -177,7 +177,7 @@ func (in *Intake) takeOver(ctx context.Context) error {
 		}
 		if !found {
 			cp.epoch, cp.cadence, cp.owner = 1, in.consumer.Flow.Cadence, in.token
-			cp.lastDue = time.Now().UTC()
+			cp.lastDue, cp.asOf = time.Now().UTC(), time.Unix(0, 0).UTC()
 			in.cp = cp
 			return insertCheckpoint(ctx, tx, cp)
 		}

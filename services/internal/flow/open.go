@@ -36,7 +36,7 @@ func (in *Intake) rest(ctx context.Context, at time.Time) (uuid.UUID, error) {
 		return uuid.Nil, fmt.Errorf("follow the log behind the closed gate: %w", err)
 	}
 	defer sub.Close()
-	in.publish(func(s *State) { s.Lag, s.Oldest, s.Err = 0, time.Time{}, nil })
+	in.publish(func(s *State) { s.Known, s.Lag, s.Oldest, s.Err = false, 0, time.Time{}, nil })
 	var due <-chan time.Time
 	if !at.IsZero() {
 		timer := time.NewTimer(time.Until(at))
@@ -108,6 +108,7 @@ func (in *Intake) open(ctx context.Context, target uuid.UUID) error {
 		return fmt.Errorf("follow the log: %w", err)
 	}
 	defer sub.Close()
+	in.publish(func(s *State) { s.Known = false })
 	epoch, live := in.cp.epoch, false
 	for {
 		batch, caughtUp, err := in.nextBatch(ctx, sub)

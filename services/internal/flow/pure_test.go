@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -8,6 +9,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/triangle-suite/triangle/contracts/flows"
+	"github.com/triangle-suite/triangle/services/internal/codec"
+	"github.com/triangle-suite/triangle/services/internal/projection"
 )
 
 func TestGate(t *testing.T) {
@@ -112,5 +115,26 @@ func TestFreshnessIsNeverInTheFutureAndKnowsWhatItDoesNotKnow(t *testing.T) {
 	}
 	if got := freshAsOf(State{AsOf: ago(time.Hour)}, now, now); !got.Equal(ago(time.Hour)) {
 		t.Errorf("before anything was looked at: as of %v, want the last event's time", got)
+	}
+}
+
+func TestAReactionThatTurnsCausesAwayMustRecordIt(t *testing.T) {
+	answer := func(context.Context, projection.Querier, Cause) error { return nil }
+	always := func(codec.Event) bool { return true }
+	tests := map[string]struct {
+		reaction Reaction
+		ok       bool
+	}{
+		"answers all":                        {Reaction{Name: "r", Takes: always, Answer: answer}, true},
+		"has no name":                        {Reaction{Takes: always, Answer: answer}, false},
+		"expires without a record":           {Reaction{Name: "r", Takes: always, Answer: answer, Late: LatePolicy{Do: ExpireLate}}, false},
+		"expires, and says what it declined": {Reaction{Name: "r", Takes: always, Answer: answer, Late: LatePolicy{Do: ExpireLate}, Decline: func(context.Context, projection.Querier, Cause, string) error { return nil }}, true},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			if err := (Consumer{Reactions: []Reaction{tc.reaction}}).check(); (err == nil) != tc.ok {
+				t.Errorf("check = %v, want ok: %v", err, tc.ok)
+			}
+		})
 	}
 }

@@ -58,6 +58,9 @@ func NewRuntime(ctx context.Context, o Options, consumers ...Consumer) (*Runtime
 	}
 	schemas := []projection.Schema{tables}
 	for _, c := range consumers {
+		if err := c.check(); err != nil {
+			return nil, err
+		}
 		if c.Schema.Name != "" {
 			schemas = append(schemas, c.Schema)
 		}
