@@ -63,19 +63,19 @@ func demo(t *testing.T, data string, onStep func(step int)) {
 	cmd := exec.CommandContext(ctx, filepath.Join(programs, "triangle"), "demo", "--data", data, "--ports", "auto")
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 20 * time.Second
-	var told bytes.Buffer
+	var told, complained bytes.Buffer
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd.Stderr = &told
+	cmd.Stderr = &complained
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	last := watchSteps(stdout, &told, onStep)
 	if err := cmd.Wait(); err != nil {
 		keepForTheReader(t, data)
-		t.Fatalf("triangle demo ended with %v at step %d:\n%s", err, last, told.String())
+		t.Fatalf("triangle demo ended with %v at step %d:\n%s%s", err, last, told.String(), complained.String())
 	}
 	if last < 10 {
 		t.Fatalf("triangle demo told of %d steps only:\n%s", last, told.String())
