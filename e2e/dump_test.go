@@ -19,6 +19,8 @@ var leftOut = map[string]string{
 	"flow_checkpoint.owner":            "it names the process, which is another one after each start",
 	"flow_checkpoint.window_taken":     "how many events came since the last window depends on when it closed",
 	"flow_checkpoint.last_due":         "it is a time of the clock",
+	"flow_checkpoint.digest":           "it is over flow_chain.chain",
+	"flow_chain.chain":                 "where two streams hold a key's events, as a customer's, how they interleave in the log is chance",
 	"flow_checkpoint.as_of":            "it is a time of the store's clock",
 	"flow_environment.id":              "it is drawn when the store is new",
 	"nba.decided_at":                   "it is a time of the clock",
@@ -39,8 +41,11 @@ func dump(t *testing.T, path string) []string {
 		var columns []string
 		for _, c := range column(t, db, `SELECT name FROM pragma_table_info('`+table+`')`) {
 			if _, out := leftOut[table+"."+c]; !out {
-				columns = append(columns, c)
+				columns = append(columns, `"`+c+`"`)
 			}
+		}
+		if len(columns) == 0 {
+			columns = []string{"count(*)"} // how many rows there are is all that is left to compare
 		}
 		all = append(all, rows(t, db, table, columns)...)
 	}
@@ -70,7 +75,7 @@ func column(t *testing.T, db *sql.DB, query string) (values []string) {
 
 func rows(t *testing.T, db *sql.DB, table string, columns []string) (all []string) {
 	t.Helper()
-	result, err := db.QueryContext(t.Context(), `SELECT "`+strings.Join(columns, `","`)+`" FROM "`+table+`"`)
+	result, err := db.QueryContext(t.Context(), `SELECT `+strings.Join(columns, `,`)+` FROM "`+table+`"`)
 	if err != nil {
 		t.Fatal(err)
 	}
