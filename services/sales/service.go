@@ -156,12 +156,14 @@ func (s *service) settled() func(context.Context) (bool, error) {
 	}
 }
 
-// midWindow tells whether leads are being taken in. The checkpoint's own row
-// tells it of a window, as it moves in one transaction with what the window
-// brings.
+// midWindow tells whether leads are being taken in. Of a window that the process
+// died in, the checkpoint's own row tells it before the gate opens again.
 func (s *service) midWindow(ctx context.Context) (bool, error) {
 	const outbound = "outbound-leads"
 	state := s.flows.Intake(outbound).State()
+	if !state.Known || state.Window {
+		return true, nil
+	}
 	if state.Cadence == flows.RealTime {
 		return !state.Oldest.IsZero(), nil
 	}

@@ -57,6 +57,9 @@ type State struct {
 	// Oldest is the store's time of the oldest event that is known to wait; the
 	// zero time when there is none.
 	Oldest time.Time
+	// Window tells that a window, or the rest of an epoch, is being taken in: the
+	// gate is open up to a marker.
+	Window bool
 	// Known is false until the intake has looked whether anything waits; AsOf, the
 	// time of the last event that was taken in, is all that is known before.
 	Known bool

@@ -108,7 +108,8 @@ func (in *Intake) open(ctx context.Context, target uuid.UUID) error {
 		return fmt.Errorf("follow the log: %w", err)
 	}
 	defer sub.Close()
-	in.publish(func(s *State) { s.Known = false })
+	in.publish(func(s *State) { s.Known, s.Window = false, target != uuid.Nil })
+	defer in.publish(func(s *State) { s.Window = false })
 	epoch, live := in.cp.epoch, false
 	for {
 		batch, caughtUp, err := in.nextBatch(ctx, sub)
