@@ -66,7 +66,9 @@ test-operator: ## Run the operator's tests
 
 .PHONY: sim
 sim: ## Simulate flows under faults: SEEDS=n schedules from SEED_START=m on
-	TRIANGLE_SEEDS=$(SEEDS) TRIANGLE_SEED_START=$(SEED_START) go test -run '^TestSimulation$$' -count=1 -v ./services/internal/flow/ | grep -v '^=== '
+	@out=$$(mktemp); trap 'rm -f '$$out EXIT; \
+	TRIANGLE_SEEDS=$(SEEDS) TRIANGLE_SEED_START=$(SEED_START) go test -run '^TestSimulation$$' -count=1 -timeout 0 -v ./services/internal/flow/ >$$out 2>&1; \
+	status=$$?; test $$status = 0 || cat $$out; grep -o 'schedules run: .*' $$out; exit $$status
 
 .PHONY: fuzz
 fuzz: ## Fuzz every parser for FUZZTIME each
