@@ -11,7 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	"github.com/triangle-suite/triangle/contracts/flows"
+	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/flow"
 	"github.com/triangle-suite/triangle/services/internal/projection"
@@ -354,12 +356,53 @@ func TestAnOwnerThatWasReplacedCannotWrite(t *testing.T) {
 		w.db, w.rt = other, w.newRuntime(other)
 		w.runSecond()
 		w.pass(time.Second)
+		w.end() // the new owner has taken over, and not moved
+		w.pass(time.Second)
 		w.produce("r")
 		w.pass(time.Second)
 		if err := <-first; err == nil || !strings.Contains(err.Error(), "taken over") {
 			t.Errorf("the first owner ended with %v, want that another process has taken over", err)
 		}
-		wantCount(w, 2, "with the new owner")
+		wantCount(w, 1, "as the new owner has ended, and the old one may not write")
+	})
+}
+
+func TestWhatComesAfterACutOverIsNotTheOldEpochsBusiness(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.set(flows.RealTime)
+		w.start()
+		w.pass(time.Second)
+		w.stop()
+		w.produce("r")
+		w.set(flows.Paused)
+		w.produce("r")
+		w.start() // and finds all of it at once
+		w.pass(time.Minute)
+		wantCount(w, 1, "when the flow was paused between two events")
+		w.set(flows.RealTime)
+		w.pass(time.Minute)
+		wantCount(w, 2, "in real time again")
+	})
+}
+
+func TestARequestForAnEpochThatHasBeenIsOutOfDate(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.set(flows.Hourly)
+		w.set(flows.RealTime) // epoch 3
+		w.start()
+		w.pass(time.Second)
+		e, err := w.streams.Codec.Encode(w.t.Context(), &flowv1.CadenceRequested{Flow: tested, Epoch: 2, Cadence: flows.Paused, By: "a deposed controller"},
+			uuid.New(), codec.Metadata{Source: "/triangle/control", Time: time.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.append(flows.ControlStream(tested), e)
+		w.produce("r")
+		w.pass(time.Second)
+		wantCount(w, 1, "after a stale request to pause")
+		if state := w.rt.Intake(tested).State(); state.Epoch != 3 || state.Cadence != flows.RealTime {
+			t.Errorf("the flow is in epoch %d, %s; want 3, realtime", state.Epoch, state.Cadence)
+		}
 	})
 }
 
