@@ -295,6 +295,30 @@ func TestAnEventThatIsItselfToBlameIsParkedAndItsKeyWaits(t *testing.T) {
 	})
 }
 
+func TestLaterEventsOfAParkedKeyWaitBehindIt(t *testing.T) {
+	inBubble(t, func(w *world) {
+		faults := 0
+		w.poison = func(request string) error {
+			if faults++; request == "r" && faults <= 2 { // the first event, and when it is tried again
+				return flow.Unprocessable(errors.New("no such kind"))
+			}
+			return nil
+		}
+		w.set(flows.RealTime)
+		w.start()
+		w.pass(time.Second)
+		w.produce("r")
+		w.pass(time.Minute)
+		w.produce("r") // nothing is wrong with it
+		w.produce("s")
+		w.pass(time.Minute)
+		wantCount(w, 1, "as only the other key goes on")
+		if got := w.rt.Intake(tested).State().Parked; got != 2 {
+			t.Errorf("%d events are parked, want the first and the one behind it", got)
+		}
+	})
+}
+
 func TestAFlowThatParksTooMuchStops(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.parkMax = 3
@@ -360,8 +384,14 @@ func TestAnOwnerThatWasReplacedCannotWrite(t *testing.T) {
 		w.pass(time.Second)
 		w.produce("r")
 		w.pass(time.Second)
-		if err := <-first; err == nil || !strings.Contains(err.Error(), "taken over") {
-			t.Errorf("the first owner ended with %v, want that another process has taken over", err)
+		select {
+		case err := <-first:
+			if err == nil || !strings.Contains(err.Error(), "taken over") {
+				t.Errorf("the first owner ended with %v, want that another process has taken over", err)
+			}
+		case <-time.After(time.Minute):
+			end()
+			t.Error("the first owner goes on, although another process has taken over")
 		}
 		wantCount(w, 1, "as the new owner has ended, and the old one may not write")
 	})
