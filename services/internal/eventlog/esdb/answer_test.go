@@ -206,6 +206,7 @@ func TestAReadAsksForTheClustersLeaderAndFollowsIt(t *testing.T) {
 // connection and says nothing: the client then waits for it inside the next
 // calls, far longer than they have time.
 func TestAClientThatHangsIsReplaced(t *testing.T) {
+	bystanders := lookForBystanders(t)
 	leader := &node{}
 	start(t, leader)
 	line := newWire(t, leader.addr.String())
@@ -234,7 +235,7 @@ func TestAClientThatHangsIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	line.melt() // only now the stuck client goes on, to its end
-	awaitNothingLeft(t)
+	awaitNothingLeft(t, bystanders)
 }
 
 func TestAnAppendAfterAnAnswerOfUnavailableGoesThrough(t *testing.T) {

@@ -100,7 +100,9 @@ func (c *connection) dial() {
 // that queued behind block for ever: so a client that others will use must
 // never give up. And one that never gives up can't be stopped, for it looks
 // without a context: so a throwaway client, that looks once and that nobody
-// else uses, looks first.
+// else uses, looks first. What is left is the moment between the two: should the
+// store go away in it, the second client looks until the store is back, whether
+// the log is closed meanwhile or not.
 func connect(config esdb.Configuration) (*esdb.Client, error) {
 	config.MaxDiscoverAttempts = 1
 	if err := probe(config); err != nil {

@@ -140,6 +140,7 @@ func TestWritersAndReadersInTheMidstOfOutagesLoseNothing(t *testing.T) {
 // up behind that.
 func TestNoCallInFlightIsStuckInAnOutage(t *testing.T) {
 	const callers = 40
+	bystanders := lookForBystanders(t)
 	store := eventstoretest.Start(t)
 	log := open(t, store.ConnectionString())
 	for range outages {
@@ -156,14 +157,14 @@ func TestNoCallInFlightIsStuckInAnOutage(t *testing.T) {
 		if err := group.Wait(); err != nil {
 			t.Fatal(err)
 		}
-		awaitNoCallLeft(t) // before the store is back: none is stuck in the client
+		awaitNoCallLeft(t, bystanders) // before the store is back: none is stuck in the client
 		store.Restart()
 	}
 	mustAppend(t, log, "contact-1", 1)
 	if err := log.Close(); err != nil {
 		t.Fatal(err)
 	}
-	awaitNothingLeft(t)
+	awaitNothingLeft(t, bystanders)
 }
 
 // callUntilFailure appends or reads until a call fails, which must be for the
