@@ -47,6 +47,9 @@ func TestSalesOverAStoreThatIsRestarted(t *testing.T) {
 	w.start()
 	w.awaitTypes("lead-l2", "LeadAccepted", "DispatchOrdered")
 	w.tell(flows.Channel, "message-2", &channelv1.MessageSent{LeadId: "l2"})
+	// The answer comes over another flow: before the sending it would leave the
+	// sending nothing to tell.
+	w.awaitTypes("lead-l2", "LeadAccepted", "DispatchOrdered", "LeadStatusChanged")
 	w.tell(flows.Marketing, "lead-response-l2", &marketingv1.LeadResponseRecorded{LeadId: "l2", Answer: journeyv1.Answer_ANSWER_ACCEPTED})
 	w.awaitTypes("lead-l2", "LeadAccepted", "DispatchOrdered", "LeadStatusChanged", "LeadStatusChanged")
 
