@@ -123,6 +123,7 @@ func TestWrongFlagsAreRefused(t *testing.T) {
 		"no such measure": {"speed", `there is no measure "speed": name some of process, client`},
 		"no rounds":       {"--rounds=0", "name at least 1 round"},
 		"an empty store":  {"--sizes=10,0", "0 is no number of events"},
+		"no stores":       {"--sizes=", "name one number of events"},
 		"no such flag":    {"--fast", "unknown flag"},
 	}
 	for name, tc := range cases {

@@ -94,6 +94,9 @@ func (f *flags) check() error {
 	if f.Rounds < 1 || f.Slice <= 0 || f.Stored < 2 {
 		return errors.New("--rounds, --slice and --stored: name at least 1 round, a slice above 0 and 2 events")
 	}
+	if len(f.Sizes) == 0 {
+		return errors.New("--sizes: name one number of events at least")
+	}
 	for _, size := range f.Sizes {
 		if size < 1 {
 			return fmt.Errorf("--sizes: %d is no number of events: name sizes above 0", size)

@@ -42,24 +42,17 @@ const (
 )
 
 // measureRestart compares how long a store takes to open when the process that
-// appended to it was killed by SIGKILL, and when it ended in order. Each round
-// adds some thousand events to a store's size.
+// appended to it was killed by SIGKILL, and when it ended in order. Each has a
+// store of its own, a copy of the same: how long one takes may rest on what was
+// done to the store before. Each round adds some thousand events.
 func measureRestart(ctx context.Context, b *bench, tell func(sidebyside.Measure) error) error {
 	m := sidebyside.Measure{Name: "Restart, with writers at work until the end", Unit: "ms until the first read"}
 	for _, size := range b.Sizes {
-		dir, err := b.folder("store")
+		one, other, err := b.storesAlike(ctx, size)
 		if err != nil {
 			return err
 		}
-		if err := fill(ctx, dir, size); err != nil {
-			return err
-		}
-		for _, how := range []end{killed, orderly} {
-			m.Contenders = append(m.Contenders, sidebyside.Contender{Name: restartName(size, how), Sync: syncStore, Run: func(ctx context.Context) (float64, error) {
-				took, err := restart(ctx, dir, how)
-				return took.Seconds() * 1000, err
-			}})
-		}
+		m.Contenders = append(m.Contenders, restarting(one, size, killed), restarting(other, size, orderly))
 		m.Pairs = append(m.Pairs, sidebyside.Pair{Of: restartName(size, killed), To: restartName(size, orderly), Goal: sidebyside.Goal{AtMost: 1.5}})
 	}
 	for _, size := range b.Sizes[1:] { // it does not grow with the size
@@ -69,6 +62,30 @@ func measureRestart(ctx context.Context, b *bench, tell func(sidebyside.Measure)
 }
 
 func restartName(size int, how end) string { return fmt.Sprintf("%d events, %s", size, how) }
+
+func restarting(dir string, size int, how end) sidebyside.Contender {
+	return sidebyside.Contender{Name: restartName(size, how), Sync: syncStore, Run: func(ctx context.Context) (float64, error) {
+		took, err := restart(ctx, dir, how)
+		return took.Seconds() * 1000, err
+	}}
+}
+
+// storesAlike makes two stores that hold the same events.
+func (b *bench) storesAlike(ctx context.Context, events int) (one, other string, err error) {
+	if one, err = b.folder("store"); err != nil {
+		return "", "", err
+	}
+	if err := fill(ctx, one, events); err != nil {
+		return "", "", err
+	}
+	if other, err = b.folder("store"); err != nil {
+		return "", "", err
+	}
+	if err := os.CopyFS(other, os.DirFS(one)); err != nil {
+		return "", "", fmt.Errorf("copy the store: %w", err)
+	}
+	return one, other, nil
+}
 
 // fill makes a store in folder dir that holds so many events.
 func fill(ctx context.Context, dir string, events int) (err error) {

@@ -58,11 +58,11 @@ ours 3,000 2,250 – 4,500 at once
 theirs 1,000 750 – 1,500 at once
 missing not installed
 ratio median quartiles goal
-ours / theirs 3.00 3.00 – 3.00 ≥ 2.50 met
-theirs / ours 0.33 0.33 – 0.33 ≥ 1.00 not met
-theirs / ours 0.33 0.33 – 0.33 ≤ 0.50 met
+ours / theirs 3 3 – 3 ≥ 2.50 met
+theirs / ours 0.333 0.333 – 0.333 ≥ 1.00 not met
+theirs / ours 0.333 0.333 – 0.333 ≤ 0.50 met
 ours / missing not installed ≥ 9.00
-ours / theirs 3.00 3.00 – 3.00`)
+ours / theirs 3 3 – 3`)
 }
 
 // wantLines compares a table but for its spaces and the machine's idle share.

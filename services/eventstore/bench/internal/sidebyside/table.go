@@ -27,8 +27,8 @@ func (r Result) Write(w io.Writer) error {
 			fmt.Fprintf(table, "  %s / %s\t%s\t\t%s\t\n", ratio.Of, ratio.To, ratio.Absent, ratio.Goal)
 			continue
 		}
-		fmt.Fprintf(table, "  %s / %s\t%.2f\t%.2f – %.2f\t%s\t%s\n", ratio.Of, ratio.To, ratio.Quartiles.Median,
-			ratio.Quartiles.Q1, ratio.Quartiles.Q3, ratio.Goal, ratio.Verdict)
+		fmt.Fprintf(table, "  %s / %s\t%s\t%s – %s\t%s\t%s\n", ratio.Of, ratio.To, figure(ratio.Quartiles.Median),
+			figure(ratio.Quartiles.Q1), figure(ratio.Quartiles.Q3), ratio.Goal, ratio.Verdict)
 	}
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("write the table: %w", err)

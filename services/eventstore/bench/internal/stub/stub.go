@@ -16,6 +16,7 @@ import (
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
 
 	"github.com/triangle-suite/triangle/services/eventstore/bench/internal/peer"
 )
@@ -45,7 +46,10 @@ func Start(ctx context.Context, dir string, events int) (*Stub, error) {
 	}
 	s := &Stub{
 		addr: listener.Addr().String(), log: log, events: events, event: event(),
-		server: grpc.NewServer(grpc.MaxRecvMsgSize(17 << 20)), served: make(chan error, 1),
+		served: make(chan error, 1),
+		server: grpc.NewServer(grpc.MaxRecvMsgSize(17<<20),
+			// The client pings every 10 s; the default policy cuts it off for that.
+			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true})),
 	}
 	streams.RegisterStreamsServer(s.server, s)
 	serverfeatures.RegisterServerFeaturesServer(s.server, s)
