@@ -58,11 +58,11 @@ ours 3,000 2,250 – 4,500 at once
 theirs 1,000 750 – 1,500 at once
 missing not installed
 ratio median quartiles goal
-ours / theirs 3 3 – 3 ≥ 2.50 met
+ours / theirs 3.00 3.00 – 3.00 ≥ 2.50 met
 theirs / ours 0.333 0.333 – 0.333 ≥ 1.00 not met
 theirs / ours 0.333 0.333 – 0.333 ≤ 0.50 met
 ours / missing not installed ≥ 9.00
-ours / theirs 3 3 – 3`)
+ours / theirs 3.00 3.00 – 3.00`)
 }
 
 // wantLines compares a table but for its spaces and the machine's idle share.
@@ -107,6 +107,14 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	}}}}
 	if _, err := m.Run(ctx, 1000); !errors.Is(err, context.Canceled) {
 		t.Errorf("failed with %v, want %v", err, context.Canceled)
+	}
+}
+
+func TestTimes(t *testing.T) {
+	for ratio, want := range map[float64]string{0.7971: "0.797", 1: "1.00", 5.678: "5.68", 20.04: "20.0"} {
+		if got := times(ratio); got != want {
+			t.Errorf("%v is written %q, want %q", ratio, got, want)
+		}
 	}
 }
 

@@ -27,8 +27,8 @@ func (r Result) Write(w io.Writer) error {
 			fmt.Fprintf(table, "  %s / %s\t%s\t\t%s\t\n", ratio.Of, ratio.To, ratio.Absent, ratio.Goal)
 			continue
 		}
-		fmt.Fprintf(table, "  %s / %s\t%s\t%s – %s\t%s\t%s\n", ratio.Of, ratio.To, figure(ratio.Quartiles.Median),
-			figure(ratio.Quartiles.Q1), figure(ratio.Quartiles.Q3), ratio.Goal, ratio.Verdict)
+		fmt.Fprintf(table, "  %s / %s\t%s\t%s – %s\t%s\t%s\n", ratio.Of, ratio.To, times(ratio.Quartiles.Median),
+			times(ratio.Quartiles.Q1), times(ratio.Quartiles.Q3), ratio.Goal, ratio.Verdict)
 	}
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("write the table: %w", err)
@@ -51,4 +51,17 @@ func figure(value float64) string {
 		digits = digits[:at] + "," + digits[at:]
 	}
 	return digits
+}
+
+// times writes a ratio such that one that misses its goal by little can be
+// told from it.
+func times(ratio float64) string {
+	switch {
+	case ratio < 1:
+		return fmt.Sprintf("%.3f", ratio)
+	case ratio < 10:
+		return fmt.Sprintf("%.2f", ratio)
+	default:
+		return fmt.Sprintf("%.1f", ratio)
+	}
 }
