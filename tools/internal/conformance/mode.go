@@ -47,6 +47,16 @@ func (m mode) tests(s source) []string {
 	})
 }
 
+// groups returns the tests that a mode runs by the processes that run them. A
+// test that has databases to itself has its process to itself too: should it end
+// the process, the others are run all the same.
+func (m mode) groups(s source) [][]string {
+	if !m.server {
+		return [][]string{m.tests(s)}
+	}
+	return slices.Collect(slices.Chunk(m.tests(s), 1))
+}
+
 func excluded(function string) bool {
 	return slices.ContainsFunc(exclusions, func(e exclusion) bool { return e.function == function })
 }

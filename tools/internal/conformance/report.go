@@ -7,8 +7,11 @@ import (
 	"time"
 )
 
-// outputLines is how many lines of a failed case's output are shown, its last.
-const outputLines = 15
+// What is shown of a failed case's output: its last lines, not too wide.
+const (
+	outputLines = 12
+	lineWidth   = 240
+)
 
 // report is what a run has found, in text.
 type report struct {
@@ -60,6 +63,9 @@ func lastLines(text string, most int) []string {
 func indent(lines []string) string {
 	var text strings.Builder
 	for _, line := range lines {
+		if len(line) > lineWidth {
+			line = line[:lineWidth] + " ..."
+		}
 		fmt.Fprintf(&text, "          %s\n", line)
 	}
 	return text.String()

@@ -145,11 +145,16 @@ func (b *bench) run(ctx context.Context, m mode) (results []result, err error) {
 		return nil, err
 	}
 	defer stop()
-	printed, err := b.goTest(ctx, m, url)
-	if err != nil {
+	var printed bytes.Buffer
+	for _, group := range m.groups(b.source) {
+		if err := b.goTest(ctx, m, group, url, &printed); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(work, "go-test.json"), printed.Bytes(), 0o600); err != nil {
 		return nil, err
 	}
-	return tally(bytes.NewReader(printed), m.wanted(b.source))
+	return tally(&printed, m.wanted(b.source))
 }
 
 // serve serves on a free port of the loopback interface until stop is called.
@@ -170,22 +175,24 @@ func serve(ctx context.Context, handler http.Handler) (url string, stop func(), 
 	}, nil
 }
 
-// goTest returns what the go command prints. The copy is a module of its own,
-// with the dependencies of its own go.mod.
-func (b *bench) goTest(ctx context.Context, m mode, url string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-trimpath", "-vet=off", "-timeout="+modeTimeout, "-run="+pattern(m.tests(b.source)), "./esdb")
+// goTest runs some tests, in one process, and writes what the go command prints
+// of them. The copy is a module of its own, with the dependencies of its own
+// go.mod.
+func (b *bench) goTest(ctx context.Context, m mode, tests []string, url string, printed *bytes.Buffer) error {
+	cmd := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-trimpath", "-vet=off", "-timeout="+modeTimeout, "-run="+pattern(tests), "./esdb")
 	cmd.Dir = b.dir
 	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod",
 		"EVENTSTORE_INSECURE="+strconv.FormatBool(!m.secure), "CLUSTER=false", hostVariable+"="+url)
 	var complaints bytes.Buffer
-	cmd.Stderr = &complaints
-	printed, err := cmd.Output()
+	cmd.Stdout, cmd.Stderr = printed, &complaints
+	before := printed.Len()
+	err := cmd.Run()
 	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() == 1 && ctx.Err() == nil {
-		err = nil // cases failed, which what was printed tells
+	if errors.As(err, &exit) && exit.ExitCode() == 1 && printed.Len() > before && ctx.Err() == nil {
+		return nil // cases failed, which what was printed tells
 	}
 	if err != nil {
-		return nil, fmt.Errorf("go test: %w\n%s", err, complaints.Bytes())
+		return fmt.Errorf("go test: %w\n%s", err, complaints.Bytes())
 	}
-	return printed, os.WriteFile(filepath.Join(b.work, m.name+".json"), printed, 0o600)
+	return nil
 }

@@ -46,8 +46,10 @@ func tally(from io.Reader, wanted []string) ([]result, error) {
 		}
 		switch e.Action {
 		case "pass", "fail", "skip":
-			ended[e.Test] = outcome(e.Action)
-		case "output":
+			if ended[e.Test] != failed { // several processes end with a line about no test
+				ended[e.Test] = outcome(e.Action)
+			}
+		case "output", "build-output":
 			if output[e.Test] == nil {
 				output[e.Test] = new(strings.Builder)
 			}
@@ -82,13 +84,13 @@ func judge(ended map[string]outcome, said func(string) string, wanted []string) 
 		}
 		results = append(results, r)
 	}
+	if ended[""] == failed && !slices.ContainsFunc(results, func(r result) bool { return r.outcome == failed }) {
+		results = append(results, result{name: "(go test)", outcome: failed, output: said("")})
+	}
 	for _, name := range wanted {
 		if _, ok := ended[name]; !ok && !endedAbove(name, ended) {
 			results = append(results, result{name: name, outcome: failed, output: "it was not reached\n"})
 		}
-	}
-	if ended[""] == failed && !slices.ContainsFunc(results, func(r result) bool { return r.outcome == failed }) {
-		results = append(results, result{name: "(go test)", outcome: failed, output: said("")})
 	}
 	return results
 }
