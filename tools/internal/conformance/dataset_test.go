@@ -2,22 +2,27 @@ package conformance
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
 
+// findModule asks the go command once for all tests.
+var findModule = sync.OnceValues(func() (Module, error) { return FindModule(context.Background(), ".") })
+
 // suiteModule is the suite as it was downloaded.
 func suiteModule(t *testing.T) Module {
 	t.Helper()
-	m, err := FindModule(t.Context(), ".")
+	m, err := findModule()
 	if err != nil {
 		t.Fatal(err)
 	}
