@@ -36,6 +36,9 @@ func (c *serve) Run(s *surroundings) error {
 		return usageError{err}
 	}
 	config.Logger = slog.New(slog.NewJSONHandler(s.stderr, nil))
+	if c.DevCredentials {
+		config.Logger.Warn("anybody can be admin: the password of --dev-credentials is no secret", "user", users.DevName)
+	}
 	return serveUntil(s.ctx, config)
 }
 
