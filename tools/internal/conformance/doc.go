@@ -6,9 +6,9 @@
 // copy of the module that file is replaced by one of ours
 // (testdata/containers_test.go), which asks this program for databases:
 //
-//	go test ./esdb (scratch copy) ── POST, DELETE /databases ──▶ Host ──▶ event-store processes
+//	tests of the scratch copy ── POST, DELETE /databases ──▶ host ──▶ event-store processes
 //
 // The suite's populated database is an image that is not part of the module.
-// Package-internal dataset.go makes one of which everything holds that the
+// dataset.go makes one of which everything holds that the
 // suite knows of it.
 package conformance

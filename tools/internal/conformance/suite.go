@@ -10,21 +10,25 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
+	"strconv"
 )
 
 // clientModule is whose suite is run, in the version that the suite's services
 // are built with.
 const clientModule = "github.com/EventStore/EventStore-Client-Go/v4"
 
-// replacedFile is the one file of the suite that knows of containers.
-const replacedFile = "esdb/containers_test.go"
+// suitePackage is where the suite is in its module, and replacedFile the one
+// file of it that knows of containers.
+const (
+	suitePackage = "esdb"
+	replacedFile = suitePackage + "/containers_test.go"
+)
 
 //go:embed testdata/containers_test.go
 var replacement []byte
 
 // suiteParts are what of the module is needed to run the suite.
-var suiteParts = []string{"go.mod", "go.sum", "esdb", "protos", "resources"}
+var suiteParts = []string{"go.mod", "go.sum", suitePackage, "protos", "resources"}
 
 // Module is a module in the module cache.
 type Module struct {
@@ -105,14 +109,26 @@ func copyTree(from, to string) error {
 	})
 }
 
+// compile compiles the copy in dir, which is a module of its own with the
+// dependencies of its own go.mod. Vetting it would be about somebody else's
+// code.
+func compile(ctx context.Context, dir, binary string) error {
+	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-trimpath", "-vet=off", "-o", binary, "./"+suitePackage)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod")
+	return runQuietly(cmd)
+}
+
 // build builds the store of the repository that dir is in.
 func build(ctx context.Context, dir, binary string, race bool) error {
-	args := []string{"build", "-o", binary}
-	if race {
-		args = append(args, "-race")
-	}
-	cmd := exec.CommandContext(ctx, "go", slices.Concat(args, []string{"github.com/triangle-suite/triangle/services/eventstore/cmd/event-store"})...)
+	args := []string{"build", "-o", binary, "-race=" + strconv.FormatBool(race), "github.com/triangle-suite/triangle/services/eventstore/cmd/event-store"}
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
+	return runQuietly(cmd)
+}
+
+// runQuietly runs a command of which only a failure is of interest.
+func runQuietly(cmd *exec.Cmd) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", cmd, err, out)
 	}

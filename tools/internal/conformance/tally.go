@@ -32,7 +32,7 @@ type testEvent struct {
 	Action, Test, Output string
 }
 
-// tally reads what go test -json prints and returns how each case ended. Groups
+// tally reads the lines of go test -json and returns how each case ended. Groups
 // of cases are none, unless they failed by themselves. A case of wanted that did
 // not end, because its process did or because it was never reached, has failed.
 func tally(from io.Reader, wanted []string) ([]result, error) {
@@ -42,14 +42,14 @@ func tally(from io.Reader, wanted []string) ([]result, error) {
 	for lines.Scan() {
 		var e testEvent
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			return nil, fmt.Errorf("what go test printed: %w: %s", err, bytes.TrimSpace(lines.Bytes()))
+			return nil, fmt.Errorf("what the suite said: %w: %s", err, bytes.TrimSpace(lines.Bytes()))
 		}
 		switch e.Action {
 		case "pass", "fail", "skip":
 			if ended[e.Test] != failed { // several processes end with a line about no test
 				ended[e.Test] = outcome(e.Action)
 			}
-		case "output", "build-output":
+		case "output":
 			if output[e.Test] == nil {
 				output[e.Test] = new(strings.Builder)
 			}
@@ -61,7 +61,7 @@ func tally(from io.Reader, wanted []string) ([]result, error) {
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("what go test printed: %w", err)
+		return nil, fmt.Errorf("what the suite said: %w", err)
 	}
 	said := func(name string) string {
 		if output[name] == nil {
@@ -85,7 +85,7 @@ func judge(ended map[string]outcome, said func(string) string, wanted []string) 
 		results = append(results, r)
 	}
 	if ended[""] == failed && !slices.ContainsFunc(results, func(r result) bool { return r.outcome == failed }) {
-		results = append(results, result{name: "(go test)", outcome: failed, output: said("")})
+		results = append(results, result{name: "(the process)", outcome: failed, output: said("")})
 	}
 	for _, name := range wanted {
 		if _, ok := ended[name]; !ok && !endedAbove(name, ended) {

@@ -43,20 +43,15 @@ func TestTally(t *testing.T) {
 			[]string{"T/a", "T/b", "T/c"},
 			[]string{"pass T/a: ", "fail T/b: it did not end panic", "fail T/c: it was not reached"},
 		},
-		"a suite that does not compile": {
-			"build-output  what|fail",
-			[]string{"T"},
-			[]string{"fail (go test): what", "fail T: it was not reached"},
-		},
 		"a process that fails after its tests": {
 			"run T|pass T|output  race|fail",
 			[]string{"T"},
-			[]string{"pass T: ", "fail (go test): race"},
+			[]string{"pass T: ", "fail (the process): race"},
 		},
 		"one of several processes failed": {
 			"output  race|fail|run U|pass U|pass",
 			[]string{"U"},
-			[]string{"pass U: ", "fail (go test): race"},
+			[]string{"pass U: ", "fail (the process): race"},
 		},
 		"a group that the suite skips": {
 			"run T|run T/g|skip T/g|pass T|pass",
