@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -126,6 +127,9 @@ func laterGroup(c *chunk, b []byte, end int64) (offset int64, found bool) {
 	return 0, false
 }
 
+// tornPrefix begins the names of files that keep what was cut off.
+const tornPrefix = "torn-"
+
 // cut replaces what follows the frames by zeros. It is what a write left that
 // was cut short: nobody was told that it is durable. What it is is kept beside
 // the chunk all the same.
@@ -138,7 +142,7 @@ func (j *Journal) cut(c *chunk, b []byte, t tail) error {
 		end--
 	}
 	torn := b[t.end:end]
-	name := fmt.Sprintf("torn-%d", c.base+uint64(t.end))
+	name := tornPrefix + strconv.FormatUint(c.base+uint64(t.end), 10)
 	if err := writeSynced(j.fs, j.fs.PathJoin(j.dir, name), append([]byte(nil), torn...)); err != nil {
 		return fmt.Errorf("keep what a write left that was cut short: %w", err)
 	}
