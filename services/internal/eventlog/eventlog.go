@@ -38,11 +38,21 @@ func (p Position) Compare(q Position) int {
 // String writes p as the store's own tools do.
 func (p Position) String() string { return fmt.Sprintf("C:%d/P:%d", p.Commit, p.Prepare) }
 
+// Content tells what an event's data is.
+type Content int
+
+// The kinds of content.
+const (
+	JSON   Content = iota // the store's own tools can read it
+	Binary                // bytes that only their reader understands
+)
+
 // NewEvent is an event that is about to be appended.
 type NewEvent struct {
 	ID       uuid.UUID
 	Type     string
-	Data     []byte // JSON
+	Content  Content // of Data
+	Data     []byte
 	Metadata []byte // JSON, or empty
 }
 
@@ -97,12 +107,15 @@ type Appended struct {
 // MaxAppendSize bounds the bytes of one append: the store's default bound.
 const MaxAppendSize = 1 << 20
 
-// CheckSize fails with ErrTooLarge when events can't be one append. It counts as
-// the store does: data, metadata, and two bytes for each letter of the type.
+// Size is what the event counts for in an append. It counts as the store does:
+// data, metadata, and two bytes for each letter of the type.
+func (e NewEvent) Size() int { return len(e.Data) + len(e.Metadata) + 2*len(e.Type) }
+
+// CheckSize fails with ErrTooLarge when events can't be one append.
 func CheckSize(events []NewEvent) error {
 	size := 0
 	for _, event := range events {
-		size += len(event.Data) + len(event.Metadata) + 2*len(event.Type)
+		size += event.Size()
 	}
 	if size > MaxAppendSize {
 		return fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, size, MaxAppendSize)

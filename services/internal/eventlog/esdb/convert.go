@@ -31,7 +31,7 @@ func toEventData(events []eventlog.NewEvent) []esdb.EventData {
 		data[i] = esdb.EventData{
 			EventID:     event.ID,
 			EventType:   event.Type,
-			ContentType: esdb.ContentTypeJson,
+			ContentType: toContentType(event.Content),
 			Data:        event.Data,
 			Metadata:    event.Metadata,
 		}
@@ -44,6 +44,7 @@ func fromRecorded(recorded *esdb.RecordedEvent) eventlog.Event {
 		NewEvent: eventlog.NewEvent{
 			ID:       recorded.EventID,
 			Type:     recorded.EventType,
+			Content:  fromContentType(recorded.ContentType),
 			Data:     recorded.Data,
 			Metadata: recorded.UserMetadata,
 		},
@@ -52,6 +53,23 @@ func fromRecorded(recorded *esdb.RecordedEvent) eventlog.Event {
 		Position: fromPosition(recorded.Position),
 		Created:  recorded.CreatedDate,
 	}
+}
+
+// contentTypeBinary is what the store calls bytes that are not JSON.
+const contentTypeBinary = "application/octet-stream"
+
+func toContentType(content eventlog.Content) esdb.ContentType {
+	if content == eventlog.Binary {
+		return esdb.ContentTypeBinary
+	}
+	return esdb.ContentTypeJson
+}
+
+func fromContentType(name string) eventlog.Content {
+	if name == contentTypeBinary {
+		return eventlog.Binary
+	}
+	return eventlog.JSON
 }
 
 func fromPosition(position esdb.Position) eventlog.Position {

@@ -23,6 +23,12 @@ var appendTales = []tale{
 			f.Errorf("created at %v, want the store's time in UTC", got[0].Created)
 		}
 	}},
+	{"bytes that are not JSON come back as such", func(f *fixture) {
+		stream, event := f.stream("contact"), f.typed("picture")
+		event.Content, event.Data = eventlog.Binary, []byte{0xff, 0, '"'}
+		f.append(stream, event)
+		f.wantEvents(f.whole(stream), recorded(stream, 0, event))
+	}},
 	{"the answer tells where the last event stands", func(f *fixture) {
 		stream := f.stream("contact")
 		f.append(stream, f.some(2)...)
