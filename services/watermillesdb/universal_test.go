@@ -2,6 +2,7 @@ package watermillesdb_test
 
 import (
 	"flag"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -29,11 +30,18 @@ func TestMain(m *testing.M) {
 	if *restart == "" {
 		os.Exit(m.Run())
 	}
-	response, err := http.Post(*restart, "", http.NoBody)
-	if err != nil || response.StatusCode != http.StatusOK {
-		println("the store was not restarted")
+	if err := askForRestart(*restart); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+func askForRestart(url string) error {
+	response, err := http.Post(url, "", http.NoBody)
+	if err != nil {
+		return err
+	}
+	return response.Body.Close()
 }
 
 // features are what our publisher and subscriber promise. The suite checks that
@@ -64,16 +72,50 @@ func TestUniversalSuiteWithoutAGroup(t *testing.T) {
 // The suite's own test of a restart, with a store that is killed.
 func TestUniversalSuiteReconnects(t *testing.T) {
 	if raceDetector {
-		t.Skip("the suite's own test reads what its own goroutine writes; TestNothingIsLostWhenTheStoreIsKilled runs with the race detector")
-	}
-	if testing.Short() {
-		t.Skip("it takes its time")
+		t.Skip("the suite's test reads what its own goroutine writes; TestNothingIsLostWhenTheStoreIsKilled runs with the race detector")
 	}
 	store := eventstoretest.Start(t)
-	s := suite{store}
 	restarting := features
 	restarting.RestartServiceCommand = restartCommand(t, store)
-	tests.TestReconnect(t, tests.TestContext{TestID: tests.NewTestID(), Features: restarting}, s.grouped("suite"))
+	tests.TestReconnect(t, tests.TestContext{TestID: tests.NewTestID(), Features: restarting},
+		func(t *testing.T) (message.Publisher, message.Subscriber) {
+			pub, sub := suite{store}.inGroup(t, "suite")
+			return holdTheLast(t, 10_000, pub, sub)
+		})
+}
+
+// holdTheLast holds the last of all messages back until each Publish has
+// returned, and a while longer: when all have been received, the suite's test
+// compares them with what has been published up to then.
+func holdTheLast(t *testing.T, all int, pub message.Publisher, sub message.Subscriber) (message.Publisher, message.Subscriber) {
+	t.Helper()
+	var published sync.WaitGroup
+	published.Add(all)
+	seen := map[string]bool{}
+	decorated, err := message.MessageTransformSubscriberDecorator(func(msg *message.Message) {
+		if seen[msg.UUID] = true; len(seen) == all {
+			published.Wait()
+			<-time.After(200 * time.Millisecond)
+		}
+	})(sub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return counting{pub, &published}, decorated
+}
+
+// counting tells of each message that has been published.
+type counting struct {
+	message.Publisher
+	published *sync.WaitGroup
+}
+
+func (c counting) Publish(topic string, messages ...*message.Message) error {
+	err := c.Publisher.Publish(topic, messages...)
+	if err == nil {
+		c.published.Done()
+	}
+	return err
 }
 
 func TestUniversalSuiteUnderStress(t *testing.T) {
