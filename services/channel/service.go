@@ -89,6 +89,10 @@ func newService(ctx context.Context, parts host.Parts, settings Settings) (*serv
 		return nil, err
 	}
 	cadence := cadences(runtime, board)
+	workers, err := workers(parts, runtime, board)
+	if err != nil {
+		return nil, err
+	}
 	origins := call.Asking(parts.Origins)
 	return &service{
 		api: &api{
@@ -101,7 +105,7 @@ func newService(ctx context.Context, parts host.Parts, settings Settings) (*serv
 			messages:   &outbound.API{DB: parts.DB},
 		},
 		flows:   runtime,
-		workers: workers(parts, runtime, board),
+		workers: workers,
 	}, nil
 }
 
@@ -153,19 +157,25 @@ func cadences(runtime *flow.Runtime, board *flow.Board) func(string) string {
 }
 
 // workers are what runs beside the flows.
-func workers(parts host.Parts, runtime *flow.Runtime, board *flow.Board) []*worker.Worker {
+func workers(parts host.Parts, runtime *flow.Runtime, board *flow.Board) ([]*worker.Worker, error) {
 	sender := &outbound.Sender{
 		Streams: parts.Streams, DB: parts.DB, Now: time.Now,
 		Flow: func(name string) flow.State { return runtime.Intake(name).State() },
 	}
 	settler := &contact.Settler{Streams: parts.Streams, DB: parts.DB, Now: time.Now}
+	sending, err := sender.Partner().Worker(worker.Parts{
+		DB: parts.DB, Log: parts.Streams.Log, Metrics: parts.Metrics, Now: time.Now, Logger: parts.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
 	return []*worker.Worker{
-		{Name: "sender", Logger: parts.Logger, Work: worker.Rounds(parts.DB, sender.Round)},
+		sending,
 		{Name: "settler", Logger: parts.Logger, Work: worker.Rounds(parts.DB, settler.Round)},
 		{Name: "cadences", Logger: parts.Logger, Work: func(ctx context.Context, tell worker.Tell) error {
 			calm := time.AfterFunc(time.Second, func() { tell(nil) })
 			defer calm.Stop()
 			return board.Run(ctx, parts.Streams)
 		}},
-	}
+	}, nil
 }

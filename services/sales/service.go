@@ -48,12 +48,16 @@ func New(ctx context.Context, parts host.Parts, settings *Settings) (host.Applic
 	if err != nil {
 		return host.Application{}, err
 	}
+	workers, err := s.workers(string(settings.BackOffice))
+	if err != nil {
+		return host.Application{}, err
+	}
 	return host.Application{
 		Register: s.register,
 		Gateway:  salesv1.RegisterSalesServiceHandler,
 		OpenAPI:  salesv1.OpenAPI,
 		Flows:    s.flows,
-		Workers:  s.workers(string(settings.BackOffice)),
+		Workers:  workers,
 	}, nil
 }
 
@@ -126,18 +130,24 @@ func (s *service) register(registrar grpc.ServiceRegistrar) {
 	})
 }
 
-func (s *service) workers(backOffice string) []*worker.Worker {
+func (s *service) workers(backOffice string) ([]*worker.Worker, error) {
 	planner := &lead.Planner{
 		Streams: s.parts.Streams, DB: s.parts.DB, Horizon: s.horizon, Settled: s.settled(), Now: time.Now,
 	}
 	workers := []*worker.Worker{{Name: "lead planner", Logger: s.parts.Logger, Work: worker.Rounds(s.parts.DB, planner.Round)}}
 	if backOffice == "" {
-		return workers // requests wait until somebody resolves them
+		return workers, nil // requests wait until somebody resolves them
 	}
 	driver := &request.Driver{
 		Streams: s.parts.Streams, DB: s.parts.DB, BackOffice: backoffice.New(backOffice), Now: time.Now,
 	}
-	return append(workers, &worker.Worker{Name: "back office", Logger: s.parts.Logger, Work: worker.Rounds(s.parts.DB, driver.Round)})
+	partner, err := driver.Partner().Worker(worker.Parts{
+		DB: s.parts.DB, Log: s.parts.Streams.Log, Metrics: s.parts.Metrics, Now: time.Now, Logger: s.parts.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return append(workers, partner), nil
 }
 
 // settled tells whether the tables show every lead that has been accepted, and

@@ -25,6 +25,12 @@ var (
 	ErrNoSubject = errors.New("personal values need a subject")
 )
 
+// IsFault tells whether err says that an event is at fault itself. What else
+// keeps an event from being read, such as a key ring that is away, passes.
+func IsFault(err error) bool {
+	return errors.Is(err, ErrUnknownType) || errors.Is(err, ErrMalformed) || errors.Is(err, ErrTampered)
+}
+
 // Codec encodes and decodes events. It is safe for concurrent use.
 type Codec struct {
 	ring     keyring.Ring

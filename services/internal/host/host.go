@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
@@ -44,6 +45,8 @@ type Parts struct {
 	Streams *decider.Streams
 	Ring    keyring.Ring
 	Logger  *slog.Logger
+	// Metrics takes the metrics of what runs beside the API; nil: nobody sees them.
+	Metrics prometheus.Registerer
 	// Origins tells where the service's calls come from.
 	Origins call.Origins
 }
@@ -110,6 +113,7 @@ func Run(ctx context.Context, service config.Service, settings Settings, build B
 		return err
 	}
 	defer func() { err = errors.Join(err, closeParts()) }()
+	parts.Metrics = t.Registry
 	app, err := build(ctx, parts)
 	if err != nil {
 		return fmt.Errorf("put the service together: %w", err)

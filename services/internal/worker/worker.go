@@ -50,8 +50,7 @@ func (w *Worker) Ready(context.Context) error {
 
 // Run works until ctx ends, and then returns nil.
 func (w *Worker) Run(ctx context.Context) error {
-	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval, pause.MaxInterval = firstPause, longestPause
+	pause := newPause(firstPause, longestPause)
 	tell := func(err error) {
 		if err == nil {
 			pause.Reset()
@@ -70,6 +69,12 @@ func (w *Worker) Run(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+func newPause(first, longest time.Duration) *backoff.ExponentialBackOff {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = first, longest
+	return pause
 }
 
 // note remembers what fails, or that all is well again.

@@ -17,6 +17,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/flow"
 	"github.com/triangle-suite/triangle/services/internal/projection"
+	"github.com/triangle-suite/triangle/services/internal/worker"
 )
 
 // MarkersStream holds the markers that sending waits for: the last few.
@@ -29,7 +30,7 @@ const markersKept = 10
 const lookAgain = time.Second
 
 // Sender sends the messages that were accepted, the oldest first. Each waits for
-// a marker that was set after it was accepted. Its Round is a worker's.
+// a marker that was set after it was accepted. Its Partner is a worker's.
 type Sender struct {
 	Streams *decider.Streams
 	DB      *projection.DB
@@ -37,60 +38,63 @@ type Sender struct {
 	Flow func(name string) flow.State
 	Now  func() time.Time
 
-	bounded bool                // whether the markers' stream is
-	begun   map[string]*sending // by message, what is under way
+	bounded bool                         // whether the markers' stream is
+	begun   map[string]eventlog.Position // by message that waits, what customer-view must pass
 }
 
-// sending is a message that is under way.
-type sending struct {
-	marker eventlog.Position // what customer-view must pass
-	told   bool              // whether the outcome is on record
+// deadline bounds the sending of one message.
+const deadline = 30 * time.Second
+
+// Partner is whoever takes the messages to the customers, with the messages that
+// wait. What a customer gets can't be taken back: so what fails is not tried again
+// at once, but looked at anew.
+func (s *Sender) Partner() worker.Partner {
+	return worker.Partner{
+		Name: "sender", Look: s.look, Do: s.do, Broken: codec.IsFault,
+		Timeout: deadline,
+	}
 }
 
-// Round sends what can be sent. After one that fails new markers are taken, as
-// much may have changed meanwhile. It is called by one goroutine at a time.
-func (s *Sender) Round(ctx context.Context) (again time.Time, err error) {
-	if err := s.step(ctx); err != nil {
+// look returns the messages whose markers customer-view has passed, and sets one
+// marker for those that have come.
+func (s *Sender) look(ctx context.Context, _ int) (ids []string, again time.Time, err error) {
+	waiting, err := waiting(ctx, s.DB)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	s.forget(waiting)
+	if err := s.begin(ctx, waiting); err != nil {
 		s.begun = nil
-		return time.Time{}, err
+		return nil, time.Time{}, err
+	}
+	passed := s.Flow(customerview.Flow).Position
+	for _, id := range waiting {
+		if passed.Compare(s.begun[id]) >= 0 {
+			ids = append(ids, id)
+		}
 	}
 	if len(s.begun) > 0 {
 		again = s.Now().Add(lookAgain)
 	}
-	return again, nil
+	return ids, again, nil
 }
 
-// step sends the messages whose markers customer-view has passed, and sets one
-// marker for those that have come.
-func (s *Sender) step(ctx context.Context) error {
-	ids, err := waiting(ctx, s.DB)
-	if err != nil {
-		return err
-	}
-	s.forget(ids)
-	if err := s.begin(ctx, ids); err != nil {
-		return err
-	}
-	passed := s.Flow(customerview.Flow).Position
-	for _, id := range ids {
-		under := s.begun[id]
-		if under.told || passed.Compare(under.marker) < 0 {
-			continue
-		}
-		if err := s.send(ctx, id); err != nil {
-			return fmt.Errorf("send message %s: %w", id, err)
-		}
-		under.told = true
+// do sends a message. After one that fails new markers are taken, as much may
+// have changed meanwhile.
+func (s *Sender) do(ctx context.Context, id string) error {
+	if err := s.send(ctx, id); err != nil {
+		s.begun = nil
+		return fmt.Errorf("send: %w", err)
 	}
 	return nil
 }
 
 // forget lets go of the messages that the table no longer shows as waiting.
 func (s *Sender) forget(waiting []string) {
-	still := map[string]*sending{}
+	still := map[string]eventlog.Position{}
 	for _, id := range waiting {
-		if under := s.begun[id]; under != nil {
-			still[id] = under
+		if marker, ok := s.begun[id]; ok {
+			still[id] = marker
 		}
 	}
 	s.begun = still
@@ -100,7 +104,7 @@ func (s *Sender) forget(waiting []string) {
 func (s *Sender) begin(ctx context.Context, waiting []string) error {
 	var marker eventlog.Position
 	for _, id := range waiting {
-		if s.begun[id] != nil {
+		if _, ok := s.begun[id]; ok {
 			continue
 		}
 		if marker == (eventlog.Position{}) {
@@ -109,7 +113,7 @@ func (s *Sender) begin(ctx context.Context, waiting []string) error {
 				return err
 			}
 		}
-		s.begun[id] = &sending{marker: marker}
+		s.begun[id] = marker
 	}
 	return nil
 }
