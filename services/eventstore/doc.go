@@ -4,16 +4,16 @@
 // EventStoreDB's own Go client, so there is one client path and nothing to
 // install. It is a default for one machine, not a competitor of the cluster.
 //
-//	port ─┬─ HTTP/2 ─▶ server (gRPC handlers) ─▶ storage (one writer, views)
-//	      └─ HTTP/1 ─▶ /health/live                 │ decides by
-//	                                                └─▶ stream (pure rules)
+//	port ─┬─ HTTP/2 ─▶ server (gRPC handlers) ─┬─────────────▶ storage (one writer, views)
+//	      └─ HTTP/1 ─▶ /health/live            └▶ persistent ─▶   │ decides by
+//	                                             (groups)         └─▶ stream (pure rules)
 //
 // What it promises: an append is answered when it is on the disk, and no
 // reader sees an event before; a reader sees all of an append or nothing; a
-// subscription delivers each event once and in order however slow it is read.
+// subscription delivers each event once and in order however slow it is read; a
+// persistent subscription delivers each event until a consumer has answered it.
 //
 // What it does not have: users and access control, projections, a scavenge
-// (events that metadata hides stay on the disk and in $all), persistent
-// subscriptions (yet). Regular expressions in filters are RE2's: no
-// look-around.
+// (events that metadata hides stay on the disk and in $all). Regular expressions
+// in filters are RE2's: no look-around.
 package eventstore

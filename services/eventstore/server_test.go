@@ -305,16 +305,6 @@ func TestTheTrailerOfADeletedStream(t *testing.T) {
 	}
 }
 
-func TestPersistentSubscriptionsAreToCome(t *testing.T) {
-	f := newFixture(t)
-	err := f.client.CreatePersistentSubscription(f.ctx, "s", "g", esdb.PersistentStreamSubscriptionOptions{})
-	f.wantCode(err, esdb.ErrorCodeUnsupportedFeature)
-	_, err = persistent.NewPersistentSubscriptionsClient(f.raw()).List(f.ctx, &persistent.ListReq{})
-	if status.Code(err) != codes.Unimplemented {
-		t.Errorf("failed with %v, want %v", err, codes.Unimplemented)
-	}
-}
-
 func TestStartFailsOnAPortThatIsTaken(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/triangle-suite/triangle/services/eventstore/internal/filter"
+	"github.com/triangle-suite/triangle/services/eventstore/internal/persistent"
 	"github.com/triangle-suite/triangle/services/eventstore/internal/storage"
 	"github.com/triangle-suite/triangle/services/eventstore/internal/stream"
 )
@@ -21,6 +22,7 @@ import (
 const (
 	trailerException = "exception"
 	trailerStream    = "stream-name"
+	trailerGroup     = "group-name"
 )
 
 // fail turns err into what the protocol says about it, for a call on stream
@@ -46,6 +48,28 @@ func fail(ctx context.Context, name string, err error) error {
 		return err
 	default:
 		return status.Error(codes.Internal, err.Error())
+	}
+}
+
+// failGroup is fail for a call on a persistent subscription.
+func failGroup(ctx context.Context, key persistent.Key, err error) error {
+	refused := func(code codes.Code, exception string) error {
+		return refuse(ctx, code, fmt.Sprintf("group %q on stream %q: %v", key.Group, key.Stream, err),
+			trailerException, exception, trailerStream, key.Stream, trailerGroup, key.Group)
+	}
+	switch {
+	case errors.Is(err, persistent.ErrNotFound):
+		return refused(codes.NotFound, "persistent-subscription-does-not-exist")
+	case errors.Is(err, persistent.ErrExists):
+		return refused(codes.AlreadyExists, "persistent-subscription-exists")
+	case errors.Is(err, persistent.ErrFull):
+		return refused(codes.FailedPrecondition, "maximum-subscribers-reached")
+	case errors.Is(err, persistent.ErrDropped):
+		return refused(codes.Canceled, "persistent-subscription-dropped")
+	case errors.Is(err, persistent.ErrInvalid):
+		return status.Error(codes.InvalidArgument, err.Error())
+	default:
+		return fail(ctx, key.Stream, err)
 	}
 }
 

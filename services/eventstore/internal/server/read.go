@@ -6,6 +6,7 @@ import (
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 
+	"github.com/triangle-suite/triangle/services/eventstore/internal/link"
 	"github.com/triangle-suite/triangle/services/eventstore/internal/storage"
 	"github.com/triangle-suite/triangle/services/eventstore/internal/stream"
 )
@@ -225,7 +226,7 @@ func addEvent(p *page, view *storage.View, record *storage.Record, q query) erro
 	}
 	size := event.Size()
 	if q.resolveLinks && event.Type == stream.LinkType {
-		target, err := resolve(view, &event)
+		target, err := link.Resolve(view, &event)
 		if err != nil {
 			return err
 		}

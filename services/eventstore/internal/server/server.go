@@ -13,13 +13,14 @@ import (
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/gossip"
-	"github.com/EventStore/EventStore-Client-Go/v4/protos/persistent"
+	persistentpb "github.com/EventStore/EventStore-Client-Go/v4/protos/persistent"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/serverfeatures"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 
+	"github.com/triangle-suite/triangle/services/eventstore/internal/persistent"
 	"github.com/triangle-suite/triangle/services/eventstore/internal/storage"
 )
 
@@ -47,11 +48,12 @@ type Options struct {
 
 // Server serves a store on two listeners: one for gRPC, one for plain HTTP.
 type Server struct {
-	store    *storage.Store
-	grpc     *grpc.Server
-	http     *http.Server
-	stopping chan struct{}
-	once     sync.Once
+	store         *storage.Store
+	subscriptions *persistent.Subscriptions
+	grpc          *grpc.Server
+	http          *http.Server
+	stopping      chan struct{}
+	once          sync.Once
 }
 
 // streamsService is the protocol's service of streams.
@@ -67,7 +69,7 @@ func New(store *storage.Store, options Options) *Server {
 	if options.MaxAppend == 0 {
 		options.MaxAppend = DefaultMaxAppend
 	}
-	s := &Server{store: store, stopping: make(chan struct{})}
+	s := &Server{store: store, subscriptions: persistent.New(store), stopping: make(chan struct{})}
 	s.grpc = grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
@@ -76,7 +78,7 @@ func New(store *storage.Store, options Options) *Server {
 	streams.RegisterStreamsServer(s.grpc, &streamsService{store: store, maxAppend: options.MaxAppend, stopping: s.stopping})
 	serverfeatures.RegisterServerFeaturesServer(s.grpc, features{})
 	gossip.RegisterGossipServer(s.grpc, &gossiper{id: uuid.New()})
-	persistent.RegisterPersistentSubscriptionsServer(s.grpc, persistentService{})
+	persistentpb.RegisterPersistentSubscriptionsServer(s.grpc, &persistentService{subscriptions: s.subscriptions})
 	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: headerTimeout}
 	return s
 }
@@ -117,6 +119,7 @@ func (s *Server) Serve(http2, http1 net.Listener) error {
 // left.
 func (s *Server) Stop(ctx context.Context) error {
 	s.once.Do(func() { close(s.stopping) })
+	flushed := s.subscriptions.Close() // first: their calls end by it
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -129,12 +132,13 @@ func (s *Server) Stop(ctx context.Context) error {
 		s.grpc.Stop()
 		<-stopped
 	}
-	return err
+	return errors.Join(flushed, err)
 }
 
 // Kill cuts all connections at once.
 func (s *Server) Kill() error {
 	s.once.Do(func() { close(s.stopping) })
 	s.grpc.Stop()
+	s.subscriptions.Kill()
 	return s.http.Close()
 }
