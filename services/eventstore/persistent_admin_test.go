@@ -12,7 +12,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
@@ -219,15 +218,6 @@ func TestGroupsAreListed(t *testing.T) {
 	g.wantCode(err, esdb.ErrorCodeResourceNotFound)
 }
 
-// raw is the protocol, below the client.
-func (g *group) raw() persistentpb.PersistentSubscriptionsClient {
-	g.Helper()
-	connection, err := grpc.NewClient(g.store.Addr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	g.must(err)
-	g.Cleanup(func() { _ = connection.Close() })
-	return persistentpb.NewPersistentSubscriptionsClient(connection)
-}
-
 func rawCreate(stream, name string, change func(*persistentpb.CreateReq_Settings)) *persistentpb.CreateReq {
 	s := &persistentpb.CreateReq_Settings{
 		MaxRetryCount: 1, MaxCheckpointCount: 1, LiveBufferSize: 10, ReadBatchSize: 10, HistoryBufferSize: 10,
@@ -246,7 +236,7 @@ func rawCreate(stream, name string, change func(*persistentpb.CreateReq_Settings
 func TestEventsArePinnedByTheirCorrelation(t *testing.T) {
 	const correlations, each = 10, 6
 	g := newGroup(t)
-	_, err := g.raw().Create(g.ctx, rawCreate("s", g.name, func(s *persistentpb.CreateReq_Settings) { s.ConsumerStrategy = "PinnedByCorrelation" }))
+	_, err := persistentpb.NewPersistentSubscriptionsClient(g.raw()).Create(g.ctx, rawCreate("s", g.name, func(s *persistentpb.CreateReq_Settings) { s.ConsumerStrategy = "PinnedByCorrelation" }))
 	g.must(err)
 	consumers := []*subscriber{g.join(100), g.join(100), g.join(100)}
 	for i := range correlations * each {
@@ -283,7 +273,7 @@ func TestErrorsOfGroups(t *testing.T) {
 	g := newGroup(t)
 	g.create(esdb.Start{}, func(s *esdb.PersistentSubscriptionSettings) { s.MaxSubscriberCount = 1 })
 	g.join(1)
-	raw := g.raw()
+	raw := persistentpb.NewPersistentSubscriptionsClient(g.raw())
 	named := &shared.StreamIdentifier{StreamName: []byte("s")}
 	read := func(group string, size int32) func(...grpc.CallOption) error {
 		return func(options ...grpc.CallOption) error {
