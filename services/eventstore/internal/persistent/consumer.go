@@ -60,7 +60,11 @@ func (c *Consumer) release(m *message) {
 // somewhere.
 func (g *Group) choose(m *message) *Consumer {
 	if g.settings.Strategy.pins() {
-		if c := g.pinned(m.Pin); c.room() > 0 {
+		c := g.pinned(m.Pin)
+		if held, ok := g.pins[m.Pin]; ok {
+			c = held.by
+		}
+		if c.room() > 0 {
 			return c
 		}
 		return nil
@@ -89,6 +93,29 @@ func (g *Group) pinned(pin uint64) *Consumer {
 		}
 		return 1
 	})
+}
+
+// pin says by whom events of one pin are held now: nobody else gets another
+// one before those are answered, be the pin no longer its own.
+type pin struct {
+	by *Consumer
+	n  int
+}
+
+// hold notes that an event of a pin is in flight.
+func (g *Group) hold(m *message) {
+	if g.settings.Strategy.pins() {
+		g.pins[m.Pin] = pin{by: m.consumer, n: g.pins[m.Pin].n + 1}
+	}
+}
+
+func (g *Group) release(m *message) {
+	held, ok := g.pins[m.Pin]
+	if held.n--; held.n > 0 {
+		g.pins[m.Pin] = held
+	} else if ok {
+		delete(g.pins, m.Pin)
+	}
 }
 
 // mix is the finaliser of MurmurHash3 over both numbers.

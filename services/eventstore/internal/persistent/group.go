@@ -22,9 +22,10 @@ const maxHeld = 16 << 20
 type Group struct {
 	settings  Settings
 	consumers []*Consumer // in the order of their coming
-	turn      int         // whose turn it is, for the strategies that take turns
-	number    uint64      // of the last consumer
-	seq       uint64      // of the last message
+	turn      int         // whose turn it is, modulo their number, for the strategies that take turns
+	pins      map[uint64]pin
+	number    uint64 // of the last consumer
+	seq       uint64 // of the last message
 
 	source track // what is delivered
 	replay track // the parked events that are delivered again
@@ -45,6 +46,7 @@ type Group struct {
 func NewGroup(settings Settings, processed, replayed Place, now time.Time) *Group {
 	return &Group{
 		settings: settings,
+		pins:     map[uint64]pin{},
 		source:   track{read: processed},
 		replay:   track{read: replayed},
 		policy:   checkpointer{settings: settings, written: processed, at: now},
@@ -146,9 +148,6 @@ func (g *Group) Disconnect(c *Consumer, now time.Time) {
 	g.consumers = slices.Delete(g.consumers, at, at+1)
 	if g.turn > at {
 		g.turn--
-	}
-	if g.turn >= len(g.consumers) {
-		g.turn = 0
 	}
 	for e := g.flights.Front(); e != nil; {
 		m := e.Value.(*message)
@@ -319,11 +318,13 @@ func (g *Group) deliver(m *message, c *Consumer, now time.Time) {
 	m.consumer, m.since = c, now
 	m.flight = g.flights.PushBack(m)
 	c.hold(m)
+	g.hold(m)
 }
 
 // land ends m's flight.
 func (g *Group) land(m *message) {
 	m.consumer.release(m)
+	g.release(m)
 	g.flights.Remove(m.flight)
 	m.consumer, m.flight = nil, nil
 }
