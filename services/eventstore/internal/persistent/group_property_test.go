@@ -121,6 +121,9 @@ func (w *world) replay(t *rapid.T) {
 	if n == 0 {
 		return
 	}
+	if after+1 >= before {
+		t.Fatalf("%d parked events are wanted, none of which is between %d and %d", n, after, before)
+	}
 	p := Page{Read: after}
 	for at := after + 1; at < before && len(p.Messages) < n; at++ {
 		p.Messages = append(p.Messages, Message{At: at, After: p.Read, Original: event(t)})
