@@ -3,6 +3,7 @@ package eventstore_test
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -113,6 +114,48 @@ func TestGroupsSurviveAKill(t *testing.T) {
 	g.store.Restart()
 	if diff := cmp.Diff([]uint64{3, 4}, g.join(2).revisions(2)); diff != "" {
 		t.Errorf("revisions after the kill (-want +got):\n%s", diff)
+	}
+}
+
+// Whenever the store is killed, every event is processed in the end, the
+// parked ones included, and after the last kill none comes that was known to
+// be processed by a checkpoint.
+func TestNothingIsLostOverKills(t *testing.T) {
+	const n, kills = 200, 6
+	rng := rand.New(rand.NewPCG(1, 2))
+	g := newGroup(t)
+	g.append("s", events(n)...)
+	g.create(esdb.Start{}, func(s *esdb.PersistentSubscriptionSettings) {
+		s.CheckpointLowerBound, s.CheckpointUpperBound, s.CheckpointAfter = 1, 5, 10
+	})
+	processed := map[uint64]bool{}
+	for range kills {
+		s := g.join(8)
+		if at := g.info().Stats.LastCheckpointedEventRevision; at != nil {
+			if first := s.next().Event; first.Event.EventNumber <= *at {
+				t.Errorf("revision %d comes although the checkpoint is at %d", first.Event.EventNumber, *at)
+			} else {
+				s.ack(first)
+				processed[first.Event.EventNumber] = true
+			}
+		}
+		for range rng.IntN(n / kills) {
+			e := s.next().Event
+			if rng.IntN(4) == 0 {
+				s.nack(esdb.NackActionPark, e)
+				continue
+			}
+			s.ack(e)
+			processed[e.Event.EventNumber] = true
+		}
+		g.store.Kill()
+		g.store.Restart()
+	}
+	g.replay(0)
+	for s := g.join(8); len(processed) < n; {
+		e := s.next().Event
+		s.ack(e)
+		processed[e.Event.EventNumber] = true
 	}
 }
 

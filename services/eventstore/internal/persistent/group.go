@@ -264,10 +264,15 @@ func (g *Group) Parked(n int) {
 }
 
 // Checkpoint returns the place up to which everything is processed, when it
-// is time to write it down.
+// is time to write it down. It is then taken to be written: what is processed
+// meanwhile counts for the next one.
 func (g *Group) Checkpoint(now time.Time) (Place, bool) {
 	at := g.source.processed()
-	return at, g.policy.due(at, now)
+	if !g.policy.due(at, now) {
+		return at, false
+	}
+	g.policy.written, g.policy.at, g.policy.progress = at, now, 0
+	return at, true
 }
 
 // Progress returns the place up to which everything is processed, when it has
@@ -275,11 +280,6 @@ func (g *Group) Checkpoint(now time.Time) (Place, bool) {
 func (g *Group) Progress() (Place, bool) {
 	at := g.source.processed()
 	return at, g.policy.moved(at)
-}
-
-// Checkpointed says that a checkpoint was written.
-func (g *Group) Checkpointed(at Place, now time.Time) {
-	g.policy.written, g.policy.at, g.policy.progress = at, now, 0
 }
 
 // dispatch delivers what can be delivered: retries first.

@@ -214,6 +214,23 @@ func TestCheckpointsAreDue(t *testing.T) {
 	}
 }
 
+func TestWhatIsProcessedWhileACheckpointIsWrittenCountsForTheNext(t *testing.T) {
+	settings := plain()
+	settings.MinCheckpoint, settings.MaxCheckpoint = 1, 1
+	g := filled(settings, 2, 1)
+	c := g.mustConnect(t, 2)
+	_, ids := g.taken(c)
+	for i := range Place(2) {
+		g.Ack(c, ids[i:i+1], noon)
+		if at, due := g.Checkpoint(noon); !due || at != i {
+			t.Errorf("a checkpoint at %d is due: %v", at, due)
+		}
+	}
+	if _, ok := g.Progress(); ok {
+		t.Error("there is progress that no checkpoint tells")
+	}
+}
+
 func TestAGroupHoldsABoundOfBytes(t *testing.T) {
 	settings := plain()
 	settings.ReadBatch, settings.HistoryBuffer = 1, 1000

@@ -223,10 +223,9 @@ func (r *runner) writeProgress() error {
 	if err := r.writeCheckpoint(at); err != nil {
 		return err
 	}
-	r.apply(func(g *Group, now time.Time) {
-		g.Checkpointed(at, now)
-		r.written = at
-	})
+	r.mu.Lock()
+	r.written = at
+	r.mu.Unlock()
 	return nil
 }
 
