@@ -175,7 +175,7 @@ func TestWhatIsTrueOfAGroup(t *testing.T) {
 	g := newGroup(t)
 	g.append("s", events(10)...)
 	g.create(esdb.Revision(1), atOnce, func(s *esdb.PersistentSubscriptionSettings) {
-		s.HistoryBufferSize, s.ReadBatchSize, s.LiveBufferSize = 4, 2, 3
+		s.HistoryBufferSize, s.ReadBatchSize, s.LiveBufferSize, s.ExtraStatistics = 4, 2, 3, true
 	})
 	before := g.info()
 	if before.EventSource != "s" || before.GroupName != "workers" || before.Settings.StartFrom != esdb.Revision(1) {
@@ -198,7 +198,7 @@ func TestWhatIsTrueOfAGroup(t *testing.T) {
 		t.Fatalf("%d connections", len(info.Connections))
 	}
 	c := info.Connections[0]
-	if c.From == "" || c.TotalItemsProcessed != 1 || c.InFlightMessages != 2 || c.AvailableSlots != 0 {
+	if len(c.ExtraStatistics) == 0 || c.From == "" || c.TotalItemsProcessed != 1 || c.InFlightMessages != 2 || c.AvailableSlots != 0 {
 		t.Errorf("the connection is %+v", c)
 	}
 	for range 7 {

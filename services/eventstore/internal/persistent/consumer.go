@@ -13,7 +13,20 @@ type Consumer struct {
 	inFlight  map[uuid.UUID]*message // the first of its twins
 	count     int                    // in flight, twins included
 	assigned  []*message             // in flight, but not taken yet
-	processed int64
+	processed counter
+	latencies latencies // when the group keeps extra statistics
+}
+
+// counter counts, and knows how far it was when it was last asked.
+type counter struct {
+	total, told int64
+}
+
+// tell returns how much was counted, and how much of it since the last time.
+func (c *counter) tell() (total, since int64) {
+	total, since = c.total, c.total-c.told
+	c.told = c.total
+	return total, since
 }
 
 func (c *Consumer) room() int { return c.size - c.count }

@@ -37,7 +37,7 @@ type Group struct {
 	flights  list.List    // of *message in flight, in the order of delivery
 	parking  []*message   // to be written to the parked events
 	held     int          // bytes of what waits
-	done     int64        // messages that consumers have processed
+	done     counter      // messages that consumers have processed
 	policy   checkpointer // when the progress is written down
 }
 
@@ -166,6 +166,7 @@ func (g *Group) Take(c *Consumer) []Delivery {
 	}
 	deliveries := make([]Delivery, len(c.assigned))
 	for i, m := range c.assigned {
+		m.taken = true
 		deliveries[i] = Delivery{Message: m.Message, Retries: m.retries}
 	}
 	clear(c.assigned)
@@ -178,10 +179,13 @@ func (g *Group) Take(c *Consumer) []Delivery {
 func (g *Group) Ack(c *Consumer, ids []uuid.UUID, now time.Time) {
 	for _, id := range ids {
 		if m := c.inFlight[id]; m != nil {
+			if g.settings.ExtraStatistics {
+				c.latencies.add(now.Sub(m.since))
+			}
 			g.land(m)
 			g.finish(m)
-			g.done++
-			c.processed++
+			g.done.total++
+			c.processed.total++
 		}
 	}
 	g.dispatch(now)
@@ -315,7 +319,7 @@ func (g *Group) offer(waiting []*message, now time.Time) []*message {
 
 func (g *Group) deliver(m *message, c *Consumer, now time.Time) {
 	g.held -= m.size()
-	m.consumer, m.since = c, now
+	m.consumer, m.since, m.taken = c, now, false
 	m.flight = g.flights.PushBack(m)
 	c.hold(m)
 	g.hold(m)
@@ -329,15 +333,18 @@ func (g *Group) land(m *message) {
 	m.consumer, m.flight = nil, nil
 }
 
-// retry puts m, which is in flight, back in its place, or parks it when that
-// was done too often.
+// retry puts m, which is in flight, back in its place, or parks it when it was
+// delivered too often. What was never taken, its consumer being slow to read,
+// was not delivered.
 func (g *Group) retry(m *message, reason string) {
 	g.land(m)
-	if m.retries >= g.settings.MaxRetries {
+	if m.taken && m.retries >= g.settings.MaxRetries {
 		g.park(m, "retried too often, at last because: "+reason)
 		return
 	}
-	m.retries++
+	if m.taken {
+		m.retries++
+	}
 	g.held += m.size()
 	at, _ := slices.BinarySearchFunc(g.retrying, m.seq, func(other *message, seq uint64) int {
 		if other.seq < seq {

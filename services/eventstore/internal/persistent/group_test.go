@@ -183,6 +183,29 @@ func TestRetriesComeFirstAndInOrder(t *testing.T) {
 	}
 }
 
+func TestOnlyWhatWasTakenCountsAsDelivered(t *testing.T) {
+	settings := plain()
+	settings.MaxRetries = 1
+	g := filled(settings, 1, 1)
+	c := g.mustConnect(t, 1)
+	now := noon
+	for range 3 { // the consumer does not read
+		now = now.Add(settings.MessageTimeout)
+		g.Tick(now)
+	}
+	for want := range 2 {
+		got := g.Take(c)
+		if len(got) != 1 || got[0].Retries != want {
+			t.Fatalf("given %+v, want it retried %d times", got, want)
+		}
+		now = now.Add(settings.MessageTimeout)
+		g.Tick(now)
+	}
+	if unwanted := g.Parking(); len(unwanted) != 1 {
+		t.Errorf("%d events are to be parked", len(unwanted))
+	}
+}
+
 func TestCheckpointsAreDue(t *testing.T) {
 	cases := map[string]struct {
 		acked []int // of events 0 to 9, of settings 3, 6 and 2 s

@@ -15,6 +15,7 @@ type Info struct {
 	Status       string
 	Connections  []ConnectionInfo
 	Processed    int64
+	Lately       int64   // processed since it was last told
 	PerSecond    float64 // processed, since the group was started
 	Checkpointed string  // the last place that was written down, "" when there is none
 	Last         string  // the place of the last event of what the group reads
@@ -29,9 +30,11 @@ type Info struct {
 type ConnectionInfo struct {
 	Peer
 	Processed int64
+	Lately    int64
 	PerSecond float64
 	InFlight  int
 	Room      int
+	Latencies []Measurement // when the group keeps extra statistics
 }
 
 // Info tells about a group.
@@ -115,11 +118,12 @@ func (r *runner) info() (Info, error) {
 	g := r.group
 	info := Info{
 		Definition: *r.Definition, Status: "Behind",
-		Processed: g.done, PerSecond: perSecond(g.done, r.started),
+		PerSecond: perSecond(g.done.total, r.started),
 		Checkpointed: r.format(r.written), Last: r.format(last),
 		Retrying: len(g.retrying), InFlight: g.flights.Len(),
 		Parked: max(int64(lastParked-g.replay.read), 0),
 	}
+	info.Processed, info.Lately = g.done.tell()
 	switch {
 	case r.err != nil:
 		info.Status = "Failed"
@@ -129,9 +133,10 @@ func (r *runner) info() (Info, error) {
 		info.Behind = len(g.buffer)
 	}
 	for _, c := range r.connections {
+		processed, lately := c.consumer.processed.tell()
 		info.Connections = append(info.Connections, ConnectionInfo{
-			Peer: c.peer, Processed: c.consumer.processed, PerSecond: perSecond(c.consumer.processed, c.since),
-			InFlight: c.consumer.count, Room: c.consumer.room(),
+			Peer: c.peer, Processed: processed, Lately: lately, PerSecond: perSecond(processed, c.since),
+			InFlight: c.consumer.count, Room: c.consumer.room(), Latencies: c.consumer.latencies.measure(),
 		})
 	}
 	return info, nil

@@ -41,7 +41,7 @@ func (m *Message) size() int {
 // Delivery is a message on its way to a consumer.
 type Delivery struct {
 	Message
-	Retries int // how often it was delivered before
+	Retries int // how often it was delivered before, in vain
 }
 
 // Unwanted is a message that is to be parked.
@@ -63,5 +63,6 @@ type message struct {
 	consumer *Consumer
 	flight   *list.Element // in Group.flights
 	since    time.Time
+	taken    bool     // it is on its way, not only assigned
 	twin     *message // one with the same id, in flight to the same consumer
 }

@@ -168,6 +168,7 @@ func wireInfo(info *persistent.Info) *persistentpb.SubscriptionInfo {
 		Status:                        info.Status,
 		AveragePerSecond:              int32(info.PerSecond),
 		TotalItems:                    info.Processed,
+		CountSinceLastMeasurement:     info.Lately,
 		LastCheckpointedEventPosition: info.Checkpointed,
 		LastKnownEventPosition:        info.Last,
 		ResolveLinkTos:                info.ResolveLinks,
@@ -190,14 +191,25 @@ func wireInfo(info *persistent.Info) *persistentpb.SubscriptionInfo {
 		MaxSubscriberCount:            int32(info.MaxConsumers),
 		ParkedMessageCount:            info.Parked,
 	}
-	for _, c := range info.Connections {
-		wire.Connections = append(wire.Connections, &persistentpb.SubscriptionInfo_ConnectionInfo{
-			From:                  c.Addr,
-			AverageItemsPerSecond: int32(c.PerSecond),
-			TotalItems:            c.Processed,
-			AvailableSlots:        int32(c.Room),
-			InFlightMessages:      int32(c.InFlight),
-			ConnectionName:        c.Name,
+	for i := range info.Connections {
+		wire.Connections = append(wire.Connections, wireConnection(&info.Connections[i]))
+	}
+	return wire
+}
+
+func wireConnection(c *persistent.ConnectionInfo) *persistentpb.SubscriptionInfo_ConnectionInfo {
+	wire := &persistentpb.SubscriptionInfo_ConnectionInfo{
+		From:                      c.Addr,
+		AverageItemsPerSecond:     int32(c.PerSecond),
+		TotalItems:                c.Processed,
+		CountSinceLastMeasurement: c.Lately,
+		AvailableSlots:            int32(c.Room),
+		InFlightMessages:          int32(c.InFlight),
+		ConnectionName:            c.Name,
+	}
+	for _, m := range c.Latencies {
+		wire.ObservedMeasurements = append(wire.ObservedMeasurements, &persistentpb.SubscriptionInfo_Measurement{
+			Key: m.Key, Value: m.Value.Milliseconds(),
 		})
 	}
 	return wire
