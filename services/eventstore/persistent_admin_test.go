@@ -228,6 +228,21 @@ func TestWhereAGroupStartsIsToldAsItWasAsked(t *testing.T) {
 	}
 }
 
+// Clients send the longest time that they know for "never".
+func TestTheLongestTimeout(t *testing.T) {
+	g := newGroup(t)
+	g.append("s", events(1)...)
+	_, err := persistentpb.NewPersistentSubscriptionsClient(g.raw()).Create(g.ctx, rawCreate("s", g.name, func(s *persistentpb.CreateReq_Settings) {
+		s.MessageTimeout = &persistentpb.CreateReq_Settings_MessageTimeoutTicks{MessageTimeoutTicks: math.MaxInt64}
+	}))
+	g.must(err)
+	s := g.join(1)
+	s.next()
+	if info := g.info(); info.Settings.MessageTimeout != math.MaxInt32 || info.Stats.TotalInFlightMessages != 1 {
+		t.Errorf("%+v, %+v", info.Settings, info.Stats)
+	}
+}
+
 func TestGroupsAreListed(t *testing.T) {
 	g := newAllGroup(t)
 	list := func(infos []esdb.PersistentSubscriptionInfo, err error) (names []string) {

@@ -118,7 +118,7 @@ func (r *runner) info() (Info, error) {
 	g := r.group
 	info := Info{
 		Definition: *r.Definition, Status: "Behind",
-		PerSecond: perSecond(g.done.total, r.started),
+		PerSecond:    perSecond(g.done.total, r.started),
 		Checkpointed: r.format(r.written), Last: r.format(last),
 		Retrying: len(g.retrying), InFlight: g.flights.Len(),
 		Parked: max(int64(lastParked-g.replay.read), 0),

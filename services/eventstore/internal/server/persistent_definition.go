@@ -1,6 +1,7 @@
 package server
 
 import (
+	"math"
 	"time"
 
 	persistentpb "github.com/EventStore/EventStore-Client-Go/v4/protos/persistent"
@@ -100,9 +101,17 @@ func groupSettings(s wireSettings, strategy persistent.Strategy) persistent.Sett
 // tick is the unit of the protocol's ticks.
 const tick = 100 * time.Nanosecond
 
+// duration takes what is longer than a duration can be, which clients send for
+// "never", for the longest.
 func duration(ticks int64, milliseconds int32) time.Duration {
-	return time.Duration(ticks)*tick + time.Duration(milliseconds)*time.Millisecond
+	if ticks > math.MaxInt64/int64(tick) {
+		return math.MaxInt64
+	}
+	return time.Duration(max(ticks, -1))*tick + time.Duration(milliseconds)*time.Millisecond
 }
+
+// wireMilliseconds is the other way round.
+func wireMilliseconds(d time.Duration) int32 { return int32(min(d.Milliseconds(), math.MaxInt32)) }
 
 func createdSettings(settings *persistentpb.CreateReq_Settings) (persistent.Settings, error) {
 	if settings == nil {
@@ -173,13 +182,13 @@ func wireInfo(info *persistent.Info) *persistentpb.SubscriptionInfo {
 		LastKnownEventPosition:        info.Last,
 		ResolveLinkTos:                info.ResolveLinks,
 		StartFrom:                     info.StartFrom(),
-		MessageTimeoutMilliseconds:    int32(info.MessageTimeout.Milliseconds()),
+		MessageTimeoutMilliseconds:    wireMilliseconds(info.MessageTimeout),
 		ExtraStatistics:               info.ExtraStatistics,
 		MaxRetryCount:                 int32(info.MaxRetries),
 		LiveBufferSize:                int32(info.LiveBuffer),
 		BufferSize:                    int32(info.HistoryBuffer),
 		ReadBatchSize:                 int32(info.ReadBatch),
-		CheckPointAfterMilliseconds:   int32(info.CheckpointAfter.Milliseconds()),
+		CheckPointAfterMilliseconds:   wireMilliseconds(info.CheckpointAfter),
 		MinCheckPointCount:            int32(info.MinCheckpoint),
 		MaxCheckPointCount:            int32(info.MaxCheckpoint),
 		ReadBufferCount:               int32(info.Behind),
