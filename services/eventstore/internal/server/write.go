@@ -67,8 +67,9 @@ const drainFactor = 64
 // proposed receives the events of an append, up to the limit of its size.
 func (s *streamsService) proposed(call streams.Streams_AppendServer) ([]storage.NewEvent, error) {
 	var events []storage.NewEvent
+	var message proposal
 	for size := 0; ; {
-		message, err := call.Recv()
+		err := call.RecvMsg(&message)
 		switch {
 		case errors.Is(err, io.EOF) && size > s.maxAppend:
 			return nil, tooLarge(call.Context(), s.maxAppend)
@@ -77,7 +78,7 @@ func (s *streamsService) proposed(call streams.Streams_AppendServer) ([]storage.
 		case err != nil:
 			return nil, err
 		}
-		event, err := proposedEvent(message.GetProposedMessage())
+		event, err := message.proposed()
 		if err != nil {
 			return nil, err
 		}
