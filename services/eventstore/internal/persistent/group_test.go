@@ -142,6 +142,36 @@ func TestPinsMoveOnlyToWhoComesAndFromWhoGoes(t *testing.T) {
 	}
 }
 
+// A pin that is the newcomer's by right stays where its events are in flight,
+// until the last one is answered: so they are processed in order.
+func TestAPinStaysWhileItsEventsAreInFlight(t *testing.T) {
+	const pins, size = 16, 3 * 16
+	settings := plain()
+	settings.Strategy = Pinned
+	g := filled(settings, size, pins)
+	first := g.mustConnect(t, size)
+	places, ids := g.taken(first)
+	second := g.mustConnect(t, size)
+	more := filled(settings, size+pins, pins).buffer[size:]
+	for round := range 3 { // one event of each pin is answered, then another two
+		for i := range more {
+			g.Push(Page{Messages: []Message{more[i].Message}, Read: places[size-1]}, noon)
+		}
+		got, _ := g.taken(second)
+		if len(got) > 0 {
+			t.Fatalf("after %d of 3 answers the newcomer got %v", round, got)
+		}
+		_, mine := g.taken(first)
+		g.Ack(first, append(mine, ids[round*pins:(round+1)*pins]...), noon)
+	}
+	for i := range more {
+		g.Push(Page{Messages: []Message{more[i].Message}, Read: places[size-1]}, noon)
+	}
+	if got, _ := g.taken(second); len(got) == 0 {
+		t.Error("the newcomer never gets its pins")
+	}
+}
+
 // Who is pinned to a consumer that has enough waits, and others pass it.
 func TestAFullConsumerHoldsUpNoOther(t *testing.T) {
 	const pins, events = 16, 64
