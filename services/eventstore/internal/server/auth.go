@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/triangle-suite/triangle/services/eventstore/internal/users"
 )
@@ -41,9 +42,26 @@ func (d doorkeeper) unary(ctx context.Context, req any, info *grpc.UnaryServerIn
 
 func (d doorkeeper) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 	if err := d.admit(stream.Context(), info.FullMethod); err != nil {
+		if !info.IsServerStream {
+			hearOut(stream)
+		}
 		return err
 	}
 	return handle(srv, stream)
+}
+
+// heard is how many messages of a call that is refused are still received.
+const heard = 1000
+
+// hearOut receives what a caller sends who waits for one answer: one that is
+// cut off while it sends sees a broken call instead of the reason.
+func hearOut(stream grpc.ServerStream) {
+	for range heard {
+		var message emptypb.Empty // whose fields are all unknown, and are not looked at
+		if stream.RecvMsg(&message) != nil {
+			return
+		}
+	}
 }
 
 func (d doorkeeper) admit(ctx context.Context, method string) error {
