@@ -61,14 +61,18 @@ const (
 // Config is what a store is started with. The zero Config listens on
 // DefaultAddr, without TLS, with its data in memory.
 type Config struct {
-	Addr      string
-	Data      Data
-	TLS       *tls.Config // nil: plain text
-	IDCache   IDCache
-	MaxAppend int // bytes of one append; 1 MiB when 0
-	Logger    *slog.Logger
-	Now       func() time.Time // the clock of events; time.Now when nil
+	Addr    string
+	Data    Data
+	TLS     *tls.Config // nil: plain text
+	IDCache IDCache
+	Limits  Limits
+	Logger  *slog.Logger
+	Now     func() time.Time // the clock of events; time.Now when nil
 }
+
+// Limits bound what a request, a connection and all of them together may take
+// of the store.
+type Limits = server.Limits
 
 // Server is a store that runs.
 type Server struct {
@@ -86,6 +90,9 @@ type Server struct {
 // Start opens the data and serves it.
 func Start(config Config) (*Server, error) {
 	config = config.withDefaults()
+	if err := config.Limits.Check(); err != nil {
+		return nil, err
+	}
 	store, err := storage.Open(config.Data.dir, config.storage())
 	if err != nil {
 		return nil, err
@@ -97,7 +104,7 @@ func Start(config Config) (*Server, error) {
 	s := &Server{
 		addr:   listener.Addr(),
 		store:  store,
-		server: server.New(store, server.Options{MaxAppend: config.MaxAppend}),
+		server: server.New(store, server.Options{Limits: config.Limits}),
 		port:   port.Split(listener, config.TLS),
 		served: make(chan struct{}),
 	}

@@ -24,7 +24,7 @@ const (
 func (s *streamsService) Read(request *streams.ReadReq, call streams.Streams_ReadServer) error {
 	ctx := call.Context()
 	options := request.GetOptions()
-	q, err := parseQuery(options)
+	q, err := parseQuery(options, s.limits)
 	if err != nil {
 		return err
 	}
