@@ -38,7 +38,12 @@ type flags struct {
 	Memory    bool   `xor:"data" required:"" help:"Keep events in memory, until the store ends."`
 	TLSCert   string `name:"tls-cert" and:"tls" placeholder:"FILE" help:"Certificate, with its chain, in PEM."`
 	TLSKey    string `name:"tls-key" and:"tls" placeholder:"FILE" help:"The certificate's key, in PEM."`
-	NoIDCache bool   `name:"no-id-cache" help:"Recognise no retry by its event ids unless it names a revision: for tests of callers that must not lean on it."`
+	MaxAppend int    `name:"max-append" default:"1048576" placeholder:"BYTES" help:"Refuse appends whose events have more bytes (${default}; 16777216 at most, which is what clients take)."`
+
+	MaxSubscriptions           int `name:"max-subscriptions" default:"1024" placeholder:"N" help:"Refuse further catch-up subscriptions when so many are open (${default})."`
+	MaxConnectionSubscriptions int `name:"max-connection-subscriptions" default:"256" placeholder:"N" help:"Likewise, for those of one connection (${default})."`
+
+	NoIDCache bool `name:"no-id-cache" help:"Recognise no retry by its event ids unless it names a revision: for tests of callers that must not lean on it."`
 }
 
 func main() {
@@ -83,9 +88,14 @@ func (f *flags) config(stderr io.Writer) (eventstore.Config, error) {
 	if err := checkAddr(f.Addr); err != nil {
 		return eventstore.Config{}, fmt.Errorf("--addr: %w", err)
 	}
+	limits, err := f.limits()
+	if err != nil {
+		return eventstore.Config{}, err
+	}
 	config := eventstore.Config{
 		Addr:   f.Addr,
 		Data:   eventstore.Memory(),
+		Limits: limits,
 		Logger: slog.New(slog.NewJSONHandler(stderr, nil)),
 	}
 	if f.Data != "" {
@@ -104,6 +114,27 @@ func (f *flags) config(stderr io.Writer) (eventstore.Config, error) {
 	return config, nil
 }
 
+// limits are what the flags bound. Fewer subscriptions than one connection may
+// have by default are a bound for each connection too.
+func (f *flags) limits() (eventstore.Limits, error) {
+	for flag, value := range map[string]int{
+		"--max-append": f.MaxAppend, "--max-subscriptions": f.MaxSubscriptions, "--max-connection-subscriptions": f.MaxConnectionSubscriptions,
+	} {
+		if value < 1 {
+			return eventstore.Limits{}, fmt.Errorf("%s: %d: it must be above 0", flag, value)
+		}
+	}
+	limits := eventstore.Limits{
+		AppendBytes:             f.MaxAppend,
+		Subscriptions:           f.MaxSubscriptions,
+		ConnectionSubscriptions: min(f.MaxConnectionSubscriptions, f.MaxSubscriptions),
+	}
+	if err := limits.Check(); err != nil {
+		return eventstore.Limits{}, fmt.Errorf("--max-append, --max-subscriptions, --max-connection-subscriptions: %w", err)
+	}
+	return limits, nil
+}
+
 func checkAddr(addr string) error {
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -115,11 +146,27 @@ func checkAddr(addr string) error {
 	return nil
 }
 
+// advise says what to do about a store that does not start.
+func advise(err error) error {
+	switch {
+	case errors.Is(err, eventstore.ErrInUse):
+		return fmt.Errorf("%w: stop that one, or name another folder with --data", err)
+	case errors.Is(err, eventstore.ErrForeignFolder):
+		return fmt.Errorf("%w: nothing in it was changed; name an empty folder, or one of an event store, with --data", err)
+	case errors.Is(err, eventstore.ErrNewerFormat):
+		return fmt.Errorf("%w: nothing in it was changed; run the event store that wrote it, or a newer one", err)
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%w: stop what listens there, or name another address with --addr", err)
+	default:
+		return err
+	}
+}
+
 // serve runs the store until ctx ends or its disk fails.
 func serve(ctx context.Context, config eventstore.Config) error {
 	server, err := eventstore.Start(config)
 	if err != nil {
-		return err
+		return advise(err)
 	}
 	config.Logger.Info("event store started", "addr", server.Addr(), "tls", config.TLS != nil)
 	select {

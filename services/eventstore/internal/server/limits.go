@@ -14,8 +14,8 @@ import (
 
 // Limits bound what a request, a connection, and all of them together may
 // take of the store. A field that is 0 has its default. A call that exceeds
-// one is refused with an error that names the field; nothing is written then,
-// and the connection goes on.
+// one is refused with an error that names the field (or, for MessageBytes, with
+// gRPC's own); nothing is written then, and the connection goes on.
 //
 // How many events a read asks for has no limit: whatever their number, a read
 // holds one page of them, and clients ask for all by the largest number.
@@ -47,7 +47,7 @@ func (l Limits) withDefaults() Limits {
 	l.AppendBytes = cmp.Or(l.AppendBytes, 1<<20)
 	l.AppendEvents = cmp.Or(l.AppendEvents, 1<<14)
 	l.EventBytes = cmp.Or(l.EventBytes, l.AppendBytes)
-	l.TypeBytes = cmp.Or(l.TypeBytes, 1<<10)
+	l.TypeBytes = cmp.Or(l.TypeBytes, min(1<<10, l.EventBytes))
 	l.NameBytes = cmp.Or(l.NameBytes, 1<<10)
 	l.MessageBytes = cmp.Or(l.MessageBytes, 17<<20)
 	l.Subscriptions = cmp.Or(l.Subscriptions, 1<<10)

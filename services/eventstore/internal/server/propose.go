@@ -10,7 +10,6 @@ import (
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/triangle-suite/triangle/services/eventstore/internal/storage"
@@ -39,8 +38,6 @@ func receive(call streams.Streams_AppendServer, limits Limits, refused error) ([
 		switch {
 		case errors.Is(err, io.EOF):
 			return p.events, p.refused
-		case status.Code(err) == codes.ResourceExhausted: // grpc's: the message is too large
-			return nil, limits.appendTooLarge(call.Context())
 		case err != nil:
 			return nil, err
 		}
