@@ -21,6 +21,9 @@ export PATH := $(TOOLS):$(PATH)
 # The module list lives in go.work alone.
 MODULES  = $(shell go list -m -f '{{.Dir}}')
 PACKAGES = $(addsuffix /...,$(MODULES))
+# A module outside go.work: the peers that it measures against must not move our
+# versions.
+STORE_BENCH := services/eventstore/bench
 BINARIES := channel-support sales-support marketing-support event-store triangle
 
 # The race detector needs a C compiler. Where there is none the tests run without.
@@ -30,6 +33,8 @@ DATA ?= $(CURDIR)/.triangle
 SEEDS ?= 200
 SEED_START ?= 1
 FUZZTIME ?= 10s
+BENCH ?=
+ROUNDS ?= 16
 
 ##@ Use
 
@@ -78,18 +83,27 @@ fuzz: ## Fuzz every parser for FUZZTIME each
 		done; done
 
 .PHONY: bench
-bench: ## Run the benchmarks
+bench: bench-store ## Measure the store beside its peers, then run the modules' benchmarks
 	go test -run '^$$' -bench . -benchmem $(PACKAGES)
+
+.PHONY: bench-store
+bench-store: ## Measure the store beside its peers: BENCH="process restart" for some measures, ROUNDS=n
+	cd $(STORE_BENCH) && GOWORK=off go test ./... && GOWORK=off go run . --rounds $(ROUNDS) $(BENCH)
 
 .PHONY: e2e
 e2e: ## Run the black-box tests against real processes
 	go test $(RACE) -count=1 ./e2e/...
+
+.PHONY: conformance
+conformance: ## Run the suite of EventStoreDB's own Go client against the event store
+	go run ./tools/cmd/conformance
 
 .PHONY: lint
 lint: $(TOOLS)/golangci-lint $(TOOLS)/buf ## Lint code and contracts
 	cd contracts && buf lint && buf format --diff --exit-code
 	cd contracts && buf breaking --against baseline.binpb
 	@for module in $(MODULES); do echo "lint $$module"; (cd $$module && golangci-lint run ./...) || exit 1; done
+	cd $(STORE_BENCH) && GOWORK=off golangci-lint run ./...
 
 .PHONY: check
 check: gen fmt lint test clean-tree ## Generate, format, lint, test, and want a clean tree
@@ -116,12 +130,13 @@ fmt: $(TOOLS)/gofumpt $(TOOLS)/buf ## Format code and contracts
 tidy: ## Tidy every module
 	go work sync
 	@for module in $(MODULES); do (cd $$module && go mod tidy) || exit 1; done
+	cd $(STORE_BENCH) && GOWORK=off go mod tidy
 
 ##@ Help
 
 .PHONY: help
 help: ## Show this help
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # A tool is built once per version into the cache, and linked to from .tools.
 define tool

@@ -262,7 +262,7 @@ func TestRefusedFolders(t *testing.T) {
 	}{
 		"someone's files":       {"letter.txt", "dear", `holds no event store: DIR holds "letter.txt": nothing in it was changed; name an empty folder, or one of an event store, with --data`},
 		"someone's marker":      {"EVENT-STORE", "hello", "nothing in it was changed; name an empty folder"},
-		"a newer event store's": {"EVENT-STORE", `{"format":99}`, "was written by a newer event store: format 99, this one reads up to "},
+		"a newer event store's": {"EVENT-STORE", `{"format":99}`, "was written by a newer event store: format 99, this one reads "},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -272,7 +272,7 @@ func TestRefusedFolders(t *testing.T) {
 			}
 			before := filesIn(t, dir)
 			var said bytes.Buffer
-			code := run(t.Context(), []string{"--data", dir, "--addr", "127.0.0.1:0"}, &said)
+			code := run(&surroundings{ctx: t.Context(), stderr: &said, stdout: io.Discard, stdin: strings.NewReader("")}, []string{"--data", dir, "--addr", "127.0.0.1:0"})
 			line := strings.ReplaceAll(said.String(), dir, "DIR")
 			if code != statusFailed || strings.Count(line, "\n") != 1 || !strings.Contains(line, tc.want) || !strings.Contains(line, "nothing in it was changed; ") {
 				t.Errorf("ended with status %d and said %q, want %q", code, line, tc.want)
@@ -303,7 +303,11 @@ func TestWrongFlagsAreToldInOneLine(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(foreign, "letter.txt"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	certificate, _ := eventstoretest.Certificate(t)
+	certificate, key := eventstoretest.Certificate(t)
+	clear := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(clear, []byte("# who may call\njane:secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	cases := map[string]struct {
 		args []string
 		code int
@@ -321,6 +325,14 @@ func TestWrongFlagsAreToldInOneLine(t *testing.T) {
 		"a key alone":            {[]string{"--memory", "--tls-key", "x"}, statusUsage, "--tls-cert and --tls-key must be used together"},
 		"no such certificate":    {[]string{"--memory", "--tls-cert", "nowhere", "--tls-key", "nowhere"}, statusUsage, "--tls-cert, --tls-key: open nowhere"},
 		"no key in the file":     {[]string{"--memory", "--tls-cert", certificate, "--tls-key", certificate}, statusUsage, "--tls-cert, --tls-key: tls:"},
+		"users without TLS":      {[]string{"--memory", "--users", clear}, statusUsage, "--users: users need TLS: their passwords would travel in clear; give --tls-cert and --tls-key too"},
+		"dev user without TLS":   {[]string{"--memory", "--dev-credentials"}, statusUsage, "--dev-credentials: users need TLS"},
+		"two kinds of users":     {[]string{"--memory", "--dev-credentials", "--users", clear}, statusUsage, "can't be used together"},
+		"a file of clear words":  {[]string{"--memory", "--tls-cert", certificate, "--tls-key", key, "--users", clear}, statusUsage, "--users: " + clear + `:2: invalid: what follows "jane:" is no bcrypt hash`},
+		"no such file of users":  {[]string{"--memory", "--tls-cert", certificate, "--tls-key", key, "--users", "nowhere"}, statusUsage, "--users: open nowhere"},
+		"a named command":        {[]string{"serve"}, statusUsage, "missing flags: --data=DIR or --memory"},
+		"an empty password":      {[]string{"hash-password", "jane"}, statusFailed, "the password is empty"},
+		"no name for a user":     {[]string{"hash-password", "ja:ne"}, statusUsage, `user name "ja:ne": it has a colon`},
 		"a foreign folder":       {[]string{"--data", foreign}, statusFailed, `holds no event store: ` + foreign + ` holds "letter.txt"`},
 		"a file for a folder":    {[]string{"--data", certificate}, statusFailed, "not a directory"},
 		"an address elsewhere":   {[]string{"--memory", "--addr", "203.0.113.1:0"}, statusFailed, "listen: "},
@@ -330,7 +342,7 @@ func TestWrongFlagsAreToldInOneLine(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel() // what starts all the same ends at once
 			var said bytes.Buffer
-			if code := run(ctx, tc.args, &said); code != tc.code {
+			if code := run(&surroundings{ctx: ctx, stderr: &said, stdout: io.Discard, stdin: strings.NewReader("")}, tc.args); code != tc.code {
 				t.Errorf("ended with status %d, want %d", code, tc.code)
 			}
 			if line := said.String(); strings.Count(line, "\n") != 1 || !strings.Contains(line, tc.want) {

@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/triangle-suite/triangle/services/eventstore/internal/storage"
+	"github.com/triangle-suite/triangle/services/eventstore/internal/users"
 )
 
 const (
@@ -38,7 +39,8 @@ const (
 
 // Options are the options of New.
 type Options struct {
-	Limits Limits // which pass their Check
+	Limits Limits       // which pass their Check
+	Users  *users.Users // who may call; everybody when nil
 
 	// minPing is how often a client may ping; tests need not wait that long.
 	minPing time.Duration
@@ -66,18 +68,26 @@ type streamsService struct {
 func New(store *storage.Store, options Options) *Server {
 	limits := options.Limits.withDefaults()
 	s := &Server{store: store, stopping: make(chan struct{})}
-	s.grpc = grpc.NewServer(
-		grpc.MaxRecvMsgSize(limits.MessageBytes),
-		grpc.MaxConcurrentStreams(uint32(limits.ConnectionCalls)),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: cmp.Or(options.minPing, minPing), PermitWithoutStream: true}),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingTimeout}),
-	)
+	s.grpc = grpc.NewServer(options.grpc(limits)...)
 	streams.RegisterStreamsServer(s.grpc, &streamsService{store: store, limits: limits, seats: newSeats(limits), stopping: s.stopping})
 	serverfeatures.RegisterServerFeaturesServer(s.grpc, features{})
 	gossip.RegisterGossipServer(s.grpc, &gossiper{id: uuid.New()})
 	persistent.RegisterPersistentSubscriptionsServer(s.grpc, persistentService{})
 	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: headerTimeout}
 	return s
+}
+
+func (o Options) grpc(limits Limits) []grpc.ServerOption {
+	options := []grpc.ServerOption{
+		grpc.MaxRecvMsgSize(limits.MessageBytes),
+		grpc.MaxConcurrentStreams(uint32(limits.ConnectionCalls)),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: cmp.Or(o.minPing, minPing), PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingTimeout}),
+	}
+	if o.Users != nil {
+		options = append(options, doorkeeper{users: o.Users}.options()...)
+	}
+	return options
 }
 
 func (s *Server) routes() http.Handler {

@@ -36,6 +36,8 @@ type crash struct {
 	rng   *rand.Rand
 	disk  *vfs.MemFS
 	store *Store
+	// planted wraps the disk in a defect, for tests that must find it.
+	planted func(vfs.FS) vfs.FS
 
 	mu    sync.Mutex
 	acked []acknowledged
@@ -48,7 +50,10 @@ type crash struct {
 func (c *crash) run(t *testing.T, options Options) {
 	t.Helper()
 	c.disk = vfs.NewCrashableMem()
-	options.FS, options.memTable = c.disk, 32<<10
+	options.FS, options.memTable, options.firstChunk, options.maxChunk = c.disk, 32<<10, 8<<10, 32<<10
+	if c.planted != nil {
+		options.FS = c.planted(c.disk)
+	}
 	store, err := Open(crashFolder, options)
 	if err != nil {
 		t.Fatal(err)
@@ -162,16 +167,16 @@ func readConsistent(view *View, name string) (events []Event, err error) {
 	return events, nil
 }
 
-func powerCut(t *testing.T, seed uint64, options Options) (missing []acknowledged, err error) {
+func powerCut(t *testing.T, seed uint64, planted func(vfs.FS) vfs.FS) (missing []acknowledged, err error) {
 	t.Helper()
-	c := &crash{rng: rand.New(rand.NewPCG(seed, 1))}
-	c.run(t, options)
+	c := &crash{rng: rand.New(rand.NewPCG(seed, 1)), planted: planted}
+	c.run(t, Options{})
 	return c.lost()
 }
 
 func TestPowerCutLosesNothingAcknowledged(t *testing.T) {
 	for seed := range *crashSeeds {
-		missing, err := powerCut(t, seed, Options{})
+		missing, err := powerCut(t, seed, nil)
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
@@ -181,12 +186,26 @@ func TestPowerCutLosesNothingAcknowledged(t *testing.T) {
 	}
 }
 
+// unsynced is a disk whose files that are written in place are never synced.
+type unsynced struct{ vfs.FS }
+
+// OpenReadWrite implements vfs.FS.
+func (u unsynced) OpenReadWrite(name string, category vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
+	file, err := u.FS.OpenReadWrite(name, category, opts...)
+	return unsyncedFile{file}, err
+}
+
+type unsyncedFile struct{ vfs.File }
+
+// SyncData implements vfs.File.
+func (unsyncedFile) SyncData() error { return nil }
+
 // A store that does not sync must be found out, or the test above shows
 // nothing.
 func TestPowerCutFindsAMissingSync(t *testing.T) {
 	const tries = 50
 	for seed := range uint64(tries) {
-		missing, err := powerCut(t, seed, Options{noSync: true})
+		missing, err := powerCut(t, seed, func(fs vfs.FS) vfs.FS { return unsynced{fs} })
 		if err != nil || len(missing) > 0 {
 			t.Logf("found with seed %d: %d events lost, %v", seed, len(missing), err)
 			return

@@ -25,7 +25,7 @@ func (d *fullDisk) String() string { return "full disk" }
 
 // MaybeError implements errorfs.Injector.
 func (d *fullDisk) MaybeError(op errorfs.Op) error {
-	if op.Path == crashFolder || op.Path == crashFolder+"/"+databaseFolder {
+	if op.Path == crashFolder+"/"+indexFolder {
 		return nil // pebble ends the process when a folder can't be synced
 	}
 	switch op.Kind {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -14,15 +16,19 @@ import (
 var (
 	ErrForeignFolder = errors.New("the data folder is not empty and holds no event store")
 	ErrNewerFormat   = errors.New("the data folder was written by a newer event store")
+	ErrOlderFormat   = errors.New("the data folder was written by an older event store")
 )
 
 const (
-	// format is the version of what keys.go, record.go and state.go lay down.
-	format = 1
+	// format is the version of what package journal, keys.go, record.go and
+	// state.go lay down. Format 1, which kept events in pebble, is not read.
+	format = 2
 
-	markerFile     = "EVENT-STORE"
-	databaseFolder = "db"
-	mountFolder    = "lost+found" // what a fresh volume holds already
+	markerFile    = "EVENT-STORE"
+	lockFile      = "LOCK"
+	journalFolder = "journal"
+	indexFolder   = "index"
+	mountFolder   = "lost+found" // what a fresh volume holds already
 )
 
 // marker is the content of the file that makes a folder an event store.
@@ -47,7 +53,7 @@ func claim(fs vfs.FS, dir string) error {
 	if err := checkEmpty(fs, dir); err != nil {
 		return err
 	}
-	if err := fs.MkdirAll(fs.PathJoin(dir, databaseFolder), 0o755); err != nil {
+	if err := makeFolders(fs, dir); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
 	if err := writeMarker(fs, dir, path); err != nil {
@@ -65,13 +71,16 @@ func checkMarker(path string, content []byte) error {
 		return fmt.Errorf("%w: %s names no format", ErrForeignFolder, path)
 	}
 	if m.Format > format {
-		return fmt.Errorf("%w: format %d, this one reads up to %d", ErrNewerFormat, m.Format, format)
+		return fmt.Errorf("%w: format %d, this one reads format %d", ErrNewerFormat, m.Format, format)
+	}
+	if m.Format < format {
+		return fmt.Errorf("%w: format %d, this one reads format %d; start on a new folder", ErrOlderFormat, m.Format, format)
 	}
 	return nil
 }
 
-// checkEmpty accepts what a start that was cut short leaves behind: the
-// database's folder without a marker, and the marker before it got its name.
+// checkEmpty accepts what a start that was cut short leaves behind: empty
+// folders without a marker, and the marker before it got its name.
 func checkEmpty(fs vfs.FS, dir string) error {
 	entries, err := fs.List(dir)
 	if err != nil {
@@ -81,7 +90,7 @@ func checkEmpty(fs vfs.FS, dir string) error {
 		switch entry {
 		case mountFolder, markerFile + temporary:
 			continue
-		case databaseFolder:
+		case journalFolder, indexFolder:
 			if inside, err := fs.List(fs.PathJoin(dir, entry)); err == nil && len(inside) == 0 {
 				continue
 			}
@@ -92,6 +101,30 @@ func checkEmpty(fs vfs.FS, dir string) error {
 }
 
 const temporary = ".tmp"
+
+// makeFolders makes the folders of a store.
+func makeFolders(fs vfs.FS, dir string) error {
+	return errors.Join(makeFolder(fs, fs.PathJoin(dir, journalFolder)), makeFolder(fs, fs.PathJoin(dir, indexFolder)))
+}
+
+// ErrInUse says that another process has the data folder.
+var ErrInUse = errors.New("another event store runs on this data folder")
+
+// lockFolder makes sure that dir is this store's alone.
+func lockFolder(fs vfs.FS, dir string) (io.Closer, error) {
+	lock, err := fs.Lock(fs.PathJoin(dir, lockFile))
+	switch {
+	case err == nil:
+		return lock, nil
+	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EACCES), strings.HasSuffix(err.Error(), lockedByUs):
+		return nil, fmt.Errorf("%w: %s", ErrInUse, dir)
+	default:
+		return nil, fmt.Errorf("lock the data folder: %w", err)
+	}
+}
+
+// lockedByUs is how a lock is refused that this very process holds.
+const lockedByUs = "lock held by current process"
 
 // makeFolder makes a folder and the ones above it that are missing. A folder
 // outlives a power cut only when the one above it was synced.

@@ -51,7 +51,8 @@ func TestRefusedFoldersStayAsTheyAre(t *testing.T) {
 	}{
 		"someone's files":         {map[string]string{"letter.txt": "dear"}, ErrForeignFolder},
 		"someone's database":      {map[string]string{"db/CURRENT": "MANIFEST-1"}, ErrForeignFolder},
-		"a later format":          {map[string]string{markerFile: `{"format":2}`}, ErrNewerFormat},
+		"a later format":          {map[string]string{markerFile: `{"format":3}`}, ErrNewerFormat},
+		"an earlier format":       {map[string]string{markerFile: `{"format":1}`}, ErrOlderFormat},
 		"a marker without format": {map[string]string{markerFile: `{}`}, ErrForeignFolder},
 		"another one's marker":    {map[string]string{markerFile: `hello`}, ErrForeignFolder},
 	}

@@ -5,35 +5,22 @@ import (
 	"errors"
 )
 
-// The store keeps three tables in one ordered key space:
+// The index is an ordered key space of three tables:
 //
-//	e <position>           → the event at that place of $all
-//	i <stream> <revision>  → its position
+//	i <stream> <revision>  → the position of the event in the journal
 //	h <stream>             → the stream's state (see encodeState)
+//	m                      → the position of the last event that is indexed
 //
 // Numbers in keys are big-endian, so that keys sort as numbers do. In the
-// index the stream's name is preceded by its length: no name is then a prefix
-// of another one's keys.
+// first table the stream's name is preceded by its length: no name is then a
+// prefix of another one's keys.
 const (
-	eventTable = 'e'
 	indexTable = 'i'
 	headTable  = 'h'
+	markTable  = 'm'
 )
 
-const (
-	eventKeyLen = 1 + 8
-	positionLen = 8
-)
-
-func eventKey(position uint64) []byte {
-	return putEventKey(make([]byte, eventKeyLen), position)
-}
-
-func putEventKey(key []byte, position uint64) []byte {
-	key[0] = eventTable
-	binary.BigEndian.PutUint64(key[1:], position)
-	return key
-}
+const positionLen = 8
 
 func headKey(name string) []byte {
 	return append(append(make([]byte, 0, 1+len(name)), headTable), name...)
@@ -49,6 +36,10 @@ func indexPrefix(name string) []byte {
 
 func indexKey(name string, revision int64) []byte {
 	return binary.BigEndian.AppendUint64(indexPrefix(name), uint64(revision))
+}
+
+func encodePosition(position uint64) []byte {
+	return binary.BigEndian.AppendUint64(nil, position)
 }
 
 var errMalformedPosition = errors.New("a position in the index is malformed")

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"sort"
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"github.com/triangle-suite/triangle/services/eventstore/internal/journal"
 	"github.com/triangle-suite/triangle/services/eventstore/internal/stream"
 )
 
@@ -24,27 +26,22 @@ const (
 // from the event before it (exclusive). A record holds until the next step.
 func (v *View) All(from uint64, direction Direction) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		bounds := &pebble.IterOptions{LowerBound: []byte{eventTable}, UpperBound: []byte{eventTable + 1}}
-		if direction == Forward {
-			bounds.LowerBound = eventKey(from)
-		} else {
-			bounds.UpperBound = eventKey(from)
+		records := v.store.log.Forward(from, v.end)
+		if direction == Backward {
+			records = v.store.log.Backward(from, v.end)
 		}
-		it, err := v.snapshot.NewIter(bounds)
-		if err != nil {
-			yield(Record{}, fmt.Errorf("read $all: %w", err))
-			return
-		}
-		defer func() { _ = it.Close() }() // its error is the one checked below
-		first, step := walk(it, direction)
-		for ok := first(); ok; ok = step() {
-			record, err := readRecord(it)
-			if !yield(record, err) || err != nil {
+		for r, err := range records {
+			var record Record
+			if err == nil {
+				record, err = decodeRecord(r.Position, r.Payload)
+			}
+			if err != nil {
+				yield(Record{}, fmt.Errorf("read $all: %w", err))
 				return
 			}
-		}
-		if err := it.Error(); err != nil {
-			yield(Record{}, fmt.Errorf("read $all: %w", err))
+			if !yield(record, nil) {
+				return
+			}
 		}
 	}
 }
@@ -54,18 +51,6 @@ func walk(it *pebble.Iterator, direction Direction) (first, step func() bool) {
 		return it.First, it.Next
 	}
 	return it.Last, it.Prev
-}
-
-func readRecord(it *pebble.Iterator) (Record, error) {
-	position, err := decodePosition(it.Key()[1:])
-	if err != nil {
-		return Record{}, err
-	}
-	value, err := it.ValueAndErr()
-	if err != nil {
-		return Record{}, fmt.Errorf("read the event at position %d: %w", position, err)
-	}
-	return decodeRecord(position, value)
 }
 
 // Stream iterates over the visible events of a stream in state, from revision
@@ -85,7 +70,7 @@ type streamReader struct {
 	view   *View
 	name   string
 	index  *pebble.Iterator
-	events *pebble.Iterator
+	events *journal.Reader
 }
 
 func (r *streamReader) read(state stream.State, from int64, direction Direction, yield func(Record, error) bool) error {
@@ -140,12 +125,15 @@ func (r *streamReader) visible(state stream.State) (low, high int64, err error) 
 }
 
 func (r *streamReader) created(revision int64) (created Ticks, err error) {
-	record, closer, err := r.view.at(r.name, revision)
+	record, done, err := r.view.at(r.name, revision)
+	if errors.Is(err, ErrNoEvent) {
+		return math.MinInt64, nil // it was scavenged, for its age
+	}
 	if err != nil {
 		return 0, err
 	}
-	created = record.created
-	return created, closer()
+	defer done()
+	return record.created, nil
 }
 
 func (r *streamReader) open(low, high int64) (err error) {
@@ -153,17 +141,14 @@ func (r *streamReader) open(low, high int64) (err error) {
 	if r.index, err = r.view.snapshot.NewIter(bounds); err != nil {
 		return err
 	}
-	bounds = &pebble.IterOptions{LowerBound: []byte{eventTable}, UpperBound: []byte{eventTable + 1}}
-	if r.events, err = r.view.snapshot.NewIter(bounds); err != nil {
-		return errors.Join(err, r.index.Close())
-	}
+	r.events = r.view.store.log.NewReader()
 	return nil
 }
 
-// close ends the iterators; what they failed with was returned by then.
+// close ends the iterator; what it failed with was returned by then.
 func (r *streamReader) close() {
 	_ = r.index.Close()
-	_ = r.events.Close()
+	r.events.Close()
 }
 
 func (r *streamReader) fetch() (Record, error) {
@@ -171,14 +156,11 @@ func (r *streamReader) fetch() (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	if !r.events.SeekGE(eventKey(position)) {
-		return Record{}, errors.Join(errMissingEvent, r.events.Error())
+	payload, err := r.events.Read(position)
+	if err != nil {
+		return Record{}, err
 	}
-	record, err := readRecord(r.events)
-	if err == nil && record.position != position {
-		err = fmt.Errorf("%w: position %d", errMissingEvent, position)
-	}
-	return record, err
+	return decodeRecord(position, payload)
 }
 
 // ErrNoEvent says that a stream has no event at a revision.
@@ -187,16 +169,16 @@ var ErrNoEvent = errors.New("there is no such event")
 // Event returns the event at a revision of a stream, whether or not the
 // stream's metadata hides it.
 func (v *View) Event(name string, revision int64) (Event, error) {
-	record, closer, err := v.at(name, revision)
+	record, done, err := v.at(name, revision)
 	if err != nil {
 		return Event{}, err
 	}
-	event := record.Event()
-	return event, closer()
+	defer done()
+	return record.Event(), nil
 }
 
 // at returns a record, which holds until done is called.
-func (v *View) at(name string, revision int64) (_ Record, done func() error, err error) {
+func (v *View) at(name string, revision int64) (_ Record, done func(), err error) {
 	var position uint64
 	err = get(v.snapshot, indexKey(name, revision), func(value []byte) error {
 		position, err = decodePosition(value)
@@ -208,13 +190,15 @@ func (v *View) at(name string, revision int64) (_ Record, done func() error, err
 	if err != nil {
 		return Record{}, nil, err
 	}
-	value, closer, err := v.snapshot.Get(eventKey(position))
-	if err != nil {
-		return Record{}, nil, fmt.Errorf("%w: position %d: %w", errMissingEvent, position, err)
+	reader := v.store.log.NewReader()
+	payload, err := reader.Read(position)
+	var record Record
+	if err == nil {
+		record, err = decodeRecord(position, payload)
 	}
-	record, err := decodeRecord(position, value)
 	if err != nil {
-		return Record{}, nil, errors.Join(err, closer.Close())
+		reader.Close()
+		return Record{}, nil, err
 	}
-	return record, closer.Close, nil
+	return record, reader.Close, nil
 }

@@ -1,29 +1,32 @@
-// Package storage keeps events in an ordered key-value store (pebble).
+// Package storage keeps events in a journal, and finds them by an index.
 //
-// One goroutine writes. It takes all commands that are waiting, decides each
-// one against the state that the ones before it leave, writes them as one
-// batch, syncs once, and only then shows the result to readers and answers:
+// Writes go through a pipeline of three goroutines, a group of them at a time:
+// one decides, by the state that the writes before leave, and encodes; one
+// writes to the journal and syncs; one answers, and tells the index.
 //
 //	Append ─┐
-//	Append ─┼─▶ queue ─▶ decide, stage ─▶ batch ─▶ sync ─▶ publish View ─▶ answers
-//	Delete ─┘                                                   │
-//	                                                            └─▶ readers, subscriptions
+//	Append ─┼─▶ queue ─▶ decide, stage ─▶ sync ─▶ answer, index ─▶ publish View
+//	Delete ─┘                                                          │
+//	                                          readers, subscriptions ◀─┘
 //
-// Readers see the store through a View, a snapshot taken after a sync: what a
-// View shows is durable, and all of a command or nothing of it is in it.
+// Readers see the store through a View, which ends with an indexed group: what
+// a View shows is durable, all of a command or nothing of it is in it, and all
+// that was answered before the View was asked for.
 package storage
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/triangle-suite/triangle/services/eventstore/internal/journal"
 	"github.com/triangle-suite/triangle/services/eventstore/internal/stream"
 )
 
@@ -59,22 +62,31 @@ type Options struct {
 	Logger  *slog.Logger
 	Now     func() time.Time
 	IDCache int // how many ids of late events are remembered; 0: none
+	// Existing makes Open fail with ErrNoStore when the folder is no store's,
+	// instead of making it one.
+	Existing bool
 
-	// memTable is pebble's memory table's size; tests make it small, so that
-	// crashes meet flushes too.
-	memTable uint64
-	// noSync is a planted bug, for the test that must find it.
-	noSync bool
+	// What follows tests make small, so that crashes meet the ends of chunks
+	// and of memory tables too.
+	memTable             uint64 // the size of the index's memory table
+	firstChunk, maxChunk uint64 // the sizes of the journal's chunks
 }
 
 // Store is an event store in one folder.
 type Store struct {
-	db      *pebble.DB
-	opts    Options
-	faults  *faults
+	opts   Options
+	lock   io.Closer
+	log    *journal.Journal
+	index  *index
+	faults *faults
+
 	queue   chan *command
+	toSync  chan *group
+	toIndex chan *group
+	free    chan *group
+	acked   atomic.Uint64 // position of the last event that a writer was told of
 	closing chan struct{} // closed when Close begins
-	written chan struct{} // closed when the writer has ended
+	written chan struct{} // closed when nothing is written or answered any more
 
 	closeOnce sync.Once
 	closeErr  error
@@ -90,39 +102,123 @@ const queueLen = 1024
 
 // Open opens the store in folder dir, which is made when it is missing.
 func Open(dir string, opts Options) (*Store, error) {
-	if opts.FS == nil {
-		opts.FS = vfs.Default
-	}
-	if opts.Logger == nil {
-		opts.Logger = slog.New(slog.DiscardHandler)
-	}
-	if opts.Now == nil {
-		opts.Now = time.Now
-	}
-	if err := claim(opts.FS, dir); err != nil {
-		return nil, err
-	}
-	faults := newFaults(opts.Logger)
-	if opts.memTable == 0 {
-		opts.memTable = memTableSize
-	}
-	db, err := openPebble(opts, opts.FS.PathJoin(dir, databaseFolder), faults)
+	opts = opts.withDefaults()
+	lock, err := take(dir, opts)
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{
-		db: db, opts: opts, faults: faults,
+		opts: opts, lock: lock, faults: newFaults(opts.Logger),
 		queue:   make(chan *command, queueLen),
+		toSync:  make(chan *group),
+		toIndex: make(chan *group, groups),
+		free:    make(chan *group, groups),
 		closing: make(chan struct{}),
 		written: make(chan struct{}),
 	}
-	w, err := newWriter(s)
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
+	if err := s.openFiles(dir); err != nil {
+		return nil, errors.Join(err, lock.Close())
 	}
-	s.publish(w.last)
-	go w.run()
+	s.start()
 	return s, nil
+}
+
+// take makes folder dir this store's alone.
+func take(dir string, opts Options) (io.Closer, error) {
+	if opts.Existing {
+		return hold(dir, opts)
+	}
+	if err := claim(opts.FS, dir); err != nil {
+		return nil, err
+	}
+	return lockFolder(opts.FS, dir)
+}
+
+func (o Options) withDefaults() Options {
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.memTable == 0 {
+		o.memTable = memTableSize
+	}
+	return o
+}
+
+func (s *Store) openFiles(dir string) error {
+	fs := s.opts.FS
+	log, err := journal.Open(fs.PathJoin(dir, journalFolder), journal.Options{
+		FS: fs, Logger: s.opts.Logger, FirstChunk: s.opts.firstChunk, MaxChunk: s.opts.maxChunk,
+	})
+	if err != nil {
+		return err
+	}
+	index, err := openIndex(fs, fs.PathJoin(dir, indexFolder), readWrite, s.opts, s.faults)
+	if err != nil {
+		return errors.Join(err, log.Abandon())
+	}
+	if err := index.catchUp(log); err != nil {
+		return errors.Join(fmt.Errorf("bring the index up to the journal: %w", err), index.db.Close(), log.Abandon())
+	}
+	s.log, s.index = log, index
+	return nil
+}
+
+// start starts the pipeline.
+func (s *Store) start() {
+	for range groups {
+		s.free <- new(group)
+	}
+	s.publish(s.log.Last(), s.log.Place().End())
+	w := newWriter(s)
+	go w.run()
+	go s.syncGroups()
+	go s.finishGroups()
+}
+
+// syncGroups makes groups durable, one after the other.
+func (s *Store) syncGroups() {
+	defer close(s.toIndex)
+	for g := range s.toSync {
+		if g.err = s.faults.err(); g.err == nil && g.log.Len() > 0 {
+			if err := s.log.Write(&g.log); err != nil {
+				s.faults.fail(err)
+			}
+			g.err = s.faults.err() // also what failed beside this write
+		}
+		s.toIndex <- g
+	}
+}
+
+// finishGroups answers groups that are durable, and shows them to readers.
+// Refusals too are answered only here: they may rest on writes of their group.
+func (s *Store) finishGroups() {
+	defer close(s.written)
+	for g := range s.toIndex {
+		wrote := g.err == nil && len(g.entries) > 0
+		if wrote {
+			s.acked.Store(g.last)
+		}
+		for _, c := range g.commands {
+			if g.err != nil {
+				c.written, c.err = Written{}, g.err
+			}
+			close(c.done)
+		}
+		if wrote {
+			if err := s.index.add(g.entries, g.heads, g.last); err != nil {
+				s.faults.fail(err)
+			} else {
+				s.publish(g.last, g.log.Place().End())
+			}
+		}
+		s.free <- g
+	}
 }
 
 // Append writes events to the end of a stream, all or none, when it is where
@@ -174,6 +270,8 @@ func (s *Store) submit(ctx context.Context, c *command) (Written, error) {
 		return c.written, c.err
 	case <-ctx.Done():
 		return Written{}, ctx.Err()
+	case <-s.faults.failed:
+		return Written{}, s.faults.err() // what is under way may never end
 	case <-s.written:
 		return c.afterEnd()
 	}
@@ -194,8 +292,12 @@ func (s *Store) Closing() <-chan struct{} { return s.closing }
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		close(s.closing)
-		<-s.written
-		s.closeErr = s.closeReaders()
+		select {
+		case <-s.written:
+			s.closeErr = s.closeReaders()
+		case <-s.faults.failed:
+			s.closeErr = s.faults.err()
+		}
 	})
 	return s.closeErr
 }
@@ -210,7 +312,7 @@ func (s *Store) closeReaders() error {
 	}
 	current.Release()
 	s.open.Wait()
-	if err := s.db.Close(); err != nil {
+	if err := errors.Join(s.index.db.Close(), s.log.Close(), s.lock.Close()); err != nil {
 		return fmt.Errorf("close the event store: %w", err)
 	}
 	return nil

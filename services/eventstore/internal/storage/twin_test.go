@@ -194,7 +194,7 @@ type pastAppend struct {
 }
 
 func (m *machine) open(t *rapid.T) {
-	store, err := Open("data", Options{FS: m.fs, Now: func() time.Time { return m.twin.now }, IDCache: 1 << 16, memTable: 64 << 10})
+	store, err := Open("data", Options{FS: m.fs, Now: func() time.Time { return m.twin.now }, IDCache: 1 << 16, memTable: 64 << 10, firstChunk: 4 << 10, maxChunk: 16 << 10})
 	if err != nil {
 		t.Fatal(err)
 	}

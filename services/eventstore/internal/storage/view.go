@@ -13,15 +13,16 @@ import (
 type View struct {
 	store    *Store
 	snapshot *pebble.Snapshot
-	last     uint64
+	last     uint64 // position of the last event
+	end      uint64 // position after the journal's last frame
 	changed  chan struct{}
 	held     atomic.Int32
 }
 
-// publish shows readers what is durable, up to position last, and wakes those
+// publish shows readers what is indexed, up to position last, and wakes those
 // who wait for more.
-func (s *Store) publish(last uint64) {
-	view := &View{store: s, snapshot: s.db.NewSnapshot(), last: last, changed: make(chan struct{})}
+func (s *Store) publish(last, end uint64) {
+	view := &View{store: s, snapshot: s.index.db.NewSnapshot(), last: last, end: end, changed: make(chan struct{})}
 	view.held.Store(1) // by the store, until the next one
 	s.open.Add(1)
 	s.mu.Lock()
@@ -34,8 +35,25 @@ func (s *Store) publish(last uint64) {
 	}
 }
 
-// View returns the store as it is now.
+// View returns the store as it is now. It holds all that a writer was told of:
+// when the index is about to learn of that, View waits.
 func (s *Store) View() (*View, error) {
+	for acked := s.acked.Load(); ; {
+		view, err := s.hold()
+		if err != nil || view.last >= acked {
+			return view, err
+		}
+		changed := view.changed
+		view.Release()
+		select {
+		case <-changed:
+		case <-s.faults.failed:
+			return nil, s.faults.err()
+		}
+	}
+}
+
+func (s *Store) hold() (*View, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

@@ -1,12 +1,9 @@
 package storage
 
 import (
-	"errors"
-	"fmt"
 	"runtime"
 
-	"github.com/cockroachdb/pebble/v2"
-
+	"github.com/triangle-suite/triangle/services/eventstore/internal/journal"
 	"github.com/triangle-suite/triangle/services/eventstore/internal/stream"
 )
 
@@ -18,7 +15,7 @@ const (
 	tombstone
 )
 
-// command is one write on its way through the writer.
+// command is one write on its way through the store.
 type command struct {
 	kind     commandKind
 	stream   string
@@ -44,8 +41,8 @@ func (c *command) size() int {
 	return n
 }
 
-// afterEnd is for who waits when the writer has ended: the answer, if the
-// writer still gave one.
+// afterEnd is for who waits when the store has ended: the answer, if there
+// still was one.
 func (c *command) afterEnd() (Written, error) {
 	select {
 	case <-c.done:
@@ -55,105 +52,181 @@ func (c *command) afterEnd() (Written, error) {
 	}
 }
 
-// A group holds at most so many commands and, roughly, bytes, so that its
-// batch stays far below what the memory table takes at once.
-const (
-	maxGroupCommands = 4096
-	maxGroupBytes    = 8 << 20
-)
+// groups is how many groups there are: one is filled while one is synced and
+// one is indexed, and some wait in between.
+const groups = 6
 
-// writer is the one goroutine that writes.
+// writer decides commands, one after the other, and fills groups with what
+// they write. It is one goroutine, ahead of the disk by a few groups.
 type writer struct {
-	store *Store
-	ids   *idCache
-	last  uint64 // position of the last event, 0 when there is none
-	next  uint64 // position of the next event
-	group []*command
+	store  *Store
+	states *states
+	ids    *idCache
+	group  *group
+	flying [groups]*group // those that may not be indexed yet, by number
+	last   uint64         // position of the last event, 0 when there is none
+	number uint64         // of the current group
+	staged []Event        // what the current command writes
 }
 
-func newWriter(s *Store) (*writer, error) {
-	w := &writer{store: s, ids: newIDCache(s.opts.IDCache), next: 1}
-	var err error
-	w.last, w.next, err = lastPosition(s.db)
-	return w, err
+func newWriter(s *Store) *writer {
+	w := &writer{
+		store: s, states: newStates(s.index.db), ids: newIDCache(s.opts.IDCache), last: s.log.Last(),
+	}
+	w.begin(s.log.Place())
+	return w
 }
 
-// lastPosition finds the last event and the position after it, by one seek:
-// a store starts as quickly when it is large.
-func lastPosition(db *pebble.DB) (last, next uint64, err error) {
-	it, err := db.NewIter(&pebble.IterOptions{LowerBound: []byte{eventTable}, UpperBound: []byte{eventTable + 1}})
-	if err != nil {
-		return 0, 0, fmt.Errorf("find the last event: %w", err)
-	}
-	next = 1
-	if it.Last() {
-		last, err = decodePosition(it.Key()[1:])
-		next = last + uint64(len(it.Value()))
-	}
-	if err = errors.Join(err, it.Error(), it.Close()); err != nil {
-		return 0, 0, fmt.Errorf("find the last event: %w", err)
-	}
-	return last, next, nil
+// begin begins a group, when one is free.
+func (w *writer) begin(place journal.Place) {
+	g := <-w.store.free
+	w.states.forget(g.number) // a group that is free again is indexed, and those before it
+	w.number++
+	g.reset(w.number, place, w.last)
+	w.group = g
+	w.flying[w.number%groups] = g
 }
 
+// run stages commands until the store closes and none waits.
 func (w *writer) run() {
-	defer close(w.store.written)
+	defer close(w.store.toSync)
 	for w.take() {
-		w.write()
+		w.gather()
+		w.pass()
 	}
 }
 
-// take waits for a command and takes all that wait with it; false says that
-// the store is closing and that nothing waits.
+// take waits for the first command of a group; false says that the store is
+// closing and that nothing waits.
 func (w *writer) take() bool {
-	clear(w.group)
-	w.group = w.group[:0]
+	if len(w.group.commands) > 0 {
+		return true
+	}
 	select {
 	case c := <-w.store.queue:
-		w.group = append(w.group, c)
+		w.stage(c)
 	case <-w.store.closing:
 	}
 	// Those who were answered just now are about to come back: let them queue
 	// first. It costs nothing when nobody is there, and makes groups larger.
 	runtime.Gosched()
-	size := 0
-	for len(w.group) < maxGroupCommands && size < maxGroupBytes {
+	w.gather()
+	return len(w.group.commands) > 0
+}
+
+// gather stages what waits.
+func (w *writer) gather() {
+	for !w.group.full() {
 		select {
 		case c := <-w.store.queue:
-			w.group = append(w.group, c)
-			size += c.size()
+			w.stage(c)
 		default:
-			return len(w.group) > 0
+			return
 		}
-	}
-	return true
-}
-
-// write decides the group, makes what it writes durable, shows it to readers
-// and answers. Refusals too are answered only then: they may rest on writes of
-// the same group.
-func (w *writer) write() {
-	st := newStage(w)
-	for _, c := range w.group {
-		if c.err = w.store.faults.err(); c.err == nil {
-			c.written, c.err = st.apply(c)
-		}
-	}
-	if err := st.commit(); err != nil {
-		w.refuse(err)
-	} else if st.last != w.last {
-		w.last, w.next = st.last, st.next
-		w.store.publish(w.last)
-	}
-	for _, c := range w.group {
-		close(c.done)
 	}
 }
 
-// refuse answers the whole group with err: nothing of it is known to be
-// durable.
-func (w *writer) refuse(err error) {
-	for _, c := range w.group {
-		c.written, c.err = Written{}, err
+// pass hands the group on to be synced, and goes on to fill it while it can't.
+func (w *writer) pass() {
+	for !w.group.full() {
+		select {
+		case w.store.toSync <- w.group:
+			w.begin(w.group.log.Place())
+			return
+		case c := <-w.store.queue:
+			w.stage(c)
+		}
 	}
+	w.hand(w.group.log.Place())
+}
+
+// hand hands the group on, and begins the next one at place.
+func (w *writer) hand(place journal.Place) {
+	w.store.toSync <- w.group
+	w.begin(place)
+}
+
+// stage decides c and stages what it writes.
+func (w *writer) stage(c *command) {
+	w.staged = w.staged[:0]
+	if c.err = w.store.faults.err(); c.err == nil {
+		if c.written, c.err = w.apply(c); c.err != nil && len(w.staged) > 0 {
+			w.store.faults.fail(c.err) // half of it is in the states: nothing may rest on them
+		}
+	}
+	if c.err == nil && len(w.staged) > 0 {
+		c.written.Position = w.place(len(w.staged), c)
+	}
+	w.group.commands = append(w.group.commands, c)
+	w.group.bytes += c.size()
+}
+
+// place puts the staged events into the journal's next group, and returns the
+// position of the command's own last one.
+func (w *writer) place(n int, c *command) (own uint64) {
+	size := 0
+	for i := range w.staged {
+		size += journal.FrameSize(recordLen(&w.staged[i]))
+	}
+	if !w.group.log.Fits(size) {
+		next := w.store.log.NextChunk(w.group.log.Place(), size)
+		if len(w.group.commands) > 0 {
+			w.hand(next)
+		} else {
+			w.group.log.Reset(next)
+		}
+	}
+	for i := range w.staged {
+		e := &w.staged[i]
+		e.Position = w.group.log.End(appendRecord(w.group.log.Begin(), e), i == n-1)
+		w.group.entries = append(w.group.entries, entry{e.Stream, e.Revision, e.Position})
+		// Before the sync: when that fails, nothing is answered any more.
+		w.ids.add(e.ID, place{e.Stream, e.Revision, e.Position})
+		if i == max(len(c.events), 1)-1 {
+			own = e.Position
+		}
+		w.last = e.Position
+	}
+	w.states.number(w.number)
+	w.group.heads = append(w.group.heads, w.states.heads()...)
+	w.group.last = w.last
+	clear(w.staged)
+	return own
+}
+
+// put stages one event and moves its stream on.
+func (w *writer) put(name string, revision int64, event NewEvent) error {
+	e := Event{NewEvent: event, Stream: name, Revision: revision, Created: TicksOf(w.store.opts.Now())}
+	if err := w.states.evolve(&e); err != nil {
+		return err
+	}
+	w.staged = append(w.staged, e)
+	return nil
+}
+
+// record hands the event at a position, durable or not, to use.
+func (w *writer) record(position uint64, use func(Record)) error {
+	for _, g := range w.flying {
+		if g == nil {
+			continue
+		}
+		if payload, ok := g.log.Read(position); ok {
+			return useRecord(position, payload, use)
+		}
+	}
+	reader := w.store.log.NewReader() // a new one: the journal has grown since
+	defer reader.Close()
+	payload, err := reader.Read(position)
+	if err != nil {
+		return err
+	}
+	return useRecord(position, payload, use)
+}
+
+func useRecord(position uint64, payload []byte, use func(Record)) error {
+	r, err := decodeRecord(position, payload)
+	if err == nil {
+		use(r)
+	}
+	return err
 }
