@@ -22,15 +22,15 @@ import (
 	"github.com/triangle-suite/triangle/services/eventstore/internal/stream"
 )
 
-// anyBytes sends messages as they are, whatever they hold.
-type anyBytes struct{}
+// asTheyAre sends messages as they are, whatever they hold.
+type asTheyAre struct{}
 
-func (anyBytes) Marshal(v any) ([]byte, error) { return *v.(*[]byte), nil }
-func (anyBytes) Unmarshal(b []byte, v any) error {
+func (asTheyAre) Marshal(v any) ([]byte, error) { return *v.(*[]byte), nil }
+func (asTheyAre) Unmarshal(b []byte, v any) error {
 	*v.(*[]byte) = bytes.Clone(b)
 	return nil
 }
-func (anyBytes) Name() string { return "proto" }
+func (asTheyAre) Name() string { return "proto" }
 
 // fuzzed is a store that is sent anything: it answers with a status or a valid
 // message, soon, and goes on.
@@ -98,7 +98,7 @@ func (z *fuzzed) call(t *testing.T, method string, answer proto.Message, message
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	call, err := z.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method, grpc.ForceCodec(anyBytes{}))
+	call, err := z.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method, grpc.ForceCodec(asTheyAre{}))
 	if err != nil {
 		t.Fatalf("the store does not answer any more: %v", err)
 	}

@@ -33,34 +33,39 @@ type proposals struct {
 // is why they are not even looked at.
 func receive(call streams.Streams_AppendServer, limits Limits, refused error) ([]storage.NewEvent, error) {
 	p := proposals{limits: limits, refused: refused}
+	var message proposal
 	for {
-		message, err := call.Recv()
+		err := call.RecvMsg(&message)
 		switch {
 		case errors.Is(err, io.EOF):
 			return p.events, p.refused
 		case err != nil:
 			return nil, err
 		}
-		p.take(call.Context(), message)
+		p.take(call.Context(), &message)
 		if p.drained > drainFactor*limits.AppendBytes {
 			return nil, p.refused
 		}
 	}
 }
 
-func (p *proposals) take(ctx context.Context, message *streams.AppendReq) {
+func (p *proposals) take(ctx context.Context, message *proposal) {
 	if p.refused == nil {
-		p.refused = p.add(ctx, message.GetProposedMessage())
+		p.refused = p.add(ctx, message)
 	}
 	if p.refused != nil {
 		p.events = nil
-		p.drained += proto.Size(message)
+		p.drained += message.size()
 	}
 }
 
 // add adds one event, or tells why the append is refused.
-func (p *proposals) add(ctx context.Context, message *streams.AppendReq_ProposedMessage) error {
-	event, err := proposedEvent(ctx, message)
+func (p *proposals) add(ctx context.Context, message *proposal) error {
+	event, err := message.proposed()
+	if errors.Is(err, errIncomplete) {
+		return refuse(ctx, codes.InvalidArgument, err.Error(),
+			trailerException, "missing-required-metadata-property", "required-metadata-properties", strings.Join(requiredMetadata, ","))
+	}
 	if err != nil {
 		return err
 	}
@@ -79,9 +84,20 @@ func (p *proposals) add(ctx context.Context, message *streams.AppendReq_Proposed
 	return nil
 }
 
+// size is roughly what the message had on its way.
+func (p *proposal) size() int {
+	if p.unusual != nil {
+		return proto.Size(p.unusual)
+	}
+	return p.event.Size() + len(p.event.ID)
+}
+
+// errIncomplete is what an event without the system metadata fails with.
+var errIncomplete = errors.New("every event must say its type and content type")
+
 var requiredMetadata = []string{keyType, keyContentType}
 
-func proposedEvent(ctx context.Context, message *streams.AppendReq_ProposedMessage) (storage.NewEvent, error) {
+func proposedEvent(message *streams.AppendReq_ProposedMessage) (storage.NewEvent, error) {
 	if message == nil {
 		return storage.NewEvent{}, invalid("an append names its stream once, and then only proposes events")
 	}
@@ -92,9 +108,7 @@ func proposedEvent(ctx context.Context, message *streams.AppendReq_ProposedMessa
 	system := message.GetMetadata()
 	for _, key := range requiredMetadata {
 		if system[key] == "" {
-			return storage.NewEvent{}, refuse(ctx, codes.InvalidArgument,
-				fmt.Sprintf("event %s has no %q in its metadata: every event must say its type and content type", id, key),
-				trailerException, "missing-required-metadata-property", "required-metadata-properties", strings.Join(requiredMetadata, ","))
+			return storage.NewEvent{}, fmt.Errorf("event %s has no %q in its metadata: %w", id, key, errIncomplete)
 		}
 	}
 	return storage.NewEvent{

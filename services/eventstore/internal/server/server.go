@@ -78,7 +78,10 @@ func New(store *storage.Store, options Options) *Server {
 }
 
 func (o Options) grpc(limits Limits) []grpc.ServerOption {
+	// Larger windows and buffers, and workers for streams, were measured and
+	// gained nothing that shows: grpc's own choice of them stays.
 	options := []grpc.ServerOption{
+		grpc.ForceServerCodecV2(newCodec()),
 		grpc.MaxRecvMsgSize(limits.MessageBytes),
 		grpc.MaxConcurrentStreams(uint32(limits.ConnectionCalls)),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: cmp.Or(o.minPing, minPing), PermitWithoutStream: true}),

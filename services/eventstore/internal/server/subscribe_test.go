@@ -48,8 +48,8 @@ func TestNoViewIsHeldWhileAReaderIsWaitedFor(t *testing.T) {
 			waiting, ended := make(chan struct{}), make(chan error, 1)
 			s := &streamsService{store: store, seats: newSeats(Limits{}.withDefaults())}
 			go func() {
-				ended <- read(s, ctx, func(message *streams.ReadResp) error {
-					if message.GetEvent() == nil {
+				ended <- read(s, ctx, func(message any) error {
+					if m, ok := message.(*streams.ReadResp); ok && m.GetConfirmation() != nil {
 						return nil
 					}
 					close(waiting) // of the first event's sending
