@@ -12,6 +12,7 @@ type Consumer struct {
 	size      int                    // how many events may be in flight to it
 	inFlight  map[uuid.UUID]*message // the first of its twins
 	count     int                    // in flight, twins included
+	bytes     int                    // of them
 	assigned  []*message             // in flight, but not taken yet
 	processed counter
 	latencies latencies // when the group keeps extra statistics
@@ -29,12 +30,23 @@ func (c *counter) tell() (total, since int64) {
 	return total, since
 }
 
-func (c *Consumer) room() int { return c.size - c.count }
+// maxInFlight bounds the bytes in flight to a consumer, however many events it
+// asks for.
+const maxInFlight = 16 << 20
+
+// room is how many more events the consumer takes now.
+func (c *Consumer) room() int {
+	if c.bytes >= maxInFlight {
+		return 0
+	}
+	return c.size - c.count
+}
 
 // hold notes that m is in flight to c. An id may come twice: the store takes
 // the same one in two streams. Answers then count for the first one first.
 func (c *Consumer) hold(m *message) {
 	c.count++
+	c.bytes += m.size()
 	c.assigned = append(c.assigned, m)
 	last := c.inFlight[m.id()]
 	if last == nil {
@@ -50,6 +62,7 @@ func (c *Consumer) hold(m *message) {
 // release notes that m is in flight to c no more.
 func (c *Consumer) release(m *message) {
 	c.count--
+	c.bytes -= m.size()
 	if at := slices.Index(c.assigned, m); at >= 0 {
 		c.assigned = slices.Delete(c.assigned, at, at+1)
 	}

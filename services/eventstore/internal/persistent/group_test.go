@@ -303,3 +303,24 @@ func TestAGroupHoldsABoundOfBytes(t *testing.T) {
 		t.Error("there is no room again")
 	}
 }
+
+// A consumer that takes without answering, whatever it asked for, holds no more
+// than so many bytes, and goes on when it answers.
+func TestAConsumerHoldsABoundOfBytes(t *testing.T) {
+	settings := plain()
+	settings.ReadBatch, settings.HistoryBuffer = 1, 1000
+	g := NewGroup(settings, Nowhere, Nowhere, noon)
+	c := g.mustConnect(t, 1<<30)
+	for at := range Place(100) {
+		e := &storage.Event{NewEvent: storage.NewEvent{ID: uuid.New(), Data: make([]byte, 1<<20)}}
+		g.Push(Page{Messages: []Message{{At: at, After: at - 1, Original: e}}, Read: at}, noon)
+	}
+	places, ids := g.taken(c)
+	if len(places) > maxInFlight>>20+1 || len(places) < maxInFlight>>20 {
+		t.Errorf("%d MiB are in flight, want about %d", len(places), maxInFlight>>20)
+	}
+	g.Ack(c, ids, noon)
+	if again, _ := g.taken(c); len(again) != len(places) {
+		t.Errorf("after its answers it got %d events, want %d again", len(again), len(places))
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/gossip"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/serverfeatures"
@@ -50,17 +51,30 @@ func (d doorkeeper) stream(srv any, stream grpc.ServerStream, info *grpc.StreamS
 	return handle(srv, stream)
 }
 
-// heard is how many messages of a call that is refused are still received.
-const heard = 1000
+// What is still received of a call that is refused.
+const (
+	heard     = 1000 // messages
+	heardTime = time.Second
+)
 
 // hearOut receives what a caller sends who waits for one answer: one that is
 // cut off while it sends sees a broken call instead of the reason.
 func hearOut(stream grpc.ServerStream) {
-	for range heard {
-		var message emptypb.Empty // whose fields are all unknown, and are not looked at
-		if stream.RecvMsg(&message) != nil {
-			return
+	ended := make(chan struct{})
+	go func() { // which the end of the call ends too
+		defer close(ended)
+		for range heard {
+			var message emptypb.Empty // whose fields are all unknown, and are not looked at
+			if stream.RecvMsg(&message) != nil {
+				return
+			}
 		}
+	}()
+	timer := time.NewTimer(heardTime)
+	defer timer.Stop()
+	select {
+	case <-ended:
+	case <-timer.C:
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	persistentpb "github.com/EventStore/EventStore-Client-Go/v4/protos/persistent"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/google/uuid"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
@@ -20,11 +21,15 @@ import (
 type persistentService struct {
 	persistentpb.UnimplementedPersistentSubscriptionsServer
 	subscriptions *persistent.Subscriptions
+	limits        Limits
 }
 
 // Create implements persistentpb.PersistentSubscriptionsServer.
 func (s *persistentService) Create(ctx context.Context, request *persistentpb.CreateReq) (*persistentpb.CreateResp, error) {
 	definition, err := createdDefinition(request.GetOptions())
+	if err == nil {
+		err = s.checkGroup(definition.Key)
+	}
 	if err == nil {
 		err = s.subscriptions.Create(definition)
 	}
@@ -32,6 +37,20 @@ func (s *persistentService) Create(ctx context.Context, request *persistentpb.Cr
 		return nil, failGroup(ctx, definition.Key, err)
 	}
 	return &persistentpb.CreateResp{}, nil
+}
+
+// checkGroup refuses a group whose events could not be parked.
+func (s *persistentService) checkGroup(key persistent.Key) error {
+	if key.Stream == "" || key.Group == "" {
+		return nil // told better by those who look for more
+	}
+	if err := s.limits.checkName(key.Stream); err != nil {
+		return err
+	}
+	if name := key.Parked(); len(name) > s.limits.NameBytes {
+		return exceeds(codes.InvalidArgument, "bytes of the name of the stream of parked events", len(name), "NameBytes", s.limits.NameBytes, "choose a shorter name for the group or for the stream")
+	}
+	return s.limits.checkName(key.Group)
 }
 
 // Update implements persistentpb.PersistentSubscriptionsServer.

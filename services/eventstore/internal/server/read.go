@@ -14,7 +14,7 @@ import (
 func (s *streamsService) Read(request *streams.ReadReq, call streams.Streams_ReadServer) error {
 	ctx := call.Context()
 	options := request.GetOptions()
-	q, err := parseQuery(options)
+	q, err := parseQuery(options, s.limits)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,11 @@ import (
 //	                    ▲                                │ more than a page
 //	                    └────────── fell behind ─────────┘
 func (s *streamsService) subscribe(ctx context.Context, q query, to send) error {
+	leave, err := s.seats.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	view, err := s.store.View()
 	if err != nil {
 		return err
