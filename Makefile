@@ -79,7 +79,7 @@ sim: ## Simulate flows under faults: SEEDS=n schedules from SEED_START=m on
 fuzz: ## Fuzz every parser for FUZZTIME each
 	@for target in $$(grep -rlE '^func Fuzz' --include='*_test.go' $(MODULES)); do \
 		for name in $$(grep -oE '^func Fuzz[A-Za-z0-9_]+' $$target | cut -c6-); do \
-			echo "== $$name"; go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) ./$$(realpath --relative-to=. $$(dirname $$target)) || exit 1; \
+			echo "== $$name"; go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./$$(realpath --relative-to=. $$(dirname $$target)) || exit 1; \
 		done; done
 
 .PHONY: bench
