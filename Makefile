@@ -33,6 +33,7 @@ DATA ?= $(CURDIR)/.triangle
 SEEDS ?= 200
 SEED_START ?= 1
 FUZZTIME ?= 10s
+COUNT ?= 4
 BENCH ?=
 ROUNDS ?= 16
 
@@ -97,6 +98,11 @@ e2e: ## Run the black-box tests against real processes
 .PHONY: conformance
 conformance: ## Run the suite of EventStoreDB's own Go client against the event store
 	go run ./tools/cmd/conformance
+
+.PHONY: pubsub
+pubsub: ## Run Watermill's universal pub/sub suite against the event store: with a restart, and COUNT at a time
+	go test -count=1 ./services/watermillesdb/
+	STRESS_TEST_COUNT=$(COUNT) go test $(RACE) -tags stress -count=1 -timeout 30m -run '^TestUniversalSuiteUnderStress$$' ./services/watermillesdb/ -pubsub.stress
 
 .PHONY: lint
 lint: $(TOOLS)/golangci-lint $(TOOLS)/buf ## Lint code and contracts

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -150,19 +149,25 @@ func (l *line) during(ctx context.Context, name string, c chain, handle message.
 }
 
 // feed is what a Router subscribes to.
-type feed struct {
-	messages chan *message.Message
-	once     sync.Once
+type feed struct{ messages chan *message.Message }
+
+// Subscribe implements message.Subscriber. A Router that is closed ends ctx, and
+// does not always call Close as well.
+func (f *feed) Subscribe(ctx context.Context, _ string) (<-chan *message.Message, error) {
+	out := make(chan *message.Message)
+	go func() {
+		defer close(out)
+		for {
+			select {
+			case msg := <-f.messages:
+				out <- msg // the Router takes what comes until it is closed
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out, nil
 }
 
-// Subscribe implements message.Subscriber.
-func (f *feed) Subscribe(context.Context, string) (<-chan *message.Message, error) {
-	return f.messages, nil
-}
-
-// Close implements message.Subscriber. The Router is closed when the work has
-// ended: so nobody sends any more.
-func (f *feed) Close() error {
-	f.once.Do(func() { close(f.messages) })
-	return nil
-}
+// Close implements message.Subscriber.
+func (f *feed) Close() error { return nil }
