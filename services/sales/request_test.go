@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -17,6 +18,7 @@ import (
 	"github.com/triangle-suite/triangle/contracts/flows"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
+	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/keyring"
 )
 
@@ -124,6 +126,36 @@ func TestARefusedRequestDoesNotKeepOthersWaiting(t *testing.T) {
 	w.handledInPart("r2")
 	w.await("both are done in the end", func() bool {
 		return w.count("request", "status = ?", int32(journeyv1.RequestStatus_REQUEST_STATUS_DONE)) == 2
+	})
+}
+
+func TestARequestThatCanNotBeReadIsPutAside(t *testing.T) {
+	office := newBackOffice(t)
+	office.say(http.StatusServiceUnavailable, `{}`)
+	w := newWorld(t)
+	w.backOffice = office.URL
+	w.start()
+	w.submit("r1", "customer")
+	w.handledInPart("r1")
+	w.await("the back office refuses", func() bool { return len(office.requests()) > 0 })
+	foreign := eventlog.NewEvent{ID: uuid.New(), Type: "sales.RequestStatusChanged", Data: []byte(`{"request_id":`)}
+	_, err := w.log.Append(t.Context(), "request-r1", eventlog.Any, foreign)
+	w.must(err)
+	office.say(http.StatusOK, `{"status":"done","reference":"B-2"}`)
+	w.submit("r2", "customer")
+	w.handledInPart("r2")
+	w.await("the other one is done", func() bool {
+		return w.count("request", "request_id = 'r2' AND with_back_office = 0 AND status = ?", int32(journeyv1.RequestStatus_REQUEST_STATUS_DONE)) == 1
+	})
+	w.await("it is in the poison queue", func() bool {
+		for event, err := range w.log.ReadStream(t.Context(), "watermill-poison-back-office", eventlog.Forward, 0, 0) {
+			return err == nil && strings.Contains(string(event.Metadata), `"piece":"r1"`)
+		}
+		return false
+	})
+	w.await("readiness tells of it", func() bool {
+		ok, body := w.ready()
+		return !ok && strings.Contains(body, "back office")
 	})
 }
 

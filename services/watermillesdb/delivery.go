@@ -82,6 +82,9 @@ func (d *delivery) handOut(ctx context.Context, event eventlog.Event) error {
 // offer waits until a message has been taken and acked. When ctx ends it waits
 // no longer for a message to be taken, and a while for one that was.
 func (d *delivery) offer(ctx context.Context, msg *message.Message) error {
+	if err := d.at.held(); err != nil {
+		return err
+	}
 	out, ended := d.out, ctx.Done()
 	keeping := ctx
 	var patience <-chan struct{}

@@ -268,21 +268,40 @@ func (g *group) ensure(ctx context.Context, expected eventlog.Expected, event ev
 	return 0, errLost
 }
 
+// held fails when the lease is over, as it is for a holder that was frozen.
+func (h *holding) held() error {
+	if time.Now().After(h.until) {
+		return errLost
+	}
+	return nil
+}
+
+// errEmpty says that a topic has no messages, and the group has processed some:
+// it was deleted, and goes on with the next message, or it is another store's.
+var errEmpty = errors.New("the topic is empty, and the group has processed messages of it")
+
 // verify checks that a topic's stream is the one that the group has processed.
 // Where retention has removed what the group processed last, nobody can tell.
 func (p progress) verify(ctx context.Context, log eventlog.Log, stream string) error {
 	if p.Next == 0 {
 		return nil
 	}
-	for event, err := range log.ReadStream(ctx, stream, eventlog.Backward, p.Next-1, 1) {
+	for last, err := range log.ReadStream(ctx, stream, eventlog.Backward, math.MaxUint64, 1) {
 		switch {
 		case errors.Is(err, eventlog.ErrNoStream):
-			return fmt.Errorf("%w: %s is not there, and the group has processed %d of its messages", ErrOtherStore, stream, p.Next)
+			return fmt.Errorf("%s: %w", stream, errEmpty)
 		case err != nil:
 			return fmt.Errorf("look whether the topic is the same: %w", err)
-		case event.Revision != p.Next-1 || event.ID != p.Last:
-			return fmt.Errorf("%w: %s has event %s at %d, and the group has processed %s at %d",
-				ErrOtherStore, stream, event.ID, event.Revision, p.Last, p.Next-1)
+		case last.Revision < p.Next-1:
+			return fmt.Errorf("%w: %s ends at %d, and the group has processed it up to %d", ErrOtherStore, stream, last.Revision, p.Next-1)
+		}
+	}
+	for event, err := range log.ReadStream(ctx, stream, eventlog.Forward, p.Next-1, 1) {
+		switch {
+		case err != nil:
+			return fmt.Errorf("look whether the topic is the same: %w", err)
+		case event.Revision == p.Next-1 && event.ID != p.Last:
+			return fmt.Errorf("%w: %s has event %s at %d, where the group has processed %s", ErrOtherStore, stream, event.ID, event.Revision, p.Last)
 		}
 	}
 	return nil

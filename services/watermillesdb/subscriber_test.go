@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -262,9 +263,9 @@ func TestALostAnswerDoesNotLoseTheTopic(t *testing.T) {
 
 func TestATopicThatIsNotTheOneOfBeforeEndsTheSubscription(t *testing.T) {
 	for name, other := range map[string][]*message.Message{
-		"it holds other messages": numbered(100, 110),
-		"it holds fewer":          numbered(0, 1),
-		"it is not there":         nil,
+		"it holds other messages":         numbered(100, 110),
+		"it holds one in another's place": {numbered(0, 1)[0], numbered(7, 8)[0], numbered(2, 3)[0]},
+		"it holds fewer":                  numbered(0, 1),
 	} {
 		t.Run(name, func(t *testing.T) {
 			tale(t, func(t *testing.T, log eventlog.Log) {
@@ -272,10 +273,15 @@ func TestATopicThatIsNotTheOneOfBeforeEndsTheSubscription(t *testing.T) {
 				m.want(t, 0).Ack()
 				m.want(t, 1).Ack()
 				m.leave(t)
+				wrong := join(t, log, watermillesdb.SubscriberConfig{Stream: func(string) string { return watermillesdb.StreamOfTopic("restored") }})
+				select {
+				case letter, open := <-wrong.letters:
+					t.Fatalf("of a topic that is not there comes %v (%v)", letter, open)
+				case <-time.After(time.Hour):
+				}
 				if err := newPublisher(t, watermillesdb.Over(log)).Publish("restored", other...); err != nil {
 					t.Fatal(err)
 				}
-				wrong := join(t, log, watermillesdb.SubscriberConfig{Stream: func(string) string { return watermillesdb.StreamOfTopic("restored") }})
 				if letter, open := <-wrong.letters; open {
 					t.Errorf("letter %s came", letter.UUID)
 				}
@@ -286,6 +292,45 @@ func TestATopicThatIsNotTheOneOfBeforeEndsTheSubscription(t *testing.T) {
 			})
 		})
 	}
+}
+
+// freezing stands still at a message, as a process may.
+type freezing struct {
+	watermillesdb.DefaultMarshaler
+	once *sync.Once
+}
+
+func (f freezing) Unmarshal(topic string, event watermillesdb.Event) (*message.Message, error) {
+	msg, err := f.DefaultMarshaler.Unmarshal(topic, event)
+	if err == nil && msg.UUID == "1" {
+		f.once.Do(func() { <-time.After(time.Hour) })
+	}
+	return msg, err
+}
+
+func TestOneThatWasFrozenHandsOutNothingMore(t *testing.T) {
+	for range 10 { // what comes first when it wakes is chance
+		tale(t, outliveAFrozenOne)
+	}
+}
+
+func outliveAFrozenOne(t *testing.T, log eventlog.Log) {
+	first := join(t, log, watermillesdb.SubscriberConfig{Marshaler: freezing{once: new(sync.Once)}})
+	first.want(t, 0).Ack()
+	second := join(t, log, watermillesdb.SubscriberConfig{})
+	again := second.want(t, 0) // its ack was not on record yet
+	again.Ack()
+	letter := second.want(t, 1)
+	select {
+	case letter := <-first.letters:
+		t.Fatalf("letter %s is with both", letter.UUID)
+	case <-time.After(2 * time.Hour):
+	}
+	letter.Ack()
+	second.want(t, 2).Ack()
+	second.leave(t)
+	first.want(t, 3).Ack()
+	first.leave(t)
 }
 
 func TestAStreamThatIsDeletedForGoodEndsTheSubscription(t *testing.T) {

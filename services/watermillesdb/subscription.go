@@ -93,6 +93,9 @@ type place interface {
 	next() uint64
 	// advance notes that an event has been processed.
 	advance(event eventlog.Event)
+	// held is asked before a message is handed out, and fails when the topic may be
+	// another's.
+	held() error
 	// keep is called often. With an error the topic is another's.
 	keep(ctx context.Context) error
 }
@@ -108,6 +111,7 @@ type alone struct{ at uint64 }
 
 func (a *alone) next() uint64                 { return a.at }
 func (a *alone) advance(event eventlog.Event) { a.at = event.Revision + 1 }
+func (a *alone) held() error                  { return nil }
 func (a *alone) keep(context.Context) error   { return nil }
 
 // follow delivers events from a place on.

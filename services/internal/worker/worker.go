@@ -4,7 +4,8 @@
 //	Work ──▶ it fails ──▶ back-off ──▶ Work
 //	 └──▶ all is well: readiness says so, and the back-off begins anew
 //
-// What fails is shown in readiness until it works.
+// What fails is shown in readiness until it works. Work is done in Rounds, for a
+// Partner piece by piece over Watermill's Router, or in a way of its own.
 package worker
 
 import (
