@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"sync"
 
@@ -19,14 +20,15 @@ type Options struct {
 	// largest, in bytes; chunks double from one to the other. A group that is
 	// larger gets a chunk of its own size.
 	FirstChunk, MaxChunk uint64
+	// maxOpen is how many chunks' files are open at once, unless more are read.
+	maxOpen int
 }
 
 // The sizes of chunks. Opening reads the last chunk, which is what bounds it.
 const (
 	firstChunk = 1 << 20
 	maxChunk   = 32 << 20
-	// maxOpen is how many chunks' files are open at once for readers.
-	maxOpen = 256
+	maxOpen    = 256
 )
 
 // Journal is an open journal. One goroutine writes; any number read, what they
@@ -54,6 +56,7 @@ type Journal struct {
 // ErrDamaged when something durable is not what was written.
 func Open(dir string, opts Options) (*Journal, error) {
 	opts.FirstChunk, opts.MaxChunk = cmp.Or(opts.FirstChunk, firstChunk), cmp.Or(opts.MaxChunk, maxChunk)
+	opts.maxOpen = cmp.Or(opts.maxOpen, maxOpen)
 	j := &Journal{fs: opts.FS, dir: dir, log: opts.Logger, opts: opts, open: make(map[uint64]*chunk)}
 	if err := j.list(); err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)
@@ -83,6 +86,9 @@ func (j *Journal) list() error {
 		}
 	}
 	slices.Sort(j.bases)
+	if len(j.bases) > 0 && j.bases[0] != 0 {
+		return &Damage{File: nameOf(0), What: "the first chunk is missing"}
+	}
 	return nil
 }
 
@@ -100,7 +106,7 @@ func (p Place) End() uint64 { return p.next }
 func (j *Journal) NextChunk(p Place, size int) Place {
 	base := p.base + p.capacity
 	needed := uint64(align(chunkHeader + size + FrameSize(0)))
-	return Place{base: base, capacity: max(j.grown(p.capacity), needed), next: base + chunkHeader}
+	return Place{base: base, capacity: max(j.grown(p.capacity), needed), salt: rand.Uint32(), next: base + chunkHeader}
 }
 
 func (j *Journal) grown(capacity uint64) uint64 {
@@ -143,7 +149,7 @@ func (j *Journal) roll(p Place) error {
 	if err := j.takeSpare(p.capacity); err != nil {
 		return err
 	}
-	h := header{base: p.base, capacity: p.capacity, previous: j.last}
+	h := header{base: p.base, capacity: p.capacity, previous: j.last, salt: p.salt}
 	file, err := makeChunk(j.fs, j.dir, h)
 	if err != nil {
 		return err

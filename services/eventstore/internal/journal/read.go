@@ -84,9 +84,15 @@ func (c *chunk) follows(before *chunk, last uint64) error {
 	if before == nil || before.packed || last == 0 || c.previous == last {
 		return nil
 	}
+	return before.missing(last, c.previous)
+}
+
+// missing says that records are missing in c, or behind it, after the one at
+// position last and up to that at position upTo.
+func (c *chunk) missing(last, upTo uint64) error {
 	return &Damage{
-		File: before.name(), Offset: int64(last - before.base), Position: last,
-		What: fmt.Sprintf("records that followed are missing, up to position %d", c.previous),
+		File: c.name(), Offset: int64(last - c.base), Position: last,
+		What: fmt.Sprintf("records that followed are missing, up to position %d", upTo),
 	}
 }
 
@@ -142,6 +148,7 @@ type backward struct {
 	before, end uint64
 	yield       func(Record, error) bool
 	frames      []frame
+	previous    uint64 // position of the record that must be next, 0 when any may
 }
 
 // read reads one chunk, from anchor to anchor.
@@ -168,7 +175,10 @@ func (r *backward) read(base uint64) (more bool, err error) {
 		if err != nil || !more {
 			return false, err
 		}
-		limit = anchors[i].offset
+		limit = min(limit, anchors[i].offset) // anchors may lie behind the end
+	}
+	if r.previous == 0 || c.packed {
+		r.previous = c.previous
 	}
 	return true, nil
 }
@@ -194,7 +204,12 @@ func (r *backward) segment(c *chunk, offset, limit int64) (more bool, err error)
 		}
 	}
 	for i := len(r.frames) - 1; i >= 0; i-- {
-		if !r.yield(Record{r.frames[i].position, r.frames[i].payload}, nil) {
+		position := r.frames[i].position
+		if r.previous != 0 && r.previous != position && !c.packed {
+			return false, c.missing(position, r.previous)
+		}
+		r.previous = 0
+		if !r.yield(Record{position, r.frames[i].payload}, nil) {
 			return false, nil
 		}
 	}

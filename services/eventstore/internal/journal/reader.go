@@ -54,7 +54,7 @@ func (r *Reader) Read(position uint64) ([]byte, error) {
 	}
 	offset := int64(position - r.chunk.base)
 	for wanted := 0; ; {
-		f, size, err := decodeFrame(r.at(offset))
+		f, size, err := decodeFrame(r.at(offset), r.chunk.salt)
 		switch {
 		case err == nil && f.position == position && f.kind != mark:
 			return f.payload, nil
