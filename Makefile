@@ -85,6 +85,10 @@ bench: ## Run the benchmarks
 e2e: ## Run the black-box tests against real processes
 	go test $(RACE) -count=1 ./e2e/...
 
+.PHONY: conformance
+conformance: ## Run the suite of EventStoreDB's own Go client against the event store
+	go run ./tools/cmd/conformance
+
 .PHONY: lint
 lint: $(TOOLS)/golangci-lint $(TOOLS)/buf ## Lint code and contracts
 	cd contracts && buf lint && buf format --diff --exit-code

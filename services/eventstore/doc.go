@@ -12,7 +12,10 @@
 // reader sees an event before; a reader sees all of an append or nothing; a
 // subscription delivers each event once and in order however slow it is read.
 //
-// What it does not have: users and access control, projections, a scavenge
+// With users it lets in who has a user's name and password; there are no
+// groups and no access control lists: a user may do everything.
+//
+// What it does not have: access control by stream, projections, a scavenge
 // (events that metadata hides stay on the disk and in $all), persistent
 // subscriptions (yet). Regular expressions in filters are RE2's: no
 // look-around.

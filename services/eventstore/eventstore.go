@@ -15,6 +15,7 @@ import (
 	"github.com/triangle-suite/triangle/services/eventstore/internal/port"
 	"github.com/triangle-suite/triangle/services/eventstore/internal/server"
 	"github.com/triangle-suite/triangle/services/eventstore/internal/storage"
+	"github.com/triangle-suite/triangle/services/eventstore/internal/users"
 )
 
 // DefaultAddr is where a store listens unless told otherwise.
@@ -30,6 +31,8 @@ var (
 	ErrForeignFolder = storage.ErrForeignFolder
 	ErrNewerFormat   = storage.ErrNewerFormat
 	ErrFailed        = storage.ErrFailed
+	// ErrUsersNeedTLS says that a store with users was to be started without TLS.
+	ErrUsersNeedTLS = errors.New("users need TLS: their passwords would travel in clear")
 )
 
 // Data is where a store keeps its events.
@@ -59,11 +62,13 @@ const (
 )
 
 // Config is what a store is started with. The zero Config listens on
-// DefaultAddr, without TLS, with its data in memory.
+// DefaultAddr, without TLS and users, with its data in memory. Without users
+// the credentials of calls are not looked at.
 type Config struct {
 	Addr      string
 	Data      Data
-	TLS       *tls.Config // nil: plain text
+	TLS       *tls.Config  // nil: plain text
+	Users     *users.Users // who may call, which needs TLS; everybody when nil
 	IDCache   IDCache
 	MaxAppend int // bytes of one append; 1 MiB when 0
 	Logger    *slog.Logger
@@ -86,6 +91,9 @@ type Server struct {
 // Start opens the data and serves it.
 func Start(config Config) (*Server, error) {
 	config = config.withDefaults()
+	if config.Users != nil && config.TLS == nil {
+		return nil, ErrUsersNeedTLS
+	}
 	store, err := storage.Open(config.Data.dir, config.storage())
 	if err != nil {
 		return nil, err
@@ -97,7 +105,7 @@ func Start(config Config) (*Server, error) {
 	s := &Server{
 		addr:   listener.Addr(),
 		store:  store,
-		server: server.New(store, server.Options{MaxAppend: config.MaxAppend}),
+		server: server.New(store, server.Options{MaxAppend: config.MaxAppend, Users: config.Users}),
 		port:   port.Split(listener, config.TLS),
 		served: make(chan struct{}),
 	}

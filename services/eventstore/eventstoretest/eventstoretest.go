@@ -29,6 +29,7 @@ const stopTimeout = 5 * time.Second
 type Server struct {
 	t       testing.TB
 	config  eventstore.Config
+	user    string // of the connection string, with an @ behind it; empty when the store asks for none
 	scheme  string // options of the connection string
 	addr    string
 	running *eventstore.Server
@@ -89,7 +90,7 @@ func (s *Server) Addr() string { return s.addr }
 
 // ConnectionString is what EventStoreDB's client takes to reach the store.
 func (s *Server) ConnectionString() string {
-	return fmt.Sprintf("esdb://%s?%s", s.addr, s.scheme)
+	return fmt.Sprintf("esdb://%s%s?%s", s.user, s.addr, s.scheme)
 }
 
 // Client returns a client of the store, which is closed when the test ends.

@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/triangle-suite/triangle/services/eventstore/internal/users"
 )
 
 // WithTLS lets the store speak TLS, with a certificate of its own that
@@ -29,6 +31,19 @@ func WithTLS() Option {
 		}
 		s.config.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 		s.scheme = "tls=true&tlsCaFile=" + url.QueryEscape(certificate)
+	}
+}
+
+// WithUser lets the store speak TLS and ask for a user's name and password,
+// which ConnectionString gives.
+func WithUser(name, password string) Option {
+	return func(s *Server) {
+		WithTLS()(s)
+		one, err := users.One(name, password)
+		if err != nil {
+			s.t.Fatalf("make a user: %v", err)
+		}
+		s.config.Users, s.user = one, url.UserPassword(name, password).String()+"@"
 	}
 }
 

@@ -226,7 +226,11 @@ func TestWrongFlagsAreToldInOneLine(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(foreign, "letter.txt"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	certificate, _ := eventstoretest.Certificate(t)
+	certificate, key := eventstoretest.Certificate(t)
+	clear := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(clear, []byte("# who may call\njane:secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	cases := map[string]struct {
 		args []string
 		code int
@@ -241,6 +245,14 @@ func TestWrongFlagsAreToldInOneLine(t *testing.T) {
 		"a key alone":            {[]string{"--memory", "--tls-key", "x"}, statusUsage, "--tls-cert and --tls-key must be used together"},
 		"no such certificate":    {[]string{"--memory", "--tls-cert", "nowhere", "--tls-key", "nowhere"}, statusUsage, "--tls-cert, --tls-key: open nowhere"},
 		"no key in the file":     {[]string{"--memory", "--tls-cert", certificate, "--tls-key", certificate}, statusUsage, "--tls-cert, --tls-key: tls:"},
+		"users without TLS":      {[]string{"--memory", "--users", clear}, statusUsage, "--users: users need TLS: their passwords would travel in clear; give --tls-cert and --tls-key too"},
+		"dev user without TLS":   {[]string{"--memory", "--dev-credentials"}, statusUsage, "--dev-credentials: users need TLS"},
+		"two kinds of users":     {[]string{"--memory", "--dev-credentials", "--users", clear}, statusUsage, "can't be used together"},
+		"a file of clear words":  {[]string{"--memory", "--tls-cert", certificate, "--tls-key", key, "--users", clear}, statusUsage, "--users: " + clear + `:2: invalid: what follows "jane:" is no bcrypt hash`},
+		"no such file of users":  {[]string{"--memory", "--tls-cert", certificate, "--tls-key", key, "--users", "nowhere"}, statusUsage, "--users: open nowhere"},
+		"a named command":        {[]string{"serve"}, statusUsage, "missing flags: --data=DIR or --memory"},
+		"an empty password":      {[]string{"hash-password", "jane"}, statusFailed, "the password is empty"},
+		"no name for a user":     {[]string{"hash-password", "ja:ne"}, statusUsage, `user name "ja:ne": it has a colon`},
 		"a foreign folder":       {[]string{"--data", foreign}, statusFailed, `holds no event store: ` + foreign + ` holds "letter.txt"`},
 		"a file for a folder":    {[]string{"--data", certificate}, statusFailed, "not a directory"},
 		"an address elsewhere":   {[]string{"--memory", "--addr", "203.0.113.1:0"}, statusFailed, "listen: "},
@@ -250,7 +262,7 @@ func TestWrongFlagsAreToldInOneLine(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel() // what starts all the same ends at once
 			var said bytes.Buffer
-			if code := run(ctx, tc.args, &said); code != tc.code {
+			if code := run(&surroundings{ctx: ctx, stderr: &said, stdout: io.Discard, stdin: strings.NewReader("")}, tc.args); code != tc.code {
 				t.Errorf("ended with status %d, want %d", code, tc.code)
 			}
 			if line := said.String(); strings.Count(line, "\n") != 1 || !strings.Contains(line, tc.want) {

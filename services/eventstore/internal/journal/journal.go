@@ -58,7 +58,11 @@ func Open(dir string, opts Options) (*Journal, error) {
 	opts.FirstChunk, opts.MaxChunk = cmp.Or(opts.FirstChunk, firstChunk), cmp.Or(opts.MaxChunk, maxChunk)
 	opts.maxOpen = cmp.Or(opts.maxOpen, maxOpen)
 	j := &Journal{fs: opts.FS, dir: dir, log: opts.Logger, opts: opts, open: make(map[uint64]*chunk)}
-	if err := j.list(); err != nil {
+	unfinished, err := j.list()
+	if err == nil {
+		err = j.remove(unfinished)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
 	if len(j.bases) == 0 {
@@ -70,24 +74,47 @@ func Open(dir string, opts Options) (*Journal, error) {
 	return j, nil
 }
 
-// list finds the chunks, and removes what a chunk that was not finished left.
-func (j *Journal) list() error {
+// OpenReadOnly opens the journal in folder dir as it is, and changes nothing.
+// Whoever reads it knows where it ends.
+func OpenReadOnly(dir string, opts Options) (*Journal, error) {
+	j := &Journal{fs: opts.FS, dir: dir, log: opts.Logger, opts: opts, open: make(map[uint64]*chunk)}
+	if _, err := j.list(); err != nil {
+		return nil, fmt.Errorf("open the journal: %w", err)
+	}
+	return j, nil
+}
+
+// list finds the chunks, and the files of chunks that were not finished.
+func (j *Journal) list() (unfinished []string, err error) {
 	names, err := j.fs.List(j.dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, name := range names {
 		if base, ok := baseOf(name); ok {
 			j.bases = append(j.bases, base)
 		} else if name == spareName || name == packName {
-			if err := j.fs.Remove(j.fs.PathJoin(j.dir, name)); err != nil {
-				return err
-			}
+			unfinished = append(unfinished, name)
 		}
 	}
 	slices.Sort(j.bases)
-	if len(j.bases) > 0 && j.bases[0] != 0 {
+	return unfinished, checkFirst(j.bases)
+}
+
+// checkFirst fails when the first of the chunks, whose bases ascend, is
+// missing.
+func checkFirst(bases []uint64) error {
+	if len(bases) > 0 && bases[0] != 0 {
 		return &Damage{File: nameOf(0), What: "the first chunk is missing"}
+	}
+	return nil
+}
+
+func (j *Journal) remove(names []string) error {
+	for _, name := range names {
+		if err := j.fs.Remove(j.fs.PathJoin(j.dir, name)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -136,6 +136,9 @@ func laterGroup(c *chunk, b []byte, end int64) (offset int64, found bool) {
 	return 0, false
 }
 
+// tornPrefix begins the names of files that keep what was cut off.
+const tornPrefix = "torn-"
+
 // cut replaces what follows the frames by zeros. It is what a write left that
 // was cut short: nobody was told that it is durable. What it is is kept beside
 // the chunk all the same.
@@ -165,7 +168,7 @@ func (j *Journal) cut(c *chunk, b []byte, t tail) error {
 
 // keep keeps what was torn in a file of its own, and returns its name.
 func (j *Journal) keep(position uint64, torn []byte) (name string, err error) {
-	name = fmt.Sprintf("torn-%d", position)
+	name = fmt.Sprintf("%s%d", tornPrefix, position)
 	for n := 2; ; n++ { // one that was kept before, at that position, stays
 		_, err := j.fs.Stat(j.fs.PathJoin(j.dir, name))
 		if errors.Is(err, os.ErrNotExist) {
@@ -174,7 +177,7 @@ func (j *Journal) keep(position uint64, torn []byte) (name string, err error) {
 		if err != nil {
 			return "", err
 		}
-		name = fmt.Sprintf("torn-%d-%d", position, n)
+		name = fmt.Sprintf("%s%d-%d", tornPrefix, position, n)
 	}
 	if err := writeSynced(j.fs, j.fs.PathJoin(j.dir, name), bytes.Clone(torn)); err != nil {
 		return "", err

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/triangle-suite/triangle/services/eventstore/internal/storage"
+	"github.com/triangle-suite/triangle/services/eventstore/internal/users"
 )
 
 // DefaultMaxAppend is EventStoreDB's default limit of one append, in bytes.
@@ -42,7 +43,8 @@ const (
 
 // Options are the options of New.
 type Options struct {
-	MaxAppend int // bytes of one append; DefaultMaxAppend when 0
+	MaxAppend int          // bytes of one append; DefaultMaxAppend when 0
+	Users     *users.Users // who may call; everybody when nil
 }
 
 // Server serves a store on two listeners: one for gRPC, one for plain HTTP.
@@ -68,17 +70,25 @@ func New(store *storage.Store, options Options) *Server {
 		options.MaxAppend = DefaultMaxAppend
 	}
 	s := &Server{store: store, stopping: make(chan struct{})}
-	s.grpc = grpc.NewServer(
-		grpc.MaxRecvMsgSize(maxMessage),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingTimeout}),
-	)
+	s.grpc = grpc.NewServer(options.grpc()...)
 	streams.RegisterStreamsServer(s.grpc, &streamsService{store: store, maxAppend: options.MaxAppend, stopping: s.stopping})
 	serverfeatures.RegisterServerFeaturesServer(s.grpc, features{})
 	gossip.RegisterGossipServer(s.grpc, &gossiper{id: uuid.New()})
 	persistent.RegisterPersistentSubscriptionsServer(s.grpc, persistentService{})
 	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: headerTimeout}
 	return s
+}
+
+func (o Options) grpc() []grpc.ServerOption {
+	options := []grpc.ServerOption{
+		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingTimeout}),
+	}
+	if o.Users != nil {
+		options = append(options, doorkeeper{users: o.Users}.options()...)
+	}
+	return options
 }
 
 func (s *Server) routes() http.Handler {

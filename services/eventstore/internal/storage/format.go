@@ -53,10 +53,8 @@ func claim(fs vfs.FS, dir string) error {
 	if err := checkEmpty(fs, dir); err != nil {
 		return err
 	}
-	for _, folder := range []string{journalFolder, indexFolder} {
-		if err := makeFolder(fs, fs.PathJoin(dir, folder)); err != nil {
-			return fmt.Errorf("make the data folder: %w", err)
-		}
+	if err := makeFolders(fs, dir); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
 	}
 	if err := writeMarker(fs, dir, path); err != nil {
 		return fmt.Errorf("mark the data folder: %w", err)
@@ -103,6 +101,11 @@ func checkEmpty(fs vfs.FS, dir string) error {
 }
 
 const temporary = ".tmp"
+
+// makeFolders makes the folders of a store.
+func makeFolders(fs vfs.FS, dir string) error {
+	return errors.Join(makeFolder(fs, fs.PathJoin(dir, journalFolder)), makeFolder(fs, fs.PathJoin(dir, indexFolder)))
+}
 
 // ErrInUse says that another process has the data folder.
 var ErrInUse = errors.New("another event store runs on this data folder")

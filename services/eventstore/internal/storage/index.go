@@ -27,17 +27,26 @@ const (
 	bloomBits    = 10
 )
 
+// openMode tells what an index is opened for.
+type openMode int
+
+const (
+	readWrite openMode = iota
+	readOnly
+)
+
 // openIndex opens the index. Its format is named, and not "the newest", so that
 // a newer pebble does not upgrade a folder that an older binary may still have
 // to read.
-func openIndex(fs vfs.FS, dir string, memTable uint64, faults *faults) (*index, error) {
+func openIndex(fs vfs.FS, dir string, mode openMode, opts Options, faults *faults) (*index, error) {
 	cache := pebble.NewCache(blockCacheSize)
 	defer cache.Unref()
 	options := &pebble.Options{
 		FS:                 fs,
 		Cache:              cache,
 		DisableWAL:         true,
-		MemTableSize:       memTable,
+		ReadOnly:           mode == readOnly,
+		MemTableSize:       opts.memTable,
 		FormatMajorVersion: pebble.FormatValueSeparation,
 		Logger:             faults,
 		// Pebble would try again for ever, and writers would wait.
@@ -92,6 +101,41 @@ func (x *index) add(entries []entry, heads []head, last uint64) error {
 		return fmt.Errorf("write the index: %w", err)
 	}
 	return batch.Close()
+}
+
+// remove removes events that are gone from the journal, durably.
+func (x *index) remove(entries []entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	batch := x.db.NewBatch()
+	for _, e := range entries {
+		must(batch.Delete(indexKey(e.stream, e.revision), nil))
+	}
+	if err := batch.Commit(pebble.NoSync); err != nil {
+		return err
+	}
+	return errors.Join(batch.Close(), x.db.Flush())
+}
+
+// describe tells what a key of the index stands for.
+func describe(key []byte) string {
+	if len(key) == 0 {
+		return "no key"
+	}
+	switch rest := key[1:]; key[0] {
+	case headTable:
+		return fmt.Sprintf("the state of stream %q", rest)
+	case indexTable:
+		length, n := binary.Uvarint(rest)
+		if n > 0 && uint64(len(rest)) == uint64(n)+length+8 {
+			name := rest[n : n+int(length)]
+			return fmt.Sprintf("revision %d of stream %q", binary.BigEndian.Uint64(rest[n+int(length):]), name)
+		}
+	case markTable:
+		return "the position of the last event"
+	}
+	return fmt.Sprintf("key %x", key)
 }
 
 // must is for writes to a batch, which lives in memory: they fail only on a

@@ -38,6 +38,9 @@ type Ticks int64
 // TicksOf returns t in ticks.
 func TicksOf(t time.Time) Ticks { return Ticks(t.UnixNano() / 100) }
 
+// Time is the time that t tells.
+func (t Ticks) Time() time.Time { return time.Unix(0, int64(t)*100) }
+
 // A record is an event's value in the event table:
 //
 //	version(1) flags(1) created(8) id(16) revision(uvarint)

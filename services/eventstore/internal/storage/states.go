@@ -87,7 +87,9 @@ func (s *states) evolve(e *Event) error {
 		s.touch(of)
 	}
 	if e.Revision == stream.MaxRevision {
-		t.Tombstoned = true
+		// What came before counts for nothing: the state does not tell whether
+		// a scavenge has removed it.
+		t.Tombstoned, t.Last = true, stream.None
 	} else {
 		t.Last = e.Revision
 	}

@@ -62,6 +62,9 @@ type Options struct {
 	Logger  *slog.Logger
 	Now     func() time.Time
 	IDCache int // how many ids of late events are remembered; 0: none
+	// Existing makes Open fail with ErrNoStore when the folder is no store's,
+	// instead of making it one.
+	Existing bool
 
 	// What follows tests make small, so that crashes meet the ends of chunks
 	// and of memory tables too.
@@ -100,10 +103,7 @@ const queueLen = 1024
 // Open opens the store in folder dir, which is made when it is missing.
 func Open(dir string, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
-	if err := claim(opts.FS, dir); err != nil {
-		return nil, err
-	}
-	lock, err := lockFolder(opts.FS, dir)
+	lock, err := take(dir, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +121,17 @@ func Open(dir string, opts Options) (*Store, error) {
 	}
 	s.start()
 	return s, nil
+}
+
+// take makes folder dir this store's alone.
+func take(dir string, opts Options) (io.Closer, error) {
+	if opts.Existing {
+		return hold(dir, opts)
+	}
+	if err := claim(opts.FS, dir); err != nil {
+		return nil, err
+	}
+	return lockFolder(opts.FS, dir)
 }
 
 func (o Options) withDefaults() Options {
@@ -147,7 +158,7 @@ func (s *Store) openFiles(dir string) error {
 	if err != nil {
 		return err
 	}
-	index, err := openIndex(fs, fs.PathJoin(dir, indexFolder), s.opts.memTable, s.faults)
+	index, err := openIndex(fs, fs.PathJoin(dir, indexFolder), readWrite, s.opts, s.faults)
 	if err != nil {
 		return errors.Join(err, log.Abandon())
 	}
