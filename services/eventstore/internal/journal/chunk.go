@@ -86,6 +86,14 @@ func decodeHeader(b []byte, name string, size int64) (header, error) {
 	return h, nil
 }
 
+// saltOf returns the salt of a header that may be damaged.
+func saltOf(b []byte) uint32 {
+	if len(b) < chunkHeader {
+		return 0
+	}
+	return binary.LittleEndian.Uint32(b[40:])
+}
+
 func nameOf(base uint64) string { return fmt.Sprintf("%020d", base) + chunkSuffix }
 
 func baseOf(name string) (uint64, bool) {

@@ -40,8 +40,8 @@ type forward struct {
 	journal   *Journal
 	from, end uint64
 	yield     func(Record, error) bool
-	before    *chunk // the chunk before, when it is as it was written
-	last      uint64 // position of the last record that was seen, 0 when none was
+	before    *chunk // the chunk before, nil when its last record is not known
+	last      uint64 // position of the last record
 }
 
 // read reads one chunk; more is false when the iteration has ended.
@@ -58,20 +58,26 @@ func (r *forward) read(base uint64) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	known := r.before != nil
+	if offset == chunkHeader {
+		r.last, known = c.previous, true
+	}
 	s := newScanner(c, offset, c.limit(r.end))
 	defer s.free()
 	for {
 		f, _, err := s.next()
 		switch {
 		case errors.Is(err, io.EOF):
-			r.before = c
+			if r.before = nil; known {
+				r.before = c
+			}
 			return true, nil
 		case err != nil:
 			return false, err
 		case f.kind == mark:
 			continue
 		}
-		r.last = f.position
+		r.last, known = f.position, true
 		if f.position >= r.from && !r.yield(Record{f.position, f.payload}, nil) {
 			return false, nil
 		}
@@ -81,7 +87,7 @@ func (r *forward) read(base uint64) (more bool, err error) {
 // follows checks that nothing is missing at the end of the chunk before, whose
 // last record was at position last.
 func (c *chunk) follows(before *chunk, last uint64) error {
-	if before == nil || before.packed || last == 0 || c.previous == last {
+	if before == nil || before.packed || c.previous == last {
 		return nil
 	}
 	return before.missing(last, c.previous)
@@ -91,7 +97,7 @@ func (c *chunk) follows(before *chunk, last uint64) error {
 // position last and up to that at position upTo.
 func (c *chunk) missing(last, upTo uint64) error {
 	return &Damage{
-		File: c.name(), Offset: int64(last - c.base), Position: last,
+		File: c.name(), Offset: int64(max(last, c.base) - c.base), Position: last,
 		What: fmt.Sprintf("records that followed are missing, up to position %d", upTo),
 	}
 }
@@ -176,6 +182,9 @@ func (r *backward) read(base uint64) (more bool, err error) {
 			return false, err
 		}
 		limit = min(limit, anchors[i].offset) // anchors may lie behind the end
+	}
+	if r.previous != 0 && r.previous != c.previous && !c.packed {
+		return false, c.missing(c.previous, r.previous)
 	}
 	if r.previous == 0 || c.packed {
 		r.previous = c.previous

@@ -61,10 +61,11 @@ func (r *Reader) Read(position uint64) ([]byte, error) {
 		case !errors.Is(err, errShort):
 			return nil, r.missing(offset, position)
 		}
-		if size > 0 && size <= wanted || wanted > 0 && size == 0 {
+		more := max(size, frameHeader)
+		if more <= wanted || int64(more) > int64(r.chunk.capacity)-offset {
 			return nil, r.missing(offset, position) // the file ends before
 		}
-		wanted = max(size, frameHeader)
+		wanted = more
 		if err := r.fill(offset, wanted); err != nil {
 			return nil, err
 		}

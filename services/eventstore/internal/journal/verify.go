@@ -75,7 +75,7 @@ func (v *verifier) chunk(base uint64, isLast bool) error {
 	h, err := decodeHeader(content, name, int64(len(content)))
 	if damage := (*Damage)(nil); errors.As(err, &damage) {
 		v.report(damage)
-		h = header{base: base, capacity: uint64(len(content)), packed: h.packed}
+		h = header{base: base, capacity: uint64(len(content)), salt: saltOf(content)}
 		v.before = nil
 	} else if err != nil {
 		return err
