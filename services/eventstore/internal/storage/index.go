@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -61,6 +62,14 @@ func openIndex(fs vfs.FS, dir string, mode openMode, opts Options, faults *fault
 		return nil, fmt.Errorf("open the index: %w", err)
 	}
 	return &index{db: db}, nil
+}
+
+// isBroken tells whether opening an index failed because of what its files
+// hold, or because one is missing, and not because the disk failed. A power cut
+// may leave such an index: pebble syncs the names of a manifest and of the file
+// that points to it together, and the disk may keep the second alone.
+func isBroken(err error) bool {
+	return pebble.IsCorruptionError(err) || errors.Is(err, os.ErrNotExist)
 }
 
 // entry is what the index learns of an event.

@@ -70,6 +70,8 @@ type Options struct {
 	// and of memory tables too.
 	memTable             uint64 // the size of the index's memory table
 	firstChunk, maxChunk uint64 // the sizes of the journal's chunks
+	// write makes a group durable. Tests plant defects here, which others must find.
+	write func(*Store, *group) error
 }
 
 // Store is an event store in one folder.
@@ -144,6 +146,9 @@ func (o Options) withDefaults() Options {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.write == nil {
+		o.write = func(s *Store, g *group) error { return s.log.Write(&g.log) }
+	}
 	if o.memTable == 0 {
 		o.memTable = memTableSize
 	}
@@ -158,7 +163,14 @@ func (s *Store) openFiles(dir string) error {
 	if err != nil {
 		return err
 	}
-	index, err := openIndex(fs, fs.PathJoin(dir, indexFolder), readWrite, s.opts, s.faults)
+	folder := fs.PathJoin(dir, indexFolder)
+	index, err := openIndex(fs, folder, readWrite, s.opts, s.faults)
+	if isBroken(err) {
+		s.opts.Logger.Warn("the index is damaged: it is made again from the journal", "error", err)
+		if err = dropIndex(fs, folder); err == nil {
+			index, err = openIndex(fs, folder, readWrite, s.opts, s.faults)
+		}
+	}
 	if err != nil {
 		return errors.Join(err, log.Abandon())
 	}
@@ -186,7 +198,7 @@ func (s *Store) syncGroups() {
 	defer close(s.toIndex)
 	for g := range s.toSync {
 		if g.err = s.faults.err(); g.err == nil && g.log.Len() > 0 {
-			if err := s.log.Write(&g.log); err != nil {
+			if err := s.opts.write(s, g); err != nil {
 				s.faults.fail(err)
 			}
 			g.err = s.faults.err() // also what failed beside this write
