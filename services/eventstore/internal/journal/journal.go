@@ -68,6 +68,10 @@ func Open(dir string, opts Options) (*Journal, error) {
 	if len(j.bases) == 0 {
 		return j, nil
 	}
+	// Who gave the last chunk its name may have been killed before the sync.
+	if err := syncFolder(j.fs, dir); err != nil {
+		return nil, fmt.Errorf("open the journal: %w", err)
+	}
 	if err := j.recover(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the journal: %w", err), j.closeFiles())
 	}

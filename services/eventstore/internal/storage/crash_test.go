@@ -30,6 +30,7 @@ const (
 	crashFolder  = "data/store"
 	crashRounds  = 4
 	crashOps     = 120 // a round ends after so many operations of the disk, at most
+	crashEarly   = 20  // and some while the store is opened
 	crashLimit   = 15  // or when its writers have written so many commands each
 )
 
@@ -181,7 +182,7 @@ func (c *crash) options() Options {
 		}
 		return c.gate.pass(run)
 	}}
-	options := Options{FS: fs, memTable: 32 << 10, firstChunk: 8 << 10, maxChunk: 32 << 10}
+	options := Options{FS: fs, memTable: 4 << 10, firstChunk: 8 << 10, maxChunk: 32 << 10}
 	if c.planted != nil {
 		c.planted.plant(fs, &options)
 	}
@@ -210,7 +211,11 @@ func (c *crash) cut() {
 func (c *crash) round() (err error) {
 	c.open, c.atCut = make([]*act, crashWriters), make([]*act, crashWriters)
 	c.over.Store(false)
-	c.left.Store(int64(1 + c.rng.IntN(crashOps)))
+	ops := crashOps
+	if c.rng.IntN(3) == 0 {
+		ops = crashEarly
+	}
+	c.left.Store(int64(1 + c.rng.IntN(ops)))
 	store, err := Open(crashFolder, c.options())
 	if err != nil {
 		return err

@@ -157,6 +157,9 @@ func (o Options) withDefaults() Options {
 
 func (s *Store) openFiles(dir string) error {
 	fs := s.opts.FS
+	if err := syncFolder(fs, dir); err != nil { // who made the marker may have been killed before
+		return fmt.Errorf("sync the data folder: %w", err)
+	}
 	log, err := journal.Open(fs.PathJoin(dir, journalFolder), journal.Options{
 		FS: fs, Logger: s.opts.Logger, FirstChunk: s.opts.firstChunk, MaxChunk: s.opts.maxChunk,
 	})
