@@ -166,22 +166,38 @@ func (s *Store) openFiles(dir string) error {
 	if err != nil {
 		return err
 	}
-	folder := fs.PathJoin(dir, indexFolder)
-	index, err := openIndex(fs, folder, readWrite, s.opts, s.faults)
-	if isBroken(err) {
-		s.opts.Logger.Warn("the index is damaged: it is made again from the journal", "error", err)
-		if err = dropIndex(fs, folder); err == nil {
-			index, err = openIndex(fs, folder, readWrite, s.opts, s.faults)
-		}
-	}
+	index, err := s.openIndex(fs.PathJoin(dir, indexFolder))
 	if err != nil {
 		return errors.Join(err, log.Abandon())
 	}
-	if err := index.catchUp(log); err != nil {
+	caughtUp := make(chan error, 1)
+	go func() { caughtUp <- index.catchUp(log) }()
+	select {
+	case err = <-caughtUp:
+	case <-s.faults.failed: // it may never end
+	}
+	if fault := s.faults.err(); fault != nil {
+		return fmt.Errorf("bring the index up to the journal: %w", fault)
+	}
+	if err != nil {
 		return errors.Join(fmt.Errorf("bring the index up to the journal: %w", err), index.db.Close(), log.Abandon())
 	}
 	s.log, s.index = log, index
 	return nil
+}
+
+// openIndex opens the index in folder, and makes a broken one again.
+func (s *Store) openIndex(folder string) (*index, error) {
+	index, err := openIndex(s.opts.FS, folder, readWrite, s.opts, s.faults)
+	if !isBroken(err) {
+		return index, err
+	}
+	s.opts.Logger.Warn("the index is damaged: it is made again from the journal", "error", err)
+	s.faults = newFaults(s.opts.Logger) // pebble may have called it fatal
+	if err := dropIndex(s.opts.FS, folder); err != nil {
+		return nil, err
+	}
+	return openIndex(s.opts.FS, folder, readWrite, s.opts, s.faults)
 }
 
 // start starts the pipeline.
