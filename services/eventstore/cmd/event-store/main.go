@@ -30,6 +30,11 @@ const (
 // flags and a Run method that gets a *surroundings.
 type commands struct {
 	Serve        serve        `cmd:"" default:"withargs" help:"Serve a store. This is what event-store does when no command is named."`
+	Verify       verify       `cmd:"" help:"Look for damage in a store's data, and say where it is. Changes nothing."`
+	Scavenge     scavenge     `cmd:"" help:"Remove for good the events that no reader of their stream sees any more: deleted, cut off, aged, too many."`
+	Reindex      reindex      `cmd:"" help:"Let the next start make the index again from the events."`
+	Export       export       `cmd:"" help:"Write all events of a store as lines of JSON."`
+	Import       importEvents `cmd:"" help:"Make a new store of exported events, which keep their positions, revisions and times."`
 	HashPassword hashPassword `cmd:"" help:"Make a line for the file that --users names: reads a password from standard input and prints its hash."`
 }
 

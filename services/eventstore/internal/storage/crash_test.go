@@ -29,7 +29,7 @@ var (
 
 // sample is how many there are of something: fewer with the race detector on.
 func sample(all, few uint64) uint64 {
-	if raced {
+	if RaceDetector {
 		return few
 	}
 	return all

@@ -2,4 +2,5 @@
 
 package storage
 
-const raced = false
+// RaceDetector says that the race detector is on.
+const RaceDetector = false

@@ -2,6 +2,6 @@
 
 package storage
 
-// raced says that the race detector is on: what runs is ten times slower, and
-// suites take a sample.
-const raced = true
+// RaceDetector says that the race detector is on: what runs is ten times
+// slower, and suites take a sample.
+const RaceDetector = true
