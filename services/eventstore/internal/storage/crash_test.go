@@ -134,8 +134,11 @@ func (l *life) drawAppend(rng *rand.Rand, name, meta string) act {
 	last, lastMeta, revives := l.lastOf(name), l.lastOf(meta), l.deleted[name]
 	events := make([]NewEvent, 1+rng.IntN(4))
 	size := 2000
-	if rng.IntN(12) == 0 {
+	switch dice := rng.IntN(12); {
+	case dice == 0:
 		size = 30_000 // more than a chunk has
+	case dice < 4:
+		size = 8000 // more than a block of the disk
 	}
 	var a act
 	for i := range events {
