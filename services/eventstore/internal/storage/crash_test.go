@@ -171,6 +171,7 @@ type crash struct {
 
 	gate  gate
 	left  atomic.Int64 // operations until the round ends
+	luck  *rand.Rand   // of the cut, which comes from any goroutine
 	over  atomic.Bool
 	mu    sync.Mutex
 	after *vfs.MemFS // what is left on the disk
@@ -212,17 +213,18 @@ func (c *crash) cut() {
 		return
 	}
 	copy(c.atCut, c.open)
-	if c.rng.IntN(3) == 0 {
-		c.after, c.err = asKilled(c.on, "data", vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: c.rng})
+	if c.luck.IntN(3) == 0 {
+		c.after, c.err = asKilled(c.on, "data", vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: c.luck})
 		return
 	}
-	c.after = c.on.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: c.rng.IntN(101), RNG: c.rng})
+	c.after = c.on.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: c.luck.IntN(101), RNG: c.luck})
 }
 
 // round lets writers write until it is over. It returns what is wrong with
 // what the round before left.
 func (c *crash) round() (err error) {
 	c.open, c.atCut = make([]*act, crashWriters), make([]*act, crashWriters)
+	c.luck = rand.New(rand.NewPCG(c.rng.Uint64(), 2))
 	c.over.Store(false)
 	ops := crashOps
 	if c.rng.IntN(3) == 0 {
@@ -234,6 +236,7 @@ func (c *crash) round() (err error) {
 		return err
 	}
 	if c.over.Load() { // while it was opened: what may be there, may still be
+		c.cut() // it is over when that is done
 		c.on = c.after
 		return errors.Join(store.Close(), c.err)
 	}
