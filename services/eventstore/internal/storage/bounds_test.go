@@ -177,3 +177,32 @@ func TestAStartReadsNoMoreOfALargeStore(t *testing.T) {
 		}
 	}
 }
+
+// Large events are few in the index, which would keep them in memory for long:
+// what a start reads is bounded in bytes too.
+func TestAStartReadsNoMoreOfAStoreOfLargeEvents(t *testing.T) {
+	const (
+		appends, size = 200, 512 << 10
+		rounds        = 3
+		atMost        = 128 << 20 // of the 300 MiB that are written in the end
+	)
+	disk := vfs.NewMem()
+	for round := range rounds {
+		store := open(t, "data", disk)
+		for i := range appends {
+			event := storage.NewEvent{ID: uuid.New(), Type: "t", Data: make([]byte, size)}
+			if _, err := store.Append(t.Context(), fmt.Sprintf("s%d-%d", round, i), stream.NoStream, []storage.NewEvent{event}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		closed(t, store)
+	}
+	var counted atomic.Int64
+	store := open(t, "data", countedFS{disk, &counted})
+	read := counted.Load()
+	closed(t, store)
+	t.Logf("%d MiB written: a start reads %d MiB", rounds*appends*size>>20, read>>20)
+	if read > atMost {
+		t.Errorf("a start reads %d bytes, want %d at most", read, atMost)
+	}
+}

@@ -89,6 +89,7 @@ type Store struct {
 	acked   atomic.Uint64 // position of the last event that a writer was told of
 	closing chan struct{} // closed when Close begins
 	written chan struct{} // closed when nothing is written or answered any more
+	ended   chan struct{} // closed then, and when the disk has failed: what is under way may never end
 
 	closeOnce sync.Once
 	closeErr  error
@@ -117,6 +118,7 @@ func Open(dir string, opts Options) (*Store, error) {
 		free:    make(chan *group, groups),
 		closing: make(chan struct{}),
 		written: make(chan struct{}),
+		ended:   make(chan struct{}),
 	}
 	if err := s.openFiles(dir); err != nil {
 		return nil, errors.Join(err, lock.Close())
@@ -210,6 +212,13 @@ func (s *Store) start() {
 	go w.run()
 	go s.syncGroups()
 	go s.finishGroups()
+	go func() {
+		select {
+		case <-s.written:
+		case <-s.faults.failed:
+		}
+		close(s.ended)
+	}()
 }
 
 // syncGroups makes groups durable, one after the other.
@@ -230,6 +239,7 @@ func (s *Store) syncGroups() {
 // Refusals too are answered only here: they may rest on writes of their group.
 func (s *Store) finishGroups() {
 	defer close(s.written)
+	unflushed := 0
 	for g := range s.toIndex {
 		wrote := g.err == nil && len(g.entries) > 0
 		if wrote {
@@ -247,9 +257,27 @@ func (s *Store) finishGroups() {
 			} else {
 				s.publish(g.last, g.log.Place().End())
 			}
+			unflushed = s.flush(unflushed + g.log.Len())
 		}
 		s.free <- g
 	}
+}
+
+// maxUnflushed is how many bytes of the journal may be indexed in memory alone:
+// that much is read when the store is opened. Where events are small the index
+// fills its memory before, and flushes by itself.
+const maxUnflushed = 64 << 20
+
+// flush lets the index write down what it has in memory, when that stands for
+// much of the journal; it returns for how much it stands now.
+func (s *Store) flush(unflushed int) int {
+	if unflushed < maxUnflushed {
+		return unflushed
+	}
+	if _, err := s.index.db.AsyncFlush(); err != nil {
+		s.faults.fail(fmt.Errorf("flush the index: %w", err))
+	}
+	return 0
 }
 
 // Append writes events to the end of a stream, all or none, when it is where
@@ -301,10 +329,8 @@ func (s *Store) submit(ctx context.Context, c *command) (Written, error) {
 		return c.written, c.err
 	case <-ctx.Done():
 		return Written{}, ctx.Err()
-	case <-s.faults.failed:
-		return Written{}, s.faults.err() // what is under way may never end
-	case <-s.written:
-		return c.afterEnd()
+	case <-s.ended:
+		return c.afterEnd(s.faults.err())
 	}
 }
 
