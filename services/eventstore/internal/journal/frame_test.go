@@ -118,6 +118,7 @@ func FuzzOpen(f *testing.F) {
 	whole := append(h.encode(), frameOf(5, 64, 0, final, "payload")...)
 	f.Add(append(whole, make([]byte, 256-len(whole))...), true)
 	f.Add(h.encode(), false)
+	f.Add(h.encode(), true) // no room for a mark
 	f.Fuzz(func(t *testing.T, b []byte, sign bool) {
 		if sign && len(b) >= chunkHeader {
 			copy(b, header{capacity: uint64(len(b)), salt: 5, packed: b[12]&1 != 0}.encode())

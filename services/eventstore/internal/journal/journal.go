@@ -256,6 +256,12 @@ func (j *Journal) writeMark() error {
 	}
 	var g Group
 	g.Reset(j.place)
+	if !g.Fits(0) {
+		return &Damage{
+			File: j.active.name(), Offset: int64(j.place.next - j.place.base), Position: j.place.next,
+			What: "there is no room for a mark, and each chunk was made with some",
+		}
+	}
 	g.mark()
 	if err := j.Write(&g); err != nil {
 		return err
