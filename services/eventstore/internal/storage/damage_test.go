@@ -166,7 +166,7 @@ func TestALostIndexIsMadeAgain(t *testing.T) {
 // counted counts the bytes that are read.
 type counted struct {
 	vfs.FS
-	journal, index int64
+	journal, index atomic.Int64
 }
 
 func (c *counted) Open(name string, _ ...vfs.OpenOption) (vfs.File, error) {
@@ -179,7 +179,7 @@ func (c *counted) OpenReadWrite(name string, category vfs.DiskWriteCategory, _ .
 	return &countedFile{file, c.of(name)}, err
 }
 
-func (c *counted) of(name string) *int64 {
+func (c *counted) of(name string) *atomic.Int64 {
 	if isChunk(name) {
 		return &c.journal
 	}
@@ -188,12 +188,12 @@ func (c *counted) of(name string) *int64 {
 
 type countedFile struct {
 	vfs.File
-	bytes *int64
+	bytes *atomic.Int64
 }
 
 func (f *countedFile) ReadAt(b []byte, offset int64) (int, error) {
 	n, err := f.File.ReadAt(b, offset)
-	*f.bytes += int64(n)
+	f.bytes.Add(int64(n))
 	return n, err
 }
 
@@ -240,7 +240,7 @@ func TestOpeningCostsTheSameAfterAKill(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		read := disk.journal
+		read := disk.journal.Load()
 		if err := again.Close(); err != nil {
 			t.Fatal(err)
 		}
