@@ -41,15 +41,17 @@ func (c *Codec) Veil(raw eventlog.Event) (v Veiled, err error) {
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(raw.Data, message); err != nil {
 		return v, malformedData(err)
 	}
-	err = t.plan.replace(message.ProtoReflect(), "", func(_, value string) (string, error) {
-		if _, err := unwrap(value); err != nil {
-			return leaking, nil
-		}
-		return veil, nil
-	})
+	err = t.plan.replace(message.ProtoReflect(), "", func(_, value string) (string, error) { return veiled(value), nil })
 	if err != nil {
 		return v, err
 	}
 	v.Data, err = Canonical(message)
 	return v, err
+}
+
+func veiled(value string) string {
+	if _, err := unwrap(value); err != nil {
+		return leaking
+	}
+	return veil
 }

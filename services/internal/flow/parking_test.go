@@ -350,7 +350,7 @@ func TestANewDatabaseComesToTheSameParkedEvents(t *testing.T) {
 		o.wantParked(3, "before")
 		rows, taken := parkedRows(o.world), o.taken()
 		o.stop()
-		o.dbPath += ".anew"
+		o.anew()
 		o.start()
 		o.pass(time.Minute)
 		if got := parkedRows(o.world); !slices.Equal(got, rows) {
