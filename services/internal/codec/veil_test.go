@@ -18,8 +18,10 @@ func TestAVeiledEventShowsAllButWhatIsPersonal(t *testing.T) {
 		want   []string // in the data
 		err    error
 	}{
-		"sealed":   {func(*eventlog.Event) {}, []string{`"surname":"(sealed)"`, `"customerId":"`}, nil},
-		"in clear": {func(e *eventlog.Event) { e.Data = edit(t, e.Data, func(o map[string]any) { person(o)["surname"] = "Byron" }) }, []string{`"surname":"(personal, and not sealed: not shown)"`}, nil},
+		"sealed": {func(*eventlog.Event) {}, []string{`"surname":"(sealed)"`, `"customerId":"`}, nil},
+		"in clear": {func(e *eventlog.Event) {
+			e.Data = edit(t, e.Data, func(o map[string]any) { person(o)["surname"] = "Byron" })
+		}, []string{`"surname":"(personal, and not sealed: not shown)"`}, nil},
 		"a field that the contract does not have": {func(e *eventlog.Event) {
 			e.Data = edit(t, e.Data, func(o map[string]any) { o["nickname"] = "Byron" })
 		}, []string{`"customerId":"`}, nil},

@@ -244,6 +244,36 @@ func TestRequestsThatCannotBeFollowedAreRefused(t *testing.T) {
 	})
 }
 
+func TestWhatAServiceParksOfItsOwnEventsIsSeenToAsWell(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.own = true
+		bad := w.bad("r00")
+		w.start()
+		parked := w.produce("r00")
+		w.pass(time.Minute)
+		o := operator{w}
+		if all := o.list(); len(all) != 1 || all[0].Flow.Name != "own-sales" || all[0].GetEventId() != parked.String() {
+			t.Fatalf("listed %v, want the event of own-sales", all)
+		}
+		bad.on.Store(false)
+		request, err := w.flows.Retry(t.Context(), "own-sales", parked.String(), "ada", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := w.flows.WaitAnswered(t.Context(), "own-sales", request)
+		if err != nil || answer.GetOutcome() != flowv1.ParkingOutcome_PARKING_OUTCOME_TAKEN_IN {
+			t.Errorf("the answer is %v (%v), want that it was taken in", answer, err)
+		}
+		wantCount(w, 1, "after the retry")
+		if all := o.list(); len(all) != 0 {
+			t.Errorf("listed %v, want nothing", all)
+		}
+		if _, err := w.flows.Set(t.Context(), "own-sales", flows.Weekly, "ada", ""); !errors.Is(err, control.ErrUnknownFlow) {
+			t.Errorf("its cadence can be set (%v)", err)
+		}
+	})
+}
+
 // Who writes to the control stream by other means is answered by the consumer.
 func TestTheConsumerAnswersWhatIsAskedInVain(t *testing.T) {
 	inParking(t, func(o operator, _ *switchOf, parked []uuid.UUID) {
