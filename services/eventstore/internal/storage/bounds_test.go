@@ -113,7 +113,7 @@ func heap() int64 {
 // bytes for each of these.
 func TestStreamsDoNotLiveInMemory(t *testing.T) {
 	const each = 40
-	if raceDetector {
+	if storage.RaceDetector {
 		t.Skip("with the race detector the storage engine's caches are on the heap, and hide what is measured")
 	}
 	dir := t.TempDir()
@@ -148,7 +148,7 @@ func TestAStartReadsNoMoreOfALargeStore(t *testing.T) {
 		// some 100 MiB at most, of the 270 MiB that are written in the end.
 		atMost = 128 << 20
 	)
-	if raceDetector {
+	if storage.RaceDetector {
 		t.Skip("what is read does not depend on the race detector, with which writing that much takes minutes")
 	}
 	disk := vfs.NewCrashableMem()

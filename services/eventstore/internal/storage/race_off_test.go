@@ -1,5 +1,6 @@
 //go:build !race
 
-package storage_test
+package storage
 
-const raceDetector = false
+// RaceDetector says that the race detector is on.
+const RaceDetector = false

@@ -70,6 +70,8 @@ type Options struct {
 	// and of memory tables too.
 	memTable             uint64 // the size of the index's memory table
 	firstChunk, maxChunk uint64 // the sizes of the journal's chunks
+	// write makes a group durable. Tests plant defects here, which others must find.
+	write func(*Store, *group) error
 }
 
 // Store is an event store in one folder.
@@ -146,6 +148,9 @@ func (o Options) withDefaults() Options {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.write == nil {
+		o.write = func(s *Store, g *group) error { return s.log.Write(&g.log) }
+	}
 	if o.memTable == 0 {
 		o.memTable = memTableSize
 	}
@@ -154,21 +159,47 @@ func (o Options) withDefaults() Options {
 
 func (s *Store) openFiles(dir string) error {
 	fs := s.opts.FS
+	if err := syncFolder(fs, dir); err != nil { // who made the marker may have been killed before
+		return fmt.Errorf("sync the data folder: %w", err)
+	}
 	log, err := journal.Open(fs.PathJoin(dir, journalFolder), journal.Options{
 		FS: fs, Logger: s.opts.Logger, FirstChunk: s.opts.firstChunk, MaxChunk: s.opts.maxChunk,
 	})
 	if err != nil {
 		return err
 	}
-	index, err := openIndex(fs, fs.PathJoin(dir, indexFolder), readWrite, s.opts, s.faults)
+	index, err := s.openIndex(fs.PathJoin(dir, indexFolder))
 	if err != nil {
 		return errors.Join(err, log.Abandon())
 	}
-	if err := index.catchUp(log); err != nil {
+	caughtUp := make(chan error, 1)
+	go func() { caughtUp <- index.catchUp(log) }()
+	select {
+	case err = <-caughtUp:
+	case <-s.faults.failed: // it may never end
+	}
+	if fault := s.faults.err(); fault != nil {
+		return fmt.Errorf("bring the index up to the journal: %w", fault)
+	}
+	if err != nil {
 		return errors.Join(fmt.Errorf("bring the index up to the journal: %w", err), index.db.Close(), log.Abandon())
 	}
 	s.log, s.index = log, index
 	return nil
+}
+
+// openIndex opens the index in folder, and makes a broken one again.
+func (s *Store) openIndex(folder string) (*index, error) {
+	index, err := openIndex(s.opts.FS, folder, readWrite, s.opts, s.faults)
+	if !isBroken(err) {
+		return index, err
+	}
+	s.opts.Logger.Warn("the index is damaged: it is made again from the journal", "error", err)
+	s.faults = newFaults(s.opts.Logger) // pebble may have called it fatal
+	if err := dropIndex(s.opts.FS, folder); err != nil {
+		return nil, err
+	}
+	return openIndex(s.opts.FS, folder, readWrite, s.opts, s.faults)
 }
 
 // start starts the pipeline.
@@ -195,7 +226,7 @@ func (s *Store) syncGroups() {
 	defer close(s.toIndex)
 	for g := range s.toSync {
 		if g.err = s.faults.err(); g.err == nil && g.log.Len() > 0 {
-			if err := s.log.Write(&g.log); err != nil {
+			if err := s.opts.write(s, g); err != nil {
 				s.faults.fail(err)
 			}
 			g.err = s.faults.err() // also what failed beside this write
@@ -338,8 +369,15 @@ func (s *Store) closeReaders() error {
 	}
 	current.Release()
 	s.open.Wait()
-	if err := errors.Join(s.index.db.Close(), s.log.Close(), s.lock.Close()); err != nil {
-		return fmt.Errorf("close the event store: %w", err)
+	closed := make(chan error, 1)
+	go func() { closed <- s.index.db.Close() }()
+	select {
+	case err := <-closed:
+		if err := errors.Join(err, s.log.Close(), s.lock.Close()); err != nil {
+			return fmt.Errorf("close the event store: %w", err)
+		}
+		return nil
+	case <-s.faults.failed: // the index waits for what it had begun, and that may never end
+		return s.faults.err()
 	}
-	return nil
 }
