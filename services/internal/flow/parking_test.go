@@ -256,11 +256,11 @@ func TestWhatAServiceParksOfItsOwnEventsIsSeenToAsWell(t *testing.T) {
 			t.Fatalf("listed %v, want the event of own-sales", all)
 		}
 		bad.on.Store(false)
-		request, err := w.flows.Retry(t.Context(), "own-sales", parked.String(), "ada", "")
+		request, err := w.flows.Retry(w.t.Context(), "own-sales", parked.String(), "ada", "")
 		if err != nil {
 			t.Fatal(err)
 		}
-		answer, err := w.flows.WaitAnswered(t.Context(), "own-sales", request)
+		answer, err := w.flows.WaitAnswered(w.t.Context(), "own-sales", request)
 		if err != nil || answer.GetOutcome() != flowv1.ParkingOutcome_PARKING_OUTCOME_TAKEN_IN {
 			t.Errorf("the answer is %v (%v), want that it was taken in", answer, err)
 		}
@@ -268,7 +268,7 @@ func TestWhatAServiceParksOfItsOwnEventsIsSeenToAsWell(t *testing.T) {
 		if all := o.list(); len(all) != 0 {
 			t.Errorf("listed %v, want nothing", all)
 		}
-		if _, err := w.flows.Set(t.Context(), "own-sales", flows.Weekly, "ada", ""); !errors.Is(err, control.ErrUnknownFlow) {
+		if _, err := w.flows.Set(w.t.Context(), "own-sales", flows.Weekly, "ada", ""); !errors.Is(err, control.ErrUnknownFlow) {
 			t.Errorf("its cadence can be set (%v)", err)
 		}
 	})
