@@ -54,6 +54,12 @@ var notPersonal = map[string]string{
 	"flow.v1.CadenceRequested.reason":              "why a flow is operated so; no visitor",
 	"flow.v1.WindowRequested.by":                   "who operates the suite, kept to account for a change; no visitor",
 	"flow.v1.WindowRequested.reason":               "why a flow is operated so; no visitor",
+	"flow.v1.RetryRequested.by":                    "who operates the suite, kept to account for a change; no visitor",
+	"flow.v1.RetryRequested.reason":                "why a flow is operated so; no visitor",
+	"flow.v1.SkipRequested.by":                     "who operates the suite, kept to account for a change; no visitor",
+	"flow.v1.SkipRequested.reason":                 "why a flow is operated so; no visitor",
+	"flow.v1.ParkedEvent.reason":                   "an error's text; errors quote no personal value",
+	"flow.v1.ParkingAnswered.reason":               "an error's text; errors quote no personal value",
 	"flow.v1.EventParked.reason":                   "an error's text; errors quote no personal value",
 	"flow.v1.CauseExpired.reason":                  "the company's own words on a process, by contract not on a person",
 }

@@ -2,8 +2,9 @@
 // what the triangle command and the operator use: a flow is only ever steered by
 // an event on its control stream, under the expected revision.
 //
-//	flow-<name>          CadenceRequested, WindowRequested (who steers)
-//	                     EpochClosed, CadenceAdopted (the consumer's proof)
+//	flow-<name>          CadenceRequested, WindowRequested, RetryRequested,
+//	                     SkipRequested (who steers)
+//	                     EpochClosed, CadenceAdopted, ParkingAnswered (the consumer)
 //	flow-<name>:<epoch>  WindowOpened, WindowClosed, EventParked
 //	progress-<name>      FlowProgressed, the last few
 package control
@@ -42,6 +43,7 @@ type State struct {
 	Progress *flowv1.FlowProgressed
 
 	revision eventlog.Expected
+	parking  parking
 }
 
 // Settled tells whether the consumer runs at what was asked for last.
@@ -106,13 +108,27 @@ func (f *Flows) List(ctx context.Context) ([]State, error) {
 
 // Get returns the state of one flow. It fails with ErrUnknownFlow.
 func (f *Flows) Get(ctx context.Context, name string) (State, error) {
+	flow, err := find(name)
+	if err != nil {
+		return State{}, err
+	}
+	return f.get(ctx, flow)
+}
+
+// find looks a flow up in the catalogue.
+func find(name string) (flows.Flow, error) {
 	flow, ok := flows.Find(name)
 	if !ok {
-		return State{}, fmt.Errorf("%q: %w", name, ErrUnknownFlow)
+		return flow, fmt.Errorf("%q: %w", name, ErrUnknownFlow)
 	}
-	s := State{Flow: flow, Epoch: 1, Cadence: flow.Cadence, RequestedEpoch: 1, Requested: flow.Cadence, revision: eventlog.NoStream}
-	err := f.read(ctx, flows.ControlStream(name), eventlog.Forward, 0, 0, func(e codec.Event) {
+	return flow, nil
+}
+
+func (f *Flows) get(ctx context.Context, flow flows.Flow) (State, error) {
+	s := State{Flow: flow, Epoch: 1, Cadence: flow.Cadence, RequestedEpoch: 1, Requested: flow.Cadence, revision: eventlog.NoStream, parking: newParking()}
+	err := f.read(ctx, flows.ControlStream(flow.Name), eventlog.Forward, 0, 0, func(e codec.Event) {
 		s.revision = eventlog.At(e.Revision)
+		s.parking.note(e)
 		switch m := e.Message.(type) {
 		case *flowv1.CadenceRequested:
 			s.RequestedEpoch, s.Requested = m.GetEpoch(), m.GetCadence()
@@ -123,7 +139,7 @@ func (f *Flows) Get(ctx context.Context, name string) (State, error) {
 	if err != nil {
 		return s, err
 	}
-	err = f.read(ctx, flows.ProgressStream(name), eventlog.Backward, math.MaxUint64, 1, func(e codec.Event) {
+	err = f.read(ctx, flows.ProgressStream(flow.Name), eventlog.Backward, math.MaxUint64, 1, func(e codec.Event) {
 		s.Progress, _ = e.Message.(*flowv1.FlowProgressed)
 	})
 	return s, err
@@ -175,7 +191,11 @@ func (f *Flows) Set(ctx context.Context, name, cadence, by, reason string) (Stat
 	if err != nil {
 		return State{}, err
 	}
-	return f.steer(ctx, name, by, func(s *State) (proto.Message, error) {
+	flow, err := find(name)
+	if err != nil {
+		return State{}, err
+	}
+	return f.steer(ctx, flow, by, uuid.New(), func(s *State) (proto.Message, error) {
 		if s.Requested == parsed.String() {
 			return nil, nil
 		}
@@ -187,7 +207,11 @@ func (f *Flows) Set(ctx context.Context, name, cadence, by, reason string) (Stat
 // RunWindow asks a periodic flow for one window now. It fails with
 // ErrUnknownFlow, ErrPaused and ErrRealTime.
 func (f *Flows) RunWindow(ctx context.Context, name, by, reason string) (State, error) {
-	return f.steer(ctx, name, by, func(s *State) (proto.Message, error) {
+	flow, err := find(name)
+	if err != nil {
+		return State{}, err
+	}
+	return f.steer(ctx, flow, by, uuid.New(), func(s *State) (proto.Message, error) {
 		switch s.Requested {
 		case flows.RealTime:
 			return nil, fmt.Errorf("%s: %w", name, ErrRealTime)
@@ -198,12 +222,12 @@ func (f *Flows) RunWindow(ctx context.Context, name, by, reason string) (State, 
 	})
 }
 
-// steer appends what decide makes of the flow's state, under the revision that
-// the state was read at; when somebody else was faster it reads and decides
+// steer appends what decide makes of the flow's state, under an id and under the
+// revision that the state was read at; when somebody else was faster it reads and decides
 // again.
-func (f *Flows) steer(ctx context.Context, name, by string, decide func(*State) (proto.Message, error)) (State, error) {
+func (f *Flows) steer(ctx context.Context, flow flows.Flow, by string, id uuid.UUID, decide func(*State) (proto.Message, error)) (State, error) {
 	for {
-		s, err := f.Get(ctx, name)
+		s, err := f.get(ctx, flow)
 		if err != nil {
 			return s, err
 		}
@@ -211,16 +235,16 @@ func (f *Flows) steer(ctx context.Context, name, by string, decide func(*State) 
 		if err != nil || m == nil {
 			return s, err
 		}
-		e, err := f.codec.Encode(ctx, m, uuid.New(), codec.Metadata{Source: "/triangle/control/" + by, Subject: name, Time: time.Now().UTC()})
+		e, err := f.codec.Encode(ctx, m, id, codec.Metadata{Source: "/triangle/control/" + by, Subject: flow.Name, Time: time.Now().UTC()})
 		if err != nil {
 			return s, err
 		}
-		appended, err := f.log.Append(ctx, flows.ControlStream(name), s.revision, e)
+		appended, err := f.log.Append(ctx, flows.ControlStream(flow.Name), s.revision, e)
 		if errors.Is(err, eventlog.ErrWrongRevision) {
 			continue
 		}
 		if err != nil {
-			return s, fmt.Errorf("steer %s: %w", name, err)
+			return s, fmt.Errorf("steer %s: %w", flow.Name, err)
 		}
 		s.revision = eventlog.At(appended.Revision)
 		return s, nil

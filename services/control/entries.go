@@ -28,6 +28,12 @@ func (e Entry) String() string {
 		return fmt.Sprintf("window closed: %d events", m.GetCount())
 	case *flowv1.EventParked:
 		return fmt.Sprintf("event %s parked: %s", m.GetEventId(), m.GetReason())
+	case *flowv1.RetryRequested:
+		return fmt.Sprintf("retry of the parked event %s asked for, by %s", m.GetEventId(), who(m))
+	case *flowv1.SkipRequested:
+		return fmt.Sprintf("skip of the parked event %s asked for, by %s", m.GetEventId(), who(m))
+	case *flowv1.ParkingAnswered:
+		return Outcome(m)
 	default:
 		return string(e.Event.ProtoReflect().Descriptor().FullName())
 	}

@@ -531,7 +531,11 @@ type EventParked struct {
 	// The flow's key of the event: later events of this key wait behind it.
 	Key string `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
 	// Why it could not be taken in, or "waits behind" another one.
-	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The event's type.
+	Type string `protobuf:"bytes,5,opt,name=type,proto3" json:"type,omitempty"`
+	// Where the event stands.
+	Position      *Position `protobuf:"bytes,6,opt,name=position,proto3" json:"position,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -594,6 +598,300 @@ func (x *EventParked) GetReason() string {
 	return ""
 }
 
+func (x *EventParked) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *EventParked) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+// RetryRequested asks a flow's consumer to take in a parked event again, and
+// after it those that wait behind it, in order. Written to flow-<name> under the
+// expected revision.
+type RetryRequested struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The id of the parked event, the first of its key.
+	EventId string `protobuf:"bytes,2,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	// Where that event stands. Who takes the flow in anew follows the request when
+	// it has come there.
+	Position *Position `protobuf:"bytes,3,opt,name=position,proto3" json:"position,omitempty"`
+	// Who asked.
+	By string `protobuf:"bytes,4,opt,name=by,proto3" json:"by,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryRequested) Reset() {
+	*x = RetryRequested{}
+	mi := &file_flow_v1_events_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryRequested) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryRequested) ProtoMessage() {}
+
+func (x *RetryRequested) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryRequested.ProtoReflect.Descriptor instead.
+func (*RetryRequested) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *RetryRequested) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *RetryRequested) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
+func (x *RetryRequested) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *RetryRequested) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *RetryRequested) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// SkipRequested says that a parked event is left out for good; those that wait
+// behind it are taken in, in order. Written to flow-<name> under the expected
+// revision.
+type SkipRequested struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The id of the parked event, the first of its key.
+	EventId string `protobuf:"bytes,2,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	// Where that event stands. Who takes the flow in anew follows the request when
+	// it has come there.
+	Position *Position `protobuf:"bytes,3,opt,name=position,proto3" json:"position,omitempty"`
+	// Who asked.
+	By string `protobuf:"bytes,4,opt,name=by,proto3" json:"by,omitempty"`
+	// Why; never empty.
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SkipRequested) Reset() {
+	*x = SkipRequested{}
+	mi := &file_flow_v1_events_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SkipRequested) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SkipRequested) ProtoMessage() {}
+
+func (x *SkipRequested) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SkipRequested.ProtoReflect.Descriptor instead.
+func (*SkipRequested) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *SkipRequested) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *SkipRequested) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
+func (x *SkipRequested) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *SkipRequested) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *SkipRequested) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ParkingAnswered tells what came of a RetryRequested or a SkipRequested. Written
+// by the consumer, to flow-<name>.
+type ParkingAnswered struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The id of the request.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The id of the event that the request is about.
+	EventId string `protobuf:"bytes,3,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	// What came of it.
+	Outcome ParkingOutcome `protobuf:"varint,4,opt,name=outcome,proto3,enum=flow.v1.ParkingOutcome" json:"outcome,omitempty"`
+	// How many events that had waited behind it were taken in.
+	Released uint64 `protobuf:"varint,5,opt,name=released,proto3" json:"released,omitempty"`
+	// How many events of the key are still parked.
+	Remaining uint64 `protobuf:"varint,6,opt,name=remaining,proto3" json:"remaining,omitempty"`
+	// The event that the others of the key wait behind now; empty when none does.
+	NextEventId string `protobuf:"bytes,7,opt,name=next_event_id,json=nextEventId,proto3" json:"next_event_id,omitempty"`
+	// Why that one could not be taken in.
+	Reason        string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ParkingAnswered) Reset() {
+	*x = ParkingAnswered{}
+	mi := &file_flow_v1_events_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ParkingAnswered) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ParkingAnswered) ProtoMessage() {}
+
+func (x *ParkingAnswered) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ParkingAnswered.ProtoReflect.Descriptor instead.
+func (*ParkingAnswered) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ParkingAnswered) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *ParkingAnswered) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *ParkingAnswered) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
+func (x *ParkingAnswered) GetOutcome() ParkingOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return ParkingOutcome_PARKING_OUTCOME_UNSPECIFIED
+}
+
+func (x *ParkingAnswered) GetReleased() uint64 {
+	if x != nil {
+		return x.Released
+	}
+	return 0
+}
+
+func (x *ParkingAnswered) GetRemaining() uint64 {
+	if x != nil {
+		return x.Remaining
+	}
+	return 0
+}
+
+func (x *ParkingAnswered) GetNextEventId() string {
+	if x != nil {
+		return x.NextEventId
+	}
+	return ""
+}
+
+func (x *ParkingAnswered) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // CauseExpired records that a reaction decided to do nothing, because the cause
 // came too late. It is the reaction's answer.
 type CauseExpired struct {
@@ -612,7 +910,7 @@ type CauseExpired struct {
 
 func (x *CauseExpired) Reset() {
 	*x = CauseExpired{}
-	mi := &file_flow_v1_events_proto_msgTypes[8]
+	mi := &file_flow_v1_events_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -624,7 +922,7 @@ func (x *CauseExpired) String() string {
 func (*CauseExpired) ProtoMessage() {}
 
 func (x *CauseExpired) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[8]
+	mi := &file_flow_v1_events_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -637,7 +935,7 @@ func (x *CauseExpired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CauseExpired.ProtoReflect.Descriptor instead.
 func (*CauseExpired) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{8}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CauseExpired) GetFlow() string {
@@ -680,7 +978,7 @@ type EnvironmentFounded struct {
 
 func (x *EnvironmentFounded) Reset() {
 	*x = EnvironmentFounded{}
-	mi := &file_flow_v1_events_proto_msgTypes[9]
+	mi := &file_flow_v1_events_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -692,7 +990,7 @@ func (x *EnvironmentFounded) String() string {
 func (*EnvironmentFounded) ProtoMessage() {}
 
 func (x *EnvironmentFounded) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[9]
+	mi := &file_flow_v1_events_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -705,7 +1003,7 @@ func (x *EnvironmentFounded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnvironmentFounded.ProtoReflect.Descriptor instead.
 func (*EnvironmentFounded) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{9}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *EnvironmentFounded) GetEnvironmentId() string {
@@ -731,14 +1029,19 @@ type FlowProgressed struct {
 	// How many events are parked.
 	Parked uint64 `protobuf:"varint,5,opt,name=parked,proto3" json:"parked,omitempty"`
 	// Up to when everything that was sent has been taken in.
-	AsOf          *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	AsOf *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	// What is parked, oldest first; of very many the first ones only.
+	ParkedEvents []*ParkedEvent `protobuf:"bytes,7,rep,name=parked_events,json=parkedEvents,proto3" json:"parked_events,omitempty"`
+	// How many events of flow-<name> were there when the consumer followed its last
+	// request about a parked event: what parked_events tells includes it.
+	Steered       uint64 `protobuf:"varint,8,opt,name=steered,proto3" json:"steered,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FlowProgressed) Reset() {
 	*x = FlowProgressed{}
-	mi := &file_flow_v1_events_proto_msgTypes[10]
+	mi := &file_flow_v1_events_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -750,7 +1053,7 @@ func (x *FlowProgressed) String() string {
 func (*FlowProgressed) ProtoMessage() {}
 
 func (x *FlowProgressed) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[10]
+	mi := &file_flow_v1_events_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -763,7 +1066,7 @@ func (x *FlowProgressed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowProgressed.ProtoReflect.Descriptor instead.
 func (*FlowProgressed) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{10}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *FlowProgressed) GetFlow() string {
@@ -808,6 +1111,20 @@ func (x *FlowProgressed) GetAsOf() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *FlowProgressed) GetParkedEvents() []*ParkedEvent {
+	if x != nil {
+		return x.ParkedEvents
+	}
+	return nil
+}
+
+func (x *FlowProgressed) GetSteered() uint64 {
+	if x != nil {
+		return x.Steered
+	}
+	return 0
+}
+
 var File_flow_v1_events_proto protoreflect.FileDescriptor
 
 const file_flow_v1_events_proto_rawDesc = "" +
@@ -845,26 +1162,52 @@ const file_flow_v1_events_proto_rawDesc = "" +
 	"\x05count\x18\x04 \x01(\x04R\x05count\x12-\n" +
 	"\bposition\x18\x05 \x01(\v2\x11.flow.v1.PositionR\bposition\"%\n" +
 	"\tMarkerSet\x12\x18\n" +
-	"\apurpose\x18\x01 \x01(\tR\apurpose\"f\n" +
+	"\apurpose\x18\x01 \x01(\tR\apurpose\"\xa9\x01\n" +
 	"\vEventParked\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x19\n" +
 	"\bevent_id\x18\x02 \x01(\tR\aeventId\x12\x10\n" +
 	"\x03key\x18\x03 \x01(\tR\x03key\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"o\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x12\n" +
+	"\x04type\x18\x05 \x01(\tR\x04type\x12-\n" +
+	"\bposition\x18\x06 \x01(\v2\x11.flow.v1.PositionR\bposition\"\x96\x01\n" +
+	"\x0eRetryRequested\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x19\n" +
+	"\bevent_id\x18\x02 \x01(\tR\aeventId\x12-\n" +
+	"\bposition\x18\x03 \x01(\v2\x11.flow.v1.PositionR\bposition\x12\x0e\n" +
+	"\x02by\x18\x04 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"\x95\x01\n" +
+	"\rSkipRequested\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x19\n" +
+	"\bevent_id\x18\x02 \x01(\tR\aeventId\x12-\n" +
+	"\bposition\x18\x03 \x01(\v2\x11.flow.v1.PositionR\bposition\x12\x0e\n" +
+	"\x02by\x18\x04 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"\x88\x02\n" +
+	"\x0fParkingAnswered\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\x12\x19\n" +
+	"\bevent_id\x18\x03 \x01(\tR\aeventId\x121\n" +
+	"\aoutcome\x18\x04 \x01(\x0e2\x17.flow.v1.ParkingOutcomeR\aoutcome\x12\x1a\n" +
+	"\breleased\x18\x05 \x01(\x04R\breleased\x12\x1c\n" +
+	"\tremaining\x18\x06 \x01(\x04R\tremaining\x12\"\n" +
+	"\rnext_event_id\x18\a \x01(\tR\vnextEventId\x12\x16\n" +
+	"\x06reason\x18\b \x01(\tR\x06reason\"o\n" +
 	"\fCauseExpired\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x18\n" +
 	"\ahandler\x18\x02 \x01(\tR\ahandler\x12\x19\n" +
 	"\bcause_id\x18\x03 \x01(\tR\acauseId\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\";\n" +
 	"\x12EnvironmentFounded\x12%\n" +
-	"\x0eenvironment_id\x18\x01 \x01(\tR\renvironmentId\"\xc8\x01\n" +
+	"\x0eenvironment_id\x18\x01 \x01(\tR\renvironmentId\"\x9d\x02\n" +
 	"\x0eFlowProgressed\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12-\n" +
 	"\bposition\x18\x03 \x01(\v2\x11.flow.v1.PositionR\bposition\x12\x14\n" +
 	"\x05taken\x18\x04 \x01(\x04R\x05taken\x12\x16\n" +
 	"\x06parked\x18\x05 \x01(\x04R\x06parked\x12/\n" +
-	"\x05as_of\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOfB=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
+	"\x05as_of\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\x129\n" +
+	"\rparked_events\x18\a \x03(\v2\x14.flow.v1.ParkedEventR\fparkedEvents\x12\x18\n" +
+	"\asteered\x18\b \x01(\x04R\asteeredB=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
 
 var (
 	file_flow_v1_events_proto_rawDescOnce sync.Once
@@ -878,7 +1221,7 @@ func file_flow_v1_events_proto_rawDescGZIP() []byte {
 	return file_flow_v1_events_proto_rawDescData
 }
 
-var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_flow_v1_events_proto_goTypes = []any{
 	(*CadenceRequested)(nil),      // 0: flow.v1.CadenceRequested
 	(*EpochClosed)(nil),           // 1: flow.v1.EpochClosed
@@ -888,24 +1231,34 @@ var file_flow_v1_events_proto_goTypes = []any{
 	(*WindowClosed)(nil),          // 5: flow.v1.WindowClosed
 	(*MarkerSet)(nil),             // 6: flow.v1.MarkerSet
 	(*EventParked)(nil),           // 7: flow.v1.EventParked
-	(*CauseExpired)(nil),          // 8: flow.v1.CauseExpired
-	(*EnvironmentFounded)(nil),    // 9: flow.v1.EnvironmentFounded
-	(*FlowProgressed)(nil),        // 10: flow.v1.FlowProgressed
-	(*Position)(nil),              // 11: flow.v1.Position
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*RetryRequested)(nil),        // 8: flow.v1.RetryRequested
+	(*SkipRequested)(nil),         // 9: flow.v1.SkipRequested
+	(*ParkingAnswered)(nil),       // 10: flow.v1.ParkingAnswered
+	(*CauseExpired)(nil),          // 11: flow.v1.CauseExpired
+	(*EnvironmentFounded)(nil),    // 12: flow.v1.EnvironmentFounded
+	(*FlowProgressed)(nil),        // 13: flow.v1.FlowProgressed
+	(*Position)(nil),              // 14: flow.v1.Position
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(ParkingOutcome)(0),           // 16: flow.v1.ParkingOutcome
+	(*ParkedEvent)(nil),           // 17: flow.v1.ParkedEvent
 }
 var file_flow_v1_events_proto_depIdxs = []int32{
-	11, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
-	11, // 1: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
-	12, // 2: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
-	11, // 3: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
-	11, // 4: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
-	12, // 5: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
-	6,  // [6:6] is the sub-list for method output_type
-	6,  // [6:6] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	14, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
+	14, // 1: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
+	15, // 2: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
+	14, // 3: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
+	14, // 4: flow.v1.EventParked.position:type_name -> flow.v1.Position
+	14, // 5: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
+	14, // 6: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
+	16, // 7: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
+	14, // 8: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
+	15, // 9: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
+	17, // 10: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_flow_v1_events_proto_init() }
@@ -920,7 +1273,7 @@ func file_flow_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flow_v1_events_proto_rawDesc), len(file_flow_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -25,6 +25,71 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// ParkingOutcome is what came of a request about a parked event.
+type ParkingOutcome int32
+
+const (
+	// Never written.
+	ParkingOutcome_PARKING_OUTCOME_UNSPECIFIED ParkingOutcome = 0
+	// The event has been taken in.
+	ParkingOutcome_PARKING_OUTCOME_TAKEN_IN ParkingOutcome = 1
+	// Taking it in has failed again.
+	ParkingOutcome_PARKING_OUTCOME_STILL_PARKED ParkingOutcome = 2
+	// The event is left out for good.
+	ParkingOutcome_PARKING_OUTCOME_SKIPPED ParkingOutcome = 3
+	// The event was not parked, or no more; nothing was done.
+	ParkingOutcome_PARKING_OUTCOME_NOT_PARKED ParkingOutcome = 4
+	// The event waits behind another one; nothing was done.
+	ParkingOutcome_PARKING_OUTCOME_WAITS ParkingOutcome = 5
+)
+
+// Enum value maps for ParkingOutcome.
+var (
+	ParkingOutcome_name = map[int32]string{
+		0: "PARKING_OUTCOME_UNSPECIFIED",
+		1: "PARKING_OUTCOME_TAKEN_IN",
+		2: "PARKING_OUTCOME_STILL_PARKED",
+		3: "PARKING_OUTCOME_SKIPPED",
+		4: "PARKING_OUTCOME_NOT_PARKED",
+		5: "PARKING_OUTCOME_WAITS",
+	}
+	ParkingOutcome_value = map[string]int32{
+		"PARKING_OUTCOME_UNSPECIFIED":  0,
+		"PARKING_OUTCOME_TAKEN_IN":     1,
+		"PARKING_OUTCOME_STILL_PARKED": 2,
+		"PARKING_OUTCOME_SKIPPED":      3,
+		"PARKING_OUTCOME_NOT_PARKED":   4,
+		"PARKING_OUTCOME_WAITS":        5,
+	}
+)
+
+func (x ParkingOutcome) Enum() *ParkingOutcome {
+	p := new(ParkingOutcome)
+	*p = x
+	return p
+}
+
+func (x ParkingOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ParkingOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_flow_v1_values_proto_enumTypes[0].Descriptor()
+}
+
+func (ParkingOutcome) Type() protoreflect.EnumType {
+	return &file_flow_v1_values_proto_enumTypes[0]
+}
+
+func (x ParkingOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ParkingOutcome.Descriptor instead.
+func (ParkingOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{0}
+}
+
 // Position is a place in the event store's $all.
 type Position struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -165,6 +230,117 @@ func (x *Freshness) GetPosition() *Position {
 	return nil
 }
 
+// ParkedEvent is an event that a consumer has put aside.
+type ParkedEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id of the event.
+	EventId string `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	// The event's type.
+	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	// The flow's key of the event.
+	Key string `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	// Where the event stands.
+	Position *Position `protobuf:"bytes,4,opt,name=position,proto3" json:"position,omitempty"`
+	// When it was parked, by the consumer's clock.
+	ParkedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=parked_at,json=parkedAt,proto3" json:"parked_at,omitempty"`
+	// How often taking it in has failed: 0 for one that waits.
+	Attempts uint64 `protobuf:"varint,6,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// Why it could not be taken in when it was tried last, or "waits behind"
+	// another one.
+	Reason string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The parked event, the first of the key, that it waits behind; empty for the
+	// first one.
+	WaitsFor      string `protobuf:"bytes,8,opt,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ParkedEvent) Reset() {
+	*x = ParkedEvent{}
+	mi := &file_flow_v1_values_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ParkedEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ParkedEvent) ProtoMessage() {}
+
+func (x *ParkedEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_values_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ParkedEvent.ProtoReflect.Descriptor instead.
+func (*ParkedEvent) Descriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ParkedEvent) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
+func (x *ParkedEvent) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *ParkedEvent) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *ParkedEvent) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *ParkedEvent) GetParkedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ParkedAt
+	}
+	return nil
+}
+
+func (x *ParkedEvent) GetAttempts() uint64 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *ParkedEvent) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ParkedEvent) GetWaitsFor() string {
+	if x != nil {
+		return x.WaitsFor
+	}
+	return ""
+}
+
 var File_flow_v1_values_proto protoreflect.FileDescriptor
 
 const file_flow_v1_values_proto_rawDesc = "" +
@@ -178,7 +354,23 @@ const file_flow_v1_values_proto_rawDesc = "" +
 	"\x05as_of\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\x127\n" +
 	"\tstaleness\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\tstaleness\x12\x18\n" +
 	"\acadence\x18\x04 \x01(\tR\acadence\x12-\n" +
-	"\bposition\x18\x05 \x01(\v2\x11.flow.v1.PositionR\bpositionB=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
+	"\bposition\x18\x05 \x01(\v2\x11.flow.v1.PositionR\bposition\"\x87\x02\n" +
+	"\vParkedEvent\x12\x19\n" +
+	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\tR\x04type\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\x12-\n" +
+	"\bposition\x18\x04 \x01(\v2\x11.flow.v1.PositionR\bposition\x127\n" +
+	"\tparked_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bparkedAt\x12\x1a\n" +
+	"\battempts\x18\x06 \x01(\x04R\battempts\x12\x16\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\x12\x1b\n" +
+	"\twaits_for\x18\b \x01(\tR\bwaitsFor*\xc9\x01\n" +
+	"\x0eParkingOutcome\x12\x1f\n" +
+	"\x1bPARKING_OUTCOME_UNSPECIFIED\x10\x00\x12\x1c\n" +
+	"\x18PARKING_OUTCOME_TAKEN_IN\x10\x01\x12 \n" +
+	"\x1cPARKING_OUTCOME_STILL_PARKED\x10\x02\x12\x1b\n" +
+	"\x17PARKING_OUTCOME_SKIPPED\x10\x03\x12\x1e\n" +
+	"\x1aPARKING_OUTCOME_NOT_PARKED\x10\x04\x12\x19\n" +
+	"\x15PARKING_OUTCOME_WAITS\x10\x05B=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
 
 var (
 	file_flow_v1_values_proto_rawDescOnce sync.Once
@@ -192,22 +384,27 @@ func file_flow_v1_values_proto_rawDescGZIP() []byte {
 	return file_flow_v1_values_proto_rawDescData
 }
 
-var file_flow_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_flow_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_flow_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_flow_v1_values_proto_goTypes = []any{
-	(*Position)(nil),              // 0: flow.v1.Position
-	(*Freshness)(nil),             // 1: flow.v1.Freshness
-	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 3: google.protobuf.Duration
+	(ParkingOutcome)(0),           // 0: flow.v1.ParkingOutcome
+	(*Position)(nil),              // 1: flow.v1.Position
+	(*Freshness)(nil),             // 2: flow.v1.Freshness
+	(*ParkedEvent)(nil),           // 3: flow.v1.ParkedEvent
+	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 5: google.protobuf.Duration
 }
 var file_flow_v1_values_proto_depIdxs = []int32{
-	2, // 0: flow.v1.Freshness.as_of:type_name -> google.protobuf.Timestamp
-	3, // 1: flow.v1.Freshness.staleness:type_name -> google.protobuf.Duration
-	0, // 2: flow.v1.Freshness.position:type_name -> flow.v1.Position
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	4, // 0: flow.v1.Freshness.as_of:type_name -> google.protobuf.Timestamp
+	5, // 1: flow.v1.Freshness.staleness:type_name -> google.protobuf.Duration
+	1, // 2: flow.v1.Freshness.position:type_name -> flow.v1.Position
+	1, // 3: flow.v1.ParkedEvent.position:type_name -> flow.v1.Position
+	4, // 4: flow.v1.ParkedEvent.parked_at:type_name -> google.protobuf.Timestamp
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_flow_v1_values_proto_init() }
@@ -220,13 +417,14 @@ func file_flow_v1_values_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flow_v1_values_proto_rawDesc), len(file_flow_v1_values_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   2,
+			NumEnums:      1,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_flow_v1_values_proto_goTypes,
 		DependencyIndexes: file_flow_v1_values_proto_depIdxs,
+		EnumInfos:         file_flow_v1_values_proto_enumTypes,
 		MessageInfos:      file_flow_v1_values_proto_msgTypes,
 	}.Build()
 	File_flow_v1_values_proto = out.File

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -171,12 +172,25 @@ func (c *Codec) decode(ctx context.Context, raw eventlog.Event) (Event, error) {
 	}
 	event := Event{Event: raw, Message: t.New(), Metadata: md}
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(raw.Data, event.Message); err != nil {
-		return Event{}, fmt.Errorf("%w: data: %w", ErrMalformed, err)
+		return Event{}, malformedData(err)
 	}
 	if err := c.open(ctx, t, &event); err != nil {
 		return Event{}, err
 	}
 	return event, nil
+}
+
+// placeInData is where protojson stopped reading.
+var placeInData = regexp.MustCompile(`\(line \d+:\d+\)`)
+
+// malformedData tells where data goes wrong, and not how: protojson quotes what
+// it finds there, which may be personal.
+func malformedData(err error) error {
+	place := placeInData.FindString(err.Error())
+	if place == "" {
+		place = "it is not whole"
+	}
+	return fmt.Errorf("%w: data: it is not what the contract says: %s", ErrMalformed, place)
 }
 
 // open opens the event's sealed values, or empties them when their key was

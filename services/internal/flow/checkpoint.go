@@ -15,18 +15,19 @@ import (
 
 // tables are the runtime's own tables. Every row of theirs that an intake writes
 // is written in the transaction of the effect.
-var tables = projection.Schema{Name: "flow", Version: 1, Tables: []string{
+var tables = projection.Schema{Name: "flow", Version: 2, Tables: []string{
 	`CREATE TABLE flow_checkpoint (
 		flow TEXT PRIMARY KEY,
 		commit_position BIGINT NOT NULL, prepare_position BIGINT NOT NULL, event_id TEXT NOT NULL,
 		epoch BIGINT NOT NULL, cadence TEXT NOT NULL, owner TEXT NOT NULL,
 		taken BIGINT NOT NULL, digest TEXT NOT NULL, parked BIGINT NOT NULL,
-		window_taken BIGINT NOT NULL, last_due BIGINT NOT NULL, as_of BIGINT NOT NULL)`,
+		window_taken BIGINT NOT NULL, last_due BIGINT NOT NULL, as_of BIGINT NOT NULL, steered BIGINT NOT NULL)`,
 	`CREATE TABLE flow_environment (id TEXT PRIMARY KEY)`,
 	`CREATE TABLE flow_chain (flow TEXT, key TEXT, chain BLOB NOT NULL, PRIMARY KEY (flow, key))`,
 	`CREATE TABLE flow_parked (
-		flow TEXT, event_id TEXT, key TEXT NOT NULL,
-		commit_position BIGINT NOT NULL, prepare_position BIGINT NOT NULL, reason TEXT NOT NULL,
+		flow TEXT, event_id TEXT, key TEXT NOT NULL, type TEXT NOT NULL,
+		commit_position BIGINT NOT NULL, prepare_position BIGINT NOT NULL,
+		parked_at BIGINT NOT NULL, attempts BIGINT NOT NULL, reason TEXT NOT NULL,
 		PRIMARY KEY (flow, event_id))`,
 	`CREATE INDEX flow_parked_key ON flow_parked (flow, key)`,
 	`CREATE TABLE flow_late (
@@ -52,13 +53,14 @@ type checkpoint struct {
 	window   uint64 // events of the flow's types since the last window closed
 	lastDue  time.Time
 	asOf     time.Time // by the store's time, of the last event that was taken in
+	steered  uint64    // the revision in the control stream that comes after the last request about a parked event
 }
 
 // errFenced says that the checkpoint has moved under an intake: another one owns
 // the flow now.
 var errFenced = errors.New("another process has taken over the flow")
 
-const checkpointColumns = `commit_position, prepare_position, event_id, epoch, cadence, owner, taken, digest, parked, window_taken, last_due, as_of`
+const checkpointColumns = `commit_position, prepare_position, event_id, epoch, cadence, owner, taken, digest, parked, window_taken, last_due, as_of, steered`
 
 func loadCheckpoint(ctx context.Context, q projection.Querier, flow string) (cp checkpoint, found bool, err error) {
 	cp.flow = flow
@@ -66,7 +68,7 @@ func loadCheckpoint(ctx context.Context, q projection.Querier, flow string) (cp 
 	var lastDue, asOf int64
 	err = q.QueryRow(ctx, `SELECT `+checkpointColumns+` FROM flow_checkpoint WHERE flow = ?`, flow).Scan(
 		&cp.position.Commit, &cp.position.Prepare, &cp.eventID, &cp.epoch, &cp.cadence, &cp.owner,
-		&cp.taken, &digest, &cp.parked, &cp.window, &lastDue, &asOf)
+		&cp.taken, &digest, &cp.parked, &cp.window, &lastDue, &asOf, &cp.steered)
 	if errors.Is(err, sql.ErrNoRows) {
 		return checkpoint{flow: flow}, false, nil
 	}
@@ -79,9 +81,9 @@ func loadCheckpoint(ctx context.Context, q projection.Querier, flow string) (cp 
 }
 
 func insertCheckpoint(ctx context.Context, tx *projection.Tx, cp checkpoint) error {
-	_, err := tx.Exec(ctx, `INSERT INTO flow_checkpoint (flow, `+checkpointColumns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+	_, err := tx.Exec(ctx, `INSERT INTO flow_checkpoint (flow, `+checkpointColumns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
 		cp.flow, cp.position.Commit, cp.position.Prepare, cp.eventID, cp.epoch, cp.cadence, cp.owner,
-		cp.taken, cp.digest.String(), cp.parked, cp.window, cp.lastDue.UnixNano(), cp.asOf.UnixNano())
+		cp.taken, cp.digest.String(), cp.parked, cp.window, cp.lastDue.UnixNano(), cp.asOf.UnixNano(), cp.steered)
 	if err != nil {
 		return fmt.Errorf("write the first checkpoint of %s: %w", cp.flow, err)
 	}
@@ -89,16 +91,16 @@ func insertCheckpoint(ctx context.Context, tx *projection.Tx, cp checkpoint) err
 }
 
 // swapCheckpoint moves the checkpoint from was to is, if it stands at was: same
-// position, same epoch, same owner. Otherwise it fails with errFenced, and the
+// position, same epoch, same owner, same request. Otherwise it fails with errFenced, and the
 // transaction must not be committed.
 func swapCheckpoint(ctx context.Context, tx *projection.Tx, was, is checkpoint) error {
 	result, err := tx.Exec(ctx, `UPDATE flow_checkpoint SET
 			commit_position = ?, prepare_position = ?, event_id = ?, epoch = ?, cadence = ?, owner = ?,
-			taken = ?, digest = ?, parked = ?, window_taken = ?, last_due = ?, as_of = ?
-		WHERE flow = ? AND commit_position = ? AND prepare_position = ? AND epoch = ? AND owner = ?`,
+			taken = ?, digest = ?, parked = ?, window_taken = ?, last_due = ?, as_of = ?, steered = ?
+		WHERE flow = ? AND commit_position = ? AND prepare_position = ? AND epoch = ? AND owner = ? AND steered = ?`,
 		is.position.Commit, is.position.Prepare, is.eventID, is.epoch, is.cadence, is.owner,
-		is.taken, is.digest.String(), is.parked, is.window, is.lastDue.UnixNano(), is.asOf.UnixNano(),
-		was.flow, was.position.Commit, was.position.Prepare, was.epoch, was.owner)
+		is.taken, is.digest.String(), is.parked, is.window, is.lastDue.UnixNano(), is.asOf.UnixNano(), is.steered,
+		was.flow, was.position.Commit, was.position.Prepare, was.epoch, was.owner, was.steered)
 	if err != nil {
 		return fmt.Errorf("move the checkpoint of %s: %w", was.flow, err)
 	}

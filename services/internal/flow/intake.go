@@ -24,6 +24,8 @@ const (
 	windowRequested  = "flow.WindowRequested"
 	windowOpened     = "flow.WindowOpened"
 	markerSet        = "flow.MarkerSet"
+	retryRequested   = "flow.RetryRequested"
+	skipRequested    = "flow.SkipRequested"
 )
 
 // Intake takes in one flow.
@@ -53,6 +55,7 @@ type State struct {
 	Position eventlog.Position
 	Taken    uint64 // events taken in in this epoch
 	Parked   uint64
+	Steered  uint64 // how far requests about parked events have been followed
 	Lag      uint64 // events known to wait
 	// Oldest is the store's time of the oldest event that is known to wait; the
 	// zero time when there is none.
@@ -73,7 +76,7 @@ func newIntake(rt *Runtime, c Consumer) *Intake {
 		consumer: c, streams: rt.Streams, db: rt.DB, token: rt.token, parkMax: rt.parkMax, posted: rt.posted,
 		logger: rt.Logger.With("flow", c.Flow.Name),
 		types:  map[string]bool{},
-		filter: eventlog.Filter{TypePrefixes: []string{cadenceRequested, windowRequested, windowOpened, markerSet}},
+		filter: eventlog.Filter{TypePrefixes: []string{cadenceRequested, windowRequested, windowOpened, markerSet, retryRequested, skipRequested}},
 	}
 	for _, t := range c.Flow.Types {
 		in.types[t] = true
@@ -145,6 +148,10 @@ func (in *Intake) follow(ctx context.Context) error {
 		return err
 	}
 	for {
+		// A flow that has parked too much gets no further: what mends it comes first.
+		if err := in.followRequests(ctx); err != nil {
+			return err
+		}
 		cadence, err := flows.ParseCadence(in.cp.cadence)
 		if err != nil {
 			return fmt.Errorf("read the cadence in the checkpoint: %w", err)
@@ -221,7 +228,7 @@ func (in *Intake) verifyStore(ctx context.Context) error {
 func (in *Intake) publishCheckpoint() {
 	in.publish(func(s *State) {
 		s.Epoch, s.Cadence, s.Position = in.cp.epoch, in.cp.cadence, in.cp.position
-		s.Taken, s.Parked, s.AsOf = in.cp.taken, in.cp.parked, in.cp.asOf
+		s.Taken, s.Parked, s.Steered, s.AsOf = in.cp.taken, in.cp.parked, in.cp.steered, in.cp.asOf
 	})
 }
 
@@ -237,16 +244,32 @@ func (in *Intake) takeIn(ctx context.Context, batch []eventlog.Event) error {
 		}
 		return err
 	}
-	was, is := in.cp, in.cp
 	var culprit eventlog.Event
-	var posted bool
-	err = in.db.Update(ctx, func(tx *projection.Tx) error {
-		t := &taking{Intake: in, tx: tx, cp: was, answered: answered}
+	err = in.transact(ctx, answered, func(t *taking) error {
 		for _, e := range batch {
 			culprit = e
 			if err := t.take(ctx, e); err != nil {
 				return fmt.Errorf("take in %s %s: %w", e.Type, e.ID, err)
 			}
+		}
+		return nil
+	})
+	if err != nil {
+		in.suspect.blame(culprit.ID, err)
+		return err
+	}
+	in.suspect.clear(batch)
+	return nil
+}
+
+// transact moves the checkpoint and what do changes, together or not at all.
+func (in *Intake) transact(ctx context.Context, answered map[uuid.UUID]bool, do func(*taking) error) error {
+	was, is := in.cp, in.cp
+	var posted bool
+	err := in.db.Update(ctx, func(tx *projection.Tx) error {
+		t := &taking{Intake: in, tx: tx, cp: was, answered: answered}
+		if err := do(t); err != nil {
+			return err
 		}
 		if in.isRealTime(t.cp) {
 			if err := t.answerLate(ctx); err != nil {
@@ -257,10 +280,8 @@ func (in *Intake) takeIn(ctx context.Context, batch []eventlog.Event) error {
 		return swapCheckpoint(ctx, tx, was, is)
 	})
 	if err != nil {
-		in.suspect.blame(culprit.ID, err)
 		return err
 	}
-	in.suspect.clear(batch)
 	in.cp = is
 	in.publishCheckpoint()
 	if posted {

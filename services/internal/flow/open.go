@@ -16,7 +16,7 @@ import (
 func (in *Intake) isOwnMarker(e eventlog.Event) bool {
 	control := flows.ControlStream(in.consumer.Flow.Name)
 	switch e.Type {
-	case cadenceRequested, windowRequested:
+	case cadenceRequested, windowRequested, retryRequested, skipRequested:
 		return e.Stream == control
 	case windowOpened:
 		return strings.HasPrefix(e.Stream, control+":")
@@ -55,6 +55,11 @@ func (in *Intake) rest(ctx context.Context, at time.Time) (uuid.UUID, error) {
 			}
 			if m.Kind == eventlog.KindEvent && in.opensGate(m.Event) {
 				return m.Event.ID, nil
+			}
+			if m.Kind == eventlog.KindEvent && in.isParkingRequest(m.Event) {
+				if err := in.followRequests(ctx); err != nil {
+					return uuid.Nil, err
+				}
 			}
 			in.meter(m)
 		}
@@ -121,6 +126,11 @@ func (in *Intake) open(ctx context.Context, target uuid.UUID) error {
 			in.publish(func(s *State) { s.Known, s.Oldest, s.Lag = true, batch[0].Created, uint64(len(batch)) })
 			if err := in.takeIn(ctx, batch); err != nil {
 				return err
+			}
+			if in.isParkingRequest(batch[len(batch)-1]) {
+				if err := in.followRequests(ctx); err != nil {
+					return err
+				}
 			}
 		}
 		if idle := live && len(sub.Messages()) == 0; idle {

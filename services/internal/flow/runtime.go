@@ -159,7 +159,10 @@ func (rt *Runtime) tellProgress(ctx context.Context, told map[string]State) erro
 	for name, in := range rt.intakes {
 		now := in.State()
 		before, again := told[name]
-		if isOwn(in.consumer.Flow) || before.Position == now.Position && before.Epoch == now.Epoch && before.Parked == now.Parked {
+		if isOwn(in.consumer.Flow) && before.Parked == 0 && now.Parked == 0 {
+			continue // nobody else is concerned, short of an operator who has to help
+		}
+		if before.Position == now.Position && before.Epoch == now.Epoch && before.Parked == now.Parked && before.Steered == now.Steered {
 			continue
 		}
 		stream := flows.ProgressStream(name)
@@ -168,9 +171,13 @@ func (rt *Runtime) tellProgress(ctx context.Context, told map[string]State) erro
 				return fmt.Errorf("bound %s: %w", stream, err)
 			}
 		}
+		parked, err := rt.tellParked(ctx, name, now)
+		if err != nil {
+			return err
+		}
 		progressed := &flowv1.FlowProgressed{
 			Flow: name, Epoch: now.Epoch, Position: wire(now.Position), Taken: now.Taken, Parked: now.Parked,
-			AsOf: rt.Freshness(name)[0].GetAsOf(),
+			AsOf: rt.Freshness(name)[0].GetAsOf(), ParkedEvents: parked, Steered: now.Steered,
 		}
 		e, err := rt.Streams.Codec.Encode(ctx, progressed, uuid.New(), codec.Metadata{Source: codec.Source(in.consumer.Flow.To), Subject: name, Time: time.Now().UTC()})
 		if err != nil {

@@ -42,20 +42,20 @@ func (t *taking) take(ctx context.Context, e eventlog.Event) error {
 	event, err := t.streams.Codec.Decode(ctx, e)
 	if err != nil {
 		if t.suspect.condemned(e.ID) {
-			return t.parkLinked(ctx, e, e.Stream, t.suspect.reason)
+			return t.park(ctx, e, e.Stream, t.suspect.reason, t.suspect.faults)
 		}
 		return decodeError(err)
 	}
 	key := keyOf(t.consumer.Flow, event)
 	if t.suspect.condemned(e.ID) {
-		return t.parkLinked(ctx, e, key, t.suspect.reason)
+		return t.park(ctx, e, key, t.suspect.reason, t.suspect.faults)
 	}
-	behind, err := t.waitsBehind(ctx, key)
+	behind, err := t.waitsBehind(ctx, key, e.Position)
 	if err != nil {
 		return err
 	}
 	if behind {
-		return t.parkLinked(ctx, e, key, errors.New("waits behind a parked event of its key"))
+		return t.park(ctx, e, key, errWaits, 0)
 	}
 	if err := t.cp.link(ctx, t.tx, key, e.ID); err != nil {
 		return err
@@ -262,45 +262,17 @@ func (t *taking) cutOver(ctx context.Context, e eventlog.Event, m *flowv1.Cadenc
 	return t.post(ctx, control, fmt.Sprintf("cadence-adopted:%d", t.cp.epoch), adopted)
 }
 
-// waitsBehind tells whether an event of key is parked, so that later ones wait.
-func (t *taking) waitsBehind(ctx context.Context, key string) (bool, error) {
-	if t.cp.parked == 0 {
-		return false, nil
-	}
-	var n int
-	err := t.tx.QueryRow(ctx, `SELECT count(*) FROM flow_parked WHERE flow = ? AND key = ?`, t.cp.flow, key).Scan(&n)
-	if err != nil {
-		return false, fmt.Errorf("look for parked events: %w", err)
-	}
-	return n > 0, nil
-}
-
-// ErrParkedTooMany stops a flow: so many events can't all be to blame.
-var ErrParkedTooMany = errors.New("the flow has parked as many events as it may, and stops; look at what they have in common, and mend it")
-
-// parkLinked puts an event aside. It counts as taken in.
-func (t *taking) parkLinked(ctx context.Context, e eventlog.Event, key string, reason error) error {
-	if t.cp.parked >= t.parkMax {
-		return fmt.Errorf("%d parked: %w", t.cp.parked, ErrParkedTooMany)
-	}
-	if err := t.cp.link(ctx, t.tx, key, e.ID); err != nil {
-		return err
-	}
-	if _, err := t.tx.Exec(ctx, `INSERT INTO flow_parked (flow, event_id, key, commit_position, prepare_position, reason) VALUES (?,?,?,?,?,?)`,
-		t.cp.flow, e.ID.String(), key, e.Position.Commit, e.Position.Prepare, reason.Error()); err != nil {
-		return fmt.Errorf("park an event: %w", err)
-	}
-	t.cp.parked++
-	parked := &flowv1.EventParked{Flow: t.cp.flow, EventId: e.ID.String(), Key: key, Reason: reason.Error()}
-	return t.post(ctx, epochStream(t.cp.flow, t.cp.epoch), "parked:"+e.ID.String(), parked)
-}
-
 // post puts a control event into the outbox. Its id derives from the flow and
 // from what it tells, so that it is told once.
 func (t *taking) post(ctx context.Context, stream, what string, m proto.Message) error {
 	if isOwn(t.consumer.Flow) {
 		return nil
 	}
+	return t.postAlways(ctx, stream, what, m)
+}
+
+// postAlways posts for a flow that stays within its service too: somebody asked.
+func (t *taking) postAlways(ctx context.Context, stream, what string, m proto.Message) error {
 	t.posted = true
 	return postOutbox(ctx, t.tx, newControl(t.consumer.Flow, stream, what, m, time.Now().UTC()))
 }

@@ -51,16 +51,18 @@ type world struct {
 	late    flow.LatePolicy
 	poison  func(request string) error // what projecting an event of the request fails with
 	parkMax uint64
+	rotten  func(event uuid.UUID) error // what taking in this event fails with
 
 	heartbeat time.Duration
 	noTables  bool // the service only reacts
+	own       bool // the flow is sales' own, back to itself
 
 	appendFault atomic.Pointer[func(stream string) error] // after an append took effect
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, dbPath: filepath.Join(t.TempDir(), "marketing.db"), poison: func(string) error { return nil }}
+	w := &world{t: t, dbPath: filepath.Join(t.TempDir(), "marketing.db"), poison: func(string) error { return nil }, rotten: func(uuid.UUID) error { return nil }}
 	w.log = memory.New(memory.Options{AfterAppend: func(stream string, _ []eventlog.NewEvent) error {
 		if fault := w.appendFault.Load(); fault != nil {
 			return (*fault)(stream)
@@ -102,6 +104,9 @@ func (w *world) start() {
 func (w *world) newRuntime(db *projection.DB) *flow.Runtime {
 	w.t.Helper()
 	f, _ := flows.Find(tested)
+	if w.own {
+		f = flow.Own(flows.Sales, f.Types, f.Key)
+	}
 	project := w.project
 	if w.noTables {
 		project = nil
@@ -114,6 +119,9 @@ func (w *world) newRuntime(db *projection.DB) *flow.Runtime {
 	}
 	return rt
 }
+
+// anew gives the service a new, empty database from the next start on.
+func (w *world) anew() { w.dbPath += ".anew" }
 
 // stop ends the service; whatever it was about to do is not done.
 func (w *world) stop() {
@@ -132,7 +140,7 @@ func (w *world) stop() {
 
 func (w *world) project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 	request := e.Message.(*salesv1.RequestStatusChanged).GetRequestId()
-	if err := w.poison(request); err != nil {
+	if err := errors.Join(w.poison(request), w.rotten(e.ID)); err != nil {
 		return err
 	}
 	_, err := tx.Exec(ctx, `INSERT INTO seen (event_id, request, ordinal, times)
@@ -157,6 +165,9 @@ func (w *world) reaction() flow.Reaction {
 		Takes: func(codec.Event) bool { return true },
 		Late:  w.late,
 		Answer: func(ctx context.Context, _ projection.Querier, cause flow.Cause) error {
+			if err := w.rotten(cause.ID); err != nil {
+				return err
+			}
 			return answer("answer to ")(ctx, cause)
 		},
 		Decline: func(ctx context.Context, _ projection.Querier, cause flow.Cause, reason string) error {

@@ -102,8 +102,9 @@ func complain(streams Streams, asJSON bool, err error, code int) int {
 		text = strings.Join(strings.Fields(text), " ")
 	}
 	fmt.Fprintf(streams.Err, "triangle: %s\n", text)
-	var failed *scenario.Failed // has printed its own object
-	if asJSON && !errors.As(err, &failed) {
+	var failed *scenario.Failed // has printed its own object, as has notDone
+	var refused *notDone
+	if asJSON && !errors.As(err, &failed) && !errors.As(err, &refused) {
 		if err := printJSON(streams.Out, map[string]any{"ok": false, "error": text}); err != nil {
 			return statusFailed
 		}

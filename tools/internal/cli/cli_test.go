@@ -96,7 +96,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup:               func(env *testscript.Env) error { return setUp(env) },
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"adopt": adopt, "close-window": closeWindow, "await": await},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"adopt": adopt, "close-window": closeWindow, "await": await, "park": park, "answer": answer},
 	})
 }
 
@@ -108,6 +108,7 @@ func setUp(env *testscript.Env) error {
 	}
 	env.Setenv("TRIANGLE_EVENTSTORE", eventstoretest.Start(t).ConnectionString())
 	env.Setenv("USER", "ada")
+	env.Values[parkedKey] = parkedBy{}
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -166,7 +167,20 @@ func closeWindow(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(write(ts, "flow-"+args[0]+":1", &flowv1.WindowClosed{Flow: args[0], Epoch: 1, Count: count}))
 }
 
-func write(ts *testscript.TestScript, stream string, m proto.Message) (err error) {
+func write(ts *testscript.TestScript, stream string, m proto.Message) error {
+	data, err := protojson.Marshal(m)
+	if err != nil {
+		return err
+	}
+	return withStore(ts, func(client *esdb.Client) error {
+		_, err := client.AppendToStream(context.Background(), stream, esdb.AppendToStreamOptions{}, esdb.EventData{
+			EventID: uuid.New(), ContentType: esdb.ContentTypeJson, EventType: "flow." + string(m.ProtoReflect().Descriptor().Name()), Data: data,
+		})
+		return err
+	})
+}
+
+func withStore(ts *testscript.TestScript, do func(*esdb.Client) error) (err error) {
 	config, err := esdb.ParseConnectionString(ts.Getenv("TRIANGLE_EVENTSTORE"))
 	if err != nil {
 		return err
@@ -177,12 +191,5 @@ func write(ts *testscript.TestScript, stream string, m proto.Message) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
-	data, err := protojson.Marshal(m)
-	if err != nil {
-		return err
-	}
-	_, err = client.AppendToStream(context.Background(), stream, esdb.AppendToStreamOptions{}, esdb.EventData{
-		EventID: uuid.New(), ContentType: esdb.ContentTypeJson, EventType: "flow." + string(m.ProtoReflect().Descriptor().Name()), Data: data,
-	})
-	return err
+	return do(client)
 }

@@ -23,11 +23,12 @@ const (
 type flowCommands struct {
 	EventStore string `name:"eventstore" env:"TRIANGLE_EVENTSTORE" placeholder:"URL" help:"The event store's connection string (that of the suite of --data, else esdb://127.0.0.1:2113?tls=false)."`
 
-	List    flowList    `cmd:"" help:"List all flows: how they run and how far they are."`
-	Show    flowShow    `cmd:"" help:"Show one flow: what it carries, why, and how it runs."`
-	Set     flowSet     `cmd:"" help:"Have a flow go on at another cadence; nothing is lost, nothing is taken in twice."`
-	Run     flowRun     `cmd:"" help:"Have a periodic flow take in what is there, now."`
-	History flowHistory `cmd:"" help:"Show what has been asked of a flow, and what it did."`
+	List    flowList       `cmd:"" help:"List all flows: how they run and how far they are."`
+	Show    flowShow       `cmd:"" help:"Show one flow: what it carries, why, and how it runs."`
+	Set     flowSet        `cmd:"" help:"Have a flow go on at another cadence; nothing is lost, nothing is taken in twice."`
+	Run     flowRun        `cmd:"" help:"Have a periodic flow take in what is there, now."`
+	History flowHistory    `cmd:"" help:"Show what has been asked of a flow, and what it did."`
+	Parked  parkedCommands `cmd:"" help:"Look at events that could not be taken in; retry them, or skip them."`
 }
 
 type flowList struct{}
@@ -58,8 +59,11 @@ type flowRun struct {
 	steering
 }
 
-func (c steering) who() string {
-	for _, name := range []string{c.By, os.Getenv("USER"), os.Getenv("LOGNAME")} {
+func (c steering) who() string { return whoAsks(c.By) }
+
+// whoAsks is the name given, or else that of the user.
+func whoAsks(given string) string {
+	for _, name := range []string{given, os.Getenv("USER"), os.Getenv("LOGNAME")} {
 		if name != "" {
 			return name
 		}

@@ -1,0 +1,169 @@
+package flow_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/triangle-suite/triangle/services/control"
+	"github.com/triangle-suite/triangle/services/internal/flow"
+)
+
+// rot is the part of a schedule that makes events unfit to be taken in: some
+// until they are mended, others for good.
+type rot struct {
+	spreads bool // whether events rot in this schedule
+	drains  bool // whether nothing is parked in the end
+
+	mu     sync.Mutex
+	events map[string]bool // the rotten ones, and whether they can be mended
+}
+
+var errRotten = flow.Unprocessable(errors.New("rotten"))
+
+func (s *schedule) letRot() {
+	s.rot.events = map[string]bool{}
+	s.rot.drains = s.random.IntN(2) == 0
+	s.parkMax = 10_000 // a flow that has stopped tries again every second, and here weeks pass
+	// A service without tables notices when it answers; where late causes are not
+	// answered at once, that is too late to park them.
+	s.rot.spreads = !s.noTables || s.late.Do == flow.RunLate
+	s.rotten = func(id uuid.UUID) error {
+		s.rot.mu.Lock()
+		defer s.rot.mu.Unlock()
+		if _, rotten := s.rot.events[id.String()]; rotten {
+			return errRotten
+		}
+		return nil
+	}
+}
+
+// mayRot makes one event in ten rotten, before it is produced.
+func (s *schedule) mayRot(id uuid.UUID) {
+	if !s.rot.spreads || s.random.IntN(10) > 0 {
+		return
+	}
+	s.rot.mu.Lock()
+	defer s.rot.mu.Unlock()
+	s.rot.events[id.String()] = s.random.IntN(2) == 0
+}
+
+func (s *schedule) isRotten(id string) (rotten, mendable bool) {
+	s.rot.mu.Lock()
+	defer s.rot.mu.Unlock()
+	mendable, rotten = s.rot.events[id]
+	return rotten, mendable
+}
+
+func (s *schedule) mend(id string) {
+	s.rot.mu.Lock()
+	defer s.rot.mu.Unlock()
+	delete(s.rot.events, id)
+}
+
+// operate has an operator see to something that is parked, by the consumer's
+// last word, which may be out of date; or retry it in vain.
+func (s *schedule) operate() {
+	all := (operator{s.world}).list()
+	if len(all) == 0 {
+		return
+	}
+	p := all[s.random.IntN(len(all))]
+	if s.random.IntN(4) == 0 {
+		s.ask(s.flows.Retry(s.t.Context(), tested, p.GetEventId(), "simulation", "in vain"))
+		return
+	}
+	s.seeTo(p)
+}
+
+// seeTo mends and retries an event, or skips it when it can't be mended.
+func (s *schedule) seeTo(p control.Parked) {
+	rotten, mendable := s.isRotten(p.GetEventId())
+	if rotten && !mendable {
+		s.ask(s.flows.Skip(s.t.Context(), tested, p.GetEventId(), "simulation", "rotten for good"))
+		return
+	}
+	s.mend(p.GetEventId())
+	s.ask(s.flows.Retry(s.t.Context(), tested, p.GetEventId(), "simulation", "mended"))
+}
+
+// ask checks that a request fails for no other reason than that it is out of
+// date.
+func (s *schedule) ask(_ uuid.UUID, err error) {
+	if err != nil && !errors.Is(err, control.ErrNotParked) && !errors.Is(err, control.ErrWaits) {
+		s.t.Errorf("a request about a parked event: %v", err)
+	}
+}
+
+// settle has the operator see to all that is parked, or to all that can be
+// mended, and lets the flow come to rest.
+func (s *schedule) settle() {
+	for range 300 {
+		s.pass(s.heartbeat + time.Minute) // until progress has told
+		waits := false
+		for _, p := range (operator{s.world}).list() {
+			if rotten, mendable := s.isRotten(p.GetEventId()); !rotten || mendable || s.rot.drains {
+				s.seeTo(p)
+				waits = true
+			}
+		}
+		if !waits {
+			return
+		}
+	}
+	s.t.Errorf("the operator comes to no end; parked is %v", parkedRows(s.world))
+}
+
+// skipped returns what was skipped, by the flow's history.
+func (s *schedule) skipped() map[string]bool {
+	all := map[string]bool{}
+	for _, line := range s.history() {
+		if id, _, ok := strings.Cut(strings.TrimPrefix(line, "event "), " was skipped"); ok {
+			all[id] = true
+		}
+	}
+	return all
+}
+
+// checkKeys wants of each key: what was produced, but for what was skipped, is
+// taken in up to some place, and parked from there on, where a rotten event is.
+func (s *schedule) checkKeys() {
+	s.t.Helper()
+	taken, parked, skipped := s.taken(), parkedRows(s.world), s.skipped()
+	if s.rot.drains && len(parked) > 0 {
+		s.t.Errorf("still parked: %v", parked)
+	}
+	for key, ids := range s.produced {
+		isParked := func(id string) bool { return slices.Contains(parked, id) }
+		left := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return skipped[id] })
+		place := slices.IndexFunc(left, isParked)
+		if place < 0 {
+			place = len(left)
+		} else if rotten, _ := s.isRotten(left[place]); !rotten {
+			s.t.Errorf("%s: %s is parked, and nothing is wrong with it", key, left[place])
+		}
+		if waiting := left[place:]; !s.noTables && !slices.Equal(taken[key], left[:place]) || slices.ContainsFunc(waiting, func(id string) bool { return !isParked(id) }) {
+			s.t.Errorf("%s: taken in %v and parked %v, of %v", key, taken[key], parked, left)
+		}
+		s.checkAnswers(key, left[:place])
+	}
+}
+
+// checkAnew wants a new database to come to the same rows and the same parked
+// events, by the requests that were made.
+func (s *schedule) checkAnew() {
+	s.t.Helper()
+	parked := parkedRows(s.world)
+	s.stop()
+	s.anew()
+	s.start()
+	s.pass(time.Hour)
+	s.checkKeys()
+	if got := parkedRows(s.world); !slices.Equal(got, parked) {
+		s.t.Errorf("a new database has parked %v, want %v", got, parked)
+	}
+}
