@@ -98,7 +98,7 @@ func inBubble(t *testing.T, test func(t *testing.T, w *world)) {
 func (w *world) start() {
 	w.t.Helper()
 	var err error
-	if w.db, err = projection.Open(w.t.Context(), w.dbPath); err != nil {
+	if w.db, err = projection.Open(w.t.Context(), w.dbPath, "channel"); err != nil {
 		w.t.Fatal(err)
 	}
 	parts := host.Parts{

@@ -84,7 +84,7 @@ func started(t testing.TB, options memory.Options) *world {
 // start starts the service on its database.
 func (w *world) start() {
 	w.t.Helper()
-	db, err := projection.Open(context.Background(), w.dbPath)
+	db, err := projection.Open(context.Background(), w.dbPath, "marketing")
 	if err != nil {
 		w.t.Fatal(err)
 	}

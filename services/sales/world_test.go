@@ -100,7 +100,7 @@ func (w *world) on(t testing.TB, log eventlog.Log) *world {
 func (w *world) start() *world {
 	w.t.Helper()
 	var err error
-	w.db, err = projection.Open(context.Background(), w.dbPath)
+	w.db, err = projection.Open(context.Background(), w.dbPath, "sales")
 	w.must(err)
 	app, err := sales.New(context.Background(), host.Parts{
 		DB: w.db, Streams: w.streams, Ring: w.ring, Logger: slog.New(slog.DiscardHandler),

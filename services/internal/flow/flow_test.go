@@ -368,7 +368,7 @@ func TestAnOwnerThatWasReplacedCannotWrite(t *testing.T) {
 		w.start()
 		w.produce("r")
 		w.pass(time.Second)
-		other, err := projection.Open(w.t.Context(), w.dbPath)
+		other, err := projection.Open(w.t.Context(), w.dbPath, "marketing")
 		if err != nil {
 			t.Fatal(err)
 		}

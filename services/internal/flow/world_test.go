@@ -88,7 +88,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) start() {
 	w.t.Helper()
 	var err error
-	if w.db, err = projection.Open(w.t.Context(), w.dbPath); err != nil {
+	if w.db, err = projection.Open(w.t.Context(), w.dbPath, "marketing"); err != nil {
 		w.t.Fatal(err)
 	}
 	w.rt = w.newRuntime(w.db)

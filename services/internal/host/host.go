@@ -145,7 +145,7 @@ func open(ctx context.Context, service config.Service, common config.Common, log
 	if err != nil {
 		return fail("make the codec", err)
 	}
-	db, err := projection.Open(ctx, string(common.Database))
+	db, err := projection.Open(ctx, string(common.Database), service.Name)
 	if err != nil {
 		return fail("open the read models (TRIANGLE_DATABASE)", err)
 	}

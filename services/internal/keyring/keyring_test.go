@@ -10,20 +10,22 @@ import (
 	"testing"
 
 	"github.com/triangle-suite/triangle/services/internal/keyring"
+	"github.com/triangle-suite/triangle/services/internal/pgtest"
 )
 
 // rings are the implementations that must behave alike.
 func rings(t *testing.T) map[string]keyring.Ring {
 	t.Helper()
 	return map[string]keyring.Ring{
-		"memory": keyring.Memory(),
-		"file":   open(t, filepath.Join(t.TempDir(), "keys.db")),
+		"memory":     keyring.Memory(),
+		"file":       open(t, filepath.Join(t.TempDir(), "keys.db")),
+		"PostgreSQL": open(t, pgtest.Database(t)),
 	}
 }
 
-func open(t testing.TB, path string) *keyring.SQLRing {
+func open(t testing.TB, where string) *keyring.SQLRing {
 	t.Helper()
-	ring, err := keyring.Open(context.Background(), path)
+	ring, err := keyring.Open(context.Background(), where)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,7 +59,7 @@ func naive(c *marketingv1.CampaignDefined, all []person) []string {
 }
 
 func TestTheAudienceAgreesWithANaiveTwin(t *testing.T) {
-	db, err := projection.Open(t.Context(), filepath.Join(t.TempDir(), "marketing.db"))
+	db, err := projection.Open(t.Context(), filepath.Join(t.TempDir(), "marketing.db"), "marketing")
 	if err != nil {
 		t.Fatal(err)
 	}

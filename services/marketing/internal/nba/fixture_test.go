@@ -29,7 +29,7 @@ var own = projection.Schema{Name: "own", Version: 1, Tables: append(append([]str
 
 func newTables(t testing.TB) *tables {
 	t.Helper()
-	db, err := projection.Open(t.Context(), filepath.Join(t.TempDir(), "marketing.db"))
+	db, err := projection.Open(t.Context(), filepath.Join(t.TempDir(), "marketing.db"), "marketing")
 	if err != nil {
 		t.Fatal(err)
 	}
