@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
+	"os"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -24,6 +24,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/eventlog/memory"
 	"github.com/triangle-suite/triangle/services/internal/flow"
+	"github.com/triangle-suite/triangle/services/internal/pgtest"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
 
@@ -42,7 +43,7 @@ type world struct {
 	log     *memory.Log
 	flows   *control.Flows
 	streams *decider.Streams
-	dbPath  string
+	where   string // the database
 	db      *projection.DB
 	rt      *flow.Runtime
 	end     context.CancelFunc
@@ -53,14 +54,15 @@ type world struct {
 	parkMax uint64
 
 	heartbeat time.Duration
-	noTables  bool // the service only reacts
+	lease     time.Duration // by the database's clock, which goes its own way in a bubble
+	noTables  bool          // the service only reacts
 
 	appendFault atomic.Pointer[func(stream string) error] // after an append took effect
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, where string) *world {
 	t.Helper()
-	w := &world{t: t, dbPath: filepath.Join(t.TempDir(), "marketing.db"), poison: func(string) error { return nil }}
+	w := &world{t: t, where: where, poison: func(string) error { return nil }, lease: time.Hour}
 	w.log = memory.New(memory.Options{AfterAppend: func(stream string, _ []eventlog.NewEvent) error {
 		if fault := w.appendFault.Load(); fault != nil {
 			return (*fault)(stream)
@@ -88,7 +90,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) start() {
 	w.t.Helper()
 	var err error
-	if w.db, err = projection.Open(w.t.Context(), w.dbPath, "marketing"); err != nil {
+	if w.db, err = projection.Open(w.t.Context(), w.where, "marketing"); err != nil {
 		w.t.Fatal(err)
 	}
 	w.rt = w.newRuntime(w.db)
@@ -107,7 +109,7 @@ func (w *world) newRuntime(db *projection.DB) *flow.Runtime {
 		project = nil
 	}
 	rt, err := flow.NewRuntime(w.t.Context(), flow.Options{
-		DB: db, Streams: w.streams, Logger: slog.New(slog.DiscardHandler), ParkMax: w.parkMax, Heartbeat: w.heartbeat,
+		DB: db, Streams: w.streams, Logger: slog.New(slog.DiscardHandler), ParkMax: w.parkMax, Heartbeat: w.heartbeat, Lease: w.lease,
 	}, flow.Consumer{Flow: f, Schema: seen, Project: project, Reactions: []flow.Reaction{w.reaction()}, Answers: flow.InOrderOfKeys})
 	if err != nil {
 		w.t.Fatal(err)
@@ -289,10 +291,23 @@ func (w *world) freshness() (staleness time.Duration) {
 	return all[0].GetStaleness().AsDuration()
 }
 
+// inBubble tells a story on each kind of database.
 func inBubble(t *testing.T, story func(w *world)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { story(newWorld(t)) })
+	for name, database := range pgtest.Databases() {
+		t.Run(name, func(t *testing.T) { inBubbleOn(t, database, story) })
+	}
 }
+
+// inBubbleOn makes the database outside of the bubble: a server goes on when the
+// test has ended.
+func inBubbleOn(t *testing.T, database func(testing.TB) string, story func(w *world)) {
+	t.Helper()
+	where := database(t)
+	synctest.Test(t, func(t *testing.T) { story(newWorld(t, where)) })
+}
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Run(m)) }
 
 func wantCount(w *world, want int, when string) {
 	w.t.Helper()
