@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -39,6 +40,41 @@ func Run(m *testing.M) (code int) {
 		return 1
 	}
 	return code
+}
+
+// onServer has Somewhere give out databases on PostgreSQL.
+var onServer bool
+
+// RunOnEach runs a test binary's tests twice: on SQLite, and then on PostgreSQL.
+// The tests take their databases from Somewhere.
+func RunOnEach(m *testing.M) (code int) {
+	if code = m.Run(); code != 0 {
+		return code
+	}
+	if find() == "" {
+		fmt.Fprintln(os.Stderr, "not run on PostgreSQL:", notInstalled)
+		if os.Getenv("CI") != "" {
+			return 1
+		}
+		return 0
+	}
+	fmt.Fprintln(os.Stderr, "again, on PostgreSQL:")
+	onServer = true
+	return Run(m)
+}
+
+// Somewhere returns where a new database is for a test of RunOnEach.
+func Somewhere(t testing.TB) string {
+	t.Helper()
+	if onServer {
+		return Database(t)
+	}
+	return file(t)
+}
+
+func file(t testing.TB) string {
+	t.Helper()
+	return filepath.Join(t.TempDir(), "service.db")
 }
 
 func end() error {
@@ -82,18 +118,19 @@ func Exec(t testing.TB, statement string) {
 
 func missing(t testing.TB) {
 	t.Helper()
-	const reason = "PostgreSQL is not installed: its programs are not where pg_config says, in PATH, nor in /usr/lib/postgresql"
 	if os.Getenv("CI") != "" {
-		t.Fatal(reason)
+		t.Fatal(notInstalled)
 	}
-	t.Skip(reason)
+	t.Skip(notInstalled)
 }
+
+const notInstalled = "PostgreSQL is not installed: its programs are not where pg_config says, in PATH, nor in /usr/lib/postgresql"
 
 // Database makes a database, and returns its URL.
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
 	name := "test_" + strings.ToLower(rand.Text())
-	if err := s.createDatabase(name); err != nil {
+	if err := s.CreateDatabase(name); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -104,8 +141,8 @@ func (s *Server) Database(t testing.TB) string {
 	return s.URL(name)
 }
 
-// createDatabase makes a database whose order is English where the server can.
-func (s *Server) createDatabase(name string) error {
+// CreateDatabase makes a database whose order is English where the server can.
+func (s *Server) CreateDatabase(name string) error {
 	err := s.Exec("CREATE DATABASE " + name + " TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'")
 	if err != nil { // built without ICU, or older than 15
 		return s.Exec("CREATE DATABASE " + name)
@@ -139,7 +176,7 @@ func (s *Server) URL(database string) string {
 // make a new one and return where it is. A suite runs on each.
 func Databases() map[string]func(t testing.TB) string {
 	return map[string]func(testing.TB) string{
-		"SQLite":     func(t testing.TB) string { return t.TempDir() + "/service.db" },
+		"SQLite":     file,
 		"PostgreSQL": Database,
 	}
 }

@@ -22,6 +22,7 @@ const (
 // server is PostgreSQL, which several replicas share.
 type server struct {
 	*postgres.Server
+	listens    bool
 	self       string   // names this replica in what it notifies
 	statements sync.Map // as written in code, to as PostgreSQL wants it
 
@@ -31,12 +32,12 @@ type server struct {
 	done   sync.WaitGroup
 }
 
-func openPostgres(ctx context.Context, url, schema string) (*DB, error) {
+func openPostgres(ctx context.Context, url, schema string, listens bool) (*DB, error) {
 	connected, err := postgres.Connect(ctx, url, schema)
 	if err != nil {
 		return nil, err
 	}
-	s := &server{Server: connected, self: uuid.NewString()}
+	s := &server{Server: connected, listens: listens, self: uuid.NewString()}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return &DB{
 		engine: s, changed: make(chan struct{}),
@@ -63,6 +64,9 @@ func (s *server) announce(ctx context.Context, tx *sql.Tx) error { return s.Noti
 
 // follow listens from the first time on that somebody waits.
 func (s *server) follow(changed func()) {
+	if !s.listens {
+		return
+	}
 	s.once.Do(func() {
 		s.done.Go(func() {
 			s.Listen(s.ctx, func(from string) {

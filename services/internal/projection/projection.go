@@ -70,12 +70,19 @@ type rower interface {
 // Open opens a database: PostgreSQL at a URL that begins with postgres://, where
 // the tables are in the schema of the given name, else the SQLite file at the
 // path, which is made when there is none.
-func Open(ctx context.Context, where, schema string) (*DB, error) {
+func Open(ctx context.Context, where, schema string, replicas ...Replicas) (*DB, error) {
 	if postgres.IsURL(where) {
-		return openPostgres(ctx, where, schema)
+		return openPostgres(ctx, where, schema, !slices.Contains(replicas, Alone))
 	}
 	return openSQLite(ctx, where)
 }
+
+// Replicas tells whether there are others on the same database.
+type Replicas int
+
+// Alone is for a replica that knows of no other: it need not hear what they
+// commit.
+const Alone Replicas = iota
 
 // Shared tells whether several replicas of the service may work on the database.
 // One that is not shared belongs to the process that opened it last.
