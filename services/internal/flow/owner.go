@@ -159,7 +159,7 @@ func (l lease) hold(ctx context.Context) error {
 		cancel()
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // it ended because it was told to
 		case err == nil:
 			renewed = at
 		case errors.Is(err, errFenced):

@@ -90,7 +90,7 @@ func (rt *Runtime) takeTurns(ctx context.Context) error {
 	for {
 		l := rt.awaitTurn(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // it ended because it was told to
 		}
 		rt.Logger.Info("this replica takes in the flows")
 		err := rt.own(ctx, l)
@@ -100,7 +100,7 @@ func (rt *Runtime) takeTurns(ctx context.Context) error {
 		if !rt.DB.Shared() {
 			return err
 		}
-		rt.Logger.Warn("another replica takes in the flows now", "reason", err.Error())
+		rt.Logger.Warn("another replica may take in the flows now", "reason", err.Error())
 	}
 }
 
