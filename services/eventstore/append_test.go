@@ -215,12 +215,3 @@ func TestAppendOfTooMuch(t *testing.T) {
 		})
 	}
 }
-
-func TestNamesThatNoStreamCanHave(t *testing.T) {
-	f := newFixture(t)
-	for _, name := range []string{"", "$all", "$$", "$$$$s"} {
-		if _, err := f.tryAppend(name, esdb.Any{}, events(1)...); err == nil || !strings.Contains(err.Error(), "invalid stream name") {
-			t.Errorf("an append to %q failed with %v", name, err)
-		}
-	}
-}

@@ -65,15 +65,19 @@ const (
 // DefaultAddr, without TLS and users, with its data in memory. Without users
 // the credentials of calls are not looked at.
 type Config struct {
-	Addr      string
-	Data      Data
-	TLS       *tls.Config  // nil: plain text
-	Users     *users.Users // who may call, which needs TLS; everybody when nil
-	IDCache   IDCache
-	MaxAppend int // bytes of one append; 1 MiB when 0
-	Logger    *slog.Logger
-	Now       func() time.Time // the clock of events; time.Now when nil
+	Addr    string
+	Data    Data
+	TLS     *tls.Config  // nil: plain text
+	Users   *users.Users // who may call, which needs TLS; everybody when nil
+	IDCache IDCache
+	Limits  Limits
+	Logger  *slog.Logger
+	Now     func() time.Time // the clock of events; time.Now when nil
 }
+
+// Limits bound what a request, a connection and all of them together may take
+// of the store.
+type Limits = server.Limits
 
 // Server is a store that runs.
 type Server struct {
@@ -91,6 +95,9 @@ type Server struct {
 // Start opens the data and serves it.
 func Start(config Config) (*Server, error) {
 	config = config.withDefaults()
+	if err := config.Limits.Check(); err != nil {
+		return nil, err
+	}
 	if config.Users != nil && config.TLS == nil {
 		return nil, ErrUsersNeedTLS
 	}
@@ -105,7 +112,7 @@ func Start(config Config) (*Server, error) {
 	s := &Server{
 		addr:   listener.Addr(),
 		store:  store,
-		server: server.New(store, server.Options{MaxAppend: config.MaxAppend, Users: config.Users}),
+		server: server.New(store, server.Options{Limits: config.Limits, Users: config.Users}),
 		port:   port.Split(listener, config.TLS),
 		served: make(chan struct{}),
 	}

@@ -12,12 +12,10 @@ import (
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
-	"github.com/EventStore/EventStore-Client-Go/v4/protos/persistent"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
@@ -173,91 +171,6 @@ func TestTwoStoresCanNotShareAFolder(t *testing.T) {
 	}
 }
 
-// raw is a connection without the client, for what the client never sends.
-func (f *fixture) raw() *grpc.ClientConn {
-	f.Helper()
-	conn, err := grpc.NewClient(f.store.Addr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	f.must(err)
-	f.Cleanup(func() { _ = conn.Close() })
-	return conn
-}
-
-func TestRequestsThatAreRefused(t *testing.T) {
-	empty := &shared.Empty{}
-	all := func(options *streams.ReadReq_Options) *streams.ReadReq {
-		options.StreamOption = &streams.ReadReq_Options_All{All: &streams.ReadReq_Options_AllOptions{AllOption: &streams.ReadReq_Options_AllOptions_Start{Start: empty}}}
-		return &streams.ReadReq{Options: options}
-	}
-	live := &streams.ReadReq_Options_Subscription{Subscription: &streams.ReadReq_Options_SubscriptionOptions{}}
-	prefixed := func(multiplier uint32) *streams.ReadReq_Options_Filter {
-		return &streams.ReadReq_Options_Filter{Filter: &streams.ReadReq_Options_FilterOptions{
-			Filter:                       &streams.ReadReq_Options_FilterOptions_EventType{EventType: &streams.ReadReq_Options_FilterOptions_Expression{Prefix: []string{"a"}}},
-			CheckpointIntervalMultiplier: multiplier,
-		}}
-	}
-	cases := map[string]*streams.ReadReq{
-		"no options":                   {},
-		"a checkpoint multiplier of 0": all(&streams.ReadReq_Options{CountOption: live, FilterOption: prefixed(0)}),
-		"a subscription backwards":     all(&streams.ReadReq_Options{CountOption: live, ReadDirection: streams.ReadReq_Options_Backwards}),
-		"a stream without a name":      {Options: &streams.ReadReq_Options{CountOption: live, StreamOption: &streams.ReadReq_Options_Stream{}}},
-		"a filter of nothing": all(&streams.ReadReq_Options{CountOption: live, FilterOption: &streams.ReadReq_Options_Filter{
-			Filter: &streams.ReadReq_Options_FilterOptions{CheckpointIntervalMultiplier: 1},
-		}}),
-	}
-	f := newFixture(t)
-	client := streams.NewStreamsClient(f.raw())
-	for name, request := range cases {
-		t.Run(name, func(t *testing.T) {
-			call, err := client.Read(f.ctx, request)
-			f.must(err)
-			if _, err := call.Recv(); status.Code(err) != codes.InvalidArgument {
-				t.Errorf("failed with %v, want %v", err, codes.InvalidArgument)
-			}
-		})
-	}
-}
-
-func TestAppendsThatAreRefused(t *testing.T) {
-	id := &shared.UUID{Value: &shared.UUID_String_{String_: "38fffbc2-339e-11ea-8c7b-784f43837872"}}
-	named := &streams.AppendReq{Content: &streams.AppendReq_Options_{Options: &streams.AppendReq_Options{
-		StreamIdentifier:       &shared.StreamIdentifier{StreamName: []byte("s")},
-		ExpectedStreamRevision: &streams.AppendReq_Options_Any{Any: &shared.Empty{}},
-	}}}
-	proposed := func(id *shared.UUID, metadata map[string]string) *streams.AppendReq {
-		return &streams.AppendReq{Content: &streams.AppendReq_ProposedMessage_{ProposedMessage: &streams.AppendReq_ProposedMessage{Id: id, Metadata: metadata}}}
-	}
-	whole := map[string]string{"type": "t", "content-type": "application/json"}
-	cases := map[string]struct {
-		messages []*streams.AppendReq
-		want     codes.Code
-	}{
-		"a textual id":           {[]*streams.AppendReq{named, proposed(id, whole)}, codes.OK},
-		"no message":             {nil, codes.InvalidArgument},
-		"no stream":              {[]*streams.AppendReq{proposed(id, whole)}, codes.InvalidArgument},
-		"no expectation":         {[]*streams.AppendReq{{Content: &streams.AppendReq_Options_{Options: &streams.AppendReq_Options{}}}}, codes.InvalidArgument},
-		"the stream named twice": {[]*streams.AppendReq{named, named}, codes.InvalidArgument},
-		"no id":                  {[]*streams.AppendReq{named, proposed(nil, whole)}, codes.InvalidArgument},
-		"no type":                {[]*streams.AppendReq{named, proposed(id, map[string]string{"content-type": "application/json"})}, codes.InvalidArgument},
-		"no content type":        {[]*streams.AppendReq{named, proposed(id, map[string]string{"type": "t"})}, codes.InvalidArgument},
-	}
-	f := newFixture(t)
-	client := streams.NewStreamsClient(f.raw())
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			call, err := client.Append(f.ctx)
-			f.must(err)
-			for _, message := range tc.messages {
-				if err := call.Send(message); err != nil && !errors.Is(err, io.EOF) { // EOF: refused already
-					t.Fatal(err)
-				}
-			}
-			if _, err := call.CloseAndRecv(); status.Code(err) != tc.want {
-				t.Errorf("answered %v, want %v", err, tc.want)
-			}
-		})
-	}
-}
-
 func TestAFilteredReadOfAll(t *testing.T) {
 	f := newFixture(t)
 	f.append("s", typed("a"), typed("b"), typed("a"))
@@ -302,16 +215,6 @@ func TestTheTrailerOfADeletedStream(t *testing.T) {
 	}
 	if trailer.Get("exception")[0] != "stream-deleted" || trailer.Get("stream-name")[0] != "s" {
 		t.Errorf("the trailer is %v", trailer)
-	}
-}
-
-func TestPersistentSubscriptionsAreToCome(t *testing.T) {
-	f := newFixture(t)
-	err := f.client.CreatePersistentSubscription(f.ctx, "s", "g", esdb.PersistentStreamSubscriptionOptions{})
-	f.wantCode(err, esdb.ErrorCodeUnsupportedFeature)
-	_, err = persistent.NewPersistentSubscriptionsClient(f.raw()).List(f.ctx, &persistent.ListReq{})
-	if status.Code(err) != codes.Unimplemented {
-		t.Errorf("failed with %v, want %v", err, codes.Unimplemented)
 	}
 }
 

@@ -54,6 +54,11 @@ func WithClock(now func() time.Time) Option {
 	return func(s *Server) { s.config.Now = now }
 }
 
+// WithLimits lets the store bound requests as limits say.
+func WithLimits(limits eventstore.Limits) Option {
+	return func(s *Server) { s.config.Limits = limits }
+}
+
 // Start runs a store until the test ends. Errors of its own end the test.
 func Start(t testing.TB, options ...Option) *Server {
 	t.Helper()

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
 	"github.com/triangle-suite/triangle/services/eventstore/eventstoretest"
@@ -208,7 +209,15 @@ func TestSignalsStopTheStore(t *testing.T) {
 
 func TestOneProcessForOneFolder(t *testing.T) {
 	data := t.TempDir()
-	start(t, "--data", data)
+	first := start(t, "--data", data).client(t)
+	write := func() {
+		t.Helper()
+		if _, err := first.AppendToStream(t.Context(), "s", esdb.AppendToStreamOptions{}, esdb.EventData{EventID: uuid.New(), EventType: "x"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write()
+	before := filesIn(t, data)
 	executable, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -216,8 +225,76 @@ func TestOneProcessForOneFolder(t *testing.T) {
 	second := exec.Command(executable, "--addr", "127.0.0.1:0", "--data", data)
 	second.Env = append(os.Environ(), asCommand+"=1")
 	said, err := second.CombinedOutput()
-	if second.ProcessState.ExitCode() != statusFailed || !strings.Contains(string(said), "another event store runs on this data folder") {
+	if second.ProcessState.ExitCode() != statusFailed || !strings.Contains(string(said), "another event store runs on this data folder") ||
+		!strings.Contains(string(said), ": stop that one, or name another folder with --data\n") {
 		t.Errorf("the second store ended with %v and said %s", err, said)
+	}
+	if diff := cmp.Diff(before, filesIn(t, data)); diff != "" {
+		t.Errorf("the second store changed the folder (-before +after):\n%s", diff)
+	}
+	write() // the first one goes on
+}
+
+// filesIn returns what the files of a folder hold.
+func filesIn(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		files[path] = string(content)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// A folder that the store refuses is told what to do about, in one line, and
+// stays as it is to the byte.
+func TestRefusedFolders(t *testing.T) {
+	cases := map[string]struct {
+		file, content string
+		want          string
+	}{
+		"someone's files":       {"letter.txt", "dear", `holds no event store: DIR holds "letter.txt": nothing in it was changed; name an empty folder, or one of an event store, with --data`},
+		"someone's marker":      {"EVENT-STORE", "hello", "nothing in it was changed; name an empty folder"},
+		"a newer event store's": {"EVENT-STORE", `{"format":99}`, "was written by a newer event store: format 99, this one reads "},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, tc.file), []byte(tc.content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			before := filesIn(t, dir)
+			var said bytes.Buffer
+			code := run(&surroundings{ctx: t.Context(), stderr: &said, stdout: io.Discard, stdin: strings.NewReader("")}, []string{"--data", dir, "--addr", "127.0.0.1:0"})
+			line := strings.ReplaceAll(said.String(), dir, "DIR")
+			if code != statusFailed || strings.Count(line, "\n") != 1 || !strings.Contains(line, tc.want) || !strings.Contains(line, "nothing in it was changed; ") {
+				t.Errorf("ended with status %d and said %q, want %q", code, line, tc.want)
+			}
+			if diff := cmp.Diff(before, filesIn(t, dir)); diff != "" {
+				t.Errorf("the folder changed (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestFlagsBoundRequests(t *testing.T) {
+	client := start(t, "--memory", "--max-append", "1000", "--max-subscriptions", "1").client(t)
+	event := esdb.EventData{EventID: uuid.New(), EventType: "x", Data: make([]byte, 1000)}
+	if _, err := client.AppendToStream(t.Context(), "s", esdb.AppendToStreamOptions{}, event); err == nil || !strings.Contains(err.Error(), "Maximum Append Size of 1000 Exceeded") {
+		t.Errorf("an append of more failed with %v", err)
+	}
+	for _, want := range []string{"", "above the limit Subscriptions of 1"} {
+		_, err := client.SubscribeToAll(t.Context(), esdb.SubscribeToAllOptions{})
+		if (err == nil) != (want == "") || (err != nil && !strings.Contains(err.Error(), want)) {
+			t.Errorf("subscribing failed with %v, want %q", err, want)
+		}
 	}
 }
 
@@ -242,6 +319,9 @@ func TestWrongFlagsAreToldInOneLine(t *testing.T) {
 		"an argument":            {[]string{"--memory", "x"}, statusUsage, "unexpected argument x"},
 		"address without a port": {[]string{"--memory", "--addr", "localhost"}, statusUsage, "--addr: address localhost: missing port"},
 		"a port that is none":    {[]string{"--memory", "--addr", "127.0.0.1:99999"}, statusUsage, `"99999" is no port`},
+		"a limit of nothing":     {[]string{"--memory", "--max-append", "0"}, statusUsage, "--max-append: 0: it must be above 0"},
+		"a limit that is none":   {[]string{"--memory", "--max-subscriptions", "many"}, statusUsage, "--max-subscriptions: expected a valid 64 bit int but got \"many\""},
+		"a limit above clients'": {[]string{"--memory", "--max-append", "17000000"}, statusUsage, "limit AppendBytes is 17000000: it must be 16777216 at most"},
 		"a key alone":            {[]string{"--memory", "--tls-key", "x"}, statusUsage, "--tls-cert and --tls-key must be used together"},
 		"no such certificate":    {[]string{"--memory", "--tls-cert", "nowhere", "--tls-key", "nowhere"}, statusUsage, "--tls-cert, --tls-key: open nowhere"},
 		"no key in the file":     {[]string{"--memory", "--tls-cert", certificate, "--tls-key", certificate}, statusUsage, "--tls-cert, --tls-key: tls:"},

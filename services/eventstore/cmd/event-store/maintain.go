@@ -103,21 +103,27 @@ type export struct {
 }
 
 // Run writes all events, in the order of their positions.
-func (c *export) Run(s *surroundings) (err error) {
-	out := s.stdout
-	if c.File != "-" {
-		file, err := os.OpenFile(c.File, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return fmt.Errorf("export: %w", err)
-		}
-		defer func() { err = errors.Join(err, file.Sync(), file.Close()) }()
-		out = file
+func (c *export) Run(s *surroundings) error {
+	if c.File == "-" {
+		return c.to(s.stdout, s.stderr)
 	}
+	file, err := os.OpenFile(c.File, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	err = errors.Join(c.to(file, s.stderr), file.Sync(), file.Close())
+	if err != nil { // a part of the events must not be taken for all of them
+		err = errors.Join(err, os.Remove(c.File))
+	}
+	return err
+}
+
+func (c *export) to(out, told io.Writer) error {
 	events, err := eventstore.Export(c.data(), out)
 	if err != nil {
 		return fmt.Errorf("export, after %d events: %w", events, err)
 	}
-	_, err = fmt.Fprintf(s.stderr, "%d events exported\n", events)
+	_, err = fmt.Fprintf(told, "%d events exported\n", events)
 	return err
 }
 

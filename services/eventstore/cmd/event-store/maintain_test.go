@@ -26,7 +26,7 @@ const exportedEvents = `{"position":100,"stream":"$$s","revision":0,"id":"000000
 // A store is made of a file, looked over, scavenged, damaged and looked over
 // again, all from the command line.
 func TestMaintenance(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "data")
+	dir, dump := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "dump")
 	steps := []struct {
 		before func()
 		stdin  string
@@ -44,9 +44,12 @@ func TestMaintenance(t *testing.T) {
 		{args: []string{"verify"}, says: ": 0 damages"},
 		{before: func() { flip(t, dir, "journal/00000000000000000000.log", 100) }, args: []string{"verify"}, status: statusFailed, says: "00000000000000000000.log, offset 64"},
 		{args: []string{"scavenge"}, status: statusFailed, says: "the journal is damaged"},
+		{args: []string{"export", dump}, status: statusFailed, says: "the journal is damaged"},
 		{before: func() { flip(t, dir, "journal/00000000000000000000.log", 100) }, args: []string{"verify"}, says: ": 0 damages"},
 		{args: []string{"reindex"}, says: "makes the index again"},
 		{args: []string{"export"}, says: `"position":300`},
+		{args: []string{"export", dump}, says: "2 events exported"},
+		{args: []string{"export", dump}, status: statusFailed, says: "file exists"},
 	}
 	for _, step := range steps {
 		if step.before != nil {

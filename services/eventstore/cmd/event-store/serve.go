@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/triangle-suite/triangle/services/eventstore"
@@ -26,7 +27,12 @@ type serve struct {
 	TLSKey         string `name:"tls-key" and:"tls" placeholder:"FILE" help:"The certificate's key, in PEM."`
 	Users          string `xor:"users" placeholder:"FILE" help:"Let in only these users: a line name:hash each, with a bcrypt hash, as hash-password makes them. Needs --tls-cert."`
 	DevCredentials bool   `xor:"users" help:"Let in only the user admin with the password changeit: for tests and laptops. Needs --tls-cert."`
-	NoIDCache      bool   `name:"no-id-cache" help:"Recognise no retry by its event ids unless it names a revision: for tests of callers that must not lean on it."`
+	MaxAppend      int    `name:"max-append" default:"1048576" placeholder:"BYTES" help:"Refuse appends whose events have more bytes (${default}; 16777216 at most, which is what clients take)."`
+
+	MaxSubscriptions           int `name:"max-subscriptions" default:"1024" placeholder:"N" help:"Refuse further catch-up subscriptions when so many are open (${default})."`
+	MaxConnectionSubscriptions int `name:"max-connection-subscriptions" default:"256" placeholder:"N" help:"Likewise, for those of one connection (${default})."`
+
+	NoIDCache bool `name:"no-id-cache" help:"Recognise no retry by its event ids unless it names a revision: for tests of callers that must not lean on it."`
 }
 
 // Run serves until the command should end or the disk fails.
@@ -47,7 +53,11 @@ func (c *serve) config() (eventstore.Config, error) {
 	if err := checkAddr(c.Addr); err != nil {
 		return eventstore.Config{}, fmt.Errorf("--addr: %w", err)
 	}
-	config := eventstore.Config{Addr: c.Addr, Data: eventstore.Memory()}
+	limits, err := c.limits()
+	if err != nil {
+		return eventstore.Config{}, err
+	}
+	config := eventstore.Config{Addr: c.Addr, Data: eventstore.Memory(), Limits: limits}
 	if c.Data != "" {
 		config.Data = eventstore.Folder(c.Data)
 	}
@@ -61,7 +71,6 @@ func (c *serve) config() (eventstore.Config, error) {
 		}
 		config.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 	}
-	var err error
 	config.Users, err = c.users()
 	return config, err
 }
@@ -88,6 +97,27 @@ func (c *serve) users() (*users.Users, error) {
 	return known, nil
 }
 
+// limits are what the flags bound. Fewer subscriptions than one connection may
+// have by default are a bound for each connection too.
+func (c *serve) limits() (eventstore.Limits, error) {
+	for flag, value := range map[string]int{
+		"--max-append": c.MaxAppend, "--max-subscriptions": c.MaxSubscriptions, "--max-connection-subscriptions": c.MaxConnectionSubscriptions,
+	} {
+		if value < 1 {
+			return eventstore.Limits{}, fmt.Errorf("%s: %d: it must be above 0", flag, value)
+		}
+	}
+	limits := eventstore.Limits{
+		AppendBytes:             c.MaxAppend,
+		Subscriptions:           c.MaxSubscriptions,
+		ConnectionSubscriptions: min(c.MaxConnectionSubscriptions, c.MaxSubscriptions),
+	}
+	if err := limits.Check(); err != nil {
+		return eventstore.Limits{}, fmt.Errorf("--max-append, --max-subscriptions, --max-connection-subscriptions: %w", err)
+	}
+	return limits, nil
+}
+
 func checkAddr(addr string) error {
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -99,11 +129,27 @@ func checkAddr(addr string) error {
 	return nil
 }
 
+// advise says what to do about a store that does not start.
+func advise(err error) error {
+	switch {
+	case errors.Is(err, eventstore.ErrInUse):
+		return fmt.Errorf("%w: stop that one, or name another folder with --data", err)
+	case errors.Is(err, eventstore.ErrForeignFolder):
+		return fmt.Errorf("%w: nothing in it was changed; name an empty folder, or one of an event store, with --data", err)
+	case errors.Is(err, eventstore.ErrNewerFormat):
+		return fmt.Errorf("%w: nothing in it was changed; run the event store that wrote it, or a newer one", err)
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%w: stop what listens there, or name another address with --addr", err)
+	default:
+		return err
+	}
+}
+
 // serveUntil runs the store until ctx ends or its disk fails.
 func serveUntil(ctx context.Context, config eventstore.Config) error {
 	server, err := eventstore.Start(config)
 	if err != nil {
-		return err
+		return advise(err)
 	}
 	config.Logger.Info("event store started", "addr", server.Addr(), "tls", config.TLS != nil, "users", config.Users != nil)
 	select {

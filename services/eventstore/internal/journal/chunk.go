@@ -13,11 +13,12 @@ import (
 
 // A chunk's file begins with a header:
 //
-//	magic(8) version(4) flags(4) base(8) capacity(8) previous(8) crc(4) zeros
+//	magic(8) version(4) flags(4) base(8) capacity(8) previous(8) salt(4) crc(4) zeros
 //
 // base is the chunk's own position: those of its frames are not below it.
 // capacity is the length of the file. previous is the position of the last
 // record before the chunk, by which a chunk whose end is missing is found out.
+// salt is a number by chance, see putHeader.
 const (
 	chunkHeader  = 64
 	chunkVersion = 1
@@ -32,6 +33,7 @@ type header struct {
 	base     uint64
 	capacity uint64
 	previous uint64
+	salt     uint32
 	packed   bool
 }
 
@@ -45,7 +47,8 @@ func (h header) encode() []byte {
 	binary.LittleEndian.PutUint64(b[16:], h.base)
 	binary.LittleEndian.PutUint64(b[24:], h.capacity)
 	binary.LittleEndian.PutUint64(b[32:], h.previous)
-	binary.LittleEndian.PutUint32(b[40:], crc32.Checksum(b[:40], castagnoli))
+	binary.LittleEndian.PutUint32(b[40:], h.salt)
+	binary.LittleEndian.PutUint32(b[44:], crc32.Checksum(b[:44], castagnoli))
 	return b
 }
 
@@ -58,7 +61,7 @@ func decodeHeader(b []byte, name string, size int64) (header, error) {
 	if len(b) < chunkHeader {
 		return header{}, damage("the file is shorter than a chunk's header")
 	}
-	if crc32.Checksum(b[:40], castagnoli) != binary.LittleEndian.Uint32(b[40:]) || !isZero(b[44:chunkHeader]) || [8]byte(b) != chunkMagic {
+	if crc32.Checksum(b[:44], castagnoli) != binary.LittleEndian.Uint32(b[44:]) || !isZero(b[48:chunkHeader]) || [8]byte(b) != chunkMagic {
 		return header{}, damage("the chunk's header is not what was written")
 	}
 	if version := binary.LittleEndian.Uint32(b[8:]); version != chunkVersion {
@@ -68,6 +71,7 @@ func decodeHeader(b []byte, name string, size int64) (header, error) {
 		base:     binary.LittleEndian.Uint64(b[16:]),
 		capacity: binary.LittleEndian.Uint64(b[24:]),
 		previous: binary.LittleEndian.Uint64(b[32:]),
+		salt:     binary.LittleEndian.Uint32(b[40:]),
 		packed:   binary.LittleEndian.Uint32(b[12:])&flagPacked != 0,
 	}
 	if name != nameOf(h.base) {
@@ -80,6 +84,14 @@ func decodeHeader(b []byte, name string, size int64) (header, error) {
 		}
 	}
 	return h, nil
+}
+
+// saltOf returns the salt of a header that may be damaged.
+func saltOf(b []byte) uint32 {
+	if len(b) < chunkHeader {
+		return 0
+	}
+	return binary.LittleEndian.Uint32(b[40:])
 }
 
 func nameOf(base uint64) string { return fmt.Sprintf("%020d", base) + chunkSuffix }

@@ -81,13 +81,17 @@ func (j *Journal) acquire(base uint64) (*chunk, error) {
 			return nil, err
 		}
 		c, j.open[base] = opened, opened
-		if err := j.closeUnused(); err != nil {
-			return nil, err
-		}
 	}
 	j.clock++
 	c.used = j.clock
 	c.refs++
+	if ok {
+		return c, nil
+	}
+	if err := j.closeUnused(); err != nil { // not the one that was opened just now: it is in use
+		c.refs--
+		return nil, err
+	}
 	return c, nil
 }
 
@@ -127,7 +131,7 @@ func readHeader(file vfs.File, name string) (header, error) {
 // closeUnused closes files until few enough are open. The journal's mutex is
 // held.
 func (j *Journal) closeUnused() error {
-	for len(j.open) > maxOpen {
+	for len(j.open) > j.opts.maxOpen {
 		var oldest *chunk
 		for _, c := range j.open {
 			if c.refs == 0 && (oldest == nil || c.used < oldest.used) {

@@ -10,8 +10,10 @@ import (
 //
 //	crc(4) length(4) position(8) back(4) kind(4) payload(length)
 //
-// All numbers are little-endian. The CRC-32C covers what follows it, padding
-// apart. "back" is how far before the frame its group begins.
+// All numbers are little-endian. The CRC-32C begins with the chunk's salt and
+// covers what follows it, padding apart. Who writes payloads does not know the
+// salt, so that no payload can hold what looks like a frame of its chunk.
+// "back" is how far before the frame its group begins.
 const (
 	frameHeader = 24
 	frameAlign  = 8
@@ -45,12 +47,12 @@ func align(n int) int { return (n + frameAlign - 1) &^ (frameAlign - 1) }
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // putHeader completes the frame b, whose payload is in place.
-func putHeader(b []byte, position uint64, back uint32, kind kind) {
+func putHeader(b []byte, salt uint32, position uint64, back uint32, kind kind) {
 	binary.LittleEndian.PutUint32(b[4:], uint32(len(b)-frameHeader))
 	binary.LittleEndian.PutUint64(b[8:], position)
 	binary.LittleEndian.PutUint32(b[16:], back)
 	binary.LittleEndian.PutUint32(b[20:], uint32(kind))
-	binary.LittleEndian.PutUint32(b, crc32.Checksum(b[4:], castagnoli))
+	binary.LittleEndian.PutUint32(b, crc32.Update(salt, castagnoli, b[4:]))
 }
 
 var (
@@ -81,17 +83,18 @@ func frameLength(b []byte) (int, error) {
 // maxPayload bounds a frame's length: what is more is damage.
 const maxPayload = 1 << 30
 
-// decodeFrame reads the frame that b begins with, and returns its size.
-func decodeFrame(b []byte) (f frame, size int, err error) {
+// decodeFrame reads the frame that b begins with, in a chunk with that salt,
+// and returns its size.
+func decodeFrame(b []byte, salt uint32) (f frame, size int, err error) {
 	size, err = frameLength(b)
 	if err != nil {
 		return frame{}, 0, err
 	}
 	end := frameHeader + int(binary.LittleEndian.Uint32(b[4:]))
-	if end > len(b) {
+	if size > len(b) {
 		return frame{}, size, errShort
 	}
-	if crc32.Checksum(b[4:end], castagnoli) != binary.LittleEndian.Uint32(b) {
+	if crc32.Update(salt, castagnoli, b[4:end]) != binary.LittleEndian.Uint32(b) || !isZero(b[end:size]) {
 		return frame{}, 0, errNoFrame
 	}
 	f = frame{

@@ -5,6 +5,7 @@ package journal
 type Place struct {
 	base     uint64 // of the chunk
 	capacity uint64 // bytes of the chunk's file
+	salt     uint32 // of the chunk
 	next     uint64 // position of the next frame
 }
 
@@ -27,7 +28,9 @@ func (g *Group) Len() int { return len(g.buf) }
 
 // Place is where the frame after the group goes.
 func (g *Group) Place() Place {
-	return Place{base: g.place.base, capacity: g.place.capacity, next: g.start + uint64(len(g.buf))}
+	p := g.place
+	p.next = g.start + uint64(len(g.buf))
+	return p
 }
 
 // Fits tells whether size more bytes, and a mark, fit into the group's chunk.
@@ -40,7 +43,7 @@ func (g *Group) Read(position uint64) ([]byte, bool) {
 	if position < g.start || position >= g.start+uint64(len(g.buf)) {
 		return nil, false
 	}
-	f, _, err := decodeFrame(g.buf[position-g.start:])
+	f, _, err := decodeFrame(g.buf[position-g.start:], g.place.salt)
 	return f.payload, err == nil && f.kind != mark
 }
 
@@ -65,7 +68,7 @@ func (g *Group) End(buf []byte, last bool) uint64 {
 func (g *Group) end(buf []byte, k kind) uint64 {
 	begin := len(g.buf)
 	position := g.start + uint64(begin)
-	putHeader(buf[begin:], position, uint32(begin), k)
+	putHeader(buf[begin:], g.place.salt, position, uint32(begin), k)
 	for len(buf)%frameAlign != 0 {
 		buf = append(buf, 0)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"sync"
 
@@ -19,14 +20,15 @@ type Options struct {
 	// largest, in bytes; chunks double from one to the other. A group that is
 	// larger gets a chunk of its own size.
 	FirstChunk, MaxChunk uint64
+	// maxOpen is how many chunks' files are open at once, unless more are read.
+	maxOpen int
 }
 
 // The sizes of chunks. Opening reads the last chunk, which is what bounds it.
 const (
 	firstChunk = 1 << 20
 	maxChunk   = 32 << 20
-	// maxOpen is how many chunks' files are open at once for readers.
-	maxOpen = 256
+	maxOpen    = 256
 )
 
 // Journal is an open journal. One goroutine writes; any number read, what they
@@ -54,6 +56,7 @@ type Journal struct {
 // ErrDamaged when something durable is not what was written.
 func Open(dir string, opts Options) (*Journal, error) {
 	opts.FirstChunk, opts.MaxChunk = cmp.Or(opts.FirstChunk, firstChunk), cmp.Or(opts.MaxChunk, maxChunk)
+	opts.maxOpen = cmp.Or(opts.maxOpen, maxOpen)
 	j := &Journal{fs: opts.FS, dir: dir, log: opts.Logger, opts: opts, open: make(map[uint64]*chunk)}
 	unfinished, err := j.list()
 	if err == nil {
@@ -64,6 +67,10 @@ func Open(dir string, opts Options) (*Journal, error) {
 	}
 	if len(j.bases) == 0 {
 		return j, nil
+	}
+	// Who gave the last chunk its name may have been killed before the sync.
+	if err := syncFolder(j.fs, dir); err != nil {
+		return nil, fmt.Errorf("open the journal: %w", err)
 	}
 	if err := j.recover(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the journal: %w", err), j.closeFiles())
@@ -95,7 +102,16 @@ func (j *Journal) list() (unfinished []string, err error) {
 		}
 	}
 	slices.Sort(j.bases)
-	return unfinished, nil
+	return unfinished, checkFirst(j.bases)
+}
+
+// checkFirst fails when the first of the chunks, whose bases ascend, is
+// missing.
+func checkFirst(bases []uint64) error {
+	if len(bases) > 0 && bases[0] != 0 {
+		return &Damage{File: nameOf(0), What: "the first chunk is missing"}
+	}
+	return nil
 }
 
 func (j *Journal) remove(names []string) error {
@@ -121,7 +137,7 @@ func (p Place) End() uint64 { return p.next }
 func (j *Journal) NextChunk(p Place, size int) Place {
 	base := p.base + p.capacity
 	needed := uint64(align(chunkHeader + size + FrameSize(0)))
-	return Place{base: base, capacity: max(j.grown(p.capacity), needed), next: base + chunkHeader}
+	return Place{base: base, capacity: max(j.grown(p.capacity), needed), salt: rand.Uint32(), next: base + chunkHeader}
 }
 
 func (j *Journal) grown(capacity uint64) uint64 {
@@ -164,7 +180,7 @@ func (j *Journal) roll(p Place) error {
 	if err := j.takeSpare(p.capacity); err != nil {
 		return err
 	}
-	h := header{base: p.base, capacity: p.capacity, previous: j.last}
+	h := header{base: p.base, capacity: p.capacity, previous: j.last, salt: p.salt}
 	file, err := makeChunk(j.fs, j.dir, h)
 	if err != nil {
 		return err
@@ -240,6 +256,12 @@ func (j *Journal) writeMark() error {
 	}
 	var g Group
 	g.Reset(j.place)
+	if !g.Fits(0) {
+		return &Damage{
+			File: j.active.name(), Offset: int64(j.place.next - j.place.base), Position: j.place.next,
+			What: "there is no room for a mark, and each chunk was made with some",
+		}
+	}
 	g.mark()
 	if err := j.Write(&g); err != nil {
 		return err

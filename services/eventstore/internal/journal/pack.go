@@ -47,7 +47,7 @@ func (p *Packer) Add(r Record) error {
 	}
 	p.last = r.Position
 	p.frame = append(append(p.frame[:0], make([]byte, frameHeader)...), r.Payload...)
-	putHeader(p.frame, r.Position, 0, final)
+	putHeader(p.frame, p.header.salt, r.Position, 0, final)
 	for len(p.frame)%frameAlign != 0 {
 		p.frame = append(p.frame, 0)
 	}

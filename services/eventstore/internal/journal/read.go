@@ -40,8 +40,8 @@ type forward struct {
 	journal   *Journal
 	from, end uint64
 	yield     func(Record, error) bool
-	before    *chunk // the chunk before, when it is as it was written
-	last      uint64 // position of the last record that was seen, 0 when none was
+	before    *chunk // the chunk before, nil when its last record is not known
+	last      uint64 // position of the last record
 }
 
 // read reads one chunk; more is false when the iteration has ended.
@@ -58,20 +58,26 @@ func (r *forward) read(base uint64) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	known := r.before != nil
+	if offset == chunkHeader {
+		r.last, known = c.previous, true
+	}
 	s := newScanner(c, offset, c.limit(r.end))
 	defer s.free()
 	for {
 		f, _, err := s.next()
 		switch {
 		case errors.Is(err, io.EOF):
-			r.before = c
+			if r.before = nil; known {
+				r.before = c
+			}
 			return true, nil
 		case err != nil:
 			return false, err
 		case f.kind == mark:
 			continue
 		}
-		r.last = f.position
+		r.last, known = f.position, true
 		if f.position >= r.from && !r.yield(Record{f.position, f.payload}, nil) {
 			return false, nil
 		}
@@ -81,12 +87,18 @@ func (r *forward) read(base uint64) (more bool, err error) {
 // follows checks that nothing is missing at the end of the chunk before, whose
 // last record was at position last.
 func (c *chunk) follows(before *chunk, last uint64) error {
-	if before == nil || before.packed || last == 0 || c.previous == last {
+	if before == nil || before.packed || c.previous == last {
 		return nil
 	}
+	return before.missing(last, c.previous)
+}
+
+// missing says that records are missing in c, or behind it, after the one at
+// position last and up to that at position upTo.
+func (c *chunk) missing(last, upTo uint64) error {
 	return &Damage{
-		File: before.name(), Offset: int64(last - before.base), Position: last,
-		What: fmt.Sprintf("records that followed are missing, up to position %d", c.previous),
+		File: c.name(), Offset: int64(max(last, c.base) - c.base), Position: last,
+		What: fmt.Sprintf("records that followed are missing, up to position %d", upTo),
 	}
 }
 
@@ -142,6 +154,7 @@ type backward struct {
 	before, end uint64
 	yield       func(Record, error) bool
 	frames      []frame
+	previous    uint64 // position of the record that must be next, 0 when any may
 }
 
 // read reads one chunk, from anchor to anchor.
@@ -168,7 +181,13 @@ func (r *backward) read(base uint64) (more bool, err error) {
 		if err != nil || !more {
 			return false, err
 		}
-		limit = anchors[i].offset
+		limit = min(limit, anchors[i].offset) // anchors may lie behind the end
+	}
+	if r.previous != 0 && r.previous != c.previous && !c.packed {
+		return false, c.missing(c.previous, r.previous)
+	}
+	if r.previous == 0 || c.packed {
+		r.previous = c.previous
 	}
 	return true, nil
 }
@@ -194,7 +213,12 @@ func (r *backward) segment(c *chunk, offset, limit int64) (more bool, err error)
 		}
 	}
 	for i := len(r.frames) - 1; i >= 0; i-- {
-		if !r.yield(Record{r.frames[i].position, r.frames[i].payload}, nil) {
+		position := r.frames[i].position
+		if r.previous != 0 && r.previous != position && !c.packed {
+			return false, c.missing(position, r.previous)
+		}
+		r.previous = 0
+		if !r.yield(Record{position, r.frames[i].payload}, nil) {
 			return false, nil
 		}
 	}

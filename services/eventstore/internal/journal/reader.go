@@ -54,17 +54,18 @@ func (r *Reader) Read(position uint64) ([]byte, error) {
 	}
 	offset := int64(position - r.chunk.base)
 	for wanted := 0; ; {
-		f, size, err := decodeFrame(r.at(offset))
+		f, size, err := decodeFrame(r.at(offset), r.chunk.salt)
 		switch {
 		case err == nil && f.position == position && f.kind != mark:
 			return f.payload, nil
 		case !errors.Is(err, errShort):
 			return nil, r.missing(offset, position)
 		}
-		if size > 0 && size <= wanted || wanted > 0 && size == 0 {
+		more := max(size, frameHeader)
+		if more <= wanted || int64(more) > int64(r.chunk.capacity)-offset {
 			return nil, r.missing(offset, position) // the file ends before
 		}
-		wanted = max(size, frameHeader)
+		wanted = more
 		if err := r.fill(offset, wanted); err != nil {
 			return nil, err
 		}

@@ -1,11 +1,12 @@
 package journal
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
+	"os"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -42,7 +43,15 @@ func (j *Journal) recover() error {
 	}
 	j.active, c.anchors = c, t.anchors
 	j.last, j.marked = max(j.last, t.last), t.marked
-	j.place = Place{base: h.base, capacity: h.capacity, next: h.base + uint64(t.end)}
+	j.place = Place{base: h.base, capacity: h.capacity, salt: h.salt, next: h.base + uint64(t.end)}
+	if j.marked {
+		return nil
+	}
+	// The last group may be there and not be durable: the process ended before
+	// its sync. A mark that the disk took before the group would make it damage.
+	if err := file.SyncData(); err != nil {
+		return fmt.Errorf("sync %s: %w", name, err)
+	}
 	return j.writeMark()
 }
 
@@ -83,7 +92,7 @@ func findTail(c *chunk, b []byte) (tail, error) {
 	offset := chunkHeader
 	var inners []anchor
 	for {
-		f, size, err := decodeFrame(b[offset:])
+		f, size, err := decodeFrame(b[offset:], c.salt)
 		if err != nil || f.position != c.base+uint64(offset) {
 			break
 		}
@@ -96,7 +105,7 @@ func findTail(c *chunk, b []byte) (tail, error) {
 			t.anchors = addAnchor(t.anchors, a)
 		}
 		inners = inners[:0]
-		t.end, t.marked = int64(min(offset, len(b))), f.kind == mark
+		t.end, t.marked = int64(offset), f.kind == mark
 		if f.kind == final {
 			t.last = f.position
 		}
@@ -119,7 +128,7 @@ func laterGroup(c *chunk, b []byte, end int64) (offset int64, found bool) {
 		if binary.LittleEndian.Uint64(b[o+8:]) != position {
 			continue
 		}
-		f, _, err := decodeFrame(b[o:])
+		f, _, err := decodeFrame(b[o:], c.salt)
 		if err == nil && f.groupStart() > c.base+uint64(end) {
 			return o, true
 		}
@@ -142,8 +151,8 @@ func (j *Journal) cut(c *chunk, b []byte, t tail) error {
 		end--
 	}
 	torn := b[t.end:end]
-	name := tornPrefix + strconv.FormatUint(c.base+uint64(t.end), 10)
-	if err := writeSynced(j.fs, j.fs.PathJoin(j.dir, name), append([]byte(nil), torn...)); err != nil {
+	name, err := j.keep(c.base+uint64(t.end), torn)
+	if err != nil {
 		return fmt.Errorf("keep what a write left that was cut short: %w", err)
 	}
 	j.log.Warn("a write was cut short: it is cut off, and what is left of it is kept in a file",
@@ -155,6 +164,25 @@ func (j *Journal) cut(c *chunk, b []byte, t tail) error {
 		return fmt.Errorf("cut off a write that was cut short: %w", err)
 	}
 	return nil
+}
+
+// keep keeps what was torn in a file of its own, and returns its name.
+func (j *Journal) keep(position uint64, torn []byte) (name string, err error) {
+	name = fmt.Sprintf("%s%d", tornPrefix, position)
+	for n := 2; ; n++ { // one that was kept before, at that position, stays
+		_, err := j.fs.Stat(j.fs.PathJoin(j.dir, name))
+		if errors.Is(err, os.ErrNotExist) {
+			break
+		}
+		if err != nil {
+			return "", err
+		}
+		name = fmt.Sprintf("%s%d-%d", tornPrefix, position, n)
+	}
+	if err := writeSynced(j.fs, j.fs.PathJoin(j.dir, name), bytes.Clone(torn)); err != nil {
+		return "", err
+	}
+	return name, syncFolder(j.fs, j.dir)
 }
 
 func writeSynced(fs vfs.FS, path string, content []byte) error {

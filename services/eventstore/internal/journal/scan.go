@@ -41,7 +41,7 @@ func (s *scanner) free() {
 // until the call after. It fails with io.EOF where the frames of the chunk end.
 func (s *scanner) next() (f frame, offset int64, err error) {
 	for wanted := frameHeader; ; {
-		f, size, err := decodeFrame(s.rest())
+		f, size, err := decodeFrame(s.rest(), s.chunk.salt)
 		switch {
 		case err == nil && (s.chunk.packed || f.position == s.chunk.base+uint64(s.offset)):
 			offset = s.offset

@@ -42,6 +42,9 @@ func Verify(fs vfs.FS, dir string, report func(*Damage)) (Checked, error) {
 	}
 	slices.Sort(bases)
 	slices.Sort(v.checked.Kept)
+	if damage := (*Damage)(nil); errors.As(checkFirst(bases), &damage) {
+		report(damage)
+	}
 	for i, base := range bases {
 		if err := v.chunk(base, i == len(bases)-1); err != nil {
 			return v.checked, fmt.Errorf("verify the journal: %w", err)
@@ -72,7 +75,7 @@ func (v *verifier) chunk(base uint64, isLast bool) error {
 	h, err := decodeHeader(content, name, int64(len(content)))
 	if damage := (*Damage)(nil); errors.As(err, &damage) {
 		v.report(damage)
-		h = header{base: base, capacity: uint64(len(content)), packed: h.packed}
+		h = header{base: base, capacity: uint64(len(content)), salt: saltOf(content)}
 		v.before = nil
 	} else if err != nil {
 		return err
@@ -92,7 +95,7 @@ func (v *verifier) chunk(base uint64, isLast bool) error {
 func (v *verifier) frames(c *chunk, b []byte, isLast bool) (end int) {
 	offset := min(chunkHeader, len(b))
 	for {
-		f, size, err := decodeFrame(b[offset:])
+		f, size, err := decodeFrame(b[offset:], c.salt)
 		if err == nil && (c.packed || f.position == c.base+uint64(offset)) {
 			v.record(c, &f, offset)
 			offset = min(offset+size, len(b))
@@ -134,7 +137,7 @@ func nextFrame(c *chunk, b []byte, offset int) (next int, found bool) {
 		if !c.packed && position != c.base+uint64(offset) {
 			continue
 		}
-		if _, _, err := decodeFrame(b[offset:]); err == nil {
+		if _, _, err := decodeFrame(b[offset:], c.salt); err == nil {
 			return offset, true
 		}
 	}

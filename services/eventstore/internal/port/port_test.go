@@ -1,9 +1,11 @@
 package port
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"testing"
 )
 
@@ -82,4 +84,39 @@ func TestCloseEndsEverything(t *testing.T) {
 	if _, err := silent.Read(make([]byte, 1)); err == nil {
 		t.Error("a connection that said nothing is still open")
 	}
+}
+
+// FuzzPreface sends any first bytes: who gets the connection gets all of them.
+func FuzzPreface(f *testing.F) {
+	for _, first := range []string{"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "PRI", "PRI_", "", "\x16\x03\x01"} {
+		f.Add([]byte(first))
+	}
+	f.Fuzz(func(t *testing.T, first []byte) {
+		s := Split(&listener{addr: &net.TCPAddr{}, closed: make(chan struct{})}, nil)
+		client, server := net.Pipe()
+		defer client.Close() //nolint:errcheck // all was read
+		go func() {
+			_, _ = client.Write(first) // what arrives is compared below
+			if len(first) < len(preface) {
+				_ = client.Close()
+			}
+		}()
+		conn, to, err := s.identify(server)
+		if len(first) < len(preface) {
+			if err == nil {
+				t.Errorf("%q was enough", first)
+			}
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, got := s.http1, make([]byte, len(first))
+		if strings.HasPrefix(string(first), preface) {
+			want = s.http2
+		}
+		if _, err := io.ReadFull(conn, got); err != nil || to != want || !bytes.Equal(first, got) {
+			t.Errorf("%q came as %q (%v), to HTTP/2: %v", first, got, err, to == s.http2)
+		}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/gossip"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/serverfeatures"
@@ -11,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/triangle-suite/triangle/services/eventstore/internal/users"
 )
@@ -41,9 +43,39 @@ func (d doorkeeper) unary(ctx context.Context, req any, info *grpc.UnaryServerIn
 
 func (d doorkeeper) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 	if err := d.admit(stream.Context(), info.FullMethod); err != nil {
+		if !info.IsServerStream {
+			hearOut(stream)
+		}
 		return err
 	}
 	return handle(srv, stream)
+}
+
+// What is still received of a call that is refused.
+const (
+	heard     = 1000 // messages
+	heardTime = time.Second
+)
+
+// hearOut receives what a caller sends who waits for one answer: one that is
+// cut off while it sends sees a broken call instead of the reason.
+func hearOut(stream grpc.ServerStream) {
+	ended := make(chan struct{})
+	go func() { // which the end of the call ends too
+		defer close(ended)
+		for range heard {
+			var message emptypb.Empty // whose fields are all unknown, and are not looked at
+			if stream.RecvMsg(&message) != nil {
+				return
+			}
+		}
+	}()
+	timer := time.NewTimer(heardTime)
+	defer timer.Stop()
+	select {
+	case <-ended:
+	case <-timer.C:
+	}
 }
 
 func (d doorkeeper) admit(ctx context.Context, method string) error {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/gossip"
+	persistentpb "github.com/EventStore/EventStore-Client-Go/v4/protos/persistent"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/serverfeatures"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
@@ -40,6 +41,12 @@ func (features) GetSupportedMethods(context.Context, *shared.Empty) (*serverfeat
 		add(streams.Streams_ServiceDesc.ServiceName, method)
 	}
 	add(streams.Streams_ServiceDesc.ServiceName, "read", "position", "events")
+	for _, method := range []string{"create", "update", "delete", "read"} {
+		add(persistentpb.PersistentSubscriptions_ServiceDesc.ServiceName, method, "stream", "all")
+	}
+	for _, method := range []string{"getinfo", "replayparked", "list", "restartsubsystem"} {
+		add(persistentpb.PersistentSubscriptions_ServiceDesc.ServiceName, method)
+	}
 	add(gossip.Gossip_ServiceDesc.ServiceName, "read")
 	add(serverfeatures.ServerFeatures_ServiceDesc.ServiceName, "getsupportedmethods")
 	return answer, nil

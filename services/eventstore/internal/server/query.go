@@ -41,7 +41,10 @@ const (
 // when the reader names no number.
 const defaultWindow = 32
 
-func parseQuery(options *streams.ReadReq_Options) (query, error) {
+func parseQuery(options *streams.ReadReq_Options, limits Limits) (query, error) {
+	if options.GetCountOption() == nil {
+		return query{}, invalid("a read must say how many events it wants, or that it subscribes")
+	}
 	q := query{
 		count:        options.GetCount(),
 		resolveLinks: options.GetResolveLinks(),
@@ -50,18 +53,22 @@ func parseQuery(options *streams.ReadReq_Options) (query, error) {
 	if options.GetReadDirection() == streams.ReadReq_Options_Backwards {
 		q.direction = storage.Backward
 	}
+	var err error
 	switch from := options.GetStreamOption().(type) {
 	case *streams.ReadReq_Options_All:
 		q.stream, q.from = stream.All, allPlace(from.All)
 	case *streams.ReadReq_Options_Stream:
-		q.stream, q.from = string(from.Stream.GetStreamIdentifier().GetStreamName()), streamPlace(from.Stream)
+		q.stream = string(from.Stream.GetStreamIdentifier().GetStreamName())
+		if q.from, err = streamPlace(from.Stream); err == nil {
+			err = limits.checkName(q.stream)
+		}
 	default:
-		return query{}, invalid("a read must name a stream or $all")
+		err = invalid("a read must name a stream or $all")
 	}
-	if q.stream == "" {
-		return query{}, invalid("a read must name a stream")
+	if err != nil {
+		return query{}, err
 	}
-	return q, q.parseFilter(options.GetFilter())
+	return q, q.parseFilter(options.GetFilter(), limits.filter())
 }
 
 func allPlace(options *streams.ReadReq_Options_AllOptions) place {
@@ -75,18 +82,21 @@ func allPlace(options *streams.ReadReq_Options_AllOptions) place {
 	}
 }
 
-func streamPlace(options *streams.ReadReq_Options_StreamOptions) place {
+func streamPlace(options *streams.ReadReq_Options_StreamOptions) (place, error) {
 	switch at := options.GetRevisionOption().(type) {
 	case *streams.ReadReq_Options_StreamOptions_Revision:
-		return place{at: at.Revision}
+		if _, err := expectation(at.Revision); err != nil {
+			return place{}, err
+		}
+		return place{at: at.Revision}, nil
 	case *streams.ReadReq_Options_StreamOptions_End:
-		return place{kind: fromEnd}
+		return place{kind: fromEnd}, nil
 	default:
-		return place{kind: fromStart}
+		return place{kind: fromStart}, nil
 	}
 }
 
-func (q *query) parseFilter(options *streams.ReadReq_Options_FilterOptions) error {
+func (q *query) parseFilter(options *streams.ReadReq_Options_FilterOptions, limits filter.Limits) error {
 	if options == nil {
 		return nil
 	}
@@ -97,7 +107,7 @@ func (q *query) parseFilter(options *streams.ReadReq_Options_FilterOptions) erro
 	if by, ok := options.GetFilter().(*streams.ReadReq_Options_FilterOptions_StreamIdentifier); ok {
 		field, expression = filter.Stream, by.StreamIdentifier
 	}
-	f, err := filter.New(field, expression.GetPrefix(), expression.GetRegex())
+	f, err := limits.New(field, expression.GetPrefix(), expression.GetRegex())
 	if err != nil {
 		return invalid("%v", err)
 	}

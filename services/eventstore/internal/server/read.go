@@ -10,21 +10,11 @@ import (
 	"github.com/triangle-suite/triangle/services/eventstore/internal/stream"
 )
 
-// A page is what is read at a time, before any of it is sent. It bounds the
-// memory of a reader, and how long it holds a View: a slow one holds none
-// while it is being waited for, and one whose filter chooses little looks up
-// now and then, whether it should end.
-const (
-	pageMessages   = 512
-	pageBytes      = 1 << 20
-	pageConsidered = 1 << 14
-)
-
 // Read implements streams.StreamsServer.
 func (s *streamsService) Read(request *streams.ReadReq, call streams.Streams_ReadServer) error {
 	ctx := call.Context()
 	options := request.GetOptions()
-	q, err := parseQuery(options)
+	q, err := parseQuery(options, s.limits)
 	if err != nil {
 		return err
 	}
@@ -35,46 +25,15 @@ func (s *streamsService) Read(request *streams.ReadReq, call streams.Streams_Rea
 	case live && q.filtered && q.interval == 0:
 		err = invalid("the checkpoint interval multiplier must be above 0")
 	case live:
-		err = s.subscribe(ctx, q, call.Send)
+		err = s.subscribe(ctx, q, call.SendMsg)
 	case q.stream == stream.All:
-		err = s.readAll(ctx, q, call.Send)
+		err = s.readAll(ctx, q, call.SendMsg)
 	default:
-		err = s.readStream(ctx, q, call.Send)
+		err = s.readStream(ctx, q, call.SendMsg)
 	}
 	if err != nil {
 		return fail(ctx, q.stream, err)
 	}
-	return nil
-}
-
-// send passes one message to the reader; it blocks while the reader is slow.
-type send func(*streams.ReadResp) error
-
-// page collects messages until it is full.
-type page struct {
-	messages   []*streams.ReadResp
-	bytes      int
-	considered int // events that were looked at, chosen or not
-}
-
-func (p *page) full() bool {
-	return len(p.messages) >= pageMessages || p.bytes >= pageBytes || p.considered >= pageConsidered
-}
-
-func (p *page) add(message *streams.ReadResp, size int) {
-	p.messages = append(p.messages, message)
-	p.bytes += size
-}
-
-// flush sends what was collected and empties the page.
-func (p *page) flush(to send) error {
-	for _, message := range p.messages {
-		if err := to(message); err != nil {
-			return err
-		}
-	}
-	clear(p.messages)
-	p.messages, p.bytes, p.considered = p.messages[:0], 0, 0
 	return nil
 }
 
@@ -112,7 +71,7 @@ func (r *allReader) page(view *storage.View, p *page) (more bool, err error) {
 		}
 		p.considered++
 		if r.filter.Match(record.Type(), record.Stream()) {
-			if err := addEvent(p, view, &record, r.query); err != nil {
+			if err := p.addEvent(view, &record, r.query); err != nil {
 				return false, err
 			}
 			if r.left--; r.left == 0 {
@@ -148,7 +107,7 @@ func (r *streamReader) page(view *storage.View, p *page) (more bool, err error) 
 	case state.Tombstoned:
 		return false, storage.ErrDeleted
 	case !state.Exists() && !r.started:
-		p.add(notFound(r.stream), 0)
+		p.add(notFound(r.stream))
 		return false, nil
 	}
 	if !r.started {
@@ -166,7 +125,7 @@ func (r *streamReader) page(view *storage.View, p *page) (more bool, err error) 
 		if r.direction == storage.Backward {
 			r.next = record.Revision() - 1
 		}
-		if err := addEvent(p, view, &record, r.query); err != nil {
+		if err := p.addEvent(view, &record, r.query); err != nil {
 			return false, err
 		}
 		if r.left--; r.left == 0 {
@@ -213,30 +172,6 @@ func (s *streamsService) interrupted(ctx context.Context) error {
 	default:
 		return nil
 	}
-}
-
-// addEvent puts a record on the page, with the event that it links to when the
-// reader wants that.
-func addEvent(p *page, view *storage.View, record *storage.Record, q query) error {
-	event := record.Event()
-	message := &streams.ReadResp_ReadEvent{
-		Event:    q.ids.recorded(&event),
-		Position: &streams.ReadResp_ReadEvent_CommitPosition{CommitPosition: event.Position},
-	}
-	size := event.Size()
-	if q.resolveLinks && event.Type == stream.LinkType {
-		target, err := resolve(view, &event)
-		if err != nil {
-			return err
-		}
-		message.Link, message.Event = message.Event, nil
-		if target != nil {
-			message.Event = q.ids.recorded(target)
-			size += target.Size()
-		}
-	}
-	p.add(&streams.ReadResp{Content: &streams.ReadResp_Event{Event: message}}, size)
-	return nil
 }
 
 // afterLast is a revision that no event has.

@@ -4,6 +4,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -13,23 +14,19 @@ import (
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/gossip"
-	"github.com/EventStore/EventStore-Client-Go/v4/protos/persistent"
+	persistentpb "github.com/EventStore/EventStore-Client-Go/v4/protos/persistent"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/serverfeatures"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 
+	"github.com/triangle-suite/triangle/services/eventstore/internal/persistent"
 	"github.com/triangle-suite/triangle/services/eventstore/internal/storage"
 	"github.com/triangle-suite/triangle/services/eventstore/internal/users"
 )
 
-// DefaultMaxAppend is EventStoreDB's default limit of one append, in bytes.
-const DefaultMaxAppend = 1 << 20
-
 const (
-	// maxMessage is what clients accept too: an event and what surrounds it.
-	maxMessage = 17 << 20
 	// minPing allows what clients do: a ping every 10 s, without a call too.
 	// The default of grpc-go closes the connection on them.
 	minPing = 5 * time.Second
@@ -43,46 +40,53 @@ const (
 
 // Options are the options of New.
 type Options struct {
-	MaxAppend int          // bytes of one append; DefaultMaxAppend when 0
-	Users     *users.Users // who may call; everybody when nil
+	Limits Limits       // which pass their Check
+	Users  *users.Users // who may call; everybody when nil
+
+	// minPing is how often a client may ping; tests need not wait that long.
+	minPing time.Duration
 }
 
 // Server serves a store on two listeners: one for gRPC, one for plain HTTP.
 type Server struct {
-	store    *storage.Store
-	grpc     *grpc.Server
-	http     *http.Server
-	stopping chan struct{}
-	once     sync.Once
+	store         *storage.Store
+	subscriptions *persistent.Subscriptions
+	grpc          *grpc.Server
+	http          *http.Server
+	stopping      chan struct{}
+	once          sync.Once
 }
 
 // streamsService is the protocol's service of streams.
 type streamsService struct {
 	streams.UnimplementedStreamsServer
-	store     *storage.Store
-	maxAppend int
-	stopping  <-chan struct{}
+	store    *storage.Store
+	limits   Limits
+	seats    *seats
+	stopping <-chan struct{}
 }
 
 // New returns a server of store. It serves when Serve is called.
 func New(store *storage.Store, options Options) *Server {
-	if options.MaxAppend == 0 {
-		options.MaxAppend = DefaultMaxAppend
-	}
-	s := &Server{store: store, stopping: make(chan struct{})}
-	s.grpc = grpc.NewServer(options.grpc()...)
-	streams.RegisterStreamsServer(s.grpc, &streamsService{store: store, maxAppend: options.MaxAppend, stopping: s.stopping})
+	limits := options.Limits.withDefaults()
+	s := &Server{store: store, subscriptions: persistent.New(store), stopping: make(chan struct{})}
+	s.grpc = grpc.NewServer(options.grpc(limits)...)
+	streams.RegisterStreamsServer(s.grpc, &streamsService{store: store, limits: limits, seats: newSeats(limits), stopping: s.stopping})
 	serverfeatures.RegisterServerFeaturesServer(s.grpc, features{})
 	gossip.RegisterGossipServer(s.grpc, &gossiper{id: uuid.New()})
-	persistent.RegisterPersistentSubscriptionsServer(s.grpc, persistentService{})
+	persistentpb.RegisterPersistentSubscriptionsServer(s.grpc, &persistentService{subscriptions: s.subscriptions, limits: limits})
 	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: headerTimeout}
 	return s
 }
 
-func (o Options) grpc() []grpc.ServerOption {
+func (o Options) grpc(limits Limits) []grpc.ServerOption {
+	// Larger windows and buffers, and workers for streams, were measured and
+	// gained nothing that shows: grpc's own choice of them stays.
 	options := []grpc.ServerOption{
-		grpc.MaxRecvMsgSize(maxMessage),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
+		grpc.ForceServerCodecV2(newCodec()),
+		grpc.MaxRecvMsgSize(limits.MessageBytes),
+		grpc.MaxConcurrentStreams(uint32(limits.ConnectionCalls)),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: cmp.Or(o.minPing, minPing), PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingTimeout}),
 	}
 	if o.Users != nil {
@@ -127,6 +131,7 @@ func (s *Server) Serve(http2, http1 net.Listener) error {
 // left.
 func (s *Server) Stop(ctx context.Context) error {
 	s.once.Do(func() { close(s.stopping) })
+	flushed := s.subscriptions.Close() // first: their calls end by it
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -139,12 +144,13 @@ func (s *Server) Stop(ctx context.Context) error {
 		s.grpc.Stop()
 		<-stopped
 	}
-	return err
+	return errors.Join(flushed, err)
 }
 
 // Kill cuts all connections at once.
 func (s *Server) Kill() error {
 	s.once.Do(func() { close(s.stopping) })
 	s.grpc.Stop()
+	s.subscriptions.Kill()
 	return s.http.Close()
 }

@@ -16,6 +16,11 @@ import (
 //	                    ▲                                │ more than a page
 //	                    └────────── fell behind ─────────┘
 func (s *streamsService) subscribe(ctx context.Context, q query, to send) error {
+	leave, err := s.seats.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	view, err := s.store.View()
 	if err != nil {
 		return err
@@ -68,11 +73,11 @@ func (s *streamsService) follow(ctx context.Context, src source, to send) error 
 		switch {
 		case live && more:
 			live = false
-			p.add(fellBehind, 0)
+			p.add(fellBehind)
 		case !live && !more:
 			live = true
 			src.arrive(&p)
-			p.add(caughtUp, 0)
+			p.add(caughtUp)
 		}
 		if err := p.flush(to); err != nil {
 			return err
@@ -135,7 +140,7 @@ func (s *allSource) consider(view *storage.View, record *storage.Record, p *page
 	s.considered, s.next = record.Position(), record.Position()+1
 	p.considered++
 	if s.filter.Match(record.Type(), record.Stream()) {
-		if err := addEvent(p, view, record, s.query); err != nil {
+		if err := p.addEvent(view, record, s.query); err != nil {
 			return err
 		}
 	}
@@ -154,7 +159,7 @@ func (s *allSource) arrive(p *page) {
 }
 
 func (s *allSource) checkpoint(p *page) {
-	p.add(checkpoint(s.considered), 0)
+	p.add(checkpoint(s.considered))
 	s.checkpointed, s.since = s.considered, 0
 }
 
@@ -199,7 +204,7 @@ func (s *streamSource) read(view *storage.View, p *page) (more bool, err error) 
 			return false, err
 		}
 		s.next = record.Revision() + 1
-		if err := addEvent(p, view, &record, s.query); err != nil {
+		if err := p.addEvent(view, &record, s.query); err != nil {
 			return false, err
 		}
 		if p.full() {

@@ -60,10 +60,6 @@ func (f idForm) wire(id uuid.UUID) *shared.UUID {
 }
 
 func (f idForm) recorded(e *storage.Event) *streams.ReadResp_ReadEvent_RecordedEvent {
-	contentType := contentBinary
-	if e.JSON {
-		contentType = contentJSON
-	}
 	return &streams.ReadResp_ReadEvent_RecordedEvent{
 		Id:               f.wire(e.ID),
 		StreamIdentifier: identifier(e.Stream),
@@ -72,12 +68,19 @@ func (f idForm) recorded(e *storage.Event) *streams.ReadResp_ReadEvent_RecordedE
 		CommitPosition:   e.Position,
 		Metadata: map[string]string{
 			keyType:        e.Type,
-			keyContentType: contentType,
+			keyContentType: contentType(e.JSON),
 			keyCreated:     strconv.FormatInt(int64(e.Created), 10),
 		},
 		CustomMetadata: e.Metadata,
 		Data:           e.Data,
 	}
+}
+
+func contentType(json bool) string {
+	if json {
+		return contentJSON
+	}
+	return contentBinary
 }
 
 func identifier(name string) *shared.StreamIdentifier {

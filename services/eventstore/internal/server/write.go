@@ -21,14 +21,14 @@ func (s *streamsService) Append(call streams.Streams_AppendServer) error {
 	}
 	options := first.GetOptions() // nil, too, of a call without any message
 	if options == nil {
-		return invalid("the first message of an append must name the stream")
+		return invalid("the first message of an append must name the stream: send its options before its events")
 	}
 	name := string(options.GetStreamIdentifier().GetStreamName())
 	expected, err := appendExpectation(options)
-	if err != nil {
-		return err
+	if err == nil {
+		err = s.limits.checkName(name)
 	}
-	events, err := s.proposed(call)
+	events, err := receive(call, s.limits, err)
 	if err != nil {
 		return fail(ctx, name, err)
 	}
@@ -55,65 +55,8 @@ func appendExpectation(options *streams.AppendReq_Options) (stream.Expected, err
 	case *streams.AppendReq_Options_Any:
 		return stream.Any, nil
 	default:
-		return 0, invalid("an append must say which revision it expects")
+		return 0, invalid("an append must say which revision it expects, or that it expects any")
 	}
-}
-
-// drainFactor bounds, in append limits, what is still read of an append that
-// is too large: a client that is cut off while it sends sees a broken call
-// instead of the reason.
-const drainFactor = 64
-
-// proposed receives the events of an append, up to the limit of its size.
-func (s *streamsService) proposed(call streams.Streams_AppendServer) ([]storage.NewEvent, error) {
-	var events []storage.NewEvent
-	for size := 0; ; {
-		message, err := call.Recv()
-		switch {
-		case errors.Is(err, io.EOF) && size > s.maxAppend:
-			return nil, tooLarge(call.Context(), s.maxAppend)
-		case errors.Is(err, io.EOF):
-			return events, nil
-		case err != nil:
-			return nil, err
-		}
-		event, err := proposedEvent(message.GetProposedMessage())
-		if err != nil {
-			return nil, err
-		}
-		size += event.Size()
-		switch {
-		case size > drainFactor*s.maxAppend:
-			return nil, tooLarge(call.Context(), s.maxAppend)
-		case size > s.maxAppend:
-			events = nil
-		default:
-			events = append(events, event)
-		}
-	}
-}
-
-func proposedEvent(message *streams.AppendReq_ProposedMessage) (storage.NewEvent, error) {
-	if message == nil {
-		return storage.NewEvent{}, invalid("an append names its stream once, and then only proposes events")
-	}
-	id, err := idFromWire(message.GetId())
-	if err != nil {
-		return storage.NewEvent{}, err
-	}
-	system := message.GetMetadata()
-	for _, key := range []string{keyType, keyContentType} {
-		if system[key] == "" {
-			return storage.NewEvent{}, invalid("event %s has no %q in its metadata", id, key)
-		}
-	}
-	return storage.NewEvent{
-		ID:       id,
-		Type:     system[keyType],
-		JSON:     system[keyContentType] == contentJSON,
-		Data:     message.GetData(),
-		Metadata: message.GetCustomMetadata(),
-	}, nil
 }
 
 func appended(written storage.Written) *streams.AppendResp {
@@ -164,6 +107,9 @@ func (s *streamsService) Delete(ctx context.Context, request *streams.DeleteReq)
 	options := request.GetOptions()
 	name := string(options.GetStreamIdentifier().GetStreamName())
 	expected, err := deleteExpectation(options)
+	if err == nil {
+		err = s.limits.checkName(name)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +133,7 @@ func deleteExpectation(options *streams.DeleteReq_Options) (stream.Expected, err
 	case *streams.DeleteReq_Options_Any:
 		return stream.Any, nil
 	default:
-		return 0, invalid("a deletion must say which revision it expects")
+		return 0, invalid("a deletion must say which revision it expects, or that it expects any")
 	}
 }
 
@@ -196,6 +142,9 @@ func (s *streamsService) Tombstone(ctx context.Context, request *streams.Tombsto
 	options := request.GetOptions()
 	name := string(options.GetStreamIdentifier().GetStreamName())
 	expected, err := tombstoneExpectation(options)
+	if err == nil {
+		err = s.limits.checkName(name)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -219,6 +168,6 @@ func tombstoneExpectation(options *streams.TombstoneReq_Options) (stream.Expecte
 	case *streams.TombstoneReq_Options_Any:
 		return stream.Any, nil
 	default:
-		return 0, invalid("a deletion must say which revision it expects")
+		return 0, invalid("a deletion must say which revision it expects, or that it expects any")
 	}
 }

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/google/uuid"
@@ -50,7 +52,9 @@ func benchWriters(b *testing.B, writers int, write func(writer, n int) error) {
 	var left atomic.Int64
 	left.Store(int64(b.N))
 	done := make(chan error, writers)
+	b.ReportAllocs()
 	b.ResetTimer()
+	before := processorTime(b)
 	for i := range writers {
 		go func() {
 			for n := 0; left.Add(-1) >= 0; n++ {
@@ -69,4 +73,16 @@ func benchWriters(b *testing.B, writers int, write func(writer, n int) error) {
 	}
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(float64(processorTime(b)-before)/float64(b.N), "cpu-ns/event")
+}
+
+// processorTime is what the process has used, which others on the machine
+// disturb less than the time that passes.
+func processorTime(b *testing.B) time.Duration {
+	b.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

@@ -3,6 +3,8 @@ package storage
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -15,77 +17,271 @@ import (
 	"github.com/triangle-suite/triangle/services/eventstore/internal/stream"
 )
 
-// fullDisk is a disk that has no space left from its limit-th write on.
-type fullDisk struct {
-	writes atomic.Int64
-	limit  int64
+// failing is a disk whose operations of some kinds fail, from the limit-th on.
+type failing struct {
+	name  string
+	err   error
+	kinds []errorfs.OpKind
+	once  bool // only one fails: the disk recovers, and the store must not
 }
 
-func (d *fullDisk) String() string { return "full disk" }
-
-// MaybeError implements errorfs.Injector.
-func (d *fullDisk) MaybeError(op errorfs.Op) error {
-	if op.Path == crashFolder+"/"+indexFolder {
-		return nil // pebble ends the process when a folder can't be synced
+var (
+	writes = []errorfs.OpKind{
+		errorfs.OpCreate, errorfs.OpFileWrite, errorfs.OpFileWriteAt, errorfs.OpFileSync, errorfs.OpFileSyncData,
+		errorfs.OpFileSyncTo, errorfs.OpReuseForWrite, errorfs.OpMkdirAll, errorfs.OpRename,
 	}
-	switch op.Kind {
-	case errorfs.OpCreate, errorfs.OpFileWrite, errorfs.OpFileWriteAt, errorfs.OpFileSync, errorfs.OpFileSyncData,
-		errorfs.OpFileSyncTo, errorfs.OpReuseForWrite, errorfs.OpMkdirAll, errorfs.OpRename:
-		if d.writes.Add(1) > d.limit {
-			return syscall.ENOSPC
+	failures = []failing{
+		{name: "no space left", err: syscall.ENOSPC, kinds: writes},
+		{name: "writes fail", err: syscall.EIO, kinds: []errorfs.OpKind{errorfs.OpFileWrite, errorfs.OpFileWriteAt}},
+		{name: "one write fails", err: syscall.EIO, kinds: []errorfs.OpKind{errorfs.OpFileWrite, errorfs.OpFileWriteAt}, once: true},
+		{name: "syncs fail", err: syscall.EIO, kinds: []errorfs.OpKind{errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo}},
+		{name: "one sync fails", err: syscall.EIO, kinds: []errorfs.OpKind{errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo}, once: true},
+		{name: "files can't be made", err: syscall.EIO, kinds: []errorfs.OpKind{errorfs.OpCreate, errorfs.OpMkdirAll}},
+		{name: "files can't be renamed", err: syscall.EIO, kinds: []errorfs.OpKind{errorfs.OpRename, errorfs.OpLink, errorfs.OpReuseForWrite}},
+		{name: "files can't be removed", err: syscall.EIO, kinds: []errorfs.OpKind{errorfs.OpRemove, errorfs.OpRemoveAll}},
+		{name: "files can't be opened", err: syscall.EMFILE, kinds: []errorfs.OpKind{errorfs.OpOpen}},
+		{name: "folders can't be read", err: syscall.EIO, kinds: []errorfs.OpKind{errorfs.OpList, errorfs.OpOpenDir}},
+		{name: "reads fail", err: syscall.EIO, kinds: []errorfs.OpKind{errorfs.OpFileRead, errorfs.OpFileReadAt}},
+		{name: "all fails", err: syscall.EIO, kinds: append([]errorfs.OpKind{
+			errorfs.OpRemove, errorfs.OpOpen, errorfs.OpList, errorfs.OpOpenDir, errorfs.OpFileRead, errorfs.OpFileReadAt,
+		}, writes...)},
+	}
+)
+
+const (
+	faultAppends = 60
+	// faultWait bounds each wait: who waits longer hangs.
+	faultWait = 20 * time.Second
+)
+
+// faulty is one run of a store on a disk that fails.
+type faulty struct {
+	failing
+	on    *vfs.MemFS
+	count atomic.Int64
+	well  atomic.Bool // the disk was repaired, with the store still there
+	limit int64
+	acked []order
+	maybe *order
+}
+
+func (f *faulty) disk() *disk {
+	return &disk{FS: f.on, do: func(op errorfs.Op, run func() error) error {
+		if slices.Contains(f.kinds, op.Kind) && !f.well.Load() {
+			if n := f.count.Add(1); n == f.limit || n > f.limit && !f.once {
+				return fmt.Errorf("%d of %s: %w", op.Kind, op.Path, f.err)
+			}
 		}
+		return run()
+	}}
+}
+
+// within fails when run hangs.
+func within(what string, run func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- run() }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(faultWait):
+		return fmt.Errorf("%s hangs", what)
+	}
+}
+
+func faultOptions(fs vfs.FS) Options {
+	return Options{FS: fs, memTable: 4 << 10, firstChunk: 8 << 10, maxChunk: 16 << 10}
+}
+
+// run uses a store until the disk fails, and then some; ended says that it did
+// not fail.
+func (f *faulty) run() (ended bool, err error) {
+	var store *Store
+	err = within("opening", func() (err error) {
+		store, err = Open(crashFolder, faultOptions(f.disk()))
+		return err
+	})
+	if err != nil {
+		if !errors.Is(err, f.err) {
+			return false, fmt.Errorf("opening failed with %w, want %w", err, f.err)
+		}
+		return false, nil
+	}
+	for i := range faultAppends {
+		if err := f.append(store, int64(i)); err != nil {
+			return false, err
+		}
+		if i%8 == 7 {
+			if err := f.read(store); err != nil {
+				return false, err
+			}
+		}
+	}
+	err = within("closing", store.Close)
+	if err != nil && !errors.Is(err, f.err) {
+		return false, fmt.Errorf("closing failed with %w, want %w", err, f.err)
+	}
+	return f.count.Load() < f.limit, nil
+}
+
+// append appends, also when the store has failed: it is acknowledged, or
+// refused with what went wrong.
+func (f *faulty) append(store *Store, i int64) error {
+	name := fmt.Sprintf("s%d", i%3)
+	events := []NewEvent{{ID: uuid.New(), Type: "x", Data: make([]byte, 900)}, {ID: uuid.New(), Type: "x"}}
+	failed := store.Err() != nil
+	o := order{writes: []expected{{stream: name, id: events[0].ID}, {stream: name, id: events[1].ID}}}
+	err := within("an append", func() error {
+		_, err := store.Append(context.Background(), name, stream.Any, events)
+		return err
+	})
+	switch {
+	case err == nil && failed:
+		return errors.New("a store that has failed acknowledged an append")
+	case err == nil:
+		f.acked = append(f.acked, o)
+	case errors.Is(err, ErrFailed) && errors.Is(err, f.err) && store.Err() != nil:
+		if f.maybe == nil {
+			f.maybe = &o
+		}
+	case errors.Is(err, f.err) && !slices.Contains(writes, f.kinds[0]): // it could not be decided
+	default:
+		return fmt.Errorf("append %d failed with %w, want %w of %w", i, err, ErrFailed, f.err)
 	}
 	return nil
 }
 
-const faultAppends = 40
-
-// fillUp appends until the disk is full; it returns what was acknowledged, and
-// whether the disk never filled up.
-func fillUp(t *testing.T, fs vfs.FS) (acked []acknowledged, ended bool) {
-	t.Helper()
-	store, err := Open(crashFolder, Options{FS: fs})
-	if err != nil {
-		if !errors.Is(err, syscall.ENOSPC) {
-			t.Fatalf("opening failed with %v, want %v", err, syscall.ENOSPC)
-		}
-		return nil, false
-	}
-	defer store.Close() //nolint:errcheck // it failed already, or nothing is left to lose
-	for i := range int64(faultAppends) {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		id := uuid.New()
-		_, err := store.Append(ctx, "s0", stream.Expected(i-1), []NewEvent{{ID: id, Type: "x", Data: make([]byte, 2000)}})
-		cancel()
+// read reads $all: what is read was written, and what is not read is told.
+func (f *faulty) read(store *Store) error {
+	return within("a read", func() error {
+		view, err := store.View()
 		if err != nil {
-			if !errors.Is(err, ErrFailed) || !errors.Is(err, syscall.ENOSPC) || store.Err() == nil {
-				t.Fatalf("append %d failed with %v, want %v", i, err, ErrFailed)
-			}
-			return acked, false
+			return f.expected(err)
 		}
-		acked = append(acked, acknowledged{"s0", i, id})
-	}
-	return acked, true
+		defer view.Release()
+		for _, err := range view.All(0, Forward) {
+			if err != nil {
+				return f.expected(err)
+			}
+		}
+		return nil
+	})
 }
 
-// The memory table is large enough that the log is never changed for another
-// one: pebble ends the process when that fails, which loses nothing either, but
-// no test in the same process can look at it.
-func TestFullDiskLosesNothingAcknowledged(t *testing.T) {
-	for limit := int64(0); ; limit++ {
-		disk := vfs.NewCrashableMem()
-		acked, ended := fillUp(t, errorfs.Wrap(disk, &fullDisk{limit: limit}))
-		c := &crash{after: disk.CrashClone(vfs.CrashCloneCfg{}), atCut: acked}
-		missing, err := c.lost()
+func (f *faulty) expected(err error) error {
+	if errors.Is(err, f.err) {
+		return nil
+	}
+	return fmt.Errorf("reading failed with %w, want %w", err, f.err)
+}
+
+// repaired opens what the fault has left, when the disk is well again.
+func (f *faulty) repaired(fs vfs.FS) error {
+	options := faultOptions(&disk{FS: fs, do: func(_ errorfs.Op, run func() error) error { return run() }})
+	store, err := Open(crashFolder, options)
+	if err != nil {
+		return err
+	}
+	view, err := store.View()
+	if err != nil {
+		return err
+	}
+	var events []Event
+	for r, err := range view.All(0, Forward) {
 		if err != nil {
-			t.Fatalf("after %d writes: %v", limit, err)
+			return err
 		}
-		if len(missing) > 0 {
-			t.Fatalf("after %d writes: %d of %d acknowledged events are lost, the first: %+v", limit, len(missing), len(acked), missing[0])
+		events = append(events, r.Event())
+	}
+	streams := 0
+	for i := range 3 {
+		of, err := readConsistent(view, fmt.Sprintf("s%d", i))
+		if err != nil {
+			return err
 		}
-		if ended {
-			t.Logf("%d places to fill up", limit)
-			return
+		streams += len(of)
+	}
+	view.Release()
+	if streams != len(events) {
+		return fmt.Errorf("$all holds %d events, the streams %d", len(events), streams)
+	}
+	if err := f.compare(events); err != nil {
+		return err
+	}
+	_, err = store.Append(context.Background(), "s0", stream.Any, []NewEvent{{ID: uuid.New(), Type: "x"}})
+	return errors.Join(err, store.Close())
+}
+
+func (f *faulty) compare(events []Event) error {
+	for i, o := range f.acked {
+		if len(events) < 2 || events[0].ID != o.writes[0].id || events[1].ID != o.writes[1].id {
+			return fmt.Errorf("append %d of %d is lost", i, len(f.acked))
 		}
+		events = events[2:]
+	}
+	if len(events) == 0 {
+		return nil
+	}
+	if f.maybe == nil || len(events) != 2 || events[0].ID != f.maybe.writes[0].id {
+		return fmt.Errorf("%d events are there that nobody was told of", len(events))
+	}
+	return nil
+}
+
+// readConsistent reads a stream and checks that its revisions have no gap and
+// end where its state says.
+func readConsistent(view *View, name string) (events []Event, err error) {
+	state, err := view.State(name)
+	if err != nil {
+		return nil, err
+	}
+	for r, err := range view.Stream(name, state, 0, Forward) {
+		if err != nil {
+			return nil, err
+		}
+		e := r.Event()
+		if e.Revision != int64(len(events)) || e.Stream != name {
+			return nil, fmt.Errorf("stream %s: revision %d of %s follows %d events", name, e.Revision, e.Stream, len(events))
+		}
+		events = append(events, e)
+	}
+	if state.Last != int64(len(events))-1 {
+		return nil, fmt.Errorf("stream %s: the state says %d, %d events are there", name, state.Last, len(events))
+	}
+	return events, nil
+}
+
+// TestEveryFaultOfTheDiskIsTold lets the disk fail at each of its operations,
+// on a new folder and on one that is there.
+func TestEveryFaultOfTheDiskIsTold(t *testing.T) {
+	step := int64(sample(1, 7))
+	if *faultsFull {
+		step = 1
+	}
+	for _, failure := range failures {
+		t.Run(failure.name, func(t *testing.T) {
+			for limit := int64(1); ; limit += step {
+				f := &faulty{failing: failure, on: vfs.NewCrashableMem(), limit: limit}
+				ended, err := f.run()
+				if err != nil {
+					t.Fatalf("operation %d: %v", limit, err)
+				}
+				// Pebble tries a compaction again that can't read, without a pause, until
+				// it can; the store has failed, so that it changes nothing then.
+				f.well.Store(true)
+				left := map[string]vfs.FS{
+					"the process ended":  f.on.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: newCrash(0, nil).rng}),
+					"the power went too": f.on.CrashClone(vfs.CrashCloneCfg{}),
+				}
+				for how, fs := range left {
+					if err := within("opening again", func() error { return f.repaired(fs) }); err != nil {
+						t.Fatalf("operation %d, %s: %v", limit, how, err)
+					}
+				}
+				if ended {
+					t.Logf("%d operations", limit-1)
+					break
+				}
+			}
+		})
 	}
 }

@@ -146,8 +146,26 @@ func makeFolder(fs vfs.FS, dir string) error {
 	return syncFolder(fs, parent)
 }
 
-// writeMarker gives the marker its name only when its content is on the disk.
+// syncAbove makes the names of dir and of the folders above it durable. A start
+// that was killed may have made them and synced nothing.
+func syncAbove(fs vfs.FS, dir string) error {
+	parent := fs.PathDir(dir)
+	if parent == dir {
+		return nil
+	}
+	err := syncFolder(fs, parent)
+	if err != nil && !errors.Is(err, os.ErrPermission) { // we have not made that one
+		return err
+	}
+	return syncAbove(fs, parent)
+}
+
+// writeMarker gives the marker its name only when its content is on the disk,
+// and the folder's name too.
 func writeMarker(fs vfs.FS, dir, path string) error {
+	if err := syncAbove(fs, dir); err != nil {
+		return err
+	}
 	content, err := json.Marshal(marker{Format: format})
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -16,7 +17,8 @@ import (
 // stream. It holds nothing that the journal does not: it is written without a
 // log of its own, and what it lost in a crash is read from the journal again.
 type index struct {
-	db *pebble.DB
+	db     *pebble.DB
+	faults *faults
 }
 
 const (
@@ -38,11 +40,17 @@ const (
 // openIndex opens the index. Its format is named, and not "the newest", so that
 // a newer pebble does not upgrade a folder that an older binary may still have
 // to read.
-func openIndex(fs vfs.FS, dir string, mode openMode, opts Options, faults *faults) (*index, error) {
+func openIndex(fs vfs.FS, dir string, mode openMode, opts Options, faults *faults) (_ *index, err error) {
+	defer func() { // by which pebble tells that it can't read a file's end
+		if r := recover(); r != nil {
+			err = fmt.Errorf("open the index: %w: %v", errBrokenIndex, r)
+		}
+	}()
+	guard := &guard{FS: fs, faults: faults}
 	cache := pebble.NewCache(blockCacheSize)
 	defer cache.Unref()
 	options := &pebble.Options{
-		FS:                 fs,
+		FS:                 guard,
 		Cache:              cache,
 		DisableWAL:         true,
 		ReadOnly:           mode == readOnly,
@@ -60,8 +68,22 @@ func openIndex(fs vfs.FS, dir string, mode openMode, opts Options, faults *fault
 	if err != nil {
 		return nil, fmt.Errorf("open the index: %w", err)
 	}
-	return &index{db: db}, nil
+	if err := faults.err(); err != nil {
+		return nil, fmt.Errorf("open the index: %w", err)
+	}
+	guard.parks.Store(true)
+	return &index{db: db, faults: faults}, nil
 }
+
+// isBroken tells whether opening an index failed because of what its files
+// hold, or because one is missing, and not because the disk failed. A power cut
+// may leave such an index: pebble syncs the names of a manifest and of the file
+// that points to it together, and the disk may keep the second alone.
+func isBroken(err error) bool {
+	return pebble.IsCorruptionError(err) || errors.Is(err, os.ErrNotExist) || errors.Is(err, errBrokenIndex)
+}
+
+var errBrokenIndex = errors.New("the index can't be read")
 
 // entry is what the index learns of an event.
 type entry struct {
@@ -115,7 +137,16 @@ func (x *index) remove(entries []entry) error {
 	if err := batch.Commit(pebble.NoSync); err != nil {
 		return err
 	}
-	return errors.Join(batch.Close(), x.db.Flush())
+	flushed, err := x.db.AsyncFlush()
+	if err != nil {
+		return err
+	}
+	select {
+	case <-flushed:
+		return batch.Close()
+	case <-x.faults.failed: // it may never end
+		return x.faults.err()
+	}
 }
 
 // describe tells what a key of the index stands for.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/triangle-suite/triangle/services/eventstore/internal/journal"
 )
 
@@ -63,9 +65,13 @@ func Reindex(dir string, opts Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	folder := opts.FS.PathJoin(dir, indexFolder)
-	if err := opts.FS.RemoveAll(folder); err != nil {
+	return dropIndex(opts.FS, opts.FS.PathJoin(dir, indexFolder))
+}
+
+// dropIndex leaves folder empty.
+func dropIndex(fs vfs.FS, folder string) error {
+	if err := fs.RemoveAll(folder); err != nil {
 		return fmt.Errorf("remove the index: %w", err)
 	}
-	return makeFolder(opts.FS, folder)
+	return makeFolder(fs, folder)
 }

@@ -85,8 +85,8 @@ func TestRecordsThatAreMalformed(t *testing.T) {
 func TestStateRoundTrip(t *testing.T) {
 	cases := map[string]stream.State{
 		"missing":      stream.Missing,
-		"some events":  {Last: 300},
-		"all there is": {Last: 1, Tombstoned: true, HasMetadata: true, Limits: stream.Limits{TruncateBefore: stream.MaxRevision, MaxCount: 5, MaxAge: time.Hour}},
+		"bounded":      {Last: stream.None, Limits: stream.Limits{MaxCount: 300}},
+		"all there is": {Last: stream.None, Tombstoned: true, HasMetadata: true, Limits: stream.Limits{TruncateBefore: stream.MaxRevision, MaxCount: 5, MaxAge: time.Hour}},
 	}
 	for name, want := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -16,15 +16,16 @@ func (w *writer) apply(c *command) (Written, error) {
 	if err != nil {
 		return Written{}, err
 	}
-	ids := make([]uuid.UUID, len(c.events), len(c.events)+1)
+	ids := w.ids[:0]
 	for i := range c.events {
-		ids[i] = c.events[i].ID
+		ids = append(ids, c.events[i].ID)
 	}
 	if c.kind != appendEvents {
 		ids = append(ids, uuid.New()) // a deletion is a write of one event
 	}
-	history := &history{writer: w, stream: c.stream}
-	decision, err := stream.Decide(state.State, c.expected, ids, history)
+	w.ids = ids
+	w.history.stream = c.stream
+	decision, err := stream.Decide(state.State, c.expected, ids, &w.history)
 	if err != nil {
 		return Written{}, err
 	}
@@ -34,7 +35,7 @@ func (w *writer) apply(c *command) (Written, error) {
 	case stream.WrongVersion:
 		return Written{}, &WrongVersionError{Stream: c.stream, Expected: c.expected, Current: state.Last}
 	case stream.Repeated:
-		position, err := history.positionAt(decision.Last)
+		position, err := w.history.positionAt(decision.Last)
 		return Written{Last: decision.Last, Position: position}, err
 	}
 	switch c.kind {
@@ -138,7 +139,7 @@ type history struct {
 // Recent implements stream.History. An id that another stream has says
 // nothing about this one.
 func (h *history) Recent(id uuid.UUID) (int64, bool) {
-	p, ok := h.writer.ids.find(id)
+	p, ok := h.writer.recent.find(id)
 	return p.revision, ok && p.stream == h.stream
 }
 

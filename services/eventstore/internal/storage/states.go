@@ -12,15 +12,17 @@ import (
 type states struct {
 	db         *pebble.DB
 	young, old map[string]*tracked
-	changed    []*tracked
+	dirty      []*tracked
+	group      uint64 // the number of the group that is being filled
 }
 
 // tracked is a stream's state.
 type tracked struct {
 	stream.State
 	name   string
-	dirty  bool   // since heads was called last
-	number uint64 // of the group that changed it last
+	stored bool   // it has a head
+	dirty  bool   // its head is not what it should be
+	number uint64 // no later group has changed it
 }
 
 // statesKept is how many streams are remembered at least.
@@ -45,11 +47,11 @@ func (s *states) find(name string) (*tracked, error) {
 	}
 	t, ok := s.old[name]
 	if !ok {
-		state, err := loadState(s.db, name)
+		state, stored, err := loadState(s.db, name)
 		if err != nil {
 			return nil, err
 		}
-		t = &tracked{State: state, name: name}
+		t = &tracked{State: state, name: name, stored: stored}
 	}
 	s.young[name] = t
 	return t, nil
@@ -84,42 +86,38 @@ func (s *states) evolve(e *Event) error {
 		if e.Type == stream.MetadataType {
 			of.Limits = stream.ParseLimits(e.Data)
 		}
-		s.touch(of)
+		s.change(of, true)
 	}
-	if e.Revision == stream.MaxRevision {
+	ends := e.Revision == stream.MaxRevision
+	if ends {
 		// What came before counts for nothing: the state does not tell whether
 		// a scavenge has removed it.
 		t.Tombstoned, t.Last = true, stream.None
 	} else {
 		t.Last = e.Revision
 	}
-	s.touch(t)
+	s.change(t, ends || !t.stored)
 	return nil
 }
 
-func (s *states) touch(t *tracked) {
-	if !t.dirty {
+// change notes that a state has changed, and whether its head has too.
+func (s *states) change(t *tracked, head bool) {
+	t.number = s.group + 1 // where the event goes when it does not fit into this one
+	if head && !t.dirty {
 		t.dirty = true
-		s.changed = append(s.changed, t)
+		s.dirty = append(s.dirty, t)
 	}
 }
 
-// heads returns the states that have changed since it was called last.
+// heads returns the heads that have changed since it was called last.
 func (s *states) heads() []head {
-	heads := make([]head, len(s.changed))
-	for i, t := range s.changed {
+	heads := make([]head, len(s.dirty))
+	for i, t := range s.dirty {
 		heads[i] = head{t.name, encodeState(t.State)}
-		t.dirty = false
+		t.dirty, t.stored = false, true
 	}
-	s.changed = s.changed[:0]
+	s.dirty = s.dirty[:0]
 	return heads
-}
-
-// number notes that the changed states belong to a group.
-func (s *states) number(group uint64) {
-	for _, t := range s.changed {
-		t.number = group
-	}
 }
 
 // forget drops what was not used for long, when there is much; groups up to

@@ -70,6 +70,8 @@ type Options struct {
 	// and of memory tables too.
 	memTable             uint64 // the size of the index's memory table
 	firstChunk, maxChunk uint64 // the sizes of the journal's chunks
+	// write makes a group durable. Tests plant defects here, which others must find.
+	write func(*Store, *group) error
 }
 
 // Store is an event store in one folder.
@@ -87,6 +89,7 @@ type Store struct {
 	acked   atomic.Uint64 // position of the last event that a writer was told of
 	closing chan struct{} // closed when Close begins
 	written chan struct{} // closed when nothing is written or answered any more
+	ended   chan struct{} // closed then, and when the disk has failed: what is under way may never end
 
 	closeOnce sync.Once
 	closeErr  error
@@ -115,6 +118,7 @@ func Open(dir string, opts Options) (*Store, error) {
 		free:    make(chan *group, groups),
 		closing: make(chan struct{}),
 		written: make(chan struct{}),
+		ended:   make(chan struct{}),
 	}
 	if err := s.openFiles(dir); err != nil {
 		return nil, errors.Join(err, lock.Close())
@@ -144,6 +148,9 @@ func (o Options) withDefaults() Options {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.write == nil {
+		o.write = func(s *Store, g *group) error { return s.log.Write(&g.log) }
+	}
 	if o.memTable == 0 {
 		o.memTable = memTableSize
 	}
@@ -152,21 +159,47 @@ func (o Options) withDefaults() Options {
 
 func (s *Store) openFiles(dir string) error {
 	fs := s.opts.FS
+	if err := syncFolder(fs, dir); err != nil { // who made the marker may have been killed before
+		return fmt.Errorf("sync the data folder: %w", err)
+	}
 	log, err := journal.Open(fs.PathJoin(dir, journalFolder), journal.Options{
 		FS: fs, Logger: s.opts.Logger, FirstChunk: s.opts.firstChunk, MaxChunk: s.opts.maxChunk,
 	})
 	if err != nil {
 		return err
 	}
-	index, err := openIndex(fs, fs.PathJoin(dir, indexFolder), readWrite, s.opts, s.faults)
+	index, err := s.openIndex(fs.PathJoin(dir, indexFolder))
 	if err != nil {
 		return errors.Join(err, log.Abandon())
 	}
-	if err := index.catchUp(log); err != nil {
+	caughtUp := make(chan error, 1)
+	go func() { caughtUp <- index.catchUp(log) }()
+	select {
+	case err = <-caughtUp:
+	case <-s.faults.failed: // it may never end
+	}
+	if fault := s.faults.err(); fault != nil {
+		return fmt.Errorf("bring the index up to the journal: %w", fault)
+	}
+	if err != nil {
 		return errors.Join(fmt.Errorf("bring the index up to the journal: %w", err), index.db.Close(), log.Abandon())
 	}
 	s.log, s.index = log, index
 	return nil
+}
+
+// openIndex opens the index in folder, and makes a broken one again.
+func (s *Store) openIndex(folder string) (*index, error) {
+	index, err := openIndex(s.opts.FS, folder, readWrite, s.opts, s.faults)
+	if !isBroken(err) {
+		return index, err
+	}
+	s.opts.Logger.Warn("the index is damaged: it is made again from the journal", "error", err)
+	s.faults = newFaults(s.opts.Logger) // pebble may have called it fatal
+	if err := dropIndex(s.opts.FS, folder); err != nil {
+		return nil, err
+	}
+	return openIndex(s.opts.FS, folder, readWrite, s.opts, s.faults)
 }
 
 // start starts the pipeline.
@@ -179,6 +212,13 @@ func (s *Store) start() {
 	go w.run()
 	go s.syncGroups()
 	go s.finishGroups()
+	go func() {
+		select {
+		case <-s.written:
+		case <-s.faults.failed:
+		}
+		close(s.ended)
+	}()
 }
 
 // syncGroups makes groups durable, one after the other.
@@ -186,7 +226,7 @@ func (s *Store) syncGroups() {
 	defer close(s.toIndex)
 	for g := range s.toSync {
 		if g.err = s.faults.err(); g.err == nil && g.log.Len() > 0 {
-			if err := s.log.Write(&g.log); err != nil {
+			if err := s.opts.write(s, g); err != nil {
 				s.faults.fail(err)
 			}
 			g.err = s.faults.err() // also what failed beside this write
@@ -199,6 +239,7 @@ func (s *Store) syncGroups() {
 // Refusals too are answered only here: they may rest on writes of their group.
 func (s *Store) finishGroups() {
 	defer close(s.written)
+	unflushed := 0
 	for g := range s.toIndex {
 		wrote := g.err == nil && len(g.entries) > 0
 		if wrote {
@@ -216,9 +257,27 @@ func (s *Store) finishGroups() {
 			} else {
 				s.publish(g.last, g.log.Place().End())
 			}
+			unflushed = s.flush(unflushed + g.log.Len())
 		}
 		s.free <- g
 	}
+}
+
+// maxUnflushed is how many bytes of the journal may be indexed in memory alone:
+// that much is read when the store is opened. Where events are small the index
+// fills its memory before, and flushes by itself.
+const maxUnflushed = 64 << 20
+
+// flush lets the index write down what it has in memory, when that stands for
+// much of the journal; it returns for how much it stands now.
+func (s *Store) flush(unflushed int) int {
+	if unflushed < maxUnflushed {
+		return unflushed
+	}
+	if _, err := s.index.db.AsyncFlush(); err != nil {
+		s.faults.fail(fmt.Errorf("flush the index: %w", err))
+	}
+	return 0
 }
 
 // Append writes events to the end of a stream, all or none, when it is where
@@ -270,10 +329,8 @@ func (s *Store) submit(ctx context.Context, c *command) (Written, error) {
 		return c.written, c.err
 	case <-ctx.Done():
 		return Written{}, ctx.Err()
-	case <-s.faults.failed:
-		return Written{}, s.faults.err() // what is under way may never end
-	case <-s.written:
-		return c.afterEnd()
+	case <-s.ended:
+		return c.afterEnd(s.faults.err())
 	}
 }
 

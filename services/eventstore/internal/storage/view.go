@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"fmt"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -81,14 +82,14 @@ func (v *View) Changed() <-chan struct{} { return v.changed }
 
 // State returns the state of a stream.
 func (v *View) State(name string) (stream.State, error) {
-	state, err := loadState(v.snapshot, name)
+	state, _, err := loadState(v.snapshot, name)
 	if err != nil {
 		return stream.State{}, err
 	}
 	if original, ok := stream.OriginalOf(name); ok && original != "" {
-		of, err := loadState(v.snapshot, original)
+		of, _, err := loadHead(v.snapshot, original)
 		if err != nil {
-			return stream.State{}, err
+			return stream.State{}, fmt.Errorf("read the state of stream %q: %w", original, err)
 		}
 		state.Tombstoned = of.Tombstoned // its metadata ends with a stream
 	}

@@ -3,6 +3,8 @@ package storage
 import (
 	"runtime"
 
+	"github.com/google/uuid"
+
 	"github.com/triangle-suite/triangle/services/eventstore/internal/journal"
 	"github.com/triangle-suite/triangle/services/eventstore/internal/stream"
 )
@@ -42,14 +44,17 @@ func (c *command) size() int {
 }
 
 // afterEnd is for who waits when the store has ended: the answer, if there
-// still was one.
-func (c *command) afterEnd() (Written, error) {
+// still was one, or how the disk failed.
+func (c *command) afterEnd(failed error) (Written, error) {
 	select {
 	case <-c.done:
 		return c.written, c.err
 	default:
-		return Written{}, ErrClosed
 	}
+	if failed != nil {
+		return Written{}, failed
+	}
+	return Written{}, ErrClosed
 }
 
 // groups is how many groups there are: one is filled while one is synced and
@@ -61,18 +66,22 @@ const groups = 6
 type writer struct {
 	store  *Store
 	states *states
-	ids    *idCache
+	recent *idCache
 	group  *group
 	flying [groups]*group // those that may not be indexed yet, by number
 	last   uint64         // position of the last event, 0 when there is none
 	number uint64         // of the current group
-	staged []Event        // what the current command writes
+	// Of the current command, kept for the memory:
+	ids     []uuid.UUID
+	history history
+	staged  []Event // what it writes
 }
 
 func newWriter(s *Store) *writer {
 	w := &writer{
-		store: s, states: newStates(s.index.db), ids: newIDCache(s.opts.IDCache), last: s.log.Last(),
+		store: s, states: newStates(s.index.db), recent: newIDCache(s.opts.IDCache), last: s.log.Last(),
 	}
+	w.history.writer = w
 	w.begin(s.log.Place())
 	return w
 }
@@ -82,6 +91,7 @@ func (w *writer) begin(place journal.Place) {
 	g := <-w.store.free
 	w.states.forget(g.number) // a group that is free again is indexed, and those before it
 	w.number++
+	w.states.group = w.number
 	g.reset(w.number, place, w.last)
 	w.group = g
 	w.flying[w.number%groups] = g
@@ -181,13 +191,12 @@ func (w *writer) place(n int, c *command) (own uint64) {
 		e.Position = w.group.log.End(appendRecord(w.group.log.Begin(), e), i == n-1)
 		w.group.entries = append(w.group.entries, entry{e.Stream, e.Revision, e.Position})
 		// Before the sync: when that fails, nothing is answered any more.
-		w.ids.add(e.ID, place{e.Stream, e.Revision, e.Position})
+		w.recent.add(e.ID, place{e.Stream, e.Revision, e.Position})
 		if i == max(len(c.events), 1)-1 {
 			own = e.Position
 		}
 		w.last = e.Position
 	}
-	w.states.number(w.number)
 	w.group.heads = append(w.group.heads, w.states.heads()...)
 	w.group.last = w.last
 	clear(w.staged)

@@ -15,25 +15,35 @@ type Limits struct {
 	MaxAge         time.Duration // $maxAge: no events older than that; 0: no limit
 }
 
-const truncateBeforeKey = "$tb"
+const (
+	truncateBeforeKey = "$tb"
+	maxCountKey       = "$maxCount"
+	maxAgeKey         = "$maxAge"
+)
 
 // ParseLimits reads limits off a metadata event's data. Metadata is the
-// writers' own: whatever is malformed in it limits nothing.
+// writers' own: whatever is malformed in it limits nothing, and leaves the
+// rest as it is.
 func ParseLimits(data []byte) Limits {
-	var raw struct {
-		TruncateBefore json.Number `json:"$tb"`
-		MaxCount       json.Number `json:"$maxCount"`
-		MaxAge         json.Number `json:"$maxAge"`
-	}
-	if json.Unmarshal(data, &raw) != nil {
+	var properties map[string]json.RawMessage
+	if json.Unmarshal(data, &properties) != nil {
 		return Limits{}
 	}
-	seconds := min(whole(raw.MaxAge), math.MaxInt64/int64(time.Second))
+	seconds := min(number(properties[maxAgeKey]), math.MaxInt64/int64(time.Second))
 	return Limits{
-		TruncateBefore: whole(raw.TruncateBefore),
-		MaxCount:       whole(raw.MaxCount),
+		TruncateBefore: number(properties[truncateBeforeKey]),
+		MaxCount:       number(properties[maxCountKey]),
 		MaxAge:         time.Duration(seconds) * time.Second,
 	}
+}
+
+// number returns the whole number that a property holds, 0 when it holds none.
+func number(property json.RawMessage) int64 {
+	var n json.Number
+	if json.Unmarshal(property, &n) != nil {
+		return 0
+	}
+	return whole(n)
 }
 
 // whole returns the whole number that n stands for, 0 when it is none that is

@@ -90,3 +90,26 @@ func TestOnlyTheLastMetadataCounts(t *testing.T) {
 		t.Errorf("metadata is visible from %d on, want 5", got)
 	}
 }
+
+// FuzzMetadata holds of any bytes that metadata may be: limits are never below
+// nothing, and bringing a stream back sets the truncation point and keeps what
+// else limits it.
+func FuzzMetadata(f *testing.F) {
+	for _, data := range []string{`{"$tb":5,"$maxCount":3,"$maxAge":7,"a":[1]}`, `{"$tb":1e30}`, `{"$maxAge":9223372036854775807}`, `{"$maxCount":"x"}`, `null`, `[]`, `{"$tb":-1}`, ``} {
+		f.Add([]byte(data), int64(7))
+	}
+	f.Fuzz(func(t *testing.T, data []byte, first int64) {
+		limits := ParseLimits(data)
+		if limits.TruncateBefore < 0 || limits.MaxCount < 0 || limits.MaxAge < 0 {
+			t.Fatalf("%q limits to %+v", data, limits)
+		}
+		first = max(first, 0)
+		back, err := Undeleted(data, first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := ParseLimits(back).TruncateBefore; got != first {
+			t.Errorf("%q is brought back as %s, truncated before %d, want %d", data, back, got, first)
+		}
+	})
+}

@@ -1,4 +1,5 @@
-package server
+// Package link follows events that stand for other events.
+package link
 
 import (
 	"bytes"
@@ -9,11 +10,11 @@ import (
 	"github.com/triangle-suite/triangle/services/eventstore/internal/stream"
 )
 
-// resolve returns the event that link stands for, nil when there is none (any
+// Resolve returns the event that from stands for, nil when there is none (any
 // more): a deleted stream's events, and those that its metadata hides, are not
 // reached through a link either.
-func resolve(view *storage.View, link *storage.Event) (*storage.Event, error) {
-	name, revision, ok := parseLink(link.Data)
+func Resolve(view *storage.View, from *storage.Event) (*storage.Event, error) {
+	name, revision, ok := Parse(from.Data)
 	if !ok {
 		return nil, nil
 	}
@@ -34,8 +35,8 @@ func resolve(view *storage.View, link *storage.Event) (*storage.Event, error) {
 	return &event, nil
 }
 
-// parseLink reads "revision@stream". A stream's name may hold an @ itself.
-func parseLink(data []byte) (name string, revision int64, ok bool) {
+// Parse reads "revision@stream". A stream's name may hold an @ itself.
+func Parse(data []byte) (name string, revision int64, ok bool) {
 	number, rest, found := bytes.Cut(data, []byte("@"))
 	if !found || len(rest) == 0 {
 		return "", 0, false
