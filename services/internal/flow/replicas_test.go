@@ -269,3 +269,20 @@ func TestAnOwnerThatIsStuckIsReplacedAndCannotWrite(t *testing.T) {
 		return s.Taken == 30 && s.Err == nil
 	})
 }
+
+// A server that ends its sessions, as at a restart, stops nothing for good.
+func TestSessionsThatAreCutOffLoseNothing(t *testing.T) {
+	w, produced := replicated(t), map[string][]string{}
+	members := []*member{w.newMember(t), w.newMember(t)}
+	for range 10 {
+		w.produceMany(produced, 10)
+		pgtest.Exec(t, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'triangle marketing'`)
+	}
+	for _, m := range members {
+		m.wantOnce(t, produced)
+		await(t, "the replica to know how far the flow is", func() bool {
+			s := m.rt.Intake(tested).State()
+			return s.Taken == 100 && s.Lag == 0 && s.Err == nil
+		})
+	}
+}
