@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bufio"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -55,18 +54,11 @@ func TestTheScenarioPlaysOnPostgreSQL(t *testing.T) {
 	}
 	// Another store is not taken for the one that these read models were made from.
 	s := up(t, "--database", url)
-	s.await("services that refuse the other store", func() bool {
-		answer, err := http.Get(s.at["sales"] + "/readyz")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = answer.Body.Close() }()
-		why, err := io.ReadAll(answer.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return answer.StatusCode == http.StatusServiceUnavailable && strings.Contains(string(why), "start on a new database")
-	})
+	s.await("a service that refuses the other store", func() bool { return s.ready("sales") == http.StatusServiceUnavailable })
+	log, err := os.ReadFile(filepath.Join(s.data, "logs", "sales.log"))
+	if err != nil || !strings.Contains(string(log), "start on a new database") {
+		t.Errorf("the log does not say what to do (%v): %s", err, log)
+	}
 }
 
 func TestADatabaseThatWillNotDoStopsTheStart(t *testing.T) {

@@ -220,12 +220,14 @@ func (s *suite) replaceChannel(url string) {
 	s.offerPropositions()
 	replicas := s.replicate("channel", url, 2)
 	contact := s.startContact("CHANNEL_WEBSITE", "c-1")
+	frozen := s.owner(replicas)
 	for _, r := range replicas {
+		began := time.Now()
 		if list, _ := s.calling(r).look(contact); len(list) == 0 {
 			s.t.Errorf("%s answers with an empty list", r.name)
 		}
+		s.t.Logf("%s (owner: %t) answered with the list decided for the call in %d ms", r.name, r == frozen, time.Since(began).Milliseconds())
 	}
-	frozen := s.owner(replicas)
 	others := without(replicas, frozen)
 	s.signal(frozen, syscall.SIGSTOP)
 	s.takenOver("freeze", func() bool { return s.calling(others[0]).decided(contact) })

@@ -107,11 +107,20 @@ func replicated(t *testing.T) *world {
 	return w
 }
 
-// runOut has the lease of whoever owns the flows run out.
-func (m *member) runOut(t *testing.T) {
+// holder is the token of whoever owns the flows.
+func (m *member) holder(t *testing.T) (token string) {
+	t.Helper()
+	if err := m.db.QueryRow(t.Context(), `SELECT token FROM flow_owner`).Scan(&token); err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// runOut has the lease of a holder run out.
+func (m *member) runOut(t *testing.T, token string) {
 	t.Helper()
 	err := m.db.UpdateQuietly(t.Context(), func(tx *projection.Tx) error {
-		_, err := tx.Exec(t.Context(), `UPDATE flow_owner SET until = 0`)
+		_, err := tx.Exec(t.Context(), `UPDATE flow_owner SET until = 0 WHERE token = ?`, token)
 		return err
 	})
 	if err != nil {
@@ -248,9 +257,9 @@ func TestAnOwnerThatIsStuckIsReplacedAndCannotWrite(t *testing.T) {
 	frozen := make(chan struct{})
 	first.frozen.Store(&frozen)
 	w.produceMany(produced, 10)
-	began := time.Now()
+	began, holder := time.Now(), first.holder(t)
 	await(t, "another owner", func() bool {
-		second.runOut(t) // a frozen owner renews nothing
+		second.runOut(t, holder) // a frozen owner renews nothing
 		return second.rt.Owns()
 	})
 	second.wantOnce(t, produced)

@@ -6,7 +6,7 @@
 //	func TestSomething(t *testing.T) { url := pgtest.Database(t) … }
 //
 // Where PostgreSQL is not installed such tests are skipped, unless CI is set:
-// then they fail.
+// then they fail. With -short they are skipped everywhere.
 package pgtest
 
 import (
@@ -51,6 +51,9 @@ func RunOnEach(m *testing.M) (code int) {
 	if code = m.Run(); code != 0 {
 		return code
 	}
+	if testing.Short() {
+		return 0
+	}
 	if find() == "" {
 		fmt.Fprintln(os.Stderr, "not run on PostgreSQL:", notInstalled)
 		if os.Getenv("CI") != "" {
@@ -94,6 +97,9 @@ func Database(t testing.TB) string {
 
 func shared(t testing.TB) *Server {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("it takes a real process")
+	}
 	the.once.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 		defer cancel()

@@ -3,6 +3,8 @@ package projection_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -72,6 +74,18 @@ func TestUpdatesAreAllOrNothing(t *testing.T) {
 			t.Errorf("after a failed update there are %d rows, want 0", n)
 		}
 	})
+}
+
+// A path is taken as it is, whatever it means in a URL.
+func TestAFileMayHaveAnyName(t *testing.T) {
+	folder := t.TempDir()
+	for _, name := range []string{"a folder/read models.db", "half#01/x.db", "what?/100%41.db"} {
+		path := filepath.Join(folder, name)
+		open(t, path)
+		if _, err := os.Stat(path); err != nil {
+			t.Errorf("the database is not in the file that was named: %v", err)
+		}
+	}
 }
 
 func TestManyWritersLoseNothing(t *testing.T) {

@@ -43,7 +43,8 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 // transactions, each whole: the checkpoint goes back with its rows, and the
 // events are taken in again.
 func dsn(path, more string) string {
-	u := url.URL{Scheme: "file", Opaque: filepath.ToSlash(path)}
+	escaped := (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()
+	u := url.URL{Scheme: "file", Opaque: escaped}
 	return u.String() + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&" + more
 }
 
