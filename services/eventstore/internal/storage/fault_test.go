@@ -253,13 +253,12 @@ func readConsistent(view *View, name string) (events []Event, err error) {
 // TestEveryFaultOfTheDiskIsTold lets the disk fail at each of its operations,
 // on a new folder and on one that is there.
 func TestEveryFaultOfTheDiskIsTold(t *testing.T) {
-	step := int64(sample(1, 7))
-	if *faultsFull {
-		step = 1
+	if RaceDetector {
+		t.Skip("with the race detector pebble checks itself, and panics when an update of its manifest fails; make test runs this without it too")
 	}
 	for _, failure := range failures {
 		t.Run(failure.name, func(t *testing.T) {
-			for limit := int64(1); ; limit += step {
+			for limit := int64(1); ; limit++ {
 				f := &faulty{failing: failure, on: vfs.NewCrashableMem(), limit: limit}
 				ended, err := f.run()
 				if err != nil {

@@ -369,8 +369,15 @@ func (s *Store) closeReaders() error {
 	}
 	current.Release()
 	s.open.Wait()
-	if err := errors.Join(s.index.db.Close(), s.log.Close(), s.lock.Close()); err != nil {
-		return fmt.Errorf("close the event store: %w", err)
+	closed := make(chan error, 1)
+	go func() { closed <- s.index.db.Close() }()
+	select {
+	case err := <-closed:
+		if err := errors.Join(err, s.log.Close(), s.lock.Close()); err != nil {
+			return fmt.Errorf("close the event store: %w", err)
+		}
+		return nil
+	case <-s.faults.failed: // the index waits for what it had begun, and that may never end
+		return s.faults.err()
 	}
-	return nil
 }
