@@ -17,6 +17,8 @@ var leftOut = map[string]string{
 	"flow_checkpoint.prepare_position": "positions in the log depend on how events of different streams interleave",
 	"flow_checkpoint.event_id":         "the last event may be a marker, whose id is drawn by who asked for it",
 	"flow_checkpoint.owner":            "it names the process, which is another one after each start",
+	"flow_owner.token":                 "it names the process, which is another one after each start",
+	"flow_owner.until":                 "it is a time of the clock",
 	"flow_checkpoint.window_taken":     "how many events came since the last window depends on when it closed",
 	"flow_checkpoint.last_due":         "it is a time of the clock",
 	"flow_checkpoint.digest":           "it is over flow_chain.chain",

@@ -43,7 +43,8 @@ func build(into string) error {
 	}
 	cmd := exec.Command("go", "build", "-o", into+string(filepath.Separator),
 		"../services/eventstore/cmd/event-store", "../services/channel/cmd/channel-support",
-		"../services/sales/cmd/sales-support", "../services/marketing/cmd/marketing-support", "../tools/cmd/triangle")
+		"../services/sales/cmd/sales-support", "../services/marketing/cmd/marketing-support", "../tools/cmd/triangle",
+		"../services/internal/pgtest/cmd/pgtest")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the programs: %w\n%s", err, out)
@@ -56,11 +57,11 @@ const patience = 5 * time.Minute
 
 // demo plays the scenario on a data folder, and calls onStep at the beginning of
 // each step, with its number from 1.
-func demo(t *testing.T, data string, onStep func(step int)) {
+func demo(t *testing.T, data string, onStep func(step int), more ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(programs, "triangle"), "demo", "--data", data, "--ports", "auto")
+	cmd := exec.CommandContext(ctx, filepath.Join(programs, "triangle"), append([]string{"demo", "--data", data, "--ports", "auto"}, more...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 20 * time.Second
 	var told, complained bytes.Buffer

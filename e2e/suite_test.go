@@ -22,14 +22,18 @@ type suite struct {
 	data string
 	at   map[string]string // base URL by service
 	keys int
+	// prefix keeps the idempotency keys of the parts of a test apart.
+	prefix     string
+	eventStore string
 }
 
 // up starts everything, without sample and scenario, and stops it at the end of
 // the test.
-func up(t *testing.T) *suite {
+func up(t *testing.T, more ...string) *suite {
 	t.Helper()
 	s := &suite{t: t, data: t.TempDir(), at: map[string]string{}}
-	cmd := exec.Command(filepath.Join(programs, "triangle"), "up", "--no-sample", "--no-scenario", "--data", s.data, "--ports", "auto")
+	args := append([]string{"up", "--no-sample", "--no-scenario", "--data", s.data, "--ports", "auto"}, more...)
+	cmd := exec.Command(filepath.Join(programs, "triangle"), args...)
 	var told bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &told, &told
 	if err := cmd.Start(); err != nil {
@@ -67,6 +71,9 @@ func (s *suite) readAddresses() bool {
 	}
 	var addresses map[string]json.RawMessage
 	if err := json.Unmarshal(text, &addresses); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := json.Unmarshal(addresses["eventstore"], &s.eventStore); err != nil {
 		s.t.Fatal(err)
 	}
 	for _, service := range services {
@@ -114,7 +121,7 @@ func (b body) text(path ...string) string { return fmt.Sprint(b.get(path...)) }
 func (s *suite) call(status int, method, service, path string, request body) body {
 	s.t.Helper()
 	s.keys++
-	return s.callAs(fmt.Sprintf("key-%d", s.keys), status, method, service, path, request)
+	return s.callAs(fmt.Sprintf("%skey-%d", s.prefix, s.keys), status, method, service, path, request)
 }
 
 func (s *suite) callAs(key string, status int, method, service, path string, request body) body {

@@ -44,6 +44,7 @@ func New(ctx context.Context, parts host.Parts, settings Settings) (host.Applica
 		OpenAPI:  channelv1.OpenAPI,
 		Flows:    s.flows,
 		Workers:  s.workers,
+		Watchers: s.watchers,
 	}, nil
 }
 
@@ -52,6 +53,8 @@ type service struct {
 	api     *api
 	flows   *flow.Runtime
 	workers []*worker.Worker
+	// watchers run on every replica.
+	watchers []*worker.Worker
 }
 
 // api is the whole API: each part of it is its capability's own.
@@ -89,7 +92,7 @@ func newService(ctx context.Context, parts host.Parts, settings Settings) (*serv
 		return nil, err
 	}
 	cadence := cadences(runtime, board)
-	workers, err := workers(parts, runtime, board)
+	workers, err := workers(parts, runtime)
 	if err != nil {
 		return nil, err
 	}
@@ -104,8 +107,9 @@ func newService(ctx context.Context, parts host.Parts, settings Settings) (*serv
 			capacities: &capacity.API{Streams: parts.Streams, Origins: origins},
 			messages:   &outbound.API{DB: parts.DB},
 		},
-		flows:   runtime,
-		workers: workers,
+		flows:    runtime,
+		workers:  workers,
+		watchers: []*worker.Worker{cadenceWatcher(parts, board)},
 	}, nil
 }
 
@@ -157,7 +161,7 @@ func cadences(runtime *flow.Runtime, board *flow.Board) func(string) string {
 }
 
 // workers are what runs beside the flows.
-func workers(parts host.Parts, runtime *flow.Runtime, board *flow.Board) ([]*worker.Worker, error) {
+func workers(parts host.Parts, runtime *flow.Runtime) ([]*worker.Worker, error) {
 	sender := &outbound.Sender{
 		Streams: parts.Streams, DB: parts.DB, Now: time.Now,
 		Flow: func(name string) flow.State { return runtime.Intake(name).State() },
@@ -172,10 +176,21 @@ func workers(parts host.Parts, runtime *flow.Runtime, board *flow.Board) ([]*wor
 	return []*worker.Worker{
 		sending,
 		{Name: "settler", Logger: parts.Logger, Work: worker.Rounds(parts.DB, settler.Round)},
-		{Name: "cadences", Logger: parts.Logger, Work: func(ctx context.Context, tell worker.Tell) error {
-			calm := time.AfterFunc(time.Second, func() { tell(nil) })
-			defer calm.Stop()
-			return board.Run(ctx, parts.Streams)
-		}},
 	}, nil
+}
+
+// cadenceWatcher keeps the board up to date. All is well when it has lasted for a
+// second.
+func cadenceWatcher(parts host.Parts, board *flow.Board) *worker.Worker {
+	return &worker.Worker{Name: "cadences", Logger: parts.Logger, Work: func(ctx context.Context, tell worker.Tell) error {
+		ended := make(chan error, 1)
+		go func() { ended <- board.Run(ctx, parts.Streams) }()
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(time.Second):
+			tell(nil)
+			return <-ended
+		}
+	}}
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -33,6 +32,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/host"
 	"github.com/triangle-suite/triangle/services/internal/host/hosttest"
 	"github.com/triangle-suite/triangle/services/internal/keyring"
+	"github.com/triangle-suite/triangle/services/internal/pgtest"
 	"github.com/triangle-suite/triangle/services/internal/serve"
 )
 
@@ -53,7 +53,7 @@ type company struct {
 func open(t *testing.T) *company {
 	t.Helper()
 	c := &company{t: t, store: eventstoretest.Start(t, eventstoretest.OnDisk(), eventstoretest.WithoutIDCache())}
-	keys := filepath.Join(t.TempDir(), "keys.db")
+	keys := pgtest.Somewhere(t)
 	office := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, `{"status":"done","reference":"BO-1"}`)
 	}))
@@ -81,7 +81,7 @@ func (c *company) startService(keys, office string) {
 	c.t.Helper()
 	settings := channel.Settings{
 		Common: config.Common{
-			EventStore: config.StoreURL(c.store.ConnectionString()), Database: config.Database(filepath.Join(c.t.TempDir(), "channel.db")),
+			EventStore: config.StoreURL(c.store.ConnectionString()), Database: config.Database(pgtest.Somewhere(c.t)),
 			Keys: config.Database(keys), HTTPAddr: "127.0.0.1:0", GRPCAddr: "127.0.0.1:0", LogLevel: "error",
 		},
 		BackOffice: config.URL(office), Deadline: within,

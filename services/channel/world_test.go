@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"path/filepath"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,8 +28,11 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/host"
 	"github.com/triangle-suite/triangle/services/internal/host/hosttest"
 	"github.com/triangle-suite/triangle/services/internal/keyring"
+	"github.com/triangle-suite/triangle/services/internal/pgtest"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
+
+func TestMain(m *testing.M) { os.Exit(pgtest.RunOnEach(m)) }
 
 // world is a store and a channel service that can crash. The other services are
 // played by appending their events.
@@ -56,7 +60,12 @@ type failure func(stream string, events []eventlog.NewEvent) error
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, dbPath: filepath.Join(t.TempDir(), "channel.db"), ring: keyring.Memory()}
+	return newWorldOn(t, pgtest.Somewhere(t))
+}
+
+func newWorldOn(t *testing.T, where string) *world {
+	t.Helper()
+	w := &world{t: t, dbPath: where, ring: keyring.Memory()}
 	inject := func(at *atomic.Pointer[failure]) failure {
 		return func(stream string, events []eventlog.NewEvent) error {
 			if f := at.Load(); f != nil && !strings.HasPrefix(stream, "progress-") {
@@ -86,8 +95,9 @@ func newWorld(t *testing.T) *world {
 // inBubble runs a test where time passes only when nothing else can go on.
 func inBubble(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
+	where := pgtest.Somewhere(t) // outside of the bubble: a server goes on when the test has ended
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newWorldOn(t, where)
 		w.start()
 		synctest.Wait()
 		test(t, w)
@@ -98,7 +108,7 @@ func inBubble(t *testing.T, test func(t *testing.T, w *world)) {
 func (w *world) start() {
 	w.t.Helper()
 	var err error
-	if w.db, err = projection.Open(w.t.Context(), w.dbPath); err != nil {
+	if w.db, err = projection.Open(w.t.Context(), w.dbPath, "channel", projection.Alone); err != nil {
 		w.t.Fatal(err)
 	}
 	parts := host.Parts{
@@ -114,7 +124,7 @@ func (w *world) start() {
 	var ctx context.Context
 	ctx, w.end = context.WithCancel(context.Background())
 	w.run(ctx, "flows", w.service.flows.Run)
-	for _, worker := range w.service.workers {
+	for _, worker := range slices.Concat(w.service.workers, w.service.watchers) {
 		w.run(ctx, worker.Name, worker.Run)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -22,6 +21,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/host"
 	"github.com/triangle-suite/triangle/services/internal/host/hosttest"
 	"github.com/triangle-suite/triangle/services/internal/keyring"
+	"github.com/triangle-suite/triangle/services/internal/pgtest"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 	"github.com/triangle-suite/triangle/services/internal/serve"
 	"github.com/triangle-suite/triangle/services/marketing"
@@ -54,7 +54,7 @@ type world struct {
 func newWorld(t testing.TB, log eventlog.Log) *world {
 	t.Helper()
 	w := &world{
-		t: t, ring: keyring.Memory(), dbPath: filepath.Join(t.TempDir(), "marketing.db"), logger: slog.New(slog.DiscardHandler),
+		t: t, ring: keyring.Memory(), dbPath: pgtest.Somewhere(t), logger: slog.New(slog.DiscardHandler),
 	}
 	c, err := codec.New(w.ring)
 	if err != nil {
@@ -84,7 +84,7 @@ func started(t testing.TB, options memory.Options) *world {
 // start starts the service on its database.
 func (w *world) start() {
 	w.t.Helper()
-	db, err := projection.Open(context.Background(), w.dbPath)
+	db, err := projection.Open(context.Background(), w.dbPath, "marketing")
 	if err != nil {
 		w.t.Fatal(err)
 	}

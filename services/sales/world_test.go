@@ -3,7 +3,6 @@ package sales_test
 import (
 	"context"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -27,6 +26,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/host"
 	"github.com/triangle-suite/triangle/services/internal/host/hosttest"
 	"github.com/triangle-suite/triangle/services/internal/keyring"
+	"github.com/triangle-suite/triangle/services/internal/pgtest"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 	"github.com/triangle-suite/triangle/services/sales"
 )
@@ -81,7 +81,7 @@ func newStoreWorld(t testing.TB) (*world, *eventstoretest.Server) {
 
 func (w *world) on(t testing.TB, log eventlog.Log) *world {
 	t.Helper()
-	w.t, w.log, w.ring, w.dbPath = t, log, keyring.Memory(), filepath.Join(t.TempDir(), "sales.db")
+	w.t, w.log, w.ring, w.dbPath = t, log, keyring.Memory(), pgtest.Somewhere(t)
 	c, err := codec.New(w.ring)
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +100,7 @@ func (w *world) on(t testing.TB, log eventlog.Log) *world {
 func (w *world) start() *world {
 	w.t.Helper()
 	var err error
-	w.db, err = projection.Open(context.Background(), w.dbPath)
+	w.db, err = projection.Open(context.Background(), w.dbPath, "sales")
 	w.must(err)
 	app, err := sales.New(context.Background(), host.Parts{
 		DB: w.db, Streams: w.streams, Ring: w.ring, Logger: slog.New(slog.DiscardHandler),

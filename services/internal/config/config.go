@@ -59,8 +59,8 @@ var (
 // Common is the configuration that every service has.
 type Common struct {
 	EventStore StoreURL `name:"eventstore" env:"TRIANGLE_EVENTSTORE" default:"esdb://127.0.0.1:2113?tls=false" placeholder:"URL" help:"The event store's connection string."`
-	Database   Database `name:"database" env:"TRIANGLE_DATABASE" default:"${database}" placeholder:"FILE" help:"The service's own database: an SQLite file, made when it is not there."`
-	Keys       Database `name:"keys" env:"TRIANGLE_KEYS" default:"./keys.db" placeholder:"FILE" help:"The key ring that personal data is sealed with; made when it is not there."`
+	Database   Database `name:"database" env:"TRIANGLE_DATABASE" default:"${database}" placeholder:"FILE|URL" help:"The service's own database: an SQLite file, made when it is not there, or postgres://user:password@host/database, which several replicas share; services may share it too, as each has a schema of its own."`
+	Keys       Database `name:"keys" env:"TRIANGLE_KEYS" default:"./keys.db" placeholder:"FILE|URL" help:"The key ring that personal data is sealed with: an SQLite file, made when it is not there, or a PostgreSQL database."`
 	HTTPAddr   Address  `name:"http-addr" env:"TRIANGLE_HTTP_ADDR" default:"${http_addr}" placeholder:"HOST:PORT" help:"Where REST, probes and metrics are served."`
 	GRPCAddr   Address  `name:"grpc-addr" env:"TRIANGLE_GRPC_ADDR" default:"${grpc_addr}" placeholder:"HOST:PORT" help:"Where gRPC is served."`
 	LogLevel   Level    `name:"log-level" env:"TRIANGLE_LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"The least that is logged: debug, info, warn or error."`
@@ -162,7 +162,7 @@ func check(parser *kong.Kong, common *Common) error {
 	if common.HTTPAddr == common.GRPCAddr && !common.HTTPAddr.anyPort() {
 		return Wrong("TRIANGLE_HTTP_ADDR and TRIANGLE_GRPC_ADDR are both %s: give each a port of its own", common.HTTPAddr)
 	}
-	if common.Database == common.Keys {
+	if common.Database == common.Keys && !common.Keys.IsServer() {
 		return Wrong("TRIANGLE_DATABASE and TRIANGLE_KEYS are the same: give the key ring a file of its own, as erasure destroys keys and not rows")
 	}
 	return nil

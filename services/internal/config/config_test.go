@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -122,13 +123,21 @@ func TestAWrongValueIsOneLineThatSaysWhatToWrite(t *testing.T) {
 			env:  map[string]string{"TRIANGLE_DATABASE": folder},
 			want: `TRIANGLE_DATABASE (--database) is the folder ` + folder + `: write the path of a file in it`,
 		},
-		"a database that is a server": {
-			env:  map[string]string{"TRIANGLE_DATABASE": "postgres://u:secret@host/db"},
-			want: `TRIANGLE_DATABASE (--database) begins with "postgres://": write the path of an SQLite file, such as ./service.db`,
+		"a database on another kind of server": {
+			env:  map[string]string{"TRIANGLE_DATABASE": "mysql://u:secret@host/db"},
+			want: `TRIANGLE_DATABASE (--database) begins with "mysql://": write the path of an SQLite file, such as ./service.db, or postgres://user:password@host:5432/database`,
+		},
+		"a server without a database": {
+			env:  map[string]string{"TRIANGLE_DATABASE": "postgres://u:secret@host"},
+			want: `TRIANGLE_DATABASE (--database) names no database: write postgres://user:password@host:5432/database`,
+		},
+		"a server at a port that is none": {
+			env:  map[string]string{"TRIANGLE_KEYS": "postgres://u:secret@host:many/db"},
+			want: `TRIANGLE_KEYS (--keys) is not a URL of a PostgreSQL server: write postgres://user:password@host:5432/database`,
 		},
 		"no database": {
 			env:  map[string]string{"TRIANGLE_KEYS": ""},
-			want: `TRIANGLE_KEYS (--keys) is empty: write the path of an SQLite file, such as ./service.db`,
+			want: `TRIANGLE_KEYS (--keys) is empty: write the path of an SQLite file, such as ./service.db, or postgres://user:password@host:5432/database`,
 		},
 		"keys in the database": {
 			env:  map[string]string{"TRIANGLE_KEYS": "./channel.db"},
@@ -164,6 +173,20 @@ func TestAWrongValueIsOneLineThatSaysWhatToWrite(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", err, tc.want)
 			}
 		})
+	}
+}
+
+// One server may hold everything: each service has a schema of its own in it,
+// and so has the key ring.
+func TestADatabaseOnAServerMayHoldTheKeysToo(t *testing.T) {
+	const url = "postgres://u:secret@host/db"
+	s, err := parse(t, "--database", url, "--keys", url)
+	if err != nil || string(s.Database) != url || string(s.Keys) != url {
+		t.Fatalf("%v, %v: %v", s.Database, s.Keys, err)
+	}
+	text, err := json.Marshal(s.Database)
+	if shown := fmt.Sprint(s.Database, string(text)); err != nil || strings.Contains(shown, "secret") {
+		t.Errorf("it shows itself as %s (%v)", shown, err)
 	}
 }
 

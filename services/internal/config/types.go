@@ -13,6 +13,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/triangle-suite/triangle/services/internal/postgres"
 )
 
 // Address is a host and port to listen on. An empty host means every interface;
@@ -93,17 +95,37 @@ func redacted(text string) string {
 	return u.Redacted()
 }
 
-// Database names an SQLite file.
+// Database names an SQLite file, or a PostgreSQL database by its URL. That may
+// hold a password: only the conversion string(d) gives it whole.
 type Database string
 
-// Check says what is wrong with the file's name. The file need not be there;
-// the folder that it is in must be.
+// IsServer tells whether it is a database on a server, which holds a schema for
+// each service and one for the key ring.
+func (d Database) IsServer() bool { return postgres.IsURL(string(d)) }
+
+// String shows the database without a password.
+func (d Database) String() string {
+	if d.IsServer() {
+		return redacted(string(d))
+	}
+	return string(d)
+}
+
+// MarshalText shows the database without a password.
+func (d Database) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// Check says what is wrong with the name. An SQLite file need not be there; the
+// folder that it is in must be. Nobody is connected to yet.
 func (d Database) Check() error {
+	const write = "write the path of an SQLite file, such as ./service.db, or postgres://user:password@host:5432/database"
 	if d == "" {
-		return errors.New("is empty: write the path of an SQLite file, such as ./service.db")
+		return errors.New("is empty: " + write)
+	}
+	if d.IsServer() {
+		return postgres.Check(string(d))
 	}
 	if scheme, _, ok := strings.Cut(string(d), "://"); ok {
-		return fmt.Errorf("begins with %q: write the path of an SQLite file, such as ./service.db", scheme+"://")
+		return fmt.Errorf("begins with %q: %s", scheme+"://", write)
 	}
 	if info, err := os.Stat(string(d)); err == nil && info.IsDir() {
 		return fmt.Errorf("is the folder %s: write the path of a file in it", string(d))

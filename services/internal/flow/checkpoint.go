@@ -90,6 +90,17 @@ func insertCheckpoint(ctx context.Context, tx *projection.Tx, cp checkpoint) err
 	return nil
 }
 
+// fence fails with errFenced unless the owner in cp is still the flow's. Until the
+// transaction ends nobody else takes the flow over or in: an owner that was
+// replaced is stopped here, before it writes or answers anything.
+func fence(ctx context.Context, tx *projection.Tx, cp checkpoint) error {
+	result, err := tx.Exec(ctx, `UPDATE flow_checkpoint SET owner = ? WHERE flow = ? AND owner = ?`, cp.owner, cp.flow, cp.owner)
+	if err := wantOne(result, err); err != nil {
+		return fmt.Errorf("go on with %s: %w", cp.flow, err)
+	}
+	return nil
+}
+
 // swapCheckpoint moves the checkpoint from was to is, if it stands at was: same
 // position, same epoch, same owner, same request. Otherwise it fails with errFenced, and the
 // transaction must not be committed.
@@ -104,8 +115,8 @@ func swapCheckpoint(ctx context.Context, tx *projection.Tx, was, is checkpoint) 
 	if err != nil {
 		return fmt.Errorf("move the checkpoint of %s: %w", was.flow, err)
 	}
-	if n, err := result.RowsAffected(); err != nil || n != 1 {
-		return errors.Join(fmt.Errorf("move the checkpoint of %s: %w", was.flow, errFenced), err)
+	if err := wantOne(result, err); err != nil {
+		return fmt.Errorf("move the checkpoint of %s: %w", was.flow, err)
 	}
 	return nil
 }

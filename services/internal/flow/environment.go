@@ -31,7 +31,7 @@ func (in *Intake) verifyEnvironment(ctx context.Context) error {
 		err := tx.QueryRow(ctx, `SELECT id FROM flow_environment`).Scan(&known)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
-			_, err = tx.Exec(ctx, `INSERT INTO flow_environment (id) VALUES (?)`, id)
+			_, err = tx.Exec(ctx, `INSERT INTO flow_environment (id) VALUES (?) ON CONFLICT (id) DO NOTHING`, id)
 		case err == nil && known != id:
 			err = fmt.Errorf("it is of environment %s, the database of %s: %w", id, known, ErrForeignStore)
 		}

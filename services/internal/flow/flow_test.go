@@ -2,6 +2,7 @@ package flow_test
 
 import (
 	"errors"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -16,6 +17,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/flow"
+	"github.com/triangle-suite/triangle/services/internal/pgtest"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
 
@@ -362,13 +364,14 @@ func TestADatabaseThatFailsParksNothing(t *testing.T) {
 	})
 }
 
-func TestAnOwnerThatWasReplacedCannotWrite(t *testing.T) {
-	inBubble(t, func(w *world) {
+// An SQLite file belongs to the process that opened it last.
+func TestAProcessThatWasReplacedCannotWriteAndEnds(t *testing.T) {
+	inBubbleOn(t, pgtest.Databases()["SQLite"], func(w *world) {
 		w.set(flows.RealTime)
 		w.start()
 		w.produce("r")
 		w.pass(time.Second)
-		other, err := projection.Open(w.t.Context(), w.dbPath)
+		other, err := projection.Open(w.t.Context(), w.where, "marketing")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -441,11 +444,11 @@ func TestAStoreOfAnotherEnvironmentStopsTheFlowBeforeItTakesAnythingIn(t *testin
 		w.start() // the flow is daily: nothing is taken in
 		w.pass(time.Second)
 		w.stop()
-		foreign := newWorld(w.t)
+		foreign := newWorld(w.t, filepath.Join(w.t.TempDir(), "its-own.db"))
 		foreign.start() // founds an environment of its own
 		foreign.pass(time.Second)
 		foreign.stop()
-		foreign.dbPath = w.dbPath
+		foreign.where = w.where
 		foreign.start()
 		foreign.pass(time.Second)
 		if err := foreign.rt.Intake(tested).State().Err; !errors.Is(err, flow.ErrForeignStore) {
@@ -461,14 +464,13 @@ func TestAStoreThatWasRestoredStopsTheFlow(t *testing.T) {
 		w.produce("r")
 		w.pass(time.Second)
 		w.stop()
-		restored := newWorld(w.t) // of the same environment, with another history
+		restored := newWorld(w.t, w.where) // of the same environment, with another history
 		for e, err := range w.log.ReadStream(w.t.Context(), "environment", eventlog.Forward, 0, 1) {
 			if err != nil {
 				t.Fatal(err)
 			}
 			restored.append("environment", e.NewEvent)
 		}
-		restored.dbPath = w.dbPath
 		restored.set(flows.RealTime)
 		restored.produce("s")
 		restored.produce("s")

@@ -36,13 +36,14 @@ type Intake struct {
 	logger   *slog.Logger
 	types    map[string]bool
 	filter   eventlog.Filter
-	token    string // names this process in the checkpoint
 	parkMax  uint64
 	posted   chan<- struct{} // tells that the outbox may hold something
 
-	// cp and suspect belong to the goroutine of Run.
+	// cp, suspect and lease belong to the goroutine that runs the intake, or that
+	// stands by.
 	cp      checkpoint
 	suspect suspect
+	lease   lease // its token names this process in the checkpoint
 
 	mu    sync.Mutex
 	state State // what others may know
@@ -73,7 +74,7 @@ type State struct {
 
 func newIntake(rt *Runtime, c Consumer) *Intake {
 	in := &Intake{
-		consumer: c, streams: rt.Streams, db: rt.DB, token: rt.token, parkMax: rt.parkMax, posted: rt.posted,
+		consumer: c, streams: rt.Streams, db: rt.DB, parkMax: rt.parkMax, posted: rt.posted,
 		logger: rt.Logger.With("flow", c.Flow.Name),
 		types:  map[string]bool{},
 		filter: eventlog.Filter{TypePrefixes: []string{cadenceRequested, windowRequested, windowOpened, markerSet, retryRequested, skipRequested}},
@@ -98,10 +99,11 @@ func (in *Intake) publish(change func(*State)) {
 	change(&in.state)
 }
 
-// run takes the flow in until ctx ends. Whatever stops it is tried again, with
+// run takes the flow in, under a lease, until ctx ends. Whatever stops it is tried again, with
 // back-off, and shown in State: only what parks an event, or another owner, ends
 // trying.
-func (in *Intake) run(ctx context.Context) error {
+func (in *Intake) run(ctx context.Context, l lease) error {
+	in.lease, in.suspect = l, suspect{}
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = 20*time.Millisecond, 2*time.Second
 	for {
@@ -181,18 +183,21 @@ func (in *Intake) follow(ctx context.Context) error {
 // the database's environment, and the one that the checkpoint was made on.
 func (in *Intake) takeOver(ctx context.Context) error {
 	err := in.db.Update(ctx, func(tx *projection.Tx) error {
+		if err := in.lease.confirm(ctx, tx); err != nil {
+			return err
+		}
 		cp, found, err := loadCheckpoint(ctx, tx, in.consumer.Flow.Name)
 		if err != nil {
 			return err
 		}
 		if !found {
-			cp.epoch, cp.cadence, cp.owner = 1, in.consumer.Flow.Cadence, in.token
+			cp.epoch, cp.cadence, cp.owner = 1, in.consumer.Flow.Cadence, in.lease.token
 			cp.lastDue, cp.asOf = time.Now().UTC(), time.Unix(0, 0).UTC()
 			in.cp = cp
 			return insertCheckpoint(ctx, tx, cp)
 		}
 		was := cp
-		cp.owner = in.token
+		cp.owner = in.lease.token
 		in.cp = cp
 		return swapCheckpoint(ctx, tx, was, cp)
 	})
@@ -267,6 +272,9 @@ func (in *Intake) transact(ctx context.Context, answered map[uuid.UUID]bool, do 
 	was, is := in.cp, in.cp
 	var posted bool
 	err := in.db.Update(ctx, func(tx *projection.Tx) error {
+		if err := fence(ctx, tx, was); err != nil {
+			return err
+		}
 		t := &taking{Intake: in, tx: tx, cp: was, answered: answered}
 		if err := do(t); err != nil {
 			return err

@@ -33,6 +33,9 @@ type Options struct {
 	// Heartbeat is how often the store is asked whether it is there, and how often
 	// at most progress is told; 0 means a second.
 	Heartbeat time.Duration
+	// Lease is how long this replica may be silent before another one takes over,
+	// where several share the database; 0 means five seconds.
+	Lease time.Duration
 }
 
 // Runtime runs the intakes of one service, and what goes with them: the outbox of
@@ -40,7 +43,7 @@ type Options struct {
 type Runtime struct {
 	Options
 	intakes  map[string]*Intake
-	token    string
+	terms    terms
 	parkMax  uint64
 	posted   chan struct{} // wakes deliver
 	lastSeen atomic.Int64  // when the store answered last, Unix nanoseconds
@@ -49,14 +52,18 @@ type Runtime struct {
 // NewRuntime creates the tables of the consumers, and returns a Runtime that
 // takes them in once it runs.
 func NewRuntime(ctx context.Context, o Options, consumers ...Consumer) (*Runtime, error) {
-	rt := &Runtime{Options: o, intakes: map[string]*Intake{}, token: uuid.NewString(), parkMax: o.ParkMax, posted: make(chan struct{}, 1)}
+	rt := &Runtime{Options: o, intakes: map[string]*Intake{}, parkMax: o.ParkMax, posted: make(chan struct{}, 1)}
+	rt.terms.changed = make(chan struct{})
 	if rt.parkMax == 0 {
 		rt.parkMax = defaultParkMax
 	}
 	if rt.Heartbeat == 0 {
 		rt.Heartbeat = time.Second
 	}
-	schemas := []projection.Schema{tables}
+	if rt.Lease == 0 {
+		rt.Lease = defaultLease
+	}
+	schemas := []projection.Schema{tables, ownerTable}
 	for _, c := range consumers {
 		if err := c.check(); err != nil {
 			return nil, err
@@ -72,16 +79,14 @@ func NewRuntime(ctx context.Context, o Options, consumers ...Consumer) (*Runtime
 	return rt, nil
 }
 
-// Run takes in every flow until ctx ends. It returns an error only when another
-// process has taken over.
+// Run takes in every flow until ctx ends. Of several replicas that share a
+// database one does so, and the others follow how far it comes and replace it
+// when it is gone. It returns an error only when another process has taken over
+// a database that is not shared.
 func (rt *Runtime) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, in := range rt.intakes {
-		group.Go(func() error { return in.run(ctx) })
-	}
+	group.Go(func() error { return rt.takeTurns(ctx) })
 	group.Go(func() error { return rt.watchStore(ctx) })
-	group.Go(func() error { return rt.deliver(ctx) })
-	group.Go(func() error { return rt.tell(ctx) })
 	return group.Wait()
 }
 

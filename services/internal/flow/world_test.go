@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
+	"os"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -24,6 +24,8 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/eventlog/memory"
 	"github.com/triangle-suite/triangle/services/internal/flow"
+	"github.com/triangle-suite/triangle/services/internal/pgtest"
+	"github.com/triangle-suite/triangle/services/internal/postgres"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
 
@@ -42,7 +44,8 @@ type world struct {
 	log     *memory.Log
 	flows   *control.Flows
 	streams *decider.Streams
-	dbPath  string
+	where   string // the database
+	schema  string // in which its tables are
 	db      *projection.DB
 	rt      *flow.Runtime
 	end     context.CancelFunc
@@ -54,15 +57,16 @@ type world struct {
 	rotten  func(event uuid.UUID) error // what taking in this event fails with
 
 	heartbeat time.Duration
-	noTables  bool // the service only reacts
-	own       bool // the flow is sales' own, back to itself
+	lease     time.Duration // by the database's clock, which goes its own way in a bubble
+	noTables  bool          // the service only reacts
+	own       bool          // the flow is sales' own, back to itself
 
 	appendFault atomic.Pointer[func(stream string) error] // after an append took effect
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, where string) *world {
 	t.Helper()
-	w := &world{t: t, dbPath: filepath.Join(t.TempDir(), "marketing.db"), poison: func(string) error { return nil }, rotten: func(uuid.UUID) error { return nil }}
+	w := &world{t: t, where: where, schema: "marketing", poison: func(string) error { return nil }, rotten: func(uuid.UUID) error { return nil }, lease: time.Hour}
 	w.log = memory.New(memory.Options{AfterAppend: func(stream string, _ []eventlog.NewEvent) error {
 		if fault := w.appendFault.Load(); fault != nil {
 			return (*fault)(stream)
@@ -90,7 +94,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) start() {
 	w.t.Helper()
 	var err error
-	if w.db, err = projection.Open(w.t.Context(), w.dbPath); err != nil {
+	if w.db, err = projection.Open(w.t.Context(), w.where, w.schema); err != nil {
 		w.t.Fatal(err)
 	}
 	w.rt = w.newRuntime(w.db)
@@ -112,7 +116,7 @@ func (w *world) newRuntime(db *projection.DB) *flow.Runtime {
 		project = nil
 	}
 	rt, err := flow.NewRuntime(w.t.Context(), flow.Options{
-		DB: db, Streams: w.streams, Logger: slog.New(slog.DiscardHandler), ParkMax: w.parkMax, Heartbeat: w.heartbeat,
+		DB: db, Streams: w.streams, Logger: slog.New(slog.DiscardHandler), ParkMax: w.parkMax, Heartbeat: w.heartbeat, Lease: w.lease,
 	}, flow.Consumer{Flow: f, Schema: seen, Project: project, Reactions: []flow.Reaction{w.reaction()}, Answers: flow.InOrderOfKeys})
 	if err != nil {
 		w.t.Fatal(err)
@@ -121,7 +125,12 @@ func (w *world) newRuntime(db *projection.DB) *flow.Runtime {
 }
 
 // anew gives the service a new, empty database from the next start on.
-func (w *world) anew() { w.dbPath += ".anew" }
+func (w *world) anew() {
+	w.schema += "_anew"
+	if !postgres.IsURL(w.where) {
+		w.where += ".anew"
+	}
+}
 
 // stop ends the service; whatever it was about to do is not done.
 func (w *world) stop() {
@@ -300,10 +309,23 @@ func (w *world) freshness() (staleness time.Duration) {
 	return all[0].GetStaleness().AsDuration()
 }
 
+// inBubble tells a story on each kind of database.
 func inBubble(t *testing.T, story func(w *world)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { story(newWorld(t)) })
+	for name, database := range pgtest.Databases() {
+		t.Run(name, func(t *testing.T) { inBubbleOn(t, database, story) })
+	}
 }
+
+// inBubbleOn makes the database outside of the bubble: a server goes on when the
+// test has ended.
+func inBubbleOn(t *testing.T, database func(testing.TB) string, story func(w *world)) {
+	t.Helper()
+	where := database(t)
+	synctest.Test(t, func(t *testing.T) { story(newWorld(t, where)) })
+}
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Run(m)) }
 
 func wantCount(w *world, want int, when string) {
 	w.t.Helper()

@@ -66,9 +66,12 @@ type Application struct {
 	OpenAPI  []byte
 	// Flows takes in the service's flows.
 	Flows *flow.Runtime
-	// Workers are what runs beside them, such as those that speak to partners.
-	// Readiness depends on them, too.
+	// Workers are what runs beside them, such as those that speak to partners: on
+	// the replica that takes in the flows, where there are several. Readiness
+	// depends on them, too.
 	Workers []*worker.Worker
+	// Watchers are workers that every replica has.
+	Watchers []*worker.Worker
 }
 
 // Serving is how the application is served, wherever and with what telemetry.
@@ -79,6 +82,17 @@ func (a Application) Serving() serve.Options {
 		Workers: []serve.Worker{{Name: "flows", Run: a.Flows.Run}},
 	}
 	for _, w := range a.Workers {
+		options.Checks = append(options.Checks, serve.Check{Name: w.Name, Check: func(ctx context.Context) error {
+			if !a.Flows.Owns() {
+				return nil // it is another replica's to do
+			}
+			return w.Ready(ctx)
+		}})
+		options.Workers = append(options.Workers, serve.Worker{Name: w.Name, Run: func(ctx context.Context) error {
+			return a.Flows.WhileOwner(ctx, w.Run)
+		}})
+	}
+	for _, w := range a.Watchers {
 		options.Checks = append(options.Checks, serve.Check{Name: w.Name, Check: w.Ready})
 		options.Workers = append(options.Workers, serve.Worker{Name: w.Name, Run: w.Run})
 	}
@@ -149,7 +163,7 @@ func open(ctx context.Context, service config.Service, common config.Common, log
 	if err != nil {
 		return fail("make the codec", err)
 	}
-	db, err := projection.Open(ctx, string(common.Database))
+	db, err := projection.Open(ctx, string(common.Database), service.Name)
 	if err != nil {
 		return fail("open the read models (TRIANGLE_DATABASE)", err)
 	}

@@ -13,6 +13,8 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"modernc.org/sqlite" // also the driver "sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/triangle-suite/triangle/services/internal/postgres"
 )
 
 // busyTimeout is how long a process waits for the others' commits.
@@ -23,12 +25,24 @@ const busyTimeout = 15 * time.Second
 const pragmas = "_pragma=busy_timeout(15000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
 	"&_pragma=secure_delete(ON)&_txlock=immediate"
 
-// Open opens the key ring in a file, or makes one that only its owner may read.
-// Several processes on one machine may hold it open at once.
+// Open opens the key ring: in PostgreSQL at a URL that begins with postgres://,
+// where it has the schema keyring, else in the file at the path. A file is made
+// when there is none, such that only its owner may read it; several processes on
+// one machine may hold it open at once.
 //
-// Erasing reaches as far as the file: copies and backups of it have to be
-// destroyed by whoever made them.
-func Open(ctx context.Context, path string) (*SQLRing, error) {
+// Erasing overwrites the key in a file. PostgreSQL has no such promise: the row
+// is emptied and its old version given back (VACUUM), which no query and no dump
+// shows, while its bytes may stay in the server's own files until they are used
+// anew: in a page, and in the write-ahead log. Copies and backups, archived logs
+// too, have to be destroyed by whoever made them.
+func Open(ctx context.Context, where string) (*SQLRing, error) {
+	if postgres.IsURL(where) {
+		return openPostgres(ctx, where)
+	}
+	return openFile(ctx, where)
+}
+
+func openFile(ctx context.Context, path string) (*SQLRing, error) {
 	path, err := prepare(path)
 	if err != nil {
 		return nil, fmt.Errorf("key ring: %w", err)
@@ -50,7 +64,7 @@ func connect(ctx context.Context, dsn string) (*SQLRing, error) {
 	if err != nil {
 		return nil, backoff.Permanent(err)
 	}
-	ring, err := newSQLRing(ctx, db, truncateWAL)
+	ring, err := newSQLRing(ctx, db, engine{connections: 8, lock: alone, scrub: truncateWAL})
 	if err == nil {
 		return ring, nil
 	}
@@ -60,6 +74,9 @@ func connect(ctx context.Context, dsn string) (*SQLRing, error) {
 	}
 	return nil, errors.Join(err, db.Close())
 }
+
+// alone is for a database that has one writer at a time.
+func alone(context.Context, *sql.Tx) error { return nil }
 
 // prepare makes the file before SQLite does, to give it its mode (SQLite's
 // side files take it over), and refuses one that everybody may read.

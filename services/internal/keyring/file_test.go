@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/triangle-suite/triangle/services/internal/keyring"
+	"github.com/triangle-suite/triangle/services/internal/pgtest"
 )
 
 func TestKeysAndPepperOutliveTheProcess(t *testing.T) {
@@ -103,7 +104,13 @@ func TestNothingOfADestroyedKeyIsLeftInTheFiles(t *testing.T) {
 }
 
 func TestDestroyingAgainKeepsTheFirstTombstone(t *testing.T) {
-	ring := open(t, filepath.Join(t.TempDir(), "keys.db"))
+	for name, database := range pgtest.Databases() {
+		t.Run(name, func(t *testing.T) { destroyTwice(t, open(t, database(t))) })
+	}
+}
+
+func destroyTwice(t *testing.T, ring *keyring.SQLRing) {
+	t.Helper()
 	mustKey(t, ring, "customer:1")
 	for _, by := range []string{"first", "second"} {
 		if err := ring.Destroy(context.Background(), "customer:1", keyring.Erasure{By: by}); err != nil {
@@ -163,7 +170,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(pgtest.Run(m))
 }
 
 // beChild waits for a line, then opens the ring and prints a hash for each key
@@ -186,15 +193,17 @@ func beChild(path string, in io.Reader, out io.Writer) error {
 	return ring.Close()
 }
 
-// Three services start at once on a machine where no ring is there yet. They
-// meet in SQLite's own races at times only, hence several rounds.
+// Three services start at once where no ring is there yet. They meet in the
+// databases' own races at times only, hence several rounds.
 func TestThreeProcessesShareARing(t *testing.T) {
-	for round := range 4 {
-		t.Run(fmt.Sprint(round), func(t *testing.T) { shareARing(t, filepath.Join(t.TempDir(), "keys.db")) })
+	for name, database := range pgtest.Databases() {
+		for round := range 4 {
+			t.Run(fmt.Sprint(name, " ", round), func(t *testing.T) { shareARing(t, database(t)) })
+		}
 	}
 }
 
-func shareARing(t *testing.T, path string) {
+func shareARing(t *testing.T, where string) {
 	t.Helper()
 	const processes = 3
 	var start []io.WriteCloser
@@ -202,7 +211,7 @@ func shareARing(t *testing.T, path string) {
 	outputs := make([]bytes.Buffer, processes)
 	for i := range processes {
 		child := exec.CommandContext(t.Context(), os.Args[0])
-		child.Env = append(os.Environ(), childPath+"="+path)
+		child.Env = append(os.Environ(), childPath+"="+where)
 		child.Stdout, child.Stderr = &outputs[i], os.Stderr
 		in, err := child.StdinPipe()
 		if err != nil {
@@ -304,4 +313,47 @@ func TestKeysAreDestroyedUnderLoad(t *testing.T) {
 	}
 	stop()
 	load.Wait()
+}
+
+// Whoever destroys a key first says why, also when several processes do so at
+// once.
+func TestOneOfManyDestroysAKey(t *testing.T) {
+	for name, database := range pgtest.Databases() {
+		t.Run(name, func(t *testing.T) { destroyTogether(t, database(t)) })
+	}
+}
+
+func destroyTogether(t *testing.T, where string) {
+	t.Helper()
+	const processes = 4
+	rings := make([]*keyring.SQLRing, processes)
+	for i := range rings {
+		rings[i] = open(t, where)
+	}
+	for subject := range 10 {
+		subject := fmt.Sprint("customer:", subject)
+		mustKey(t, rings[0], subject)
+		told := make([]string, processes)
+		var all sync.WaitGroup
+		for i, ring := range rings {
+			all.Go(func() {
+				by := fmt.Sprint("process ", i)
+				if err := ring.Destroy(context.Background(), subject, keyring.Erasure{By: by}); err != nil && !strings.Contains(err.Error(), "destroy the key again") {
+					t.Error(err)
+				}
+				tombstone, _, _, err := ring.Erasure(context.Background(), subject)
+				if err != nil {
+					t.Error(err)
+				}
+				told[i] = tombstone.By
+			})
+		}
+		all.Wait()
+		for _, by := range told {
+			if by != told[0] || by == "" {
+				t.Errorf("%s was destroyed by %q", subject, told)
+				break
+			}
+		}
+	}
 }

@@ -10,12 +10,20 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/triangle-suite/triangle/services/internal/pgtest"
 )
 
 func TestAnErasureReachesTheOtherProcesses(t *testing.T) {
+	for name, database := range pgtest.Databases() {
+		t.Run(name, func(t *testing.T) { eraseElsewhere(t, database(t)) })
+	}
+}
+
+func eraseElsewhere(t *testing.T, where string) {
+	t.Helper()
 	ctx := context.Background()
-	path := filepath.Join(t.TempDir(), "keys.db")
-	here, there := openAt(t, path), openAt(t, path)
+	here, there := openAt(t, where), openAt(t, where)
 	clock := time.Now()
 	there.now = func() time.Time { return clock }
 	if _, err := there.Key(ctx, "customer:1"); err != nil {
@@ -38,7 +46,13 @@ func TestAnErasureReachesTheOtherProcesses(t *testing.T) {
 
 // A process whose cache is cold learns of an erasure from the insert itself.
 func TestCreatingADestroyedKeyFails(t *testing.T) {
-	ring := openAt(t, filepath.Join(t.TempDir(), "keys.db"))
+	for name, database := range pgtest.Databases() {
+		t.Run(name, func(t *testing.T) { createDestroyed(t, openAt(t, database(t))) })
+	}
+}
+
+func createDestroyed(t *testing.T, ring *SQLRing) {
+	t.Helper()
 	ctx := context.Background()
 	if _, err := ring.Key(ctx, "customer:1"); err != nil {
 		t.Fatal(err)
@@ -58,11 +72,12 @@ func TestADestructionThatLeavesTracesIsAnError(t *testing.T) {
 		t.Fatal(err)
 	}
 	busy := errors.New("busy")
-	ring.scrub = func(context.Context, *sql.DB) error { return busy }
+	scrub := ring.engine.scrub
+	ring.engine.scrub = func(context.Context, *sql.DB) error { return busy }
 	if err := ring.Destroy(ctx, "customer:1", Erasure{}); !errors.Is(err, busy) {
 		t.Errorf("Destroy: %v, want the reason", err)
 	}
-	ring.scrub = truncateWAL
+	ring.engine.scrub = scrub
 	if err := ring.Destroy(ctx, "customer:1", Erasure{}); err != nil {
 		t.Errorf("Destroy again: %v", err)
 	}

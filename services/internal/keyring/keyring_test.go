@@ -10,20 +10,21 @@ import (
 	"testing"
 
 	"github.com/triangle-suite/triangle/services/internal/keyring"
+	"github.com/triangle-suite/triangle/services/internal/pgtest"
 )
 
-// rings are the implementations that must behave alike.
-func rings(t *testing.T) map[string]keyring.Ring {
-	t.Helper()
-	return map[string]keyring.Ring{
-		"memory": keyring.Memory(),
-		"file":   open(t, filepath.Join(t.TempDir(), "keys.db")),
+// rings make the implementations that must behave alike.
+func rings() map[string]func(t *testing.T) keyring.Ring {
+	return map[string]func(t *testing.T) keyring.Ring{
+		"memory":     func(*testing.T) keyring.Ring { return keyring.Memory() },
+		"file":       func(t *testing.T) keyring.Ring { return open(t, filepath.Join(t.TempDir(), "keys.db")) },
+		"PostgreSQL": func(t *testing.T) keyring.Ring { return open(t, pgtest.Database(t)) },
 	}
 }
 
-func open(t testing.TB, path string) *keyring.SQLRing {
+func open(t testing.TB, where string) *keyring.SQLRing {
 	t.Helper()
-	ring, err := keyring.Open(context.Background(), path)
+	ring, err := keyring.Open(context.Background(), where)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,8 +46,9 @@ func mustKey(t testing.TB, ring keyring.Ring, subject string) keyring.Key {
 }
 
 func TestAKeyIsOnePerSubjectAndStays(t *testing.T) {
-	for name, ring := range rings(t) {
+	for name, ringOf := range rings() {
 		t.Run(name, func(t *testing.T) {
+			ring := ringOf(t)
 			first := mustKey(t, ring, "customer:1")
 			if first == (keyring.Key{}) {
 				t.Fatal("the key is all zeros")
@@ -67,8 +69,9 @@ func TestAKeyIsOnePerSubjectAndStays(t *testing.T) {
 
 func TestWhatNeverWasIsNotWhatWasDestroyed(t *testing.T) {
 	ctx := context.Background()
-	for name, ring := range rings(t) {
+	for name, ringOf := range rings() {
 		t.Run(name, func(t *testing.T) {
+			ring := ringOf(t)
 			if _, err := ring.Existing(ctx, "customer:1"); !errors.Is(err, keyring.ErrUnknownKey) {
 				t.Errorf("Existing, never there: %v, want ErrUnknownKey", err)
 			}
@@ -96,8 +99,9 @@ func TestWhatNeverWasIsNotWhatWasDestroyed(t *testing.T) {
 }
 
 func TestASubjectNeedsAName(t *testing.T) {
-	for name, ring := range rings(t) {
+	for name, ringOf := range rings() {
 		t.Run(name, func(t *testing.T) {
+			ring := ringOf(t)
 			if _, err := ring.Key(context.Background(), ""); err == nil {
 				t.Error("a subject without a name got a key")
 			}
@@ -108,8 +112,9 @@ func TestASubjectNeedsAName(t *testing.T) {
 func TestAnEndedContextEndsTheCall(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	for name, ring := range rings(t) {
+	for name, ringOf := range rings() {
 		t.Run(name, func(t *testing.T) {
+			ring := ringOf(t)
 			if _, err := ring.Key(ctx, "customer:1"); !errors.Is(err, context.Canceled) {
 				t.Errorf("Key: %v, want context.Canceled", err)
 			}
@@ -118,8 +123,9 @@ func TestAnEndedContextEndsTheCall(t *testing.T) {
 }
 
 func TestHashesAreKeyedAndKeepKindsApart(t *testing.T) {
-	for name, ring := range rings(t) {
+	for name, ringOf := range rings() {
 		t.Run(name, func(t *testing.T) {
+			ring := ringOf(t)
 			h := ring.Hash("email", "a@example.org")
 			if len(h) != 64 || strings.ToLower(h) != h {
 				t.Errorf("hash %q is not 64 lower-case hexadecimal digits", h)
@@ -140,8 +146,9 @@ func TestHashesAreKeyedAndKeepKindsApart(t *testing.T) {
 
 func TestCallersAtTheSameTimeGetTheSameKey(t *testing.T) {
 	const callers, subjects = 16, 40
-	for name, ring := range rings(t) {
+	for name, ringOf := range rings() {
 		t.Run(name, func(t *testing.T) {
+			ring := ringOf(t)
 			got := make([][]keyring.Key, callers)
 			var all sync.WaitGroup
 			for caller := range callers {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"sync/atomic"
 	"time"
 )
@@ -27,10 +26,10 @@ const (
 	)`
 	insertRing  = `INSERT INTO ring (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`
 	selectRing  = `SELECT value FROM ring WHERE name = $1`
-	updateRing  = `UPDATE ring SET value = $2 WHERE name = $1`
+	countOne    = `UPDATE ring SET value = CAST(CAST(value AS BIGINT) + 1 AS TEXT) WHERE name = $1`
 	insertKey   = `INSERT INTO keys (subject, secret, created_at) VALUES ($1, $2, $3) ON CONFLICT (subject) DO NOTHING`
 	selectKey   = `SELECT secret FROM keys WHERE subject = $1`
-	destroyKey  = `UPDATE keys SET secret = '', destroyed_at = $2, destroyed_by = $3, reason = $4 WHERE subject = $1`
+	destroyKey  = `UPDATE keys SET secret = '', destroyed_at = $2, destroyed_by = $3, reason = $4 WHERE subject = $1 AND destroyed_at = ''`
 	selectGrave = `SELECT destroyed_at, destroyed_by, reason FROM keys WHERE subject = $1 AND destroyed_at <> ''`
 )
 
@@ -44,6 +43,13 @@ const (
 // whether another process has destroyed any.
 const trust = time.Second
 
+// engine is what a database does in a way of its own.
+type engine struct {
+	connections int
+	lock        func(context.Context, *sql.Tx) error // held while tables are made
+	scrub       func(context.Context, *sql.DB) error // removes what a destruction left behind
+}
+
 // SQLRing is a key ring in a database. Use Open.
 //
 // A process holds keys in memory, and asks once a second whether any key was
@@ -51,7 +57,7 @@ const trust = time.Second
 // processes.
 type SQLRing struct {
 	db     *sql.DB
-	scrub  func(context.Context, *sql.DB) error // removes what a destruction left behind
+	engine engine
 	pepper Key
 	cache  *cache
 	now    func() time.Time
@@ -65,9 +71,9 @@ type SQLRing struct {
 
 var _ Ring = (*SQLRing)(nil)
 
-func newSQLRing(ctx context.Context, db *sql.DB, scrub func(context.Context, *sql.DB) error) (*SQLRing, error) {
-	db.SetMaxOpenConns(8)
-	r := &SQLRing{db: db, scrub: scrub, cache: newCache(cacheSize), now: time.Now, checking: make(chan struct{}, 1)}
+func newSQLRing(ctx context.Context, db *sql.DB, engine engine) (*SQLRing, error) {
+	db.SetMaxOpenConns(engine.connections)
+	r := &SQLRing{db: db, engine: engine, cache: newCache(cacheSize), now: time.Now, checking: make(chan struct{}, 1)}
 	r.checking <- struct{}{}
 	r.committer.commit = r.createAll
 	if err := r.initialise(ctx); err != nil {
@@ -79,6 +85,9 @@ func newSQLRing(ctx context.Context, db *sql.DB, scrub func(context.Context, *sq
 // initialise makes the tables and the pepper where they are not there yet.
 func (r *SQLRing) initialise(ctx context.Context) error {
 	return r.transact(ctx, func(tx *sql.Tx) error {
+		if err := r.engine.lock(ctx, tx); err != nil {
+			return err
+		}
 		for _, statement := range []string{createRing, createKeys} {
 			if _, err := tx.ExecContext(ctx, statement); err != nil {
 				return fmt.Errorf("make the tables: %w", err)
@@ -191,14 +200,14 @@ func (r *SQLRing) createAll(ctx context.Context, subjects []string) (map[string]
 	return keys, err
 }
 
-// Destroy implements Ring. It returns nil when nothing of the key is left in the
-// database's files; an error leaves it to be called again.
+// Destroy implements Ring. It returns nil when the database has given back what
+// held the key, see Open; an error leaves it to be called again.
 func (r *SQLRing) Destroy(ctx context.Context, subject string, erasure Erasure) error {
 	if err := r.bury(ctx, subject, erasure); err != nil {
 		return fmt.Errorf("destroy the key of %s: %w", subject, err)
 	}
 	r.cache.clear()
-	if err := r.scrub(ctx, r.db); err != nil {
+	if err := r.engine.scrub(ctx, r.db); err != nil {
 		return fmt.Errorf("destroy the key of %s: %w", subject, err)
 	}
 	return nil
@@ -213,24 +222,16 @@ func (r *SQLRing) bury(ctx context.Context, subject string, erasure Erasure) err
 		case err != nil:
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, destroyKey, subject, r.timestamp(), erasure.By, erasure.Reason); err != nil {
+		done, err := tx.ExecContext(ctx, destroyKey, subject, r.timestamp(), erasure.By, erasure.Reason)
+		if err != nil {
 			return err
 		}
-		return countDestruction(ctx, tx)
-	})
-}
-
-func countDestruction(ctx context.Context, tx *sql.Tx) error {
-	var text string
-	if err := tx.QueryRowContext(ctx, selectRing, destructionsRow).Scan(&text); err != nil {
+		if n, err := done.RowsAffected(); err != nil || n == 0 {
+			return err // another process has destroyed it meanwhile
+		}
+		_, err = tx.ExecContext(ctx, countOne, destructionsRow)
 		return err
-	}
-	count, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		return fmt.Errorf("the count of destructions: %w", err)
-	}
-	_, err = tx.ExecContext(ctx, updateRing, destructionsRow, strconv.FormatUint(count+1, 10))
-	return err
+	})
 }
 
 // Erasure returns a subject's tombstone; ok is false when there is none.

@@ -14,13 +14,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
-	"os"
-	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver named sqlite
+	"github.com/triangle-suite/triangle/services/internal/postgres"
 )
 
 // Querier reads. DB reads what is committed; Tx reads its own writes too.
@@ -29,12 +28,13 @@ type Querier interface {
 	Query(ctx context.Context, statement string, args ...any) (*sql.Rows, error)
 	// QueryRow runs a statement that returns at most one row.
 	QueryRow(ctx context.Context, statement string, args ...any) *sql.Row
+	// Clock returns the time by the database's clock, which all replicas share.
+	Clock(ctx context.Context) (time.Time, error)
 }
 
 // DB is a service's database. Its methods may be called concurrently.
 type DB struct {
-	// SQLite has one writer at a time: one connection for it, in which
-	// transactions queue fairly, instead of many that time out on a lock.
+	engine engine
 	writer *sql.DB
 	reader *sql.DB
 
@@ -42,90 +42,148 @@ type DB struct {
 	changed chan struct{} // closed, and replaced, at each commit
 }
 
-// Open opens the SQLite database in the file at path, and makes it when there is
-// none.
-func Open(ctx context.Context, path string) (*DB, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("make the folder of the database %s: %w", path, err)
-	}
-	writer, err := sql.Open("sqlite", dsn(path, "_txlock=immediate"))
-	if err != nil {
-		return nil, fmt.Errorf("open the database %s: %w", path, err)
-	}
-	writer.SetMaxOpenConns(1)
-	if err := writer.PingContext(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the database %s: %w", path, err), writer.Close())
-	}
-	reader, err := sql.Open("sqlite", dsn(path, "_pragma=query_only(1)"))
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open the database %s: %w", path, err), writer.Close())
-	}
-	return &DB{writer: writer, reader: reader, changed: make(chan struct{})}, nil
+// engine is what SQLite and PostgreSQL do each in a way of their own.
+type engine interface {
+	// statement and definition write SQL as the engine wants it: what reads and
+	// writes rows, and what creates tables.
+	statement(string) string
+	definition(string) string
+	// begin is called first in a transaction that creates tables.
+	begin(ctx context.Context, tx *sql.Tx) error
+	// announce is called last in a transaction that changes rows: the other
+	// replicas are woken when it is committed.
+	announce(ctx context.Context, tx *sql.Tx) error
+	// follow has changed called, from now on, when another replica has committed.
+	follow(changed func())
+	// clock reads the database's clock.
+	clock(ctx context.Context, q rower) (time.Time, error)
+	// shared tells whether several replicas may work on the database.
+	shared() bool
+	close()
 }
 
-// dsn names the file and the settings of each connection. WAL lets readers go on
-// beside the writer. With synchronous=NORMAL a power cut may take back the last
-// transactions, each whole: the checkpoint goes back with its rows, and the
-// events are taken in again.
-func dsn(path, more string) string {
-	u := url.URL{Scheme: "file", Opaque: filepath.ToSlash(path)}
-	return u.String() + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&" + more
+// rower is a *sql.DB or a *sql.Tx.
+type rower interface {
+	QueryRowContext(ctx context.Context, statement string, args ...any) *sql.Row
 }
+
+// Open opens a database: PostgreSQL at a URL that begins with postgres://, where
+// the tables are in the schema of the given name, else the SQLite file at the
+// path, which is made when there is none.
+func Open(ctx context.Context, where, schema string, replicas ...Replicas) (*DB, error) {
+	if postgres.IsURL(where) {
+		return openPostgres(ctx, where, schema, !slices.Contains(replicas, Alone))
+	}
+	return openSQLite(ctx, where)
+}
+
+// Replicas tells whether there are others on the same database.
+type Replicas int
+
+// Alone is for a replica that knows of no other: it need not hear what they
+// commit.
+const Alone Replicas = iota
+
+// Shared tells whether several replicas of the service may work on the database.
+// One that is not shared belongs to the process that opened it last.
+func (db *DB) Shared() bool { return db.engine.shared() }
 
 // Close closes the database.
-func (db *DB) Close() error { return errors.Join(db.reader.Close(), db.writer.Close()) }
+func (db *DB) Close() error {
+	db.engine.close()
+	return errors.Join(db.reader.Close(), db.writer.Close())
+}
 
 // Ping returns nil when the database answers.
 func (db *DB) Ping(ctx context.Context) error {
 	if err := db.reader.PingContext(ctx); err != nil {
-		return fmt.Errorf("reach the database: %w", err)
+		return fmt.Errorf("reach the database: %w", postgres.Explain(err))
 	}
 	return nil
 }
 
 // Query implements Querier on what is committed.
 func (db *DB) Query(ctx context.Context, statement string, args ...any) (*sql.Rows, error) {
-	return db.reader.QueryContext(ctx, statement, args...)
+	return db.reader.QueryContext(ctx, db.engine.statement(statement), storable(args)...)
 }
 
 // QueryRow implements Querier on what is committed.
 func (db *DB) QueryRow(ctx context.Context, statement string, args ...any) *sql.Row {
-	return db.reader.QueryRowContext(ctx, statement, args...)
+	return db.reader.QueryRowContext(ctx, db.engine.statement(statement), storable(args)...)
 }
 
+// Clock implements Querier.
+func (db *DB) Clock(ctx context.Context) (time.Time, error) { return db.engine.clock(ctx, db.reader) }
+
 // Tx is a write transaction.
-type Tx struct{ tx *sql.Tx }
+type Tx struct {
+	tx     *sql.Tx
+	engine engine
+}
 
 // Exec runs a statement; its parameters are written ?.
 func (tx *Tx) Exec(ctx context.Context, statement string, args ...any) (sql.Result, error) {
-	return tx.tx.ExecContext(ctx, statement, args...)
+	return tx.tx.ExecContext(ctx, tx.engine.statement(statement), storable(args)...)
 }
 
 // Query implements Querier.
 func (tx *Tx) Query(ctx context.Context, statement string, args ...any) (*sql.Rows, error) {
-	return tx.tx.QueryContext(ctx, statement, args...)
+	return tx.tx.QueryContext(ctx, tx.engine.statement(statement), storable(args)...)
 }
 
 // QueryRow implements Querier.
 func (tx *Tx) QueryRow(ctx context.Context, statement string, args ...any) *sql.Row {
-	return tx.tx.QueryRowContext(ctx, statement, args...)
+	return tx.tx.QueryRowContext(ctx, tx.engine.statement(statement), storable(args)...)
+}
+
+// Clock implements Querier.
+func (tx *Tx) Clock(ctx context.Context) (time.Time, error) { return tx.engine.clock(ctx, tx.tx) }
+
+// storable replaces the one character that PostgreSQL's text can't hold, in
+// SQLite too: rows are the same in both.
+func storable(args []any) []any {
+	for i, arg := range args {
+		if text, ok := arg.(string); ok && strings.ContainsRune(text, 0) {
+			args = slices.Clone(args) // they are the caller's
+			args[i] = strings.ReplaceAll(text, "\x00", "\uFFFD")
+		}
+	}
+	return args
 }
 
 // Update runs change in a transaction, which is committed when change returns
-// nil, and rolled back otherwise.
+// nil, and rolled back otherwise. Whoever waits for a change, on any replica, is
+// woken.
 func (db *DB) Update(ctx context.Context, change func(*Tx) error) error {
+	err := db.transact(ctx, func(tx *Tx) error {
+		if err := change(tx); err != nil {
+			return err
+		}
+		return db.engine.announce(ctx, tx.tx)
+	})
+	if err == nil {
+		db.announce()
+	}
+	return err
+}
+
+// UpdateQuietly is Update for what nobody waits for: it wakes nobody.
+func (db *DB) UpdateQuietly(ctx context.Context, change func(*Tx) error) error {
+	return db.transact(ctx, change)
+}
+
+func (db *DB) transact(ctx context.Context, change func(*Tx) error) error {
 	tx, err := db.writer.BeginTx(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("begin a transaction: %w", err)
+		return fmt.Errorf("begin a transaction: %w", postgres.Explain(err))
 	}
 	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
-	if err := change(&Tx{tx}); err != nil {
+	if err := change(&Tx{tx, db.engine}); err != nil {
 		return err
 	}
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("commit a transaction: %w", err)
 	}
-	db.announce()
 	return nil
 }
 
@@ -136,15 +194,16 @@ func (db *DB) announce() {
 	db.changed = make(chan struct{})
 }
 
-// Changed returns a channel that is closed at the next commit.
+// Changed returns a channel that is closed at the next commit, on whatever
+// replica. At times it is closed although there was none.
 func (db *DB) Changed() <-chan struct{} {
+	db.engine.follow(db.announce)
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	return db.changed
 }
 
-// pollEvery is how often Await looks without having been woken: another replica
-// may have written the row.
+// pollEvery is how often Await looks without having been woken.
 const pollEvery = 25 * time.Millisecond
 
 // Await waits until ready says true, looking again at each commit. It returns
@@ -167,54 +226,6 @@ func (db *DB) Await(ctx context.Context, ready func(context.Context, Querier) (b
 		case <-poll.C:
 		}
 	}
-}
-
-// Schema is the tables of one projection, under a version.
-type Schema struct {
-	// Name names the projection; its tables' names begin with it.
-	Name string
-	// Version is raised with every change of the tables or of their meaning.
-	Version int
-	// Tables are statements that create the tables and indexes.
-	Tables []string
-}
-
-// ErrSchema says that a database holds tables of another version.
-var ErrSchema = errors.New("the database holds another version of these tables")
-
-// Create makes the tables of each schema that the database lacks. Tables of
-// another version are left as they are, with ErrSchema.
-func (db *DB) Create(ctx context.Context, schemas ...Schema) error {
-	return db.Update(ctx, func(tx *Tx) error {
-		if _, err := tx.Exec(ctx, `CREATE TABLE IF NOT EXISTS projections (name TEXT PRIMARY KEY, version BIGINT NOT NULL)`); err != nil {
-			return fmt.Errorf("create the table of projections: %w", err)
-		}
-		for _, s := range schemas {
-			if err := s.create(ctx, tx); err != nil {
-				return fmt.Errorf("create the tables of %s: %w", s.Name, err)
-			}
-		}
-		return nil
-	})
-}
-
-func (s Schema) create(ctx context.Context, tx *Tx) error {
-	var version int
-	switch err := tx.QueryRow(ctx, `SELECT version FROM projections WHERE name = ?`, s.Name).Scan(&version); {
-	case err == nil && version == s.Version:
-		return nil
-	case err == nil:
-		return fmt.Errorf("%w: version %d where this build needs %d; start this build on a new database, which is filled from the event store", ErrSchema, version, s.Version)
-	case !errors.Is(err, sql.ErrNoRows):
-		return err
-	}
-	for _, statement := range s.Tables {
-		if _, err := tx.Exec(ctx, statement); err != nil {
-			return err
-		}
-	}
-	_, err := tx.Exec(ctx, `INSERT INTO projections (name, version) VALUES (?, ?)`, s.Name, s.Version)
-	return err
 }
 
 // Scanner is a row that can be read.

@@ -52,7 +52,7 @@ func open(t *testing.T, o *office, change func(*worker.Partner, *worker.Parts), 
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		o.log = memory.New(memory.Options{})
-		db, err := projection.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"))
+		db, err := projection.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), "tested", projection.Alone)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,7 +16,7 @@ import (
 // start runs rounds until the test ends.
 func start(t *testing.T, round func(context.Context) (time.Time, error)) (*worker.Worker, *projection.DB) {
 	t.Helper()
-	db, err := projection.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"))
+	db, err := projection.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), "test")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/triangle-suite/triangle/services/control"
@@ -21,7 +22,9 @@ const (
 
 // place says where and how the suite is run.
 type place struct {
-	Bin   string `placeholder:"DIR" help:"The folder with the programs of store and services (where triangle itself is)."`
+	Bin      string `placeholder:"DIR" help:"The folder with the programs of store and services (where triangle itself is)."`
+	Database string `placeholder:"URL" help:"Keep read models and key ring in a PostgreSQL database, postgres://user:password@host/database, instead of files in the data folder."`
+
 	Ports string `default:"default" enum:"default,auto" help:"default: the documented ports; auto: ports that are free, written to addresses.json in the data folder."`
 }
 
@@ -97,10 +100,16 @@ func (p place) with(s *session, do func(*show) error) (err error) {
 	return do(&show{session: s, Addresses: a, services: services, flows: flows})
 }
 
+// errNoURL quotes nothing: what was written may hold a password.
+var errNoURL = errors.New("--database is no URL of a PostgreSQL database: write postgres://user:password@host:5432/database, or leave it out for files in the data folder")
+
 func (p place) config(s *session) (suite.Config, error) {
 	program, err := self()
 	if err != nil {
 		return suite.Config{}, err
+	}
+	if p.Database != "" && !strings.HasPrefix(p.Database, "postgres://") && !strings.HasPrefix(p.Database, "postgresql://") {
+		return suite.Config{}, errNoURL
 	}
 	if p.Bin == "" {
 		if p.Bin, err = beside(); err != nil {
@@ -114,7 +123,7 @@ func (p place) config(s *session) (suite.Config, error) {
 		}
 	}
 	return suite.Config{
-		Layout: s.layout(), Addresses: addresses, Programs: p.Bin, Triangle: program, Environment: os.Environ(),
+		Layout: s.layout(), Database: p.Database, Addresses: addresses, Programs: p.Bin, Triangle: program, Environment: os.Environ(),
 		StartTimeout: startTimeout,
 		Say:          func(line string) { fmt.Fprintf(s.Err, "triangle: %s\n", line) },
 	}, nil

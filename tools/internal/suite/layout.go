@@ -4,7 +4,7 @@
 //
 //	DIR/store/            the event store
 //	DIR/channel.db …      the services' databases
-//	DIR/keys.db           the key ring
+//	DIR/keys.db           the key ring (both only without a PostgreSQL database)
 //	DIR/logs/             a log per process
 //	DIR/imports/          what the imports kept and rejected
 //	DIR/addresses.json    where everything listens, as long as it does

@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,10 @@ const logLimit = 16 << 20
 
 // Config says how the suite is run.
 type Config struct {
-	Layout    Layout
+	Layout Layout
+	// Database is the URL of a PostgreSQL database that holds the read models and
+	// the key ring; empty: they are files in the layout.
+	Database  string
 	Addresses Addresses
 	// Programs is the folder that holds the programs.
 	Programs string
@@ -135,8 +139,8 @@ func (c Config) service(name string, at Listening) supervise.Spec {
 		Name: name, Path: c.program(name + "-support"),
 		Env: append(withoutOurs(c.Environment),
 			"TRIANGLE_EVENTSTORE="+c.Addresses.ConnectionString(),
-			"TRIANGLE_DATABASE="+c.Layout.Database(name),
-			"TRIANGLE_KEYS="+c.Layout.Keys(),
+			"TRIANGLE_DATABASE="+cmp.Or(c.Database, c.Layout.Database(name)),
+			"TRIANGLE_KEYS="+cmp.Or(c.Database, c.Layout.Keys()),
 			"TRIANGLE_HTTP_ADDR="+at.HTTP,
 			"TRIANGLE_GRPC_ADDR="+at.GRPC,
 			"TRIANGLE_BACKOFFICE=http://"+c.Addresses.BackOffice,

@@ -2,7 +2,6 @@ package campaign
 
 import (
 	"cmp"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -11,6 +10,7 @@ import (
 
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
+	"github.com/triangle-suite/triangle/services/internal/pgtest"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 	"github.com/triangle-suite/triangle/services/marketing/internal/complaint"
 	"github.com/triangle-suite/triangle/services/marketing/internal/facts"
@@ -59,7 +59,7 @@ func naive(c *marketingv1.CampaignDefined, all []person) []string {
 }
 
 func TestTheAudienceAgreesWithANaiveTwin(t *testing.T) {
-	db, err := projection.Open(t.Context(), filepath.Join(t.TempDir(), "marketing.db"))
+	db, err := projection.Open(t.Context(), pgtest.Somewhere(t), "marketing")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package nba
 
 import (
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/keyring"
+	"github.com/triangle-suite/triangle/services/internal/pgtest"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 	"github.com/triangle-suite/triangle/services/marketing/internal/campaign"
 	"github.com/triangle-suite/triangle/services/marketing/internal/complaint"
@@ -29,7 +29,7 @@ var own = projection.Schema{Name: "own", Version: 1, Tables: append(append([]str
 
 func newTables(t testing.TB) *tables {
 	t.Helper()
-	db, err := projection.Open(t.Context(), filepath.Join(t.TempDir(), "marketing.db"))
+	db, err := projection.Open(t.Context(), pgtest.Somewhere(t), "marketing")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,14 +32,22 @@ func Project(ctx context.Context, tx *projection.Tx, event codec.Event) error {
 			VALUES (?, (SELECT coalesce(max(seq), 0) + 1 FROM request), ?, ?, ?, ?, '', 0)`,
 			e.GetRequestId(), e.GetCustomerId(), e.GetContactId(), int32(e.GetKind()), int32(statusOpen))
 	case *salesv1.RequestStatusChanged:
-		inProgress := int32(statusInProgress)
+		// A request that is in progress, and again so, is with the back office.
 		_, err = tx.Exec(ctx, `UPDATE request SET
-				with_back_office = CASE WHEN status = ? AND ? = ? THEN 1 ELSE 0 END, status = ?, detail = ?
+				with_back_office = CASE WHEN status = ? THEN ? ELSE 0 END, status = ?, detail = ?
 			WHERE request_id = ?`,
-			inProgress, int32(e.GetStatus()), inProgress, int32(e.GetStatus()), e.GetDetail(), e.GetRequestId())
+			int32(statusInProgress), boolean(e.GetStatus() == statusInProgress), int32(e.GetStatus()), e.GetDetail(), e.GetRequestId())
 	}
 	if err != nil {
 		return fmt.Errorf("request: %w", err)
 	}
 	return nil
+}
+
+// boolean is how the tables hold a truth.
+func boolean(is bool) int32 {
+	if is {
+		return 1
+	}
+	return 0
 }

@@ -1,0 +1,93 @@
+package projection
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/triangle-suite/triangle/services/internal/postgres"
+)
+
+// How many connections a replica takes at most. They are apart, so that who
+// reads within a transaction never waits for one that is held by such another.
+const (
+	writers = 5
+	readers = 6
+)
+
+// server is PostgreSQL, which several replicas share.
+type server struct {
+	*postgres.Server
+	listens    bool
+	self       string   // names this replica in what it notifies
+	statements sync.Map // as written in code, to as PostgreSQL wants it
+
+	once   sync.Once
+	ctx    context.Context // ends when the database is closed
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+}
+
+func openPostgres(ctx context.Context, url, schema string, listens bool) (*DB, error) {
+	connected, err := postgres.Connect(ctx, url, schema)
+	if err != nil {
+		return nil, err
+	}
+	s := &server{Server: connected, listens: listens, self: uuid.NewString()}
+	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	return &DB{
+		engine: s, changed: make(chan struct{}),
+		writer: connected.Pool(writers, postgres.ReadWrite), reader: connected.Pool(readers, postgres.ReadOnly),
+	}, nil
+}
+
+func (s *server) statement(statement string) string {
+	if known, ok := s.statements.Load(statement); ok {
+		return known.(string) //nolint:errcheck,forcetypeassert // nothing else is stored
+	}
+	written := postgres.Statement(statement)
+	s.statements.Store(statement, written)
+	return written
+}
+
+func (s *server) definition(statement string) string { return postgres.Definition(statement) }
+
+// One replica at a time makes tables: CREATE TABLE IF NOT EXISTS alone fails
+// when two are as quick.
+func (s *server) begin(ctx context.Context, tx *sql.Tx) error { return s.Lock(ctx, tx, "tables") }
+
+func (s *server) announce(ctx context.Context, tx *sql.Tx) error { return s.Notify(ctx, tx, s.self) }
+
+// follow listens from the first time on that somebody waits.
+func (s *server) follow(changed func()) {
+	if !s.listens {
+		return
+	}
+	s.once.Do(func() {
+		s.done.Go(func() {
+			s.Listen(s.ctx, func(from string) {
+				if from != s.self { // this replica's own commits have been announced
+					changed()
+				}
+			})
+		})
+	})
+}
+
+func (s *server) clock(ctx context.Context, q rower) (now time.Time, err error) {
+	if err := q.QueryRowContext(ctx, `SELECT clock_timestamp()`).Scan(&now); err != nil {
+		return now, fmt.Errorf("ask the database for the time: %w", postgres.Explain(err))
+	}
+	return now, nil
+}
+
+func (s *server) shared() bool { return true }
+
+func (s *server) close() {
+	s.cancel()
+	s.done.Wait()
+}

@@ -1,0 +1,64 @@
+package projection
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+)
+
+// Schema is the tables of one projection, under a version.
+type Schema struct {
+	// Name names the projection; its tables' names begin with it.
+	Name string
+	// Version is raised with every change of the tables or of their meaning.
+	Version int
+	// Tables are statements that create the tables and indexes. Types are TEXT,
+	// BIGINT, INTEGER and BLOB; text is compared byte by byte.
+	Tables []string
+}
+
+// ErrSchema says that a database holds tables of another version.
+var ErrSchema = errors.New("the database holds another version of these tables")
+
+// Create makes the tables of each schema that the database lacks. Tables of
+// another version are left as they are, with ErrSchema.
+func (db *DB) Create(ctx context.Context, schemas ...Schema) error {
+	return db.Update(ctx, func(tx *Tx) error {
+		if err := db.engine.begin(ctx, tx.tx); err != nil {
+			return err
+		}
+		if _, err := tx.define(ctx, `CREATE TABLE IF NOT EXISTS projections (name TEXT PRIMARY KEY, version BIGINT NOT NULL)`); err != nil {
+			return fmt.Errorf("create the table of projections: %w", err)
+		}
+		for _, s := range schemas {
+			if err := s.create(ctx, tx); err != nil {
+				return fmt.Errorf("create the tables of %s: %w", s.Name, err)
+			}
+		}
+		return nil
+	})
+}
+
+func (s Schema) create(ctx context.Context, tx *Tx) error {
+	var version int
+	switch err := tx.QueryRow(ctx, `SELECT version FROM projections WHERE name = ?`, s.Name).Scan(&version); {
+	case err == nil && version == s.Version:
+		return nil
+	case err == nil:
+		return fmt.Errorf("%w: version %d where this build needs %d; start this build on a new database, which is filled from the event store", ErrSchema, version, s.Version)
+	case !errors.Is(err, sql.ErrNoRows):
+		return err
+	}
+	for _, statement := range s.Tables {
+		if _, err := tx.define(ctx, statement); err != nil {
+			return err
+		}
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO projections (name, version) VALUES (?, ?)`, s.Name, s.Version)
+	return err
+}
+
+func (tx *Tx) define(ctx context.Context, statement string) (sql.Result, error) {
+	return tx.tx.ExecContext(ctx, tx.engine.definition(statement))
+}

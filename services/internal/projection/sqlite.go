@@ -1,0 +1,63 @@
+package projection
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver named sqlite
+)
+
+// sqlite is the engine within the process.
+type sqlite struct{}
+
+// openSQLite gives SQLite, which has one writer at a time, one connection to
+// write: transactions queue for it fairly, instead of many that time out on a
+// lock.
+func openSQLite(ctx context.Context, path string) (*DB, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("make the folder of the database %s: %w", path, err)
+	}
+	writer, err := sql.Open("sqlite", dsn(path, "_txlock=immediate"))
+	if err != nil {
+		return nil, fmt.Errorf("open the database %s: %w", path, err)
+	}
+	writer.SetMaxOpenConns(1)
+	if err := writer.PingContext(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the database %s: %w", path, err), writer.Close())
+	}
+	reader, err := sql.Open("sqlite", dsn(path, "_pragma=query_only(1)"))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the database %s: %w", path, err), writer.Close())
+	}
+	return &DB{engine: sqlite{}, writer: writer, reader: reader, changed: make(chan struct{})}, nil
+}
+
+// dsn names the file and the settings of each connection. WAL lets readers go on
+// beside the writer. With synchronous=NORMAL a power cut may take back the last
+// transactions, each whole: the checkpoint goes back with its rows, and the
+// events are taken in again.
+func dsn(path, more string) string {
+	escaped := (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()
+	u := url.URL{Scheme: "file", Opaque: escaped}
+	return u.String() + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&" + more
+}
+
+func (sqlite) statement(s string) string  { return s }
+func (sqlite) definition(s string) string { return s }
+
+// A transaction is the only one that writes.
+func (sqlite) begin(context.Context, *sql.Tx) error { return nil }
+
+func (sqlite) announce(context.Context, *sql.Tx) error { return nil }
+func (sqlite) follow(func())                           {}
+func (sqlite) shared() bool                            { return false }
+func (sqlite) close()                                  {}
+
+// The database is in this process, and has its clock.
+func (sqlite) clock(context.Context, rower) (time.Time, error) { return time.Now(), nil }
