@@ -25,6 +25,9 @@ func (g *group) full() bool {
 	return len(g.commands) >= maxGroupCommands || g.bytes >= maxGroupBytes
 }
 
+// wrote tells whether the group, once it was synced, holds new events.
+func (g *group) wrote() bool { return g.err == nil && len(g.entries) > 0 }
+
 // keptBuffer bounds what memory a group keeps for the next time.
 const keptBuffer = 1 << 20
 

@@ -2,10 +2,10 @@
 //
 // Writes go through a pipeline of three goroutines, a group of them at a time:
 // one decides, by the state that the writes before leave, and encodes; one
-// writes to the journal and syncs; one answers, and tells the index.
+// writes to the journal, syncs and answers; one tells the index.
 //
 //	Append ─┐
-//	Append ─┼─▶ queue ─▶ decide, stage ─▶ sync ─▶ answer, index ─▶ publish View
+//	Append ─┼─▶ queue ─▶ decide, stage ─▶ sync, answer ─▶ index ─▶ publish View
 //	Delete ─┘                                                          │
 //	                                          readers, subscriptions ◀─┘
 //
@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -221,7 +222,8 @@ func (s *Store) start() {
 	}()
 }
 
-// syncGroups makes groups durable, one after the other.
+// syncGroups makes groups durable, one after the other, and answers them.
+// Refusals too are answered only here: they may rest on writes of their group.
 func (s *Store) syncGroups() {
 	defer close(s.toIndex)
 	for g := range s.toSync {
@@ -231,27 +233,33 @@ func (s *Store) syncGroups() {
 			}
 			g.err = s.faults.err() // also what failed beside this write
 		}
+		s.answer(g)
 		s.toIndex <- g
+		// Those who were answered come back now: with them the next group is
+		// twice as large, and there are half as many syncs.
+		runtime.Gosched()
 	}
 }
 
-// finishGroups answers groups that are durable, and shows them to readers.
-// Refusals too are answered only here: they may rest on writes of their group.
+// answer tells the writers of a group what became of it.
+func (s *Store) answer(g *group) {
+	if g.wrote() {
+		s.acked.Store(g.last)
+	}
+	for _, c := range g.commands {
+		if g.err != nil {
+			c.written, c.err = Written{}, g.err
+		}
+		close(c.done)
+	}
+}
+
+// finishGroups indexes groups that are durable, and shows them to readers.
 func (s *Store) finishGroups() {
 	defer close(s.written)
 	unflushed := 0
 	for g := range s.toIndex {
-		wrote := g.err == nil && len(g.entries) > 0
-		if wrote {
-			s.acked.Store(g.last)
-		}
-		for _, c := range g.commands {
-			if g.err != nil {
-				c.written, c.err = Written{}, g.err
-			}
-			close(c.done)
-		}
-		if wrote {
+		if g.wrote() {
 			if err := s.index.add(g.entries, g.heads, g.last); err != nil {
 				s.faults.fail(err)
 			} else {
