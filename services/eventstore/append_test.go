@@ -128,10 +128,7 @@ func TestIDsAreNotComparedAcrossStreams(t *testing.T) {
 
 func TestWhatARetryIsWithoutTheIDCache(t *testing.T) {
 	forgetful := func(f *fixture) {}
-	restarted := func(f *fixture) {
-		f.store.Restart()
-		f.client = f.store.Client(f.T)
-	}
+	restarted := (*fixture).restart
 	cases := map[string]struct {
 		options []eventstoretest.Option
 		between func(*fixture)

@@ -34,6 +34,14 @@ func newFixture(t *testing.T, options ...eventstoretest.Option) *fixture {
 	return &fixture{T: t, store: store, client: store.Client(t), ctx: ctx}
 }
 
+// restart starts the store again, with a new client: the first call of one that
+// was there may meet the connection that is no more.
+func (f *fixture) restart() {
+	f.Helper()
+	f.store.Restart()
+	f.client = f.store.Client(f.T)
+}
+
 func (f *fixture) must(err error) {
 	f.Helper()
 	if err != nil {

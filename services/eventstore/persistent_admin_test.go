@@ -90,7 +90,7 @@ func TestGroupsSurviveAStop(t *testing.T) {
 	s := g.join(2)
 	s.ack(s.take(2)...)
 	g.until("acks", func(i *esdb.PersistentSubscriptionInfo) bool { return i.Stats.TotalItems == 2 })
-	g.store.Restart()
+	g.restart()
 	if err := s.dropped(); status.Code(err) != codes.Unavailable {
 		t.Errorf("ended with %v", err)
 	}
@@ -105,13 +105,13 @@ func TestGroupsSurviveAKill(t *testing.T) {
 	g.create(esdb.End{}, atOnce) // an end that does not move
 	g.append("s", events(3)...)
 	g.store.Kill()
-	g.store.Restart()
+	g.restart()
 	s := g.join(1)
 	s.ack(s.take(1)...)
 	g.untilCheckpointed(2)
 	s.take(1)
 	g.store.Kill()
-	g.store.Restart()
+	g.restart()
 	if diff := cmp.Diff([]uint64{3, 4}, g.join(2).revisions(2)); diff != "" {
 		t.Errorf("revisions after the kill (-want +got):\n%s", diff)
 	}
@@ -149,7 +149,7 @@ func TestNothingIsLostOverKills(t *testing.T) {
 			processed[e.Event.EventNumber] = true
 		}
 		g.store.Kill()
-		g.store.Restart()
+		g.restart()
 	}
 	g.replay(0)
 	for s := g.join(8); len(processed) < n; {

@@ -299,7 +299,7 @@ func TestAReplayThatIsCutShortLosesNothing(t *testing.T) {
 	g.replay(0)
 	s.take(2)
 	g.store.Kill()
-	g.store.Restart()
+	g.restart()
 	g.untilParked(2)
 	g.replay(0)
 	if diff := cmp.Diff([]uint64{0, 1}, g.join(2).revisions(2)); diff != "" {
