@@ -81,7 +81,7 @@ func (in *Intake) meter(m eventlog.Message) {
 		switch {
 		case m.Kind == eventlog.KindCaughtUp:
 			s.Known = true
-		case m.Kind == eventlog.KindEvent && in.types[m.Event.Type]:
+		case m.Kind == eventlog.KindEvent && in.carries(m.Event):
 			s.Known = true
 			if s.Lag++; s.Lag == 1 {
 				s.Oldest = m.Event.Created

@@ -93,6 +93,14 @@ func (rt *Runtime) Run(ctx context.Context) error {
 // Intake returns the intake of a flow; nil when the service does not take it in.
 func (rt *Runtime) Intake(flow string) *Intake { return rt.intakes[flow] }
 
+// Flows returns the flows that the service takes in, its own among them.
+func (rt *Runtime) Flows() (all []flows.Flow) {
+	for _, in := range rt.intakes {
+		all = append(all, in.consumer.Flow)
+	}
+	return all
+}
+
 // watchStore notes when the store answered last. Data can't be known to be
 // fresher than that.
 func (rt *Runtime) watchStore(ctx context.Context) error {

@@ -86,15 +86,20 @@ func (in *Intake) followOwner(ctx context.Context) error {
 }
 
 // readCheckpoint looks how far the owner has come; it has not begun when there is
-// no checkpoint yet.
+// no checkpoint yet, or when it has not said which types the flow carries.
 func (in *Intake) readCheckpoint(ctx context.Context) (found bool, err error) {
 	cp, found, err := loadCheckpoint(ctx, in.db, in.consumer.Flow.Name)
 	if err != nil || !found {
 		return found, err
 	}
+	if cp.owner != in.cp.owner || len(in.history) == 0 { // the owner may be of another build
+		if in.history, err = loadTypes(ctx, in.db, in.consumer.Flow.Name); err != nil {
+			return false, err
+		}
+	}
 	in.cp = cp
 	in.publishCheckpoint()
-	return true, nil
+	return len(in.history) > 0, nil
 }
 
 // note counts what comes over the log.
@@ -102,7 +107,7 @@ func (in *Intake) note(waiting *backlog, m eventlog.Message) {
 	switch {
 	case m.Kind == eventlog.KindCaughtUp:
 		waiting.known = true
-	case m.Kind == eventlog.KindEvent && in.types[m.Event.Type] && in.cp.position.Compare(m.Event.Position) < 0:
+	case m.Kind == eventlog.KindEvent && in.carries(m.Event) && in.cp.position.Compare(m.Event.Position) < 0:
 		waiting.known = true
 		waiting.add(m.Event)
 	default:

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -101,16 +102,19 @@ func (s *session) printFlow(state control.State) error {
 		return printJSON(s.Out, struct {
 			flowState
 			Types     []string `json:"types"`
+			Version   uint64   `json:"types_version"` // 0: the consumer has not told
+			Carried   []string `json:"types_carried"`
 			Key       []string `json:"key"`
 			Owner     string   `json:"owner"`
 			Rationale string   `json:"rationale"`
-		}{f, state.Flow.Types, state.Flow.Key, state.Flow.Owner, state.Flow.Rationale})
+		}{f, state.Flow.Types, state.Types.GetVersion(), state.Types.GetTypes(), state.Flow.Key, state.Flow.Owner, state.Flow.Rationale})
 	}
 	w := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) { fmt.Fprintf(w, name+"\t"+format+"\n", args...) }
 	row("flow", "%s", f.Flow)
 	row("from, to", "%s → %s", f.From, f.To)
 	row("carries", "%s", strings.Join(state.Flow.Types, "\n\t"))
+	row("types", "%s", typesRow(state))
 	row("in order by", "%s", strings.Join(state.Flow.Key, ", else "))
 	row("owner", "%s", state.Flow.Owner)
 	row("rationale", "%s", state.Flow.Rationale)
@@ -124,6 +128,19 @@ func (s *session) printFlow(state control.State) error {
 	row("parked", "%s", number(f.Parked))
 	row("last progress", "%s", ageColumn(f.AsOf, time.Now()))
 	return w.Flush()
+}
+
+// typesRow tells what the consumer's build makes of the catalogue's types.
+func typesRow(state control.State) string {
+	adopted := state.Types
+	if adopted == nil {
+		return "-"
+	}
+	text := fmt.Sprintf("version %d, after C:%d/P:%d", adopted.GetVersion(), adopted.GetPosition().GetCommit(), adopted.GetPosition().GetPrepare())
+	if !slices.Equal(adopted.GetTypes(), slices.Sorted(slices.Values(state.Flow.Types))) {
+		text += ": " + strings.Join(adopted.GetTypes(), ", ")
+	}
+	return text
 }
 
 func nextWindow(cadence string, now time.Time) string {
