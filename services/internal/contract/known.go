@@ -64,13 +64,20 @@ func replicasOf(ctx context.Context, s *decider.Streams, service flows.Service) 
 	return all, err
 }
 
+// Activated is a type that is active, and the place in the log after which it is
+// written.
+type Activated struct {
+	*flowv1.TypeActivated
+	Position eventlog.Position
+}
+
 // Activations returns the types that are active, in the order in which they became
 // so, and the revision that the next one will have in its stream.
-func Activations(ctx context.Context, s *decider.Streams) (active []*flowv1.TypeActivated, next uint64, err error) {
+func Activations(ctx context.Context, s *decider.Streams) (active []Activated, next uint64, err error) {
 	err = read(ctx, s, flows.ActivationsStream, 0, func(e codec.Event) {
 		next = e.Revision + 1
 		if a, ok := e.Message.(*flowv1.TypeActivated); ok {
-			active = append(active, a)
+			active = append(active, Activated{a, e.Position})
 		}
 	})
 	return active, next, err

@@ -136,7 +136,7 @@ func (m *Member) takePart(ctx context.Context, well func()) error {
 		return err
 	}
 	for _, a := range active {
-		if err := m.admit(a); err != nil {
+		if err := m.admit(a.TypeActivated); err != nil {
 			return err
 		}
 	}

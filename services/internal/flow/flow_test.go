@@ -107,6 +107,7 @@ func TestAFlowMovesThroughItsCadencesAndLosesNothing(t *testing.T) {
 		}
 		wantCount(w, 28, "in real time at the end")
 		want := []string{
+			"types version 1 carried after C:0/P:0: sales.RequestStatusChanged",
 			"epoch 2 asked for: weekly, by test: for the test",
 			"epoch 1 closed: 2 events, intake digest",
 			"epoch 2 began: weekly",

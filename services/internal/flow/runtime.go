@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -250,11 +251,18 @@ func freshAsOf(s State, storeSeen, now time.Time) time.Time {
 	return asOf
 }
 
+// errNotBegun is why a service is not ready at first.
+var errNotBegun = errors.New("has not begun")
+
 // Ready returns nil when every flow is being taken in.
 func (rt *Runtime) Ready(context.Context) error {
 	for name, in := range rt.intakes {
-		if err := in.State().Err; err != nil {
-			return fmt.Errorf("flow %s: %w", name, err)
+		s := in.State()
+		if s.Err == nil && s.Cadence == "" {
+			s.Err = errNotBegun
+		}
+		if s.Err != nil {
+			return fmt.Errorf("flow %s: %w", name, s.Err)
 		}
 	}
 	return nil

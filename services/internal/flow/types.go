@@ -182,15 +182,19 @@ func storeTypes(ctx context.Context, tx *projection.Tx, flow string, was, is typ
 	return nil
 }
 
-// verifyActive checks that this build takes in every type that is active and that
-// the flow carries. It may have been rolled back too far.
+// verifyActive checks that this build takes in every type that the flow may have
+// come to, as it was active there: the build may have been rolled back too far.
+// What became active after the checkpoint it meets in the log.
 func (in *Intake) verifyActive(ctx context.Context) error {
 	active, _, err := contract.Activations(ctx, in.streams)
 	if err != nil {
 		return err
 	}
 	for _, a := range active {
-		if err := in.admit(a); err != nil {
+		if a.Position.Compare(in.cp.position) > 0 {
+			continue
+		}
+		if err := in.admit(a.TypeActivated); err != nil {
 			return err
 		}
 	}
