@@ -254,6 +254,7 @@ func (f *fleet) refuseActivation(reasons ...string) {
 	if err == nil {
 		f.t.Fatalf("the type was activated:\n%s", out)
 	}
+	f.t.Log(strings.TrimSpace(out))
 	for _, reason := range reasons {
 		if !strings.Contains(out, reason) {
 			f.t.Errorf("the refusal does not say %q:\n%s", reason, out)

@@ -204,7 +204,7 @@ func open(ctx context.Context, service config.Service, common config.Common, log
 	closers = append(closers, log.Close)
 	return Parts{
 		DB: db, Streams: &decider.Streams{Log: log, Codec: c.WriteOnceActive(active.Active)}, Ring: ring, Logger: logger,
-		active: active,
+		active:  active,
 		Origins: Origins(ring, flows.Service(service.Name), time.Now),
 	}, closeAll, nil
 }
