@@ -213,8 +213,7 @@ func (f *fleet) wantHeld(service string) {
 		}
 	case <-time.After(30 * time.Second):
 		_ = p.cmd.Process.Kill()
-		<-ended
-		f.t.Errorf("the older %s runs, although it can't read %s", service, bonusGranted)
+		f.t.Errorf("the older %s runs, although it can't read %s, until it is killed: %v", service, bonusGranted, <-ended)
 	}
 	text, err := os.ReadFile(p.log)
 	if err != nil {
