@@ -77,13 +77,18 @@ func newIntake(rt *Runtime, c Consumer) *Intake {
 		consumer: c, streams: rt.Streams, db: rt.DB, parkMax: rt.parkMax, posted: rt.posted,
 		logger: rt.Logger.With("flow", c.Flow.Name),
 		types:  map[string]bool{},
-		filter: eventlog.Filter{TypePrefixes: []string{cadenceRequested, windowRequested, windowOpened, markerSet, retryRequested, skipRequested}},
+		filter: filterOf(c.Flow),
 	}
 	for _, t := range c.Flow.Types {
 		in.types[t] = true
 	}
-	in.filter.TypePrefixes = append(in.filter.TypePrefixes, c.Flow.Types...)
 	return in
+}
+
+// filterOf lets a flow's events through, and every event that may be a marker.
+func filterOf(f flows.Flow) eventlog.Filter {
+	return eventlog.Filter{TypePrefixes: append(
+		[]string{cadenceRequested, windowRequested, windowOpened, markerSet, retryRequested, skipRequested}, f.Types...)}
 }
 
 // State returns what the intake tells of itself now.
