@@ -106,6 +106,10 @@ func TestAFlowMovesThroughItsCadencesAndLosesNothing(t *testing.T) {
 			w.pass(10 * time.Second)
 		}
 		wantCount(w, 28, "in real time at the end")
+		var oldest int
+		if err := w.db.QueryRow(w.t.Context(), `SELECT min(epoch) FROM flow_chain`).Scan(&oldest); err != nil || oldest != 7 {
+			w.t.Errorf("there are chains from epoch %d on (%v), want them from the last one that has closed, 7", oldest, err)
+		}
 		want := []string{
 			"epoch 2 asked for: weekly, by test: for the test",
 			"epoch 1 closed: 2 events, intake digest",

@@ -30,14 +30,15 @@ const (
 
 // Intake takes in one flow.
 type Intake struct {
-	consumer Consumer
-	streams  *decider.Streams
-	db       *projection.DB
-	logger   *slog.Logger
-	types    map[string]bool
-	filter   eventlog.Filter
-	parkMax  uint64
-	posted   chan<- struct{} // tells that the outbox may hold something
+	consumer   Consumer
+	streams    *decider.Streams
+	db         *projection.DB
+	logger     *slog.Logger
+	types      map[string]bool
+	filter     eventlog.Filter
+	parkMax    uint64
+	posted     chan<- struct{} // tells that the outbox may hold something
+	epochEnded chan<- struct{}
 
 	// cp, suspect and lease belong to the goroutine that runs the intake, or that
 	// stands by.
@@ -74,7 +75,7 @@ type State struct {
 
 func newIntake(rt *Runtime, c Consumer) *Intake {
 	in := &Intake{
-		consumer: c, streams: rt.Streams, db: rt.DB, parkMax: rt.parkMax, posted: rt.posted,
+		consumer: c, streams: rt.Streams, db: rt.DB, parkMax: rt.parkMax, posted: rt.posted, epochEnded: rt.epochEnded,
 		logger: rt.Logger.With("flow", c.Flow.Name),
 		types:  map[string]bool{},
 		filter: filterOf(c.Flow),
@@ -280,7 +281,7 @@ func (in *Intake) transact(ctx context.Context, answered map[uuid.UUID]bool, do 
 		if err := fence(ctx, tx, was); err != nil {
 			return err
 		}
-		t := &taking{Intake: in, tx: tx, cp: was, answered: answered}
+		t := &taking{Intake: in, tx: tx, cp: was, chains: newChains(was.flow, was.epoch), answered: answered}
 		if err := do(t); err != nil {
 			return err
 		}
@@ -288,6 +289,9 @@ func (in *Intake) transact(ctx context.Context, answered map[uuid.UUID]bool, do 
 			if err := t.answerLate(ctx); err != nil {
 				return err
 			}
+		}
+		if err := t.chains.write(ctx, tx); err != nil {
+			return err
 		}
 		is, posted = t.cp, t.posted
 		return swapCheckpoint(ctx, tx, was, is)
@@ -298,12 +302,20 @@ func (in *Intake) transact(ctx context.Context, answered map[uuid.UUID]bool, do 
 	in.cp = is
 	in.publishCheckpoint()
 	if posted {
-		select {
-		case in.posted <- struct{}{}:
-		default: // it is told already
-		}
+		wake(in.posted)
+	}
+	if is.epoch != was.epoch {
+		wake(in.epochEnded)
 	}
 	return nil
+}
+
+// wake wakes who waits on a channel that has room for one.
+func wake(who chan<- struct{}) {
+	select {
+	case who <- struct{}{}:
+	default: // it is told already
+	}
 }
 
 func (in *Intake) isRealTime(cp checkpoint) bool { return cp.cadence == flows.RealTime }

@@ -21,8 +21,9 @@ import (
 // taking is one transaction of an intake.
 type taking struct {
 	*Intake
-	tx *projection.Tx
-	cp checkpoint // where the transaction has come to
+	tx     *projection.Tx
+	cp     checkpoint // where the transaction has come to
+	chains chains     // of its epoch
 
 	answered map[uuid.UUID]bool // causes that have been answered ahead
 
@@ -57,7 +58,7 @@ func (t *taking) take(ctx context.Context, e eventlog.Event) error {
 	if behind {
 		return t.park(ctx, e, key, errWaits, 0)
 	}
-	if err := t.cp.link(ctx, t.tx, key, e.ID); err != nil {
+	if err := t.link(ctx, key, e.ID); err != nil {
 		return err
 	}
 	return t.apply(ctx, event, key)
@@ -249,10 +250,11 @@ func (t *taking) cutOver(ctx context.Context, e eventlog.Event, m *flowv1.Cadenc
 	if err := t.post(ctx, control, fmt.Sprintf("epoch-closed:%d", t.cp.epoch), closed); err != nil {
 		return err
 	}
-	if _, err := t.tx.Exec(ctx, `DELETE FROM flow_chain WHERE flow = ?`, t.cp.flow); err != nil {
-		return fmt.Errorf("begin the chains of a new epoch: %w", err)
+	if err := t.chains.write(ctx, t.tx); err != nil {
+		return err
 	}
 	t.cp.epoch, t.cp.taken, t.cp.window, t.cp.digest = m.GetEpoch(), 0, 0, sum{}
+	t.chains = newChains(t.cp.flow, t.cp.epoch)
 	t.cp.lastDue = e.Created
 	// Who asks checks the cadence; one that can't be read leaves the old one.
 	if _, err := flows.ParseCadence(m.GetCadence()); err == nil {

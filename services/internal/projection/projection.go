@@ -155,17 +155,20 @@ func (tx *Tx) keyOf() string { return tx.engine.keyOf() }
 // Clock implements Querier.
 func (tx *Tx) Clock(ctx context.Context) (time.Time, error) { return tx.engine.clock(ctx, tx.tx) }
 
-// storable replaces the one character that PostgreSQL's text can't hold, in
-// SQLite too: rows are the same in both.
+// storable replaces what can't be stored in the text among args.
 func storable(args []any) []any {
 	for i, arg := range args {
 		if text, ok := arg.(string); ok && strings.ContainsRune(text, 0) {
 			args = slices.Clone(args) // they are the caller's
-			args[i] = strings.ReplaceAll(text, "\x00", "\uFFFD")
+			args[i] = Storable(text)
 		}
 	}
 	return args
 }
+
+// Storable is how a text is stored: the one character that PostgreSQL's can't
+// hold is replaced, in SQLite too, so that rows are the same in both.
+func Storable(text string) string { return strings.ReplaceAll(text, "\x00", "\uFFFD") }
 
 // Update runs change in a transaction, which is committed when change returns
 // nil, and rolled back otherwise. Whoever waits for a change, on any replica, is
