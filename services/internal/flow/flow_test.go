@@ -112,14 +112,14 @@ func TestAFlowMovesThroughItsCadencesAndLosesNothing(t *testing.T) {
 		}
 		want := []string{
 			"epoch 2 asked for: weekly, by test: for the test",
-			"epoch 1 closed: 2 events, intake digest",
 			"epoch 2 began: weekly",
+			"epoch 1 closed: 2 events, intake digest",
 			"epoch 3 asked for: hourly, by test: for the test",
-			"epoch 2 closed: 4 events, intake digest",
 			"epoch 3 began: hourly",
+			"epoch 2 closed: 4 events, intake digest",
 			"epoch 4 asked for: realtime, by test: for the test",
-			"epoch 3 closed: 4 events, intake digest",
 			"epoch 4 began: realtime",
+			"epoch 3 closed: 4 events, intake digest",
 		}
 		got := w.history()[:len(want)]
 		for i := range got {
