@@ -34,14 +34,17 @@ const typesAdopted = "flow.TypesAdopted"
 
 // Intake takes in one flow.
 type Intake struct {
-	consumer Consumer
-	streams  *decider.Streams
-	db       *projection.DB
-	logger   *slog.Logger
-	types    map[string]bool // that this build takes in
-	filter   eventlog.Filter
-	parkMax  uint64
-	posted   chan<- struct{} // tells that the outbox may hold something
+	consumer   Consumer
+	streams    *decider.Streams
+	db         *projection.DB
+	logger     *slog.Logger
+	types      map[string]bool // that this build takes in
+	filter     eventlog.Filter
+	parkMax    uint64
+	posted     chan<- struct{} // tells that the outbox may hold something
+	epochEnded chan<- struct{}
+
+	closing sync.WaitGroup // what closes epochs beside the intake
 
 	// cp, history, suspect and lease belong to the goroutine that runs the intake, or that
 	// stands by.
@@ -79,16 +82,21 @@ type State struct {
 
 func newIntake(rt *Runtime, c Consumer) *Intake {
 	in := &Intake{
-		consumer: c, streams: rt.Streams, db: rt.DB, parkMax: rt.parkMax, posted: rt.posted,
+		consumer: c, streams: rt.Streams, db: rt.DB, parkMax: rt.parkMax, posted: rt.posted, epochEnded: rt.epochEnded,
 		logger: rt.Logger.With("flow", c.Flow.Name),
 		types:  map[string]bool{},
-		filter: eventlog.Filter{TypePrefixes: []string{cadenceRequested, windowRequested, windowOpened, markerSet, retryRequested, skipRequested, typeActivated}},
+		filter: filterOf(c.Flow),
 	}
 	for _, t := range c.Flow.Types {
 		in.types[t] = true
 	}
-	in.filter.TypePrefixes = append(in.filter.TypePrefixes, c.Flow.Types...)
 	return in
+}
+
+// filterOf lets a flow's events through, and every event that may be a marker.
+func filterOf(f flows.Flow) eventlog.Filter {
+	return eventlog.Filter{TypePrefixes: append(
+		[]string{cadenceRequested, windowRequested, windowOpened, markerSet, retryRequested, skipRequested, typeActivated}, f.Types...)}
 }
 
 // State returns what the intake tells of itself now.
@@ -109,6 +117,7 @@ func (in *Intake) publish(change func(*State)) {
 // trying.
 func (in *Intake) run(ctx context.Context, l lease) error {
 	in.lease, in.suspect = l, suspect{}
+	defer in.closing.Wait()
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = 20*time.Millisecond, 2*time.Second
 	for {
@@ -155,6 +164,9 @@ func (in *Intake) follow(ctx context.Context) error {
 		return err
 	}
 	for {
+		if err := in.closeEpochs(ctx); err != nil {
+			return err
+		}
 		// A flow that has parked too much gets no further: what mends it comes first.
 		if err := in.followRequests(ctx); err != nil {
 			return err
@@ -287,7 +299,7 @@ func (in *Intake) transact(ctx context.Context, answered map[uuid.UUID]bool, do 
 		if err := fence(ctx, tx, was); err != nil {
 			return err
 		}
-		t := &taking{Intake: in, tx: tx, cp: was, answered: answered}
+		t := &taking{Intake: in, tx: tx, cp: was, chains: newChains(was.flow, was.epoch), answered: answered}
 		if err := do(t); err != nil {
 			return err
 		}
@@ -295,6 +307,9 @@ func (in *Intake) transact(ctx context.Context, answered map[uuid.UUID]bool, do 
 			if err := t.answerLate(ctx); err != nil {
 				return err
 			}
+		}
+		if err := t.chains.write(ctx, tx); err != nil {
+			return err
 		}
 		is, posted = t.cp, t.posted
 		return swapCheckpoint(ctx, tx, was, is)
@@ -305,12 +320,20 @@ func (in *Intake) transact(ctx context.Context, answered map[uuid.UUID]bool, do 
 	in.cp = is
 	in.publishCheckpoint()
 	if posted {
-		select {
-		case in.posted <- struct{}{}:
-		default: // it is told already
-		}
+		wake(in.posted)
+	}
+	if is.epoch != was.epoch {
+		wake(in.epochEnded)
 	}
 	return nil
+}
+
+// wake wakes who waits on a channel that has room for one.
+func wake(who chan<- struct{}) {
+	select {
+	case who <- struct{}{}:
+	default: // it is told already
+	}
 }
 
 func (in *Intake) isRealTime(cp checkpoint) bool { return cp.cadence == flows.RealTime }
