@@ -7,6 +7,7 @@
 //	                     EpochClosed, CadenceAdopted, ParkingAnswered (the consumer)
 //	flow-<name>:<epoch>  WindowOpened, WindowClosed, EventParked
 //	progress-<name>      FlowProgressed, the last few
+//	freshness-<name>     FreshnessMeasured, those of the objective's window
 package control
 
 import (
