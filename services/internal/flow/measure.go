@@ -18,8 +18,9 @@ const (
 	// stretchesKept is how many events a freshness stream keeps: the hours of the
 	// objective's window, and half as many ends of epochs.
 	stretchesKept = 1000
-	// keepEvery is how often the stretch that a flow is in is written down.
-	keepEvery = 10 * time.Second
+	// keepEvery is how often the stretch that a flow is in is written down. After a
+	// crash the time since is measured by what waits then.
+	keepEvery = time.Minute
 )
 
 // budget is what an intake knows of its flow's objective.
