@@ -169,7 +169,7 @@ func (m *measuring) keep(ctx context.Context, s State, now time.Time) error {
 	if next.isNone() && has {
 		next = stretch{epoch: s.Epoch, since: now, until: now, objective: objective}
 	}
-	if next.since == m.now.since && now.Sub(m.kept) < keepEvery {
+	if next.since.Equal(m.now.since) && now.Sub(m.kept) < keepEvery {
 		return nil
 	}
 	told, tells := m.now.message(m.consumer.Flow.Name), over && m.now.total > 0

@@ -399,6 +399,7 @@ func TestAFlowIsSeenInMetrics(t *testing.T) {
 			"triangle_flow_lag_events":                      2,
 			"triangle_flow_parked_events":                   0,
 			"triangle_flow_objective_staleness_seconds":     26 * 3600,
+			"triangle_flow_objective_ratio":                 0.99,
 			"triangle_flow_error_budget_left_ratio":         1,
 			"triangle_flow_delivery_duration_seconds sum":   0,
 			"triangle_flow_delivery_duration_seconds count": 0,

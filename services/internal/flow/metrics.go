@@ -51,8 +51,10 @@ func earlier(a, b time.Time) time.Time {
 // gauges tell what is so of each flow at the moment that they are asked. What is
 // not known is left out: no data is no zero.
 type gauges struct {
-	rt                                              *Runtime
-	staleness, lag, parked, objective, budget, info *prometheus.Desc
+	rt *Runtime
+
+	staleness, lag, parked, info *prometheus.Desc
+	objective, share, budget     *prometheus.Desc
 }
 
 func newGauges(rt *Runtime) gauges {
@@ -65,6 +67,7 @@ func newGauges(rt *Runtime) gauges {
 		lag:       desc("lag_events", "Events that wait to be taken in, by flow."),
 		parked:    desc("parked_events", "Events that could not be taken in and are parked, by flow."),
 		objective: desc("objective_staleness_seconds", "How stale the flow may be at its cadence, by flow; absent while it is paused."),
+		share:     desc("objective_ratio", "Share of the time for which the flow is to be no staler than that, by flow."),
 		budget:    desc("error_budget_left_ratio", "Share of the error budget of the last 28 days that is left, by flow, where this replica takes it in: 1 untouched, 0 spent, negative overspent."),
 		info:      desc("info", "What the flow runs at; always 1.", "epoch", "cadence"),
 	}
@@ -72,7 +75,7 @@ func newGauges(rt *Runtime) gauges {
 
 // Describe implements prometheus.Collector.
 func (g gauges) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.staleness, g.lag, g.parked, g.objective, g.budget, g.info} {
+	for _, d := range []*prometheus.Desc{g.staleness, g.lag, g.parked, g.info, g.objective, g.share, g.budget} {
 		to <- d
 	}
 }
@@ -98,6 +101,7 @@ func (g gauges) Collect(to chan<- prometheus.Metric) {
 		}
 		if o, ok := in.objective(s.Cadence); ok {
 			tell(g.objective, o.Staleness.Seconds())
+			tell(g.share, o.Share)
 		}
 		if left, ok := in.budgetLeft(); ok {
 			tell(g.budget, left)

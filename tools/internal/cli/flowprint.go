@@ -27,7 +27,7 @@ func (s *session) printList(all []flowState) error {
 	for _, f := range all {
 		fmt.Fprintf(w, "%s\t%s → %s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", f.Flow, f.From, f.To, cadenceColumn(f.steeredState), f.Epoch,
 			number(f.Taken), number(f.Parked), number(f.Lag), stalenessColumn(f.Staleness), objectiveColumn(f.Objective), budgetColumn(f.Budget),
-			ageColumn(f.AsOf, time.Now()))
+			ageColumn(f.ToldAt, time.Now()))
 	}
 	fmt.Fprintln(w, "* the cadence that the catalogue gives the flow")
 	return w.Flush()
@@ -54,11 +54,11 @@ func number(n *uint64) string {
 // ageColumn tells how long ago a flow told of its progress. One that has nothing
 // to take in tells nothing, however current it is. Clocks differ: an age is never
 // negative.
-func ageColumn(asOf *time.Time, now time.Time) string {
-	if asOf == nil {
+func ageColumn(toldAt *time.Time, now time.Time) string {
+	if toldAt == nil {
 		return "-"
 	}
-	return max(0, now.Sub(*asOf)).Round(time.Second).String() + " ago"
+	return max(0, now.Sub(*toldAt)).Round(time.Second).String() + " ago"
 }
 
 func stalenessColumn(seconds *float64) string {
@@ -146,7 +146,7 @@ func (s *session) printFlow(flow flows.Flow, f flowState) error {
 	row("staleness", "%s", stalenessColumn(f.Staleness))
 	row("objective", "%s", objectiveRow(f.Objective))
 	row("budget left", "%s", budgetColumn(f.Budget))
-	row("last progress", "%s", ageColumn(f.AsOf, time.Now()))
+	row("last progress", "%s", ageColumn(f.ToldAt, time.Now()))
 	return w.Flush()
 }
 

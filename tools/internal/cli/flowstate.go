@@ -33,6 +33,7 @@ type steeredState struct {
 	Taken          *uint64    `json:"taken"` // null: the consumer has not told
 	Parked         *uint64    `json:"parked"`
 	AsOf           *time.Time `json:"as_of"`
+	ToldAt         *time.Time `json:"told_at"`
 }
 
 // objective is how fresh a flow ought to be.
@@ -49,7 +50,7 @@ func toSteeredState(s control.State) steeredState {
 	}
 	if p := s.Progress; p != nil {
 		taken, parked, asOf := p.GetTaken(), p.GetParked(), p.GetAsOf().AsTime()
-		f.Taken, f.Parked = &taken, &parked
+		f.Taken, f.Parked, f.ToldAt = &taken, &parked, &s.ToldAt
 		if p.GetAsOf() != nil {
 			f.AsOf = &asOf
 		}
