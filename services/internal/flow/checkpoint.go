@@ -7,15 +7,13 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
 
 // tables are the runtime's own tables. Every row of theirs that an intake writes
 // is written in the transaction of the effect.
-var tables = projection.Schema{Name: "flow", Version: 2, Tables: []string{
+var tables = projection.Schema{Name: "flow", Version: 3, Tables: []string{
 	`CREATE TABLE flow_checkpoint (
 		flow TEXT PRIMARY KEY,
 		commit_position BIGINT NOT NULL, prepare_position BIGINT NOT NULL, event_id TEXT NOT NULL,
@@ -23,7 +21,7 @@ var tables = projection.Schema{Name: "flow", Version: 2, Tables: []string{
 		taken BIGINT NOT NULL, digest TEXT NOT NULL, parked BIGINT NOT NULL,
 		window_taken BIGINT NOT NULL, last_due BIGINT NOT NULL, as_of BIGINT NOT NULL, steered BIGINT NOT NULL)`,
 	`CREATE TABLE flow_environment (id TEXT PRIMARY KEY)`,
-	`CREATE TABLE flow_chain (flow TEXT, key TEXT, chain BLOB NOT NULL, PRIMARY KEY (flow, key))`,
+	`CREATE TABLE flow_chain (flow TEXT, epoch BIGINT, key TEXT, chain BLOB NOT NULL, PRIMARY KEY (flow, epoch, key))`,
 	`CREATE TABLE flow_parked (
 		flow TEXT, event_id TEXT, key TEXT NOT NULL, type TEXT NOT NULL,
 		commit_position BIGINT NOT NULL, prepare_position BIGINT NOT NULL,
@@ -34,6 +32,10 @@ var tables = projection.Schema{Name: "flow", Version: 2, Tables: []string{
 		flow TEXT, reaction TEXT, key TEXT,
 		commit_position BIGINT NOT NULL, prepare_position BIGINT NOT NULL, stream TEXT NOT NULL, revision BIGINT NOT NULL,
 		PRIMARY KEY (flow, reaction, key))`,
+	`CREATE TABLE flow_closing (
+		flow TEXT, epoch BIGINT, commit_position BIGINT NOT NULL, prepare_position BIGINT NOT NULL,
+		taken BIGINT NOT NULL, digest TEXT NOT NULL, parked BIGINT NOT NULL,
+		PRIMARY KEY (flow, epoch))`,
 	`CREATE TABLE flow_outbox (
 		id TEXT PRIMARY KEY, seq BIGINT NOT NULL, stream TEXT NOT NULL, message BLOB NOT NULL,
 		service TEXT NOT NULL, decided_at BIGINT NOT NULL)`,
@@ -118,25 +120,5 @@ func swapCheckpoint(ctx context.Context, tx *projection.Tx, was, is checkpoint) 
 	if err := wantOne(result, err); err != nil {
 		return fmt.Errorf("move the checkpoint of %s: %w", was.flow, err)
 	}
-	return nil
-}
-
-// link adds an event to its key's chain and to the digest.
-func (cp *checkpoint) link(ctx context.Context, tx *projection.Tx, key string, id uuid.UUID) error {
-	var raw []byte
-	err := tx.QueryRow(ctx, `SELECT chain FROM flow_chain WHERE flow = ? AND key = ?`, cp.flow, key).Scan(&raw)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return fmt.Errorf("read the chain of a key: %w", err)
-	}
-	var old chain
-	copy(old[:], raw)
-	next := old.next(id)
-	if _, err := tx.Exec(ctx, `INSERT INTO flow_chain (flow, key, chain) VALUES (?,?,?)
-		ON CONFLICT (flow, key) DO UPDATE SET chain = excluded.chain`, cp.flow, key, next[:]); err != nil {
-		return fmt.Errorf("write the chain of a key: %w", err)
-	}
-	cp.digest = cp.digest.replace(old, next)
-	cp.taken++
-	cp.window++
 	return nil
 }

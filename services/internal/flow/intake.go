@@ -35,15 +35,18 @@ var markers = []string{cadenceRequested, windowRequested, windowOpened, markerSe
 
 // Intake takes in one flow.
 type Intake struct {
-	consumer Consumer
-	streams  *decider.Streams
-	db       *projection.DB
-	logger   *slog.Logger
-	types    map[string]bool
-	filter   eventlog.Filter
-	parkMax  uint64
-	posted   chan<- struct{} // tells that the outbox may hold something
-	delivery prometheus.Observer
+	consumer   Consumer
+	streams    *decider.Streams
+	db         *projection.DB
+	logger     *slog.Logger
+	types      map[string]bool
+	filter     eventlog.Filter
+	parkMax    uint64
+	posted     chan<- struct{} // tells that the outbox may hold something
+	epochEnded chan<- struct{}
+	delivery   prometheus.Observer
+
+	closing sync.WaitGroup // what closes epochs beside the intake
 
 	// cp, suspect and lease belong to the goroutine that runs the intake, or that
 	// stands by.
@@ -84,10 +87,10 @@ type State struct {
 
 func newIntake(rt *Runtime, c Consumer) *Intake {
 	in := &Intake{
-		consumer: c, streams: rt.Streams, db: rt.DB, parkMax: rt.parkMax, posted: rt.posted,
+		consumer: c, streams: rt.Streams, db: rt.DB, parkMax: rt.parkMax, posted: rt.posted, epochEnded: rt.epochEnded,
 		logger: rt.Logger.With("flow", c.Flow.Name),
 		types:  map[string]bool{},
-		filter: eventlog.Filter{TypePrefixes: slices.Concat(markers, c.Flow.Types)},
+		filter: filterOf(c.Flow),
 
 		delivery: rt.delivery.WithLabelValues(c.Flow.Name),
 	}
@@ -95,6 +98,11 @@ func newIntake(rt *Runtime, c Consumer) *Intake {
 		in.types[t] = true
 	}
 	return in
+}
+
+// filterOf lets a flow's events through, and every event that may be a marker.
+func filterOf(f flows.Flow) eventlog.Filter {
+	return eventlog.Filter{TypePrefixes: slices.Concat(markers, f.Types)}
 }
 
 // State returns what the intake tells of itself now.
@@ -118,6 +126,7 @@ func (in *Intake) publish(change func(*State)) {
 func (in *Intake) run(ctx context.Context, l lease) error {
 	in.lease, in.suspect = l, suspect{}
 	in.publish(func(*State) { in.taken = time.Time{} })
+	defer in.closing.Wait()
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = 20*time.Millisecond, 2*time.Second
 	for {
@@ -164,6 +173,9 @@ func (in *Intake) follow(ctx context.Context) error {
 		return err
 	}
 	for {
+		if err := in.closeEpochs(ctx); err != nil {
+			return err
+		}
 		// A flow that has parked too much gets no further: what mends it comes first.
 		if err := in.followRequests(ctx); err != nil {
 			return err
@@ -291,7 +303,7 @@ func (in *Intake) transact(ctx context.Context, answered map[uuid.UUID]bool, do 
 		if err := fence(ctx, tx, was); err != nil {
 			return err
 		}
-		t := &taking{Intake: in, tx: tx, cp: was, answered: answered}
+		t := &taking{Intake: in, tx: tx, cp: was, chains: newChains(was.flow, was.epoch), answered: answered}
 		if err := do(t); err != nil {
 			return err
 		}
@@ -299,6 +311,9 @@ func (in *Intake) transact(ctx context.Context, answered map[uuid.UUID]bool, do 
 			if err := t.answerLate(ctx); err != nil {
 				return err
 			}
+		}
+		if err := t.chains.write(ctx, tx); err != nil {
+			return err
 		}
 		is, posted = t.cp, t.posted
 		return swapCheckpoint(ctx, tx, was, is)
@@ -309,15 +324,18 @@ func (in *Intake) transact(ctx context.Context, answered map[uuid.UUID]bool, do 
 	in.cp = is
 	in.publishCheckpoint()
 	if posted {
-		in.wakeOutbox()
+		wake(in.posted)
+	}
+	if is.epoch != was.epoch {
+		wake(in.epochEnded)
 	}
 	return nil
 }
 
-// wakeOutbox tells that the outbox holds something.
-func (in *Intake) wakeOutbox() {
+// wake wakes who waits on a channel that has room for one.
+func wake(who chan<- struct{}) {
 	select {
-	case in.posted <- struct{}{}:
+	case who <- struct{}{}:
 	default: // it is told already
 	}
 }

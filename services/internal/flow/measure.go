@@ -193,7 +193,7 @@ func (m *measuring) keep(ctx context.Context, s State, now time.Time) error {
 	if tells {
 		m.told = append(m.told, told)
 		m.told = m.told[max(0, len(m.told)-stretchesKept):]
-		m.wakeOutbox()
+		wake(m.posted)
 	}
 	return nil
 }

@@ -86,7 +86,7 @@ func (t *taking) park(ctx context.Context, e eventlog.Event, key string, reason 
 	if t.cp.parked >= t.parkMax {
 		return fmt.Errorf("%d parked: %w", t.cp.parked, ErrParkedTooMany)
 	}
-	if err := t.cp.link(ctx, t.tx, key, e.ID); err != nil {
+	if err := t.link(ctx, key, e.ID); err != nil {
 		return err
 	}
 	text := shorten(reason)

@@ -45,18 +45,19 @@ type Options struct {
 // control events, progress, and the knowledge of how fresh each flow is.
 type Runtime struct {
 	Options
-	intakes  map[string]*Intake
-	terms    terms
-	delivery *prometheus.HistogramVec
-	parkMax  uint64
-	posted   chan struct{} // wakes deliver
-	lastSeen atomic.Int64  // when the store answered last, Unix nanoseconds
+	intakes    map[string]*Intake
+	terms      terms
+	delivery   *prometheus.HistogramVec
+	parkMax    uint64
+	posted     chan struct{} // wakes deliver
+	epochEnded chan struct{} // wakes purge
+	lastSeen   atomic.Int64  // when the store answered last, Unix nanoseconds
 }
 
 // NewRuntime creates the tables of the consumers, and returns a Runtime that
 // takes them in once it runs.
 func NewRuntime(ctx context.Context, o Options, consumers ...Consumer) (*Runtime, error) {
-	rt := &Runtime{Options: o, intakes: map[string]*Intake{}, delivery: newDelivery(), parkMax: o.ParkMax, posted: make(chan struct{}, 1)}
+	rt := &Runtime{Options: o, intakes: map[string]*Intake{}, delivery: newDelivery(), parkMax: o.ParkMax, posted: make(chan struct{}, 1), epochEnded: make(chan struct{}, 1)}
 	rt.terms.changed = make(chan struct{})
 	if rt.parkMax == 0 {
 		rt.parkMax = defaultParkMax
@@ -119,6 +120,13 @@ func (rt *Runtime) deliver(ctx context.Context) error {
 	return repeat(ctx, rt.Logger, "control events wait to be told", func() error {
 		return emptyOutbox(ctx, rt.DB, rt.Streams)
 	}, rt.posted)
+}
+
+// purge deletes the chains of epochs that have been, when one more has ended.
+func (rt *Runtime) purge(ctx context.Context) error {
+	return repeat(ctx, rt.Logger, "old chains wait to be deleted", func() error {
+		return rt.purgeChains(ctx)
+	}, rt.epochEnded)
 }
 
 // tell tells progress, at most once a heartbeat.

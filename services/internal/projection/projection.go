@@ -30,6 +30,9 @@ type Querier interface {
 	QueryRow(ctx context.Context, statement string, args ...any) *sql.Row
 	// Clock returns the time by the database's clock, which all replicas share.
 	Clock(ctx context.Context) (time.Time, error)
+	// keyOf is the query for the columns of a table's primary key, in their order;
+	// its parameter is the table's name.
+	keyOf() string
 }
 
 // DB is a service's database. Its methods may be called concurrently.
@@ -59,6 +62,15 @@ type engine interface {
 	clock(ctx context.Context, q rower) (time.Time, error)
 	// shared tells whether several replicas may work on the database.
 	shared() bool
+	// keyOf is Querier's.
+	keyOf() string
+	// steady is the isolation of a transaction that sees one state of everything.
+	steady() sql.IsolationLevel
+	// beside opens a database of the same kind beside this one; drop removes what
+	// is in this one before it is closed, and remove what is left of it after.
+	beside(ctx context.Context, name string) (*DB, error)
+	drop(ctx context.Context) error
+	remove() error
 	close()
 }
 
@@ -112,6 +124,8 @@ func (db *DB) QueryRow(ctx context.Context, statement string, args ...any) *sql.
 	return db.reader.QueryRowContext(ctx, db.engine.statement(statement), storable(args)...)
 }
 
+func (db *DB) keyOf() string { return db.engine.keyOf() }
+
 // Clock implements Querier.
 func (db *DB) Clock(ctx context.Context) (time.Time, error) { return db.engine.clock(ctx, db.reader) }
 
@@ -136,20 +150,25 @@ func (tx *Tx) QueryRow(ctx context.Context, statement string, args ...any) *sql.
 	return tx.tx.QueryRowContext(ctx, tx.engine.statement(statement), storable(args)...)
 }
 
+func (tx *Tx) keyOf() string { return tx.engine.keyOf() }
+
 // Clock implements Querier.
 func (tx *Tx) Clock(ctx context.Context) (time.Time, error) { return tx.engine.clock(ctx, tx.tx) }
 
-// storable replaces the one character that PostgreSQL's text can't hold, in
-// SQLite too: rows are the same in both.
+// storable replaces what can't be stored in the text among args.
 func storable(args []any) []any {
 	for i, arg := range args {
 		if text, ok := arg.(string); ok && strings.ContainsRune(text, 0) {
 			args = slices.Clone(args) // they are the caller's
-			args[i] = strings.ReplaceAll(text, "\x00", "\uFFFD")
+			args[i] = Storable(text)
 		}
 	}
 	return args
 }
+
+// Storable is how a text is stored: the one character that PostgreSQL's can't
+// hold is replaced, in SQLite too, so that rows are the same in both.
+func Storable(text string) string { return strings.ReplaceAll(text, "\x00", "\uFFFD") }
 
 // Update runs change in a transaction, which is committed when change returns
 // nil, and rolled back otherwise. Whoever waits for a change, on any replica, is

@@ -14,7 +14,7 @@ import (
 )
 
 // sqlite is the engine within the process.
-type sqlite struct{}
+type sqlite struct{ path string }
 
 // openSQLite gives SQLite, which has one writer at a time, one connection to
 // write: transactions queue for it fairly, instead of many that time out on a
@@ -35,7 +35,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the database %s: %w", path, err), writer.Close())
 	}
-	return &DB{engine: sqlite{}, writer: writer, reader: reader, changed: make(chan struct{})}, nil
+	return &DB{engine: sqlite{path}, writer: writer, reader: reader, changed: make(chan struct{})}, nil
 }
 
 // dsn names the file and the settings of each connection. WAL lets readers go on
@@ -58,6 +58,11 @@ func (sqlite) announce(context.Context, *sql.Tx) error { return nil }
 func (sqlite) follow(func())                           {}
 func (sqlite) shared() bool                            { return false }
 func (sqlite) close()                                  {}
+
+func (sqlite) keyOf() string { return `SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk` }
+
+// A transaction sees one state of everything, whatever it is called.
+func (sqlite) steady() sql.IsolationLevel { return sql.LevelDefault }
 
 // The database is in this process, and has its clock.
 func (sqlite) clock(context.Context, rower) (time.Time, error) { return time.Now(), nil }
