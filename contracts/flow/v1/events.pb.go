@@ -9,6 +9,7 @@ package flowv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -1060,9 +1061,9 @@ func (x *EnvironmentFounded) GetEnvironmentId() string {
 	return ""
 }
 
-// FlowProgressed tells how far a consumer has come. Written, at most once a
-// second and only when something changed, to progress-<name>, which keeps only
-// its last events.
+// FlowProgressed tells how far a consumer has come, and what waits for it, behind
+// a closed gate too. Written, at most once a second and only when something
+// changed, to progress-<name>, which keeps only its last events.
 type FlowProgressed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The flow's name.
@@ -1081,7 +1082,12 @@ type FlowProgressed struct {
 	ParkedEvents []*ParkedEvent `protobuf:"bytes,7,rep,name=parked_events,json=parkedEvents,proto3" json:"parked_events,omitempty"`
 	// How many events of flow-<name> were there when the consumer followed its last
 	// request about a parked event: what parked_events tells includes it.
-	Steered       uint64 `protobuf:"varint,8,opt,name=steered,proto3" json:"steered,omitempty"`
+	Steered uint64 `protobuf:"varint,8,opt,name=steered,proto3" json:"steered,omitempty"`
+	// How many events wait; not there while the consumer does not know.
+	Lag *uint64 `protobuf:"varint,9,opt,name=lag,proto3,oneof" json:"lag,omitempty"`
+	// When the oldest of them was written, by the store's time; not there when none
+	// waits.
+	OldestWaiting *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=oldest_waiting,json=oldestWaiting,proto3" json:"oldest_waiting,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1172,6 +1178,113 @@ func (x *FlowProgressed) GetSteered() uint64 {
 	return 0
 }
 
+func (x *FlowProgressed) GetLag() uint64 {
+	if x != nil && x.Lag != nil {
+		return *x.Lag
+	}
+	return 0
+}
+
+func (x *FlowProgressed) GetOldestWaiting() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OldestWaiting
+	}
+	return nil
+}
+
+// FreshnessMeasured tells for how much of a stretch of time, mostly an hour, a
+// flow was as fresh as its objective wants it. Written by the flow's consumer to
+// freshness-<name>, which keeps the events of the objective's window.
+type FreshnessMeasured struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The epoch that was measured.
+	Epoch uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// When the stretch began.
+	Since *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	// How much of it was measured. A flow is not measured while it is paused.
+	Total *durationpb.Duration `protobuf:"bytes,4,opt,name=total,proto3" json:"total,omitempty"`
+	// For how much of that the flow was within its objective.
+	Good *durationpb.Duration `protobuf:"bytes,5,opt,name=good,proto3" json:"good,omitempty"`
+	// The objective that it was held to.
+	Objective     *Objective `protobuf:"bytes,6,opt,name=objective,proto3" json:"objective,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FreshnessMeasured) Reset() {
+	*x = FreshnessMeasured{}
+	mi := &file_flow_v1_events_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FreshnessMeasured) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FreshnessMeasured) ProtoMessage() {}
+
+func (x *FreshnessMeasured) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FreshnessMeasured.ProtoReflect.Descriptor instead.
+func (*FreshnessMeasured) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *FreshnessMeasured) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *FreshnessMeasured) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *FreshnessMeasured) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *FreshnessMeasured) GetTotal() *durationpb.Duration {
+	if x != nil {
+		return x.Total
+	}
+	return nil
+}
+
+func (x *FreshnessMeasured) GetGood() *durationpb.Duration {
+	if x != nil {
+		return x.Good
+	}
+	return nil
+}
+
+func (x *FreshnessMeasured) GetObjective() *Objective {
+	if x != nil {
+		return x.Objective
+	}
+	return nil
+}
+
 // TypesAdopted says which event types a consumer takes in over a flow from a
 // place on. Written by the consumer, to flow-<name>; who takes the flow in anew,
 // on an empty database, follows it.
@@ -1191,7 +1304,7 @@ type TypesAdopted struct {
 
 func (x *TypesAdopted) Reset() {
 	*x = TypesAdopted{}
-	mi := &file_flow_v1_events_proto_msgTypes[14]
+	mi := &file_flow_v1_events_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1203,7 +1316,7 @@ func (x *TypesAdopted) String() string {
 func (*TypesAdopted) ProtoMessage() {}
 
 func (x *TypesAdopted) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[14]
+	mi := &file_flow_v1_events_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1216,7 +1329,7 @@ func (x *TypesAdopted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TypesAdopted.ProtoReflect.Descriptor instead.
 func (*TypesAdopted) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{14}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *TypesAdopted) GetFlow() string {
@@ -1270,7 +1383,7 @@ type ContractAnnounced struct {
 
 func (x *ContractAnnounced) Reset() {
 	*x = ContractAnnounced{}
-	mi := &file_flow_v1_events_proto_msgTypes[15]
+	mi := &file_flow_v1_events_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1282,7 +1395,7 @@ func (x *ContractAnnounced) String() string {
 func (*ContractAnnounced) ProtoMessage() {}
 
 func (x *ContractAnnounced) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[15]
+	mi := &file_flow_v1_events_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1295,7 +1408,7 @@ func (x *ContractAnnounced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContractAnnounced.ProtoReflect.Descriptor instead.
 func (*ContractAnnounced) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{15}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ContractAnnounced) GetService() string {
@@ -1359,7 +1472,7 @@ type ReplicaSeen struct {
 
 func (x *ReplicaSeen) Reset() {
 	*x = ReplicaSeen{}
-	mi := &file_flow_v1_events_proto_msgTypes[16]
+	mi := &file_flow_v1_events_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1371,7 +1484,7 @@ func (x *ReplicaSeen) String() string {
 func (*ReplicaSeen) ProtoMessage() {}
 
 func (x *ReplicaSeen) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[16]
+	mi := &file_flow_v1_events_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1384,7 +1497,7 @@ func (x *ReplicaSeen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaSeen.ProtoReflect.Descriptor instead.
 func (*ReplicaSeen) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{16}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ReplicaSeen) GetService() string {
@@ -1429,7 +1542,7 @@ type ReplicaLeft struct {
 
 func (x *ReplicaLeft) Reset() {
 	*x = ReplicaLeft{}
-	mi := &file_flow_v1_events_proto_msgTypes[17]
+	mi := &file_flow_v1_events_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1441,7 +1554,7 @@ func (x *ReplicaLeft) String() string {
 func (*ReplicaLeft) ProtoMessage() {}
 
 func (x *ReplicaLeft) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[17]
+	mi := &file_flow_v1_events_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1454,7 +1567,7 @@ func (x *ReplicaLeft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaLeft.ProtoReflect.Descriptor instead.
 func (*ReplicaLeft) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{17}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ReplicaLeft) GetService() string {
@@ -1490,7 +1603,7 @@ type TypeActivated struct {
 
 func (x *TypeActivated) Reset() {
 	*x = TypeActivated{}
-	mi := &file_flow_v1_events_proto_msgTypes[18]
+	mi := &file_flow_v1_events_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1502,7 +1615,7 @@ func (x *TypeActivated) String() string {
 func (*TypeActivated) ProtoMessage() {}
 
 func (x *TypeActivated) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[18]
+	mi := &file_flow_v1_events_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1515,7 +1628,7 @@ func (x *TypeActivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TypeActivated.ProtoReflect.Descriptor instead.
 func (*TypeActivated) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{18}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TypeActivated) GetSchema() string {
@@ -1550,7 +1663,7 @@ var File_flow_v1_events_proto protoreflect.FileDescriptor
 
 const file_flow_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x14flow/v1/events.proto\x12\aflow.v1\x1a\x14flow/v1/values.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"~\n" +
+	"\x14flow/v1/events.proto\x12\aflow.v1\x1a\x14flow/v1/values.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"~\n" +
 	"\x10CadenceRequested\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x18\n" +
@@ -1625,7 +1738,7 @@ const file_flow_v1_events_proto_rawDesc = "" +
 	"\bcause_id\x18\x03 \x01(\tR\acauseId\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\";\n" +
 	"\x12EnvironmentFounded\x12%\n" +
-	"\x0eenvironment_id\x18\x01 \x01(\tR\renvironmentId\"\x9d\x02\n" +
+	"\x0eenvironment_id\x18\x01 \x01(\tR\renvironmentId\"\xff\x02\n" +
 	"\x0eFlowProgressed\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12-\n" +
@@ -1634,7 +1747,18 @@ const file_flow_v1_events_proto_rawDesc = "" +
 	"\x06parked\x18\x05 \x01(\x04R\x06parked\x12/\n" +
 	"\x05as_of\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\x129\n" +
 	"\rparked_events\x18\a \x03(\v2\x14.flow.v1.ParkedEventR\fparkedEvents\x12\x18\n" +
-	"\asteered\x18\b \x01(\x04R\asteered\"\x81\x01\n" +
+	"\asteered\x18\b \x01(\x04R\asteered\x12\x15\n" +
+	"\x03lag\x18\t \x01(\x04H\x00R\x03lag\x88\x01\x01\x12A\n" +
+	"\x0eoldest_waiting\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\roldestWaitingB\x06\n" +
+	"\x04_lag\"\x81\x02\n" +
+	"\x11FreshnessMeasured\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x120\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12/\n" +
+	"\x05total\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05total\x12-\n" +
+	"\x04good\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04good\x120\n" +
+	"\tobjective\x18\x06 \x01(\v2\x12.flow.v1.ObjectiveR\tobjective\"\x81\x01\n" +
 	"\fTypesAdopted\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x14\n" +
@@ -1674,7 +1798,7 @@ func file_flow_v1_events_proto_rawDescGZIP() []byte {
 	return file_flow_v1_events_proto_rawDescData
 }
 
-var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_flow_v1_events_proto_goTypes = []any{
 	(*CadenceRequested)(nil),      // 0: flow.v1.CadenceRequested
 	(*EpochClosed)(nil),           // 1: flow.v1.EpochClosed
@@ -1690,36 +1814,44 @@ var file_flow_v1_events_proto_goTypes = []any{
 	(*CauseExpired)(nil),          // 11: flow.v1.CauseExpired
 	(*EnvironmentFounded)(nil),    // 12: flow.v1.EnvironmentFounded
 	(*FlowProgressed)(nil),        // 13: flow.v1.FlowProgressed
-	(*TypesAdopted)(nil),          // 14: flow.v1.TypesAdopted
-	(*ContractAnnounced)(nil),     // 15: flow.v1.ContractAnnounced
-	(*ReplicaSeen)(nil),           // 16: flow.v1.ReplicaSeen
-	(*ReplicaLeft)(nil),           // 17: flow.v1.ReplicaLeft
-	(*TypeActivated)(nil),         // 18: flow.v1.TypeActivated
-	(*Position)(nil),              // 19: flow.v1.Position
-	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
-	(ParkingOutcome)(0),           // 21: flow.v1.ParkingOutcome
-	(*ParkedEvent)(nil),           // 22: flow.v1.ParkedEvent
-	(*FlowTypes)(nil),             // 23: flow.v1.FlowTypes
+	(*FreshnessMeasured)(nil),     // 14: flow.v1.FreshnessMeasured
+	(*TypesAdopted)(nil),          // 15: flow.v1.TypesAdopted
+	(*ContractAnnounced)(nil),     // 16: flow.v1.ContractAnnounced
+	(*ReplicaSeen)(nil),           // 17: flow.v1.ReplicaSeen
+	(*ReplicaLeft)(nil),           // 18: flow.v1.ReplicaLeft
+	(*TypeActivated)(nil),         // 19: flow.v1.TypeActivated
+	(*Position)(nil),              // 20: flow.v1.Position
+	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
+	(ParkingOutcome)(0),           // 22: flow.v1.ParkingOutcome
+	(*ParkedEvent)(nil),           // 23: flow.v1.ParkedEvent
+	(*durationpb.Duration)(nil),   // 24: google.protobuf.Duration
+	(*Objective)(nil),             // 25: flow.v1.Objective
+	(*FlowTypes)(nil),             // 26: flow.v1.FlowTypes
 }
 var file_flow_v1_events_proto_depIdxs = []int32{
-	19, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
-	19, // 1: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
-	20, // 2: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
-	19, // 3: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
-	19, // 4: flow.v1.EventParked.position:type_name -> flow.v1.Position
-	19, // 5: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
-	19, // 6: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
-	21, // 7: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
-	19, // 8: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
-	20, // 9: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
-	22, // 10: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
-	19, // 11: flow.v1.TypesAdopted.position:type_name -> flow.v1.Position
-	23, // 12: flow.v1.ContractAnnounced.flows:type_name -> flow.v1.FlowTypes
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	20, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
+	20, // 1: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
+	21, // 2: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
+	20, // 3: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
+	20, // 4: flow.v1.EventParked.position:type_name -> flow.v1.Position
+	20, // 5: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
+	20, // 6: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
+	22, // 7: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
+	20, // 8: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
+	21, // 9: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
+	23, // 10: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
+	21, // 11: flow.v1.FlowProgressed.oldest_waiting:type_name -> google.protobuf.Timestamp
+	21, // 12: flow.v1.FreshnessMeasured.since:type_name -> google.protobuf.Timestamp
+	24, // 13: flow.v1.FreshnessMeasured.total:type_name -> google.protobuf.Duration
+	24, // 14: flow.v1.FreshnessMeasured.good:type_name -> google.protobuf.Duration
+	25, // 15: flow.v1.FreshnessMeasured.objective:type_name -> flow.v1.Objective
+	20, // 16: flow.v1.TypesAdopted.position:type_name -> flow.v1.Position
+	26, // 17: flow.v1.ContractAnnounced.flows:type_name -> flow.v1.FlowTypes
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_flow_v1_events_proto_init() }
@@ -1728,13 +1860,14 @@ func file_flow_v1_events_proto_init() {
 		return
 	}
 	file_flow_v1_values_proto_init()
+	file_flow_v1_events_proto_msgTypes[13].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flow_v1_events_proto_rawDesc), len(file_flow_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -39,7 +39,7 @@ func (w *world) roll(types []string) {
 	w.stop()
 	w.types = types
 	w.start()
-	w.quiet()
+	w.pass(2 * time.Second)
 }
 
 // open appends one event of the further type, and returns its id.
@@ -74,24 +74,24 @@ func TestATypeIsDeliveredFromWhereABuildAddsIt(t *testing.T) {
 		w.set(flows.RealTime)
 		w.types = olderBuild
 		w.start()
-		w.quiet()
+		w.pass(2 * time.Second)
 		var want []string
 		keep := func(id string) { want = append(want, id) }
 
+		w.open("r") // passed over, as the flow comes to what follows it
 		keep(w.produce("r").String())
-		w.open("r") // passed over
-		w.quiet()
+		w.pass(2 * time.Second)
 		w.roll(newerBuild)
 		keep(w.open("r"))
 		keep(w.produce("r").String())
-		w.quiet()
+		w.pass(2 * time.Second)
 		w.roll(olderBuild)
 		w.open("r") // passed over
 		keep(w.produce("r").String())
-		w.quiet()
+		w.pass(2 * time.Second)
 		w.roll(newerBuild)
 		keep(w.open("r"))
-		w.quiet()
+		w.pass(2 * time.Second)
 		w.roll(newerBuild) // the same again is no new version
 		w.pass(2 * time.Second)
 
@@ -128,12 +128,12 @@ func TestAnEmptyDatabaseOfAnotherBuildBeginsItsVersionWhereTheLastOneBegan(t *te
 		w.start()
 		w.open("r") // before the second version
 		w.produce("r")
-		w.quiet()
+		w.pass(2 * time.Second)
 		w.roll(newerBuild)
-		w.quiet()
+		w.pass(2 * time.Second)
 		w.roll(olderBuild)
 		first := w.open("r") // after the third
-		w.quiet()
+		w.pass(2 * time.Second)
 		w.stop()
 		w.anew()
 		w.types = newerBuild
