@@ -40,6 +40,8 @@ type Intake struct {
 	posted     chan<- struct{} // tells that the outbox may hold something
 	epochEnded chan<- struct{}
 
+	closing sync.WaitGroup // what closes epochs beside the intake
+
 	// cp, suspect and lease belong to the goroutine that runs the intake, or that
 	// stands by.
 	cp      checkpoint
@@ -78,13 +80,18 @@ func newIntake(rt *Runtime, c Consumer) *Intake {
 		consumer: c, streams: rt.Streams, db: rt.DB, parkMax: rt.parkMax, posted: rt.posted, epochEnded: rt.epochEnded,
 		logger: rt.Logger.With("flow", c.Flow.Name),
 		types:  map[string]bool{},
-		filter: eventlog.Filter{TypePrefixes: []string{cadenceRequested, windowRequested, windowOpened, markerSet, retryRequested, skipRequested}},
+		filter: filterOf(c.Flow),
 	}
 	for _, t := range c.Flow.Types {
 		in.types[t] = true
 	}
-	in.filter.TypePrefixes = append(in.filter.TypePrefixes, c.Flow.Types...)
 	return in
+}
+
+// filterOf lets a flow's events through, and every event that may be a marker.
+func filterOf(f flows.Flow) eventlog.Filter {
+	return eventlog.Filter{TypePrefixes: append(
+		[]string{cadenceRequested, windowRequested, windowOpened, markerSet, retryRequested, skipRequested}, f.Types...)}
 }
 
 // State returns what the intake tells of itself now.
@@ -105,6 +112,7 @@ func (in *Intake) publish(change func(*State)) {
 // trying.
 func (in *Intake) run(ctx context.Context, l lease) error {
 	in.lease, in.suspect = l, suspect{}
+	defer in.closing.Wait()
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = 20*time.Millisecond, 2*time.Second
 	for {
@@ -151,6 +159,9 @@ func (in *Intake) follow(ctx context.Context) error {
 		return err
 	}
 	for {
+		if err := in.closeEpochs(ctx); err != nil {
+			return err
+		}
 		// A flow that has parked too much gets no further: what mends it comes first.
 		if err := in.followRequests(ctx); err != nil {
 			return err

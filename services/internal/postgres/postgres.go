@@ -96,6 +96,27 @@ func (s *Server) byDefault(setting, value string) {
 // Schema is the schema that statements find their tables in.
 func (s *Server) Schema() string { return s.schema }
 
+// Beside is the same server, seen from a schema beside this one, which is made
+// unless it is there.
+func (s *Server) Beside(ctx context.Context, name string) (*Server, error) {
+	beside := &Server{config: s.config.Copy(), schema: s.schema + "_" + name}
+	beside.config.RuntimeParams["search_path"] = pgx.Identifier{beside.schema}.Sanitize()
+	return beside, beside.prepare(ctx)
+}
+
+// Drop removes the schema with all that it holds.
+func (s *Server) Drop(ctx context.Context) (err error) {
+	conn, err := s.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
+	if _, err := conn.Exec(ctx, "DROP SCHEMA IF EXISTS "+pgx.Identifier{s.schema}.Sanitize()+" CASCADE"); err != nil {
+		return fmt.Errorf("drop schema %s: %w", s.schema, Explain(err))
+	}
+	return nil
+}
+
 // prepare checks the server, and makes the schema.
 func (s *Server) prepare(ctx context.Context) (err error) {
 	conn, err := s.connect(ctx)

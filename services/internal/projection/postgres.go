@@ -39,12 +39,16 @@ func openPostgres(ctx context.Context, url, schema string, listens bool) (*DB, e
 	if err != nil {
 		return nil, err
 	}
+	return newPostgres(ctx, connected, listens), nil
+}
+
+func newPostgres(ctx context.Context, connected *postgres.Server, listens bool) *DB {
 	s := &server{Server: connected, listens: listens, self: uuid.NewString()}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return &DB{
 		engine: s, changed: make(chan struct{}),
 		writer: connected.Pool(writers, postgres.ReadWrite), reader: connected.Pool(readers, postgres.ReadOnly),
-	}, nil
+	}
 }
 
 func (s *server) statement(statement string) string {
@@ -122,6 +126,13 @@ func (s *server) clock(ctx context.Context, q rower) (now time.Time, err error) 
 }
 
 func (s *server) shared() bool { return true }
+
+func (s *server) keyOf() string {
+	return `SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+		WHERE i.indrelid = to_regclass(?::text) AND i.indisprimary ORDER BY array_position(i.indkey::int2[], a.attnum)`
+}
+
+func (s *server) steady() sql.IsolationLevel { return sql.LevelRepeatableRead }
 
 func (s *server) close() {
 	s.cancel()

@@ -30,6 +30,9 @@ type Querier interface {
 	QueryRow(ctx context.Context, statement string, args ...any) Scanner
 	// Clock returns the time by the database's clock, which all replicas share.
 	Clock(ctx context.Context) (time.Time, error)
+	// keyOf is the query for the columns of a table's primary key, in their order;
+	// its parameter is the table's name.
+	keyOf() string
 }
 
 // DB is a service's database. Its methods may be called concurrently.
@@ -66,6 +69,15 @@ type engine interface {
 	clock(ctx context.Context, q rower) (time.Time, error)
 	// shared tells whether several replicas may work on the database.
 	shared() bool
+	// keyOf is Querier's.
+	keyOf() string
+	// steady is the isolation of a transaction that sees one state of everything.
+	steady() sql.IsolationLevel
+	// beside opens a database of the same kind beside this one; drop removes what
+	// is in this one before it is closed, and remove what is left of it after.
+	beside(ctx context.Context, name string) (*DB, error)
+	drop(ctx context.Context) error
+	remove() error
 	close()
 }
 
@@ -118,6 +130,8 @@ func (db *DB) Query(ctx context.Context, statement string, args ...any) (*sql.Ro
 func (db *DB) QueryRow(ctx context.Context, statement string, args ...any) Scanner {
 	return db.reader.QueryRowContext(ctx, db.engine.statement(statement), storable(args)...)
 }
+
+func (db *DB) keyOf() string { return db.engine.keyOf() }
 
 // Clock implements Querier.
 func (db *DB) Clock(ctx context.Context) (time.Time, error) { return db.engine.clock(ctx, db.reader) }

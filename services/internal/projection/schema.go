@@ -18,6 +18,10 @@ type Schema struct {
 	// are short and found by their key alone may end with WITHOUT ROWID: SQLite
 	// then keeps one tree of it, and not two.
 	Tables []string
+	// Personal names the columns that hold what is personal, as table.column. They
+	// are no part of the content that is digested, and no difference in them is
+	// told.
+	Personal []string
 }
 
 // ErrSchema says that a database holds tables of another version.
@@ -30,8 +34,8 @@ func (db *DB) Create(ctx context.Context, schemas ...Schema) error {
 		if err := db.engine.begin(ctx, tx.tx); err != nil {
 			return err
 		}
-		if _, err := tx.define(ctx, `CREATE TABLE IF NOT EXISTS projections (name TEXT PRIMARY KEY, version BIGINT NOT NULL)`); err != nil {
-			return fmt.Errorf("create the table of projections: %w", err)
+		if err := tx.prepareProjections(ctx); err != nil {
+			return err
 		}
 		for _, s := range schemas {
 			if err := s.create(ctx, tx); err != nil {
@@ -57,8 +61,50 @@ func (s Schema) create(ctx context.Context, tx *Tx) error {
 			return err
 		}
 	}
+	for _, name := range s.TableNames() {
+		if _, err := tx.Exec(ctx, `INSERT INTO projection_tables (projection, name) VALUES (?, ?)`, s.Name, name); err != nil {
+			return err
+		}
+	}
 	_, err := tx.Exec(ctx, `INSERT INTO projections (name, version) VALUES (?, ?)`, s.Name, s.Version)
 	return err
+}
+
+// prepareProjections makes the tables that say which projections there are, and
+// which tables they have: a later version may have others.
+func (tx *Tx) prepareProjections(ctx context.Context) error {
+	for _, statement := range []string{
+		`CREATE TABLE IF NOT EXISTS projections (name TEXT PRIMARY KEY, version BIGINT NOT NULL)`,
+		`CREATE TABLE IF NOT EXISTS projection_tables (projection TEXT, name TEXT, PRIMARY KEY (projection, name))`,
+	} {
+		if _, err := tx.define(ctx, statement); err != nil {
+			return fmt.Errorf("create the tables of projections: %w", err)
+		}
+	}
+	return nil
+}
+
+// dropTables drops the projection's tables, of whatever version they are.
+func (s Schema) dropTables(ctx context.Context, tx *Tx) error {
+	rows, err := tx.Query(ctx, `SELECT name FROM projection_tables WHERE projection = ? ORDER BY name`, s.Name)
+	if err != nil {
+		return err
+	}
+	names, err := Collect(rows, func(row Scanner, name *string) error { return row.Scan(name) })
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if _, err := tx.define(ctx, `DROP TABLE `+name); err != nil {
+			return err
+		}
+	}
+	for _, forget := range []string{`DELETE FROM projection_tables WHERE projection = ?`, `DELETE FROM projections WHERE name = ?`} {
+		if _, err := tx.Exec(ctx, forget, s.Name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (tx *Tx) define(ctx context.Context, statement string) (sql.Result, error) {

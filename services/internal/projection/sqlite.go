@@ -16,6 +16,7 @@ import (
 
 // sqlite is the engine within the process.
 type sqlite struct {
+	path string
 	// statements are those that have been run, compiled on the one connection that
 	// writes: compiling costs several times what running one does.
 	statements sync.Map
@@ -40,7 +41,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the database %s: %w", path, err), writer.Close())
 	}
-	return &DB{engine: new(sqlite), writer: writer, reader: reader, changed: make(chan struct{})}, nil
+	return &DB{engine: &sqlite{path: path}, writer: writer, reader: reader, changed: make(chan struct{})}, nil
 }
 
 // dsn names the file and the settings of each connection. WAL lets readers go on
@@ -65,6 +66,13 @@ func (*sqlite) announce(context.Context, *Tx) error { return nil }
 func (*sqlite) follow(func())                       {}
 func (*sqlite) shared() bool                        { return false }
 func (*sqlite) close()                              {} // its connections take the statements along
+
+func (*sqlite) keyOf() string {
+	return `SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk`
+}
+
+// A transaction sees one state of everything, whatever it is called.
+func (*sqlite) steady() sql.IsolationLevel { return sql.LevelDefault }
 
 // The database is in this process, and has its clock.
 func (*sqlite) clock(context.Context, rower) (time.Time, error) { return time.Now(), nil }

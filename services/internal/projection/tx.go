@@ -14,7 +14,7 @@ type Tx struct {
 	conn     *sql.Conn
 	tx       *sql.Tx
 	engine   engine
-	compiled map[string]*sql.Stmt
+	compiled map[string]*sql.Stmt // nil where statements are not kept
 	run      []string // statements that were not compiled
 	pending  []written
 }
@@ -87,6 +87,8 @@ type failed struct{ err error }
 // Scan implements Scanner.
 func (f failed) Scan(...any) error { return f.err }
 
+func (tx *Tx) keyOf() string { return tx.engine.keyOf() }
+
 // Clock implements Querier.
 func (tx *Tx) Clock(ctx context.Context) (time.Time, error) {
 	if err := tx.send(ctx); err != nil {
@@ -98,6 +100,9 @@ func (tx *Tx) Clock(ctx context.Context) (time.Time, error) {
 // compile returns a statement compiled, or nil the first time: it is compiled
 // when the transaction has ended.
 func (tx *Tx) compile(ctx context.Context, statement string) *sql.Stmt {
+	if tx.compiled == nil {
+		return nil
+	}
 	if known, ok := tx.compiled[statement]; ok {
 		return known
 	}

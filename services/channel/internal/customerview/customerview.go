@@ -23,7 +23,7 @@ import (
 const Flow = "customer-view"
 
 // Schema is the tables of the views.
-var Schema = projection.Schema{Name: "customer_view", Version: 1, Tables: []string{
+var Schema = projection.Schema{Name: "customer_view", Version: 1, Personal: []string{"customer_view.body"}, Tables: []string{
 	`CREATE TABLE customer_view (customer_id TEXT PRIMARY KEY, customer_number TEXT NOT NULL, body TEXT NOT NULL)`,
 	`CREATE TABLE customer_view_contact (contact_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL)`,
 }}
