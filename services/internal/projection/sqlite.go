@@ -91,7 +91,7 @@ func (s *sqlite) compile(ctx context.Context, writer *sql.DB, statements []strin
 	for _, statement := range statements {
 		if compiled, err := writer.PrepareContext(ctx, statement); err == nil {
 			if _, known := s.statements.LoadOrStore(statement, compiled); known {
-				_ = compiled.Close() // another transaction was as quick
+				_ = compiled.Close() //nolint:sqlclosecheck // another transaction was as quick, and this is a loop
 			}
 		}
 	}

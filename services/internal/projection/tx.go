@@ -15,7 +15,7 @@ type Tx struct {
 	tx       *sql.Tx
 	engine   engine
 	compiled map[string]*sql.Stmt // nil where statements are not kept
-	run      []string // statements that were not compiled
+	run      []string             // statements that were not compiled
 	pending  []written
 }
 
@@ -30,7 +30,7 @@ func (tx *Tx) Exec(ctx context.Context, statement string, args ...any) (sql.Resu
 	if err := tx.send(ctx); err != nil {
 		return nil, err
 	}
-	if compiled := tx.compile(ctx, statement); compiled != nil {
+	if compiled := tx.compile(ctx, statement); compiled != nil { //nolint:sqlclosecheck // it is kept
 		return compiled.ExecContext(ctx, storable(args)...)
 	}
 	return tx.tx.ExecContext(ctx, tx.engine.statement(statement), storable(args)...)
@@ -75,7 +75,7 @@ func (tx *Tx) QueryRow(ctx context.Context, statement string, args ...any) Scann
 	if err := tx.send(ctx); err != nil {
 		return failed{err}
 	}
-	if compiled := tx.compile(ctx, statement); compiled != nil {
+	if compiled := tx.compile(ctx, statement); compiled != nil { //nolint:sqlclosecheck // it is kept
 		return compiled.QueryRowContext(ctx, storable(args)...)
 	}
 	return tx.tx.QueryRowContext(ctx, tx.engine.statement(statement), storable(args)...)
