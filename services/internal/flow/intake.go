@@ -195,7 +195,7 @@ func (in *Intake) follow(ctx context.Context) error {
 // the database's environment, and the one that the checkpoint was made on.
 func (in *Intake) takeOver(ctx context.Context) error {
 	err := in.db.Update(ctx, func(tx *projection.Tx) error {
-		if err := in.lease.confirm(ctx, tx); err != nil {
+		if err := errors.Join(in.lease.confirm(ctx, tx), in.confirmTables(ctx, tx)); err != nil {
 			return err
 		}
 		cp, found, err := loadCheckpoint(ctx, tx, in.consumer.Flow.Name)

@@ -44,6 +44,7 @@ type Runtime struct {
 	Options
 	intakes    map[string]*Intake
 	terms      terms
+	versions   versions
 	parkMax    uint64
 	posted     chan struct{} // wakes deliver
 	epochEnded chan struct{} // wakes purge
@@ -51,7 +52,7 @@ type Runtime struct {
 }
 
 // NewRuntime creates the tables of the consumers, and returns a Runtime that
-// takes them in once it runs.
+// takes them in once it runs. Tables of another version are rebuilt then.
 func NewRuntime(ctx context.Context, o Options, consumers ...Consumer) (*Runtime, error) {
 	rt := &Runtime{Options: o, intakes: map[string]*Intake{}, parkMax: o.ParkMax, posted: make(chan struct{}, 1), epochEnded: make(chan struct{}, 1)}
 	rt.terms.changed = make(chan struct{})
@@ -64,17 +65,13 @@ func NewRuntime(ctx context.Context, o Options, consumers ...Consumer) (*Runtime
 	if rt.Lease == 0 {
 		rt.Lease = defaultLease
 	}
-	schemas := []projection.Schema{tables, ownerTable}
 	for _, c := range consumers {
 		if err := c.check(); err != nil {
 			return nil, err
 		}
-		if c.Schema.Name != "" {
-			schemas = append(schemas, c.Schema)
-		}
 		rt.intakes[c.Flow.Name] = newIntake(rt, c)
 	}
-	if err := o.DB.Create(ctx, schemas...); err != nil {
+	if err := rt.createTables(ctx); err != nil {
 		return nil, fmt.Errorf("prepare the database: %w", err)
 	}
 	return rt, nil
@@ -88,6 +85,7 @@ func (rt *Runtime) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return rt.takeTurns(ctx) })
 	group.Go(func() error { return rt.watchStore(ctx) })
+	group.Go(func() error { return rt.watchTables(ctx) })
 	return group.Wait()
 }
 
@@ -252,6 +250,9 @@ func freshAsOf(s State, storeSeen, now time.Time) time.Time {
 
 // Ready returns nil when every flow is being taken in.
 func (rt *Runtime) Ready(context.Context) error {
+	if err := rt.tablesReady(); err != nil {
+		return err
+	}
 	for name, in := range rt.intakes {
 		if err := in.State().Err; err != nil {
 			return fmt.Errorf("flow %s: %w", name, err)
