@@ -162,11 +162,15 @@ func (w *world) stop() {
 }
 
 func (w *world) project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
+	return w.projectAs(ctx, w.shape, tx, e)
+}
+
+func (w *world) projectAs(ctx context.Context, s shape, tx *projection.Tx, e codec.Event) error {
 	request := e.Message.(*salesv1.RequestStatusChanged).GetRequestId()
 	if err := errors.Join(w.poison(request), w.rotten(e.ID)); err != nil {
 		return err
 	}
-	return w.shape.write(ctx, tx, e, request)
+	return s.write(ctx, tx, e, request)
 }
 
 // reaction answers each event with one of its own, in the stream of its request.
