@@ -9,6 +9,7 @@ package flowv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -1060,9 +1061,9 @@ func (x *EnvironmentFounded) GetEnvironmentId() string {
 	return ""
 }
 
-// FlowProgressed tells how far a consumer has come. Written, at most once a
-// second and only when something changed, to progress-<name>, which keeps only
-// its last events.
+// FlowProgressed tells how far a consumer has come, and what waits for it, behind
+// a closed gate too. Written, at most once a second and only when something
+// changed, to progress-<name>, which keeps only its last events.
 type FlowProgressed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The flow's name.
@@ -1081,7 +1082,12 @@ type FlowProgressed struct {
 	ParkedEvents []*ParkedEvent `protobuf:"bytes,7,rep,name=parked_events,json=parkedEvents,proto3" json:"parked_events,omitempty"`
 	// How many events of flow-<name> were there when the consumer followed its last
 	// request about a parked event: what parked_events tells includes it.
-	Steered       uint64 `protobuf:"varint,8,opt,name=steered,proto3" json:"steered,omitempty"`
+	Steered uint64 `protobuf:"varint,8,opt,name=steered,proto3" json:"steered,omitempty"`
+	// How many events wait; not there while the consumer does not know.
+	Lag *uint64 `protobuf:"varint,9,opt,name=lag,proto3,oneof" json:"lag,omitempty"`
+	// When the oldest of them was written, by the store's time; not there when none
+	// waits.
+	OldestWaiting *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=oldest_waiting,json=oldestWaiting,proto3" json:"oldest_waiting,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1172,11 +1178,118 @@ func (x *FlowProgressed) GetSteered() uint64 {
 	return 0
 }
 
+func (x *FlowProgressed) GetLag() uint64 {
+	if x != nil && x.Lag != nil {
+		return *x.Lag
+	}
+	return 0
+}
+
+func (x *FlowProgressed) GetOldestWaiting() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OldestWaiting
+	}
+	return nil
+}
+
+// FreshnessMeasured tells for how much of a stretch of time, mostly an hour, a
+// flow was as fresh as its objective wants it. Written by the flow's consumer to
+// freshness-<name>, which keeps the events of the objective's window.
+type FreshnessMeasured struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The epoch that was measured.
+	Epoch uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// When the stretch began.
+	Since *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	// How much of it was measured. A flow is not measured while it is paused.
+	Total *durationpb.Duration `protobuf:"bytes,4,opt,name=total,proto3" json:"total,omitempty"`
+	// For how much of that the flow was within its objective.
+	Good *durationpb.Duration `protobuf:"bytes,5,opt,name=good,proto3" json:"good,omitempty"`
+	// The objective that it was held to.
+	Objective     *Objective `protobuf:"bytes,6,opt,name=objective,proto3" json:"objective,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FreshnessMeasured) Reset() {
+	*x = FreshnessMeasured{}
+	mi := &file_flow_v1_events_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FreshnessMeasured) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FreshnessMeasured) ProtoMessage() {}
+
+func (x *FreshnessMeasured) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FreshnessMeasured.ProtoReflect.Descriptor instead.
+func (*FreshnessMeasured) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *FreshnessMeasured) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *FreshnessMeasured) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *FreshnessMeasured) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *FreshnessMeasured) GetTotal() *durationpb.Duration {
+	if x != nil {
+		return x.Total
+	}
+	return nil
+}
+
+func (x *FreshnessMeasured) GetGood() *durationpb.Duration {
+	if x != nil {
+		return x.Good
+	}
+	return nil
+}
+
+func (x *FreshnessMeasured) GetObjective() *Objective {
+	if x != nil {
+		return x.Objective
+	}
+	return nil
+}
+
 var File_flow_v1_events_proto protoreflect.FileDescriptor
 
 const file_flow_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x14flow/v1/events.proto\x12\aflow.v1\x1a\x14flow/v1/values.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"~\n" +
+	"\x14flow/v1/events.proto\x12\aflow.v1\x1a\x14flow/v1/values.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"~\n" +
 	"\x10CadenceRequested\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x18\n" +
@@ -1251,7 +1364,7 @@ const file_flow_v1_events_proto_rawDesc = "" +
 	"\bcause_id\x18\x03 \x01(\tR\acauseId\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\";\n" +
 	"\x12EnvironmentFounded\x12%\n" +
-	"\x0eenvironment_id\x18\x01 \x01(\tR\renvironmentId\"\x9d\x02\n" +
+	"\x0eenvironment_id\x18\x01 \x01(\tR\renvironmentId\"\xff\x02\n" +
 	"\x0eFlowProgressed\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12-\n" +
@@ -1260,7 +1373,18 @@ const file_flow_v1_events_proto_rawDesc = "" +
 	"\x06parked\x18\x05 \x01(\x04R\x06parked\x12/\n" +
 	"\x05as_of\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\x129\n" +
 	"\rparked_events\x18\a \x03(\v2\x14.flow.v1.ParkedEventR\fparkedEvents\x12\x18\n" +
-	"\asteered\x18\b \x01(\x04R\asteeredB=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
+	"\asteered\x18\b \x01(\x04R\asteered\x12\x15\n" +
+	"\x03lag\x18\t \x01(\x04H\x00R\x03lag\x88\x01\x01\x12A\n" +
+	"\x0eoldest_waiting\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\roldestWaitingB\x06\n" +
+	"\x04_lag\"\x81\x02\n" +
+	"\x11FreshnessMeasured\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x120\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12/\n" +
+	"\x05total\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05total\x12-\n" +
+	"\x04good\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04good\x120\n" +
+	"\tobjective\x18\x06 \x01(\v2\x12.flow.v1.ObjectiveR\tobjectiveB=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
 
 var (
 	file_flow_v1_events_proto_rawDescOnce sync.Once
@@ -1274,7 +1398,7 @@ func file_flow_v1_events_proto_rawDescGZIP() []byte {
 	return file_flow_v1_events_proto_rawDescData
 }
 
-var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_flow_v1_events_proto_goTypes = []any{
 	(*CadenceRequested)(nil),      // 0: flow.v1.CadenceRequested
 	(*EpochClosed)(nil),           // 1: flow.v1.EpochClosed
@@ -1290,28 +1414,36 @@ var file_flow_v1_events_proto_goTypes = []any{
 	(*CauseExpired)(nil),          // 11: flow.v1.CauseExpired
 	(*EnvironmentFounded)(nil),    // 12: flow.v1.EnvironmentFounded
 	(*FlowProgressed)(nil),        // 13: flow.v1.FlowProgressed
-	(*Position)(nil),              // 14: flow.v1.Position
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
-	(ParkingOutcome)(0),           // 16: flow.v1.ParkingOutcome
-	(*ParkedEvent)(nil),           // 17: flow.v1.ParkedEvent
+	(*FreshnessMeasured)(nil),     // 14: flow.v1.FreshnessMeasured
+	(*Position)(nil),              // 15: flow.v1.Position
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(ParkingOutcome)(0),           // 17: flow.v1.ParkingOutcome
+	(*ParkedEvent)(nil),           // 18: flow.v1.ParkedEvent
+	(*durationpb.Duration)(nil),   // 19: google.protobuf.Duration
+	(*Objective)(nil),             // 20: flow.v1.Objective
 }
 var file_flow_v1_events_proto_depIdxs = []int32{
-	14, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
-	14, // 1: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
-	15, // 2: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
-	14, // 3: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
-	14, // 4: flow.v1.EventParked.position:type_name -> flow.v1.Position
-	14, // 5: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
-	14, // 6: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
-	16, // 7: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
-	14, // 8: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
-	15, // 9: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
-	17, // 10: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	15, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
+	15, // 1: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
+	16, // 2: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
+	15, // 3: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
+	15, // 4: flow.v1.EventParked.position:type_name -> flow.v1.Position
+	15, // 5: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
+	15, // 6: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
+	17, // 7: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
+	15, // 8: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
+	16, // 9: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
+	18, // 10: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
+	16, // 11: flow.v1.FlowProgressed.oldest_waiting:type_name -> google.protobuf.Timestamp
+	16, // 12: flow.v1.FreshnessMeasured.since:type_name -> google.protobuf.Timestamp
+	19, // 13: flow.v1.FreshnessMeasured.total:type_name -> google.protobuf.Duration
+	19, // 14: flow.v1.FreshnessMeasured.good:type_name -> google.protobuf.Duration
+	20, // 15: flow.v1.FreshnessMeasured.objective:type_name -> flow.v1.Objective
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_flow_v1_events_proto_init() }
@@ -1320,13 +1452,14 @@ func file_flow_v1_events_proto_init() {
 		return
 	}
 	file_flow_v1_values_proto_init()
+	file_flow_v1_events_proto_msgTypes[13].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flow_v1_events_proto_rawDesc), len(file_flow_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

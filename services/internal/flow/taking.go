@@ -148,7 +148,7 @@ func (t *taking) answerLate(ctx context.Context) error {
 			return err
 		}
 		for _, l := range late {
-			if err := r.Answer(ctx, t.tx, t.cause(r, l.event)); err != nil {
+			if err := t.answerOrDecline(ctx, r, l.event); err != nil {
 				return fmt.Errorf("%s: answer a late cause: %w", r.Name, err)
 			}
 			if err := t.forgetLate(ctx, r, l.key); err != nil {
@@ -157,6 +157,18 @@ func (t *taking) answerLate(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// answerOrDecline answers a late cause. One that can't be answered, by its own
+// fault, is declined: its event has been taken in, so that it is too late to park
+// it.
+func (t *taking) answerOrDecline(ctx context.Context, r Reaction, event codec.Event) error {
+	cause := t.cause(r, event)
+	err := t.tx.Attempt(ctx, func() error { return r.Answer(ctx, t.tx, cause) })
+	if isOwnFault(err) {
+		return r.Decline(ctx, t.tx, cause, shorten(err))
+	}
+	return err
 }
 
 func (t *taking) forgetLate(ctx context.Context, r Reaction, key string) error {
