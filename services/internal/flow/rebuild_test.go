@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/triangle-suite/triangle/contracts/flows"
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
 	"github.com/triangle-suite/triangle/services/internal/codec"
@@ -358,7 +357,9 @@ func TestAParkedEventThatIsReleasedDuringARebuildIsNotLost(t *testing.T) {
 		produced["bad"] = append(produced["bad"], w.produce("bad").String())
 		w.produceWide(produced, 500)
 	}
-	await(t, "three events to be parked", func() bool { return first.rt.Intake(tested).State().Parked == 3 && first.rt.Intake(tested).State().Taken == 1503 })
+	await(t, "three events to be parked", func() bool {
+		return first.rt.Intake(tested).State().Parked == 3 && first.rt.Intake(tested).State().Taken == 1503
+	})
 
 	held, reached := make(chan struct{}), make(chan struct{})
 	var n atomic.Int64
@@ -483,4 +484,3 @@ func TestRolloutsForthAndBackLoseNothing(t *testing.T) {
 		})
 	}
 }
-

@@ -62,8 +62,8 @@ const smallRest = 1000
 // versions tell what a Runtime knows of the versions of its tables.
 type versions struct {
 	mu        sync.Mutex
-	hindrance error         // why this replica can't work on the tables, or nil
-	settled   bool          // whether it takes turns
+	hindrance error          // why this replica can't work on the tables, or nil
+	settled   bool           // whether it takes turns
 	done      map[string]int // percent, by projection that is rebuilt
 
 	// What belongs to the goroutine that takes turns.
@@ -315,10 +315,11 @@ func (rt *Runtime) rebuild(ctx context.Context, foreign []*Intake) (l lease, err
 		l, err = rt.build(ctx, foreign, builder)
 		return err
 	})
-	if err == nil {
-		rt.clearBeside(ctx)
+	if swapped := l.token != ""; !swapped {
+		return l, err
 	}
-	return l, err
+	rt.clearBeside(ctx)
+	return l, nil // who may rebuild matters no more
 }
 
 // asBuilder does work that one replica at a time may do, while it holds the lease

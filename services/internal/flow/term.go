@@ -92,7 +92,7 @@ func (rt *Runtime) takeTurns(ctx context.Context) error {
 		if !held {
 			l, held = rt.awaitTurn(ctx)
 		}
-		if ctx.Err() != nil {
+		if !held && ctx.Err() != nil {
 			return nil //nolint:nilerr // it ended because it was told to
 		}
 		if !held {
