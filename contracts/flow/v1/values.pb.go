@@ -397,6 +397,61 @@ func (x *ParkedEvent) GetWaitsFor() string {
 	return ""
 }
 
+// FlowTypes is the event types that a service takes in over a flow.
+type FlowTypes struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The types, such as sales.OrderPlaced.
+	Types         []string `protobuf:"bytes,2,rep,name=types,proto3" json:"types,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FlowTypes) Reset() {
+	*x = FlowTypes{}
+	mi := &file_flow_v1_values_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FlowTypes) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FlowTypes) ProtoMessage() {}
+
+func (x *FlowTypes) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_values_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FlowTypes.ProtoReflect.Descriptor instead.
+func (*FlowTypes) Descriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *FlowTypes) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *FlowTypes) GetTypes() []string {
+	if x != nil {
+		return x.Types
+	}
+	return nil
+}
+
 var File_flow_v1_values_proto protoreflect.FileDescriptor
 
 const file_flow_v1_values_proto_rawDesc = "" +
@@ -422,7 +477,10 @@ const file_flow_v1_values_proto_rawDesc = "" +
 	"\tparked_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bparkedAt\x12\x1a\n" +
 	"\battempts\x18\x06 \x01(\x04R\battempts\x12\x16\n" +
 	"\x06reason\x18\a \x01(\tR\x06reason\x12\x1b\n" +
-	"\twaits_for\x18\b \x01(\tR\bwaitsFor*\xc9\x01\n" +
+	"\twaits_for\x18\b \x01(\tR\bwaitsFor\"5\n" +
+	"\tFlowTypes\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
+	"\x05types\x18\x02 \x03(\tR\x05types*\xc9\x01\n" +
 	"\x0eParkingOutcome\x12\x1f\n" +
 	"\x1bPARKING_OUTCOME_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18PARKING_OUTCOME_TAKEN_IN\x10\x01\x12 \n" +
@@ -444,23 +502,24 @@ func file_flow_v1_values_proto_rawDescGZIP() []byte {
 }
 
 var file_flow_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_flow_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_flow_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_flow_v1_values_proto_goTypes = []any{
 	(ParkingOutcome)(0),           // 0: flow.v1.ParkingOutcome
 	(*Position)(nil),              // 1: flow.v1.Position
 	(*Freshness)(nil),             // 2: flow.v1.Freshness
 	(*Objective)(nil),             // 3: flow.v1.Objective
 	(*ParkedEvent)(nil),           // 4: flow.v1.ParkedEvent
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 6: google.protobuf.Duration
+	(*FlowTypes)(nil),             // 5: flow.v1.FlowTypes
+	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 7: google.protobuf.Duration
 }
 var file_flow_v1_values_proto_depIdxs = []int32{
-	5, // 0: flow.v1.Freshness.as_of:type_name -> google.protobuf.Timestamp
-	6, // 1: flow.v1.Freshness.staleness:type_name -> google.protobuf.Duration
+	6, // 0: flow.v1.Freshness.as_of:type_name -> google.protobuf.Timestamp
+	7, // 1: flow.v1.Freshness.staleness:type_name -> google.protobuf.Duration
 	1, // 2: flow.v1.Freshness.position:type_name -> flow.v1.Position
-	6, // 3: flow.v1.Objective.staleness:type_name -> google.protobuf.Duration
+	7, // 3: flow.v1.Objective.staleness:type_name -> google.protobuf.Duration
 	1, // 4: flow.v1.ParkedEvent.position:type_name -> flow.v1.Position
-	5, // 5: flow.v1.ParkedEvent.parked_at:type_name -> google.protobuf.Timestamp
+	6, // 5: flow.v1.ParkedEvent.parked_at:type_name -> google.protobuf.Timestamp
 	6, // [6:6] is the sub-list for method output_type
 	6, // [6:6] is the sub-list for method input_type
 	6, // [6:6] is the sub-list for extension type_name
@@ -479,7 +538,7 @@ func file_flow_v1_values_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flow_v1_values_proto_rawDesc), len(file_flow_v1_values_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -28,10 +28,14 @@ const (
 	markerSet        = "flow.MarkerSet"
 	retryRequested   = "flow.RetryRequested"
 	skipRequested    = "flow.SkipRequested"
+	typeActivated    = "flow.TypeActivated"
 )
 
 // markers are the types of all of them.
-var markers = []string{cadenceRequested, windowRequested, windowOpened, markerSet, retryRequested, skipRequested}
+var markers = []string{cadenceRequested, windowRequested, windowOpened, markerSet, retryRequested, skipRequested, typeActivated}
+
+// typesAdopted is read from the control stream at the start.
+const typesAdopted = "flow.TypesAdopted"
 
 // Intake takes in one flow.
 type Intake struct {
@@ -39,7 +43,7 @@ type Intake struct {
 	streams    *decider.Streams
 	db         *projection.DB
 	logger     *slog.Logger
-	types      map[string]bool
+	types      map[string]bool // that this build takes in
 	filter     eventlog.Filter
 	parkMax    uint64
 	posted     chan<- struct{} // tells that the outbox may hold something
@@ -48,9 +52,10 @@ type Intake struct {
 
 	closing sync.WaitGroup // what closes epochs beside the intake
 
-	// cp, suspect and lease belong to the goroutine that runs the intake, or that
+	// cp, history, suspect and lease belong to the goroutine that runs the intake, or that
 	// stands by.
 	cp      checkpoint
+	history typesHistory
 	suspect suspect
 	lease   lease // its token names this process in the checkpoint
 
@@ -206,7 +211,8 @@ func (in *Intake) follow(ctx context.Context) error {
 }
 
 // takeOver makes this process the flow's owner, and checks that the store is of
-// the database's environment, and the one that the checkpoint was made on.
+// the database's environment, and the one that the checkpoint was made on, and that
+// this build takes in what has been written. Only then the flow carries its types.
 func (in *Intake) takeOver(ctx context.Context) error {
 	err := in.db.Update(ctx, func(tx *projection.Tx) error {
 		if err := errors.Join(in.lease.confirm(ctx, tx), in.confirmTables(ctx, tx)); err != nil {
@@ -234,7 +240,13 @@ func (in *Intake) takeOver(ctx context.Context) error {
 	if err := in.verifyEnvironment(ctx); err != nil {
 		return err
 	}
-	return in.verifyStore(ctx)
+	if err := in.verifyStore(ctx); err != nil {
+		return err
+	}
+	if err := in.verifyActive(ctx); err != nil {
+		return err
+	}
+	return in.adoptTypes(ctx)
 }
 
 // ErrForeignStore says that a checkpoint was made on another store, or on a

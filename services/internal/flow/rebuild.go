@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/google/uuid"
-
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
@@ -57,6 +55,7 @@ func (t *taking) noteSkipped(ctx context.Context, p parkedEvent) error {
 // target is what tables beside are to come to: what the flow has taken in.
 type target struct {
 	position eventlog.Position
+	types    typesHistory
 	parked   map[string]parkedEvent
 	skipped  map[string]bool
 }
@@ -69,6 +68,9 @@ func loadTarget(ctx context.Context, q projection.Querier, flow string) (target,
 		return target{}, err
 	}
 	to := target{position: cp.position, parked: map[string]parkedEvent{}, skipped: map[string]bool{}}
+	if to.types, err = loadTypes(ctx, q, flow); err != nil {
+		return target{}, err
+	}
 	parked, err := loadParked(ctx, q, `flow = ?`, flow)
 	if err != nil {
 		return target{}, err
@@ -91,9 +93,10 @@ func loadTarget(ctx context.Context, q projection.Querier, flow string) (target,
 	return to, nil
 }
 
-func (to target) leavesOut(id uuid.UUID) bool {
-	_, parked := to.parked[id.String()]
-	return parked || to.skipped[id.String()]
+// takes tells whether an event of the log has been taken in.
+func (to target) takes(e eventlog.Event) bool {
+	_, parked := to.parked[e.ID.String()]
+	return to.types.carry(e.Type, e.Position) && !parked && !to.skipped[e.ID.String()]
 }
 
 // rebuilt is a projection that is rebuilt.
@@ -198,7 +201,7 @@ func (r *rebuilt) bring(ctx context.Context, to target, update func(func(*projec
 func (r *rebuilt) fold(after eventlog.Position, to target) fold {
 	return fold{
 		consumer: r.in.consumer, streams: r.in.streams, after: after, until: to.position,
-		takes: func(e eventlog.Event) bool { return r.in.types[e.Type] && !to.leavesOut(e.ID) },
+		takes: func(e eventlog.Event) bool { return r.in.types[e.Type] && to.takes(e) },
 	}
 }
 

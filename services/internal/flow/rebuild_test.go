@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/triangle-suite/triangle/contracts/flows"
-	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/flow"
@@ -107,7 +106,7 @@ func (w *world) readPlainly(tx *projection.Tx) error {
 		if err != nil {
 			return err
 		}
-		if err := w.shape.write(ctx, tx, event, event.Message.(*salesv1.RequestStatusChanged).GetRequestId()); err != nil {
+		if err := w.shape.write(ctx, tx, event, requestOf(event)); err != nil {
 			return err
 		}
 	}
