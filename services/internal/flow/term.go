@@ -89,7 +89,7 @@ func (rt *Runtime) inTerm(ctx context.Context, now *term, work func(context.Cont
 func (rt *Runtime) takeTurns(ctx context.Context) error {
 	for {
 		l, held := rt.awaitTables(ctx)
-		if !held {
+		if !held && ctx.Err() == nil {
 			l, held = rt.awaitTurn(ctx)
 		}
 		if !held && ctx.Err() != nil {
