@@ -86,7 +86,7 @@ func (s *service) consumers() ([]flow.Consumer, error) {
 	}
 	tables := flow.Consumer{
 		Flow:    own,
-		Schema:  projection.Schema{Name: "crm", Version: 1, Tables: slices.Concat(customer.Tables, request.Tables, lead.Tables)},
+		Schema:  projection.Schema{Name: "crm", Version: 2, Tables: slices.Concat(customer.Tables, request.Tables, lead.Tables)},
 		Project: project,
 	}
 	return append(leads, contacts, requests, tables, view.Consumer(s.parts.Streams)), nil

@@ -215,7 +215,7 @@ func (in *Intake) follow(ctx context.Context) error {
 // this build takes in what has been written. Only then the flow carries its types.
 func (in *Intake) takeOver(ctx context.Context) error {
 	err := in.db.Update(ctx, func(tx *projection.Tx) error {
-		if err := in.lease.confirm(ctx, tx); err != nil {
+		if err := errors.Join(in.lease.confirm(ctx, tx), in.confirmTables(ctx, tx)); err != nil {
 			return err
 		}
 		cp, found, err := loadCheckpoint(ctx, tx, in.consumer.Flow.Name)

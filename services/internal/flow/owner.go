@@ -21,7 +21,9 @@ var ownerTable = projection.Schema{Name: "flow_owner", Version: 1, Tables: []str
 }}
 
 const (
-	ownerRole = "intake"
+	ownerRole = "intake" // takes in the flows
+	// builderRole rebuilds read models.
+	builderRole = "builder"
 	// defaultLease is how long an owner is believed that says no more.
 	defaultLease = 5 * time.Second
 )
@@ -39,12 +41,13 @@ const (
 // starts takes it over at once.
 type lease struct {
 	db     *projection.DB
+	role   string
 	token  string
 	length time.Duration
 }
 
 func newLease(db *projection.DB, length time.Duration) lease {
-	return lease{db: db, token: uuid.NewString(), length: length}
+	return lease{db: db, role: ownerRole, token: uuid.NewString(), length: length}
 }
 
 // renewEvery leaves room for a renewal that fails; lookEvery is how often another
@@ -63,7 +66,7 @@ func (l lease) free(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	var until int64
-	err = l.db.QueryRow(ctx, `SELECT until FROM flow_owner WHERE role = ?`, ownerRole).Scan(&until)
+	err = l.db.QueryRow(ctx, `SELECT until FROM flow_owner WHERE role = ?`, l.role).Scan(&until)
 	if errors.Is(err, sql.ErrNoRows) {
 		return true, nil
 	}
@@ -75,29 +78,46 @@ func (l lease) free(ctx context.Context) (bool, error) {
 
 // take takes the lease, unless another replica was quicker.
 func (l lease) take(ctx context.Context) (taken bool, err error) {
-	err = l.db.UpdateQuietly(ctx, func(tx *projection.Tx) error {
-		now, err := tx.Clock(ctx)
-		if err != nil {
-			return err
-		}
-		outdated := now.UnixNano()
-		if !l.db.Shared() {
-			outdated = math.MaxInt64 // it is nobody else's, whatever it says
-		}
-		result, err := tx.Exec(ctx, `INSERT INTO flow_owner (role, token, until) VALUES (?,?,?)
-			ON CONFLICT (role) DO UPDATE SET token = excluded.token, until = excluded.until WHERE flow_owner.until <= ?`,
-			ownerRole, l.token, now.Add(l.length).UnixNano(), outdated)
-		if err != nil {
-			return err
-		}
-		n, err := result.RowsAffected()
-		taken = n == 1
+	from := whoeverIsLate
+	if !l.db.Shared() {
+		from = whoever // it is nobody else's, whatever it says
+	}
+	err = l.db.UpdateQuietly(ctx, func(tx *projection.Tx) (err error) {
+		taken, err = l.takeFrom(ctx, tx, from)
 		return err
 	})
 	if err != nil {
 		return false, fmt.Errorf("take over the flows: %w", err)
 	}
 	return taken, nil
+}
+
+// holder is whom a lease may be taken from.
+type holder int
+
+const (
+	whoeverIsLate holder = iota // and from nobody
+	whoever
+)
+
+// takeFrom takes the lease in a transaction, if it may.
+func (l lease) takeFrom(ctx context.Context, tx *projection.Tx, from holder) (taken bool, err error) {
+	now, err := tx.Clock(ctx)
+	if err != nil {
+		return false, err
+	}
+	outdated := now.UnixNano()
+	if from == whoever {
+		outdated = math.MaxInt64
+	}
+	result, err := tx.Exec(ctx, `INSERT INTO flow_owner (role, token, until) VALUES (?,?,?)
+		ON CONFLICT (role) DO UPDATE SET token = excluded.token, until = excluded.until WHERE flow_owner.until <= ?`,
+		l.role, l.token, now.Add(l.length).UnixNano(), outdated)
+	if err != nil {
+		return false, err
+	}
+	n, err := result.RowsAffected()
+	return n == 1, err
 }
 
 // renew says that the owner is there. It fails with errFenced when there is
@@ -109,7 +129,7 @@ func (l lease) renew(ctx context.Context) error {
 			return err
 		}
 		result, err := tx.Exec(ctx, `UPDATE flow_owner SET until = ? WHERE role = ? AND token = ?`,
-			now.Add(l.length).UnixNano(), ownerRole, l.token)
+			now.Add(l.length).UnixNano(), l.role, l.token)
 		return wantOne(result, err)
 	})
 }
@@ -117,7 +137,7 @@ func (l lease) renew(ctx context.Context) error {
 // confirm fails with errFenced unless the lease is held, and keeps it from being
 // taken until the transaction ends.
 func (l lease) confirm(ctx context.Context, tx *projection.Tx) error {
-	result, err := tx.Exec(ctx, `UPDATE flow_owner SET token = ? WHERE role = ? AND token = ?`, l.token, ownerRole, l.token)
+	result, err := tx.Exec(ctx, `UPDATE flow_owner SET token = ? WHERE role = ? AND token = ?`, l.token, l.role, l.token)
 	return wantOne(result, err)
 }
 
@@ -135,7 +155,7 @@ func wantOne(result sql.Result, err error) error {
 // giveBack lets another replica take over at once.
 func (l lease) giveBack(ctx context.Context) error {
 	return l.db.UpdateQuietly(ctx, func(tx *projection.Tx) error {
-		_, err := tx.Exec(ctx, `DELETE FROM flow_owner WHERE role = ? AND token = ?`, ownerRole, l.token)
+		_, err := tx.Exec(ctx, `DELETE FROM flow_owner WHERE role = ? AND token = ?`, l.role, l.token)
 		return err
 	})
 }

@@ -20,6 +20,7 @@ import (
 // member is one of the replicas of a world's service.
 type member struct {
 	*world
+	shape  shape
 	frozen atomic.Pointer[chan struct{}] // while it is there the replica does not go on
 	db     *projection.DB
 	rt     *flow.Runtime
@@ -31,7 +32,13 @@ type member struct {
 // newMember starts a replica on the world's database.
 func (w *world) newMember(t *testing.T) *member {
 	t.Helper()
-	m := &member{world: w, done: make(chan error, 2)}
+	return w.newMemberOf(t, w.shape)
+}
+
+// newMemberOf starts a replica of a build that has tables of its own.
+func (w *world) newMemberOf(t *testing.T, s shape) *member {
+	t.Helper()
+	m := &member{world: w, shape: s, done: make(chan error, 2)}
 	var err error
 	if m.db, err = projection.Open(t.Context(), w.where, "marketing"); err != nil {
 		t.Fatal(err)
@@ -39,7 +46,7 @@ func (w *world) newMember(t *testing.T) *member {
 	f, _ := flows.Find(tested)
 	m.rt, err = flow.NewRuntime(t.Context(), flow.Options{
 		DB: m.db, Streams: w.streams, Logger: slog.New(slog.DiscardHandler), Lease: w.lease, Heartbeat: 50 * time.Millisecond,
-	}, flow.Consumer{Flow: f, Schema: seen, Project: m.project, Reactions: []flow.Reaction{w.reaction()}})
+	}, flow.Consumer{Flow: f, Schema: s.schema, Project: m.project, Reactions: []flow.Reaction{w.reaction()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +81,7 @@ func (m *member) stop(t *testing.T) {
 // project freezes where it hurts most: in the middle of a transaction, with rows
 // written.
 func (m *member) project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
-	if err := m.world.project(ctx, tx, e); err != nil {
+	if err := m.projectAs(ctx, m.shape, tx, e); err != nil {
 		return err
 	}
 	if frozen := m.frozen.Load(); frozen != nil {

@@ -88,7 +88,7 @@ func (t *taking) follow(ctx context.Context, e eventlog.Event, r parkingRequest)
 		answer.Remaining, answer.NextEventId, answer.Reason = uint64(len(queue)), queue[0].id, queue[0].reason
 	case skip:
 		answer.Outcome = flowv1.ParkingOutcome_PARKING_OUTCOME_SKIPPED
-		if err := t.unpark(ctx, queue[0]); err != nil {
+		if err := errors.Join(t.noteSkipped(ctx, queue[0]), t.unpark(ctx, queue[0])); err != nil {
 			return err
 		}
 		err = t.goOn(ctx, queue[1:], answer)

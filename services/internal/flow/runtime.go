@@ -48,6 +48,7 @@ type Runtime struct {
 	Options
 	intakes    map[string]*Intake
 	terms      terms
+	versions   versions
 	delivery   *prometheus.HistogramVec
 	parkMax    uint64
 	posted     chan struct{} // wakes deliver
@@ -56,7 +57,7 @@ type Runtime struct {
 }
 
 // NewRuntime creates the tables of the consumers, and returns a Runtime that
-// takes them in once it runs.
+// takes them in once it runs. Tables of another version are rebuilt then.
 func NewRuntime(ctx context.Context, o Options, consumers ...Consumer) (*Runtime, error) {
 	rt := &Runtime{Options: o, intakes: map[string]*Intake{}, delivery: newDelivery(), parkMax: o.ParkMax, posted: make(chan struct{}, 1), epochEnded: make(chan struct{}, 1)}
 	rt.terms.changed = make(chan struct{})
@@ -69,17 +70,13 @@ func NewRuntime(ctx context.Context, o Options, consumers ...Consumer) (*Runtime
 	if rt.Lease == 0 {
 		rt.Lease = defaultLease
 	}
-	schemas := []projection.Schema{tables, ownerTable, freshnessTable}
 	for _, c := range consumers {
 		if err := c.check(); err != nil {
 			return nil, err
 		}
-		if c.Schema.Name != "" {
-			schemas = append(schemas, c.Schema)
-		}
 		rt.intakes[c.Flow.Name] = newIntake(rt, c)
 	}
-	if err := o.DB.Create(ctx, schemas...); err != nil {
+	if err := rt.createTables(ctx); err != nil {
 		return nil, fmt.Errorf("prepare the database: %w", err)
 	}
 	return rt, rt.register()
@@ -93,6 +90,7 @@ func (rt *Runtime) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return rt.takeTurns(ctx) })
 	group.Go(func() error { return rt.watchStore(ctx) })
+	group.Go(func() error { return rt.watchTables(ctx) })
 	group.Go(func() error { return rt.meter(ctx) })
 	return group.Wait()
 }
@@ -302,6 +300,9 @@ var errNotBegun = errors.New("has not begun")
 
 // Ready returns nil when every flow is being taken in.
 func (rt *Runtime) Ready(context.Context) error {
+	if err := rt.tablesReady(); err != nil {
+		return err
+	}
 	for name, in := range rt.intakes {
 		s := in.State()
 		if s.Err == nil && s.Cadence == "" {

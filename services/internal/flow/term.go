@@ -88,9 +88,15 @@ func (rt *Runtime) inTerm(ctx context.Context, now *term, work func(context.Cont
 // what the owner does when it is not.
 func (rt *Runtime) takeTurns(ctx context.Context) error {
 	for {
-		l := rt.awaitTurn(ctx)
-		if ctx.Err() != nil {
+		l, held := rt.awaitTables(ctx)
+		if !held && ctx.Err() == nil {
+			l, held = rt.awaitTurn(ctx)
+		}
+		if !held && ctx.Err() != nil {
 			return nil //nolint:nilerr // it ended because it was told to
+		}
+		if !held {
+			continue // the tables have been replaced
 		}
 		rt.Logger.Info("this replica takes in the flows")
 		err := rt.own(ctx, l)
@@ -104,11 +110,12 @@ func (rt *Runtime) takeTurns(ctx context.Context) error {
 	}
 }
 
-// awaitTurn returns with the lease, or when ctx ends.
-func (rt *Runtime) awaitTurn(ctx context.Context) lease {
-	l := newLease(rt.DB, rt.Lease)
+// awaitTurn returns with the lease, or without when ctx ends, or when the tables
+// have been replaced.
+func (rt *Runtime) awaitTurn(ctx context.Context) (l lease, held bool) {
+	l = newLease(rt.DB, rt.Lease)
 	if rt.isOurTurn(ctx, l) {
-		return l
+		return l, true
 	}
 	var following sync.WaitGroup
 	defer following.Wait()
@@ -117,9 +124,12 @@ func (rt *Runtime) awaitTurn(ctx context.Context) lease {
 	for _, in := range rt.intakes {
 		following.Go(func() { in.standBy(ctx) })
 	}
-	for sleep(ctx, l.lookEvery()) && !rt.isOurTurn(ctx, l) {
+	for sleep(ctx, l.lookEvery()) && rt.tablesReady() == nil {
+		if rt.isOurTurn(ctx, l) {
+			return l, true
+		}
 	}
-	return l
+	return l, false
 }
 
 // isOurTurn takes the lease when it is free. Of a database that can't be reached

@@ -39,6 +39,19 @@ var seen = projection.Schema{Name: "seen", Version: 1, Tables: []string{
 	`CREATE TABLE seen (event_id TEXT PRIMARY KEY, request TEXT NOT NULL, ordinal BIGINT NOT NULL, times BIGINT NOT NULL)`,
 }}
 
+// shape is the tables that a build of marketing has, and what it writes into them.
+type shape struct {
+	schema projection.Schema
+	write  func(ctx context.Context, tx *projection.Tx, e codec.Event, request string) error
+}
+
+var plain = shape{seen, func(ctx context.Context, tx *projection.Tx, e codec.Event, request string) error {
+	_, err := tx.Exec(ctx, `INSERT INTO seen (event_id, request, ordinal, times)
+		SELECT ?, ?, count(*), 1 FROM seen WHERE request = ?
+		ON CONFLICT (event_id) DO UPDATE SET times = seen.times + 1`, e.ID.String(), request, request)
+	return err
+}}
+
 // world is a store, a database, and a marketing service that can crash.
 type world struct {
 	t       *testing.T
@@ -52,6 +65,7 @@ type world struct {
 	end     context.CancelFunc
 	done    chan error
 
+	shape   shape
 	late    flow.LatePolicy
 	poison  func(request string) error // what projecting an event of the request fails with
 	parkMax uint64
@@ -73,7 +87,7 @@ type world struct {
 
 func newWorld(t *testing.T, where string) *world {
 	t.Helper()
-	w := &world{t: t, where: where, schema: "marketing", poison: func(string) error { return nil }, rotten: func(uuid.UUID) error { return nil }, lease: time.Hour}
+	w := &world{t: t, where: where, schema: "marketing", shape: plain, poison: func(string) error { return nil }, rotten: func(uuid.UUID) error { return nil }, lease: time.Hour}
 	w.log = memory.New(memory.Options{Now: func() time.Time { return time.Now().Add(w.storeAhead) }, AfterAppend: func(stream string, _ []eventlog.NewEvent) error {
 		if fault := w.appendFault.Load(); fault != nil {
 			return (*fault)(stream)
@@ -132,7 +146,7 @@ func (w *world) newRuntime(db *projection.DB) *flow.Runtime {
 	}
 	rt, err := flow.NewRuntime(w.t.Context(), flow.Options{
 		DB: db, Streams: &streams, Logger: slog.New(slog.DiscardHandler), ParkMax: w.parkMax, Heartbeat: w.heartbeat, Lease: w.lease, Metrics: w.metrics,
-	}, flow.Consumer{Flow: f, Schema: seen, Project: project, Reactions: []flow.Reaction{w.reaction()}, Answers: flow.InOrderOfKeys})
+	}, flow.Consumer{Flow: f, Schema: w.shape.schema, Project: project, Reactions: []flow.Reaction{w.reaction()}, Answers: flow.InOrderOfKeys})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -163,14 +177,15 @@ func (w *world) stop() {
 }
 
 func (w *world) project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
+	return w.projectAs(ctx, w.shape, tx, e)
+}
+
+func (w *world) projectAs(ctx context.Context, s shape, tx *projection.Tx, e codec.Event) error {
 	request := requestOf(e)
 	if err := errors.Join(w.poison(request), w.rotten(e.ID)); err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO seen (event_id, request, ordinal, times)
-		SELECT ?, ?, count(*), 1 FROM seen WHERE request = ?
-		ON CONFLICT (event_id) DO UPDATE SET times = seen.times + 1`, e.ID.String(), request, request)
-	return err
+	return s.write(ctx, tx, e, request)
 }
 
 // requestOf returns the request that an event is about.

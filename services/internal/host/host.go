@@ -80,7 +80,7 @@ type Application struct {
 // Serving is how the application is served, wherever and with what telemetry.
 func (a Application) Serving() serve.Options {
 	options := serve.Options{
-		Register: a.Register, Gateway: a.Gateway, OpenAPI: a.OpenAPI,
+		Register: a.Register, Gateway: a.Gateway, OpenAPI: a.OpenAPI, Available: a.Flows.Available,
 		Checks:  []serve.Check{{Name: "flows", Check: a.Flows.Ready}},
 		Workers: []serve.Worker{{Name: "flows", Run: a.Flows.Run}},
 	}

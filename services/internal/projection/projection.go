@@ -78,6 +78,8 @@ type engine interface {
 	beside(ctx context.Context, name string) (*DB, error)
 	drop(ctx context.Context) error
 	remove() error
+	// adopt is DB.Adopt for one schema.
+	adopt(ctx context.Context, tx *Tx, beside *DB, s Schema) error
 	close()
 }
 

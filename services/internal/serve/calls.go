@@ -9,16 +9,18 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/triangle-suite/triangle/services/internal/fault"
 	"github.com/triangle-suite/triangle/services/internal/telemetry"
 )
 
 // calls holds the interceptors that every call passes, in the order trace,
-// limit, answer, requireKey.
+// limit, answer, check, requireKey.
 type calls struct {
-	edge    edge
-	isRead  func(fullMethod string) bool
-	timeout time.Duration
-	drained context.Context
+	edge      edge
+	available func() error
+	isRead    func(fullMethod string) bool
+	timeout   time.Duration
+	drained   context.Context
 }
 
 // trace gives the call its trace, and tells the caller which one it is.
@@ -60,6 +62,15 @@ func (c calls) answer(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 		return nil, c.edge.answer(ctx, info.FullMethod, err)
 	}
 	return resp, nil
+}
+
+// check refuses calls that can't be answered for now. gRPC's own, such as health,
+// can be.
+func (c calls) check(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	if err := c.available(); err != nil && !strings.HasPrefix(info.FullMethod, "/grpc.") {
+		return nil, fault.Unavailable("the service can't answer for now, try again later: %w", err)
+	}
+	return handler(ctx, req)
 }
 
 // recovered makes a panic an error.

@@ -51,6 +51,10 @@ type Options struct {
 	// are answered. It returns an error that it does not know as it is.
 	Translate func(error) error
 
+	// Available, if given, tells why no call can be answered for now; nil when
+	// calls can be.
+	Available func() error
+
 	// Checks are what readiness depends on.
 	Checks []Check
 	// Workers run beside the API, from the time that both ports are bound until
@@ -91,6 +95,9 @@ func (o Options) withDefaults() Options {
 	o.CheckTimeout = cmp.Or(o.CheckTimeout, DefaultCheckTimeout)
 	if o.IsRead == nil {
 		o.IsRead = IsRead
+	}
+	if o.Available == nil {
+		o.Available = func() error { return nil }
 	}
 	if o.Translate == nil {
 		o.Translate = func(err error) error { return err }

@@ -13,6 +13,7 @@ import (
 	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
 
+	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	"github.com/triangle-suite/triangle/services/internal/serve"
 )
 
@@ -138,5 +139,39 @@ func TestNothingOfARequestIsLogged(t *testing.T) {
 	}
 	if strings.Contains(s.logs.String(), "jane") {
 		t.Errorf("logged %s", s.logs)
+	}
+}
+
+func TestCallsThatCannotBeAnsweredForNowAreRefusedAndProbesAreNot(t *testing.T) {
+	var hindrance atomic.Pointer[error]
+	s := run(t, &api{}, func(o *serve.Options) {
+		o.Available = func() error {
+			if err := hindrance.Load(); err != nil {
+				return *err
+			}
+			return nil
+		}
+	})
+	call := func() error {
+		_, err := channelv1.NewChannelServiceClient(s.conn).GetContact(t.Context(), &channelv1.GetContactRequest{ContactId: "c1"})
+		return err
+	}
+	if err := call(); err != nil {
+		t.Fatal(err)
+	}
+	rebuilding := errors.New("rebuilding crm, 40 %")
+	hindrance.Store(&rebuilding)
+	if err := call(); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "rebuilding crm, 40 %") {
+		t.Errorf("over gRPC the answer is %v", err)
+	}
+	if got := s.do("GET", "/v1/contacts/c1", ""); got.code != 503 || !strings.Contains(got.body, "rebuilding crm, 40 %") {
+		t.Errorf("over REST the answer is %d %s", got.code, got.body)
+	}
+	if _, err := healthv1.NewHealthClient(s.conn).Check(t.Context(), &healthv1.HealthCheckRequest{}); err != nil {
+		t.Errorf("health answers %v", err)
+	}
+	hindrance.Store(nil)
+	if err := call(); err != nil {
+		t.Errorf("afterwards the answer is %v", err)
 	}
 }

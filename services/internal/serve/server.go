@@ -81,14 +81,15 @@ func newServer(o Options) (*server, error) {
 
 func (s *server) newGRPC(measured *metrics) *grpc.Server {
 	calls := calls{
-		edge:    edge{log: s.log, translate: s.options.Translate},
-		isRead:  s.options.IsRead,
-		timeout: s.options.CallTimeout,
-		drained: s.drained,
+		edge:      edge{log: s.log, translate: s.options.Translate},
+		available: s.options.Available,
+		isRead:    s.options.IsRead,
+		timeout:   s.options.CallTimeout,
+		drained:   s.drained,
 	}
 	options := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(s.options.BodyLimit),
-		grpc.ChainUnaryInterceptor(calls.trace, calls.limit, calls.answer, calls.requireKey),
+		grpc.ChainUnaryInterceptor(calls.trace, calls.limit, calls.answer, calls.check, calls.requireKey),
 		grpc.StreamInterceptor(calls.stream),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 	}

@@ -51,7 +51,7 @@ func list(ctx context.Context, q projection.Querier, channel journeyv1.Channel, 
 	if channel != journeyv1.Channel_CHANNEL_UNSPECIFIED {
 		statement, args = statement+` WHERE m.channel = ?`, append(args, channel)
 	}
-	rows, err := q.Query(ctx, statement+` ORDER BY m.seq DESC LIMIT ?`, append(args, size)...)
+	rows, err := q.Query(ctx, statement+` ORDER BY m.seq DESC, m.message_id LIMIT ?`, append(args, size)...)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/decider"
+	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/flow"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
@@ -25,13 +26,14 @@ var OwnFlow = flow.Own(flows.Channel, []string{
 	"channel.MessageAccepted", "channel.MessageSent", "channel.MessageRefused", "channel.MessageBounced", "channel.MessageOutcomeUnknown",
 }, []string{"message_id"})
 
-// Schema is the table of messages. seq is the order in which they were accepted.
-var Schema = projection.Schema{Name: "message", Version: 1, Tables: []string{
+// Schema is the table of messages. seq is the place in the log of the event that
+// accepted it.
+var Schema = projection.Schema{Name: "message", Version: 2, Tables: []string{
 	`CREATE TABLE message (
 		message_id TEXT PRIMARY KEY, seq BIGINT NOT NULL, lead_id TEXT NOT NULL, customer_id TEXT NOT NULL,
 		channel INTEGER NOT NULL, proposition_id TEXT NOT NULL, content TEXT NOT NULL,
 		state INTEGER NOT NULL, detail TEXT NOT NULL)`,
-	`CREATE UNIQUE INDEX message_seq ON message (seq)`,
+	`CREATE INDEX message_seq ON message (seq)`,
 	`CREATE INDEX message_state ON message (state, seq)`,
 	`CREATE INDEX message_channel ON message (channel, seq)`,
 }}
@@ -40,7 +42,7 @@ var Schema = projection.Schema{Name: "message", Version: 1, Tables: []string{
 func Project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 	state, detail := stateAfter(e.Message)
 	if m, ok := e.Message.(*channelv1.MessageAccepted); ok {
-		return insert(ctx, tx, m, state)
+		return insert(ctx, tx, m, e.Position, state)
 	}
 	about, ok := e.Message.(interface{ GetMessageId() string })
 	if !ok {
@@ -52,10 +54,10 @@ func Project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 	return nil
 }
 
-func insert(ctx context.Context, tx *projection.Tx, m *channelv1.MessageAccepted, state channelv1.MessageState) error {
+func insert(ctx context.Context, tx *projection.Tx, m *channelv1.MessageAccepted, at eventlog.Position, state channelv1.MessageState) error {
 	err := tx.Write(ctx, `INSERT INTO message (message_id, seq, lead_id, customer_id, channel, proposition_id, content, state, detail)
-		SELECT ?, coalesce(max(seq), 0) + 1, ?, ?, ?, ?, ?, ?, '' FROM message WHERE true`,
-		m.GetMessageId(), m.GetLeadId(), m.GetCustomerId(), m.GetChannel(), m.GetPropositionId(), m.GetContent(), state)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, '')`,
+		m.GetMessageId(), at.Commit, m.GetLeadId(), m.GetCustomerId(), m.GetChannel(), m.GetPropositionId(), m.GetContent(), state)
 	if err != nil {
 		return fmt.Errorf("write a message: %w", err)
 	}
@@ -64,7 +66,7 @@ func insert(ctx context.Context, tx *projection.Tx, m *channelv1.MessageAccepted
 
 // waiting returns the messages that wait to be sent, the oldest first.
 func waiting(ctx context.Context, q projection.Querier) ([]string, error) {
-	rows, err := q.Query(ctx, `SELECT message_id FROM message WHERE state = ? ORDER BY seq`,
+	rows, err := q.Query(ctx, `SELECT message_id FROM message WHERE state = ? ORDER BY seq, message_id`,
 		channelv1.MessageState_MESSAGE_STATE_ACCEPTED)
 	if err != nil {
 		return nil, fmt.Errorf("look for messages to send: %w", err)

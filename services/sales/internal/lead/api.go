@@ -80,7 +80,7 @@ func (a *Leads) list(ctx context.Context, customerID string, size uint32) ([]*sa
 		where, args = "WHERE customer_id = ?", []any{customerID, size}
 	}
 	rows, err := a.DB.Query(ctx, `SELECT lead_id, campaign_id, customer_id, proposition_id, channel, status, detail
-		FROM lead `+where+` ORDER BY seq DESC LIMIT ?`, args...)
+		FROM lead `+where+` ORDER BY seq DESC, lead_id LIMIT ?`, args...)
 	if err != nil {
 		return nil, err
 	}

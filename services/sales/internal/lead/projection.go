@@ -15,12 +15,13 @@ import (
 // Types are the events that Project takes in.
 var Types = []string{"sales.LeadAccepted", "sales.DispatchOrdered", "sales.LeadStatusChanged"}
 
-// Tables hold where each lead stands, in the order in which they came.
+// Tables hold where each lead stands, in the order in which they came: seq is the
+// place in the log of the first event about it.
 var Tables = []string{
 	`CREATE TABLE lead (
 		lead_id TEXT PRIMARY KEY, seq BIGINT NOT NULL, campaign_id TEXT NOT NULL, customer_id TEXT NOT NULL,
 		proposition_id TEXT NOT NULL, channel BIGINT NOT NULL, priority BIGINT NOT NULL, status BIGINT NOT NULL, detail TEXT NOT NULL)`,
-	`CREATE UNIQUE INDEX lead_seq ON lead (seq)`,
+	`CREATE INDEX lead_seq ON lead (seq)`,
 	`CREATE INDEX lead_customer ON lead (customer_id, seq)`,
 	`CREATE INDEX lead_waiting ON lead (status, channel, priority DESC, lead_id)`,
 }
@@ -33,13 +34,13 @@ func Project(ctx context.Context, tx *projection.Tx, event codec.Event) error {
 		// The row is there when an answer came before the lead: it keeps its status.
 		err = tx.Write(ctx, insertLead+`campaign_id = excluded.campaign_id, customer_id = excluded.customer_id,
 				proposition_id = excluded.proposition_id, channel = excluded.channel, priority = excluded.priority`,
-			e.GetLeadId(), e.GetCampaignId(), e.GetCustomerId(), e.GetPropositionId(), int32(e.GetChannel()), e.GetPriority(),
+			e.GetLeadId(), event.Position.Commit, e.GetCampaignId(), e.GetCustomerId(), e.GetPropositionId(), int32(e.GetChannel()), e.GetPriority(),
 			int32(statusAccepted), "")
 	case *salesv1.DispatchOrdered:
 		err = tx.Write(ctx, `UPDATE lead SET status = ? WHERE lead_id = ?`, int32(statusDispatched), e.GetLeadId())
 	case *salesv1.LeadStatusChanged:
 		err = tx.Write(ctx, insertLead+`status = excluded.status, detail = excluded.detail`,
-			e.GetLeadId(), "", e.GetCustomerId(), "", 0, 0, int32(e.GetStatus()), e.GetDetail())
+			e.GetLeadId(), event.Position.Commit, "", e.GetCustomerId(), "", 0, 0, int32(e.GetStatus()), e.GetDetail())
 	}
 	if err != nil {
 		return fmt.Errorf("lead: %w", err)
@@ -48,7 +49,7 @@ func Project(ctx context.Context, tx *projection.Tx, event codec.Event) error {
 }
 
 const insertLead = `INSERT INTO lead (lead_id, seq, campaign_id, customer_id, proposition_id, channel, priority, status, detail)
-	VALUES (?, (SELECT coalesce(max(seq), 0) + 1 FROM lead), ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (lead_id) DO UPDATE SET `
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (lead_id) DO UPDATE SET `
 
 // capacityTables hold what the channels granted, by the name of the grant.
 var capacityTables = projection.Schema{Name: "capacity", Version: 1, Tables: []string{

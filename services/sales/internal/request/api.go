@@ -61,7 +61,7 @@ func (a *Requests) ListRequests(ctx context.Context, req *salesv1.ListRequestsRe
 	if err := checks.Err(); err != nil {
 		return nil, err
 	}
-	rows, err := a.DB.Query(ctx, `SELECT request_id FROM request WHERE customer_id = ? ORDER BY seq DESC LIMIT ?`, customerID, maxListed)
+	rows, err := a.DB.Query(ctx, `SELECT request_id FROM request WHERE customer_id = ? ORDER BY seq DESC, request_id LIMIT ?`, customerID, maxListed)
 	if err != nil {
 		return nil, fmt.Errorf("list requests: %w", err)
 	}

@@ -53,7 +53,7 @@ func (d *Driver) Partner() worker.Partner {
 
 // look returns the requests that wait. Only a change brings more.
 func (d *Driver) look(ctx context.Context, passedOver int) (ids []string, again time.Time, err error) {
-	rows, err := d.DB.Query(ctx, `SELECT request_id FROM request WHERE status = ? AND with_back_office = 0 ORDER BY seq LIMIT ?`,
+	rows, err := d.DB.Query(ctx, `SELECT request_id FROM request WHERE status = ? AND with_back_office = 0 ORDER BY seq, request_id LIMIT ?`,
 		int32(statusInProgress), perRound+passedOver)
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("look for requests in progress: %w", err)
