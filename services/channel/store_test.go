@@ -3,6 +3,7 @@ package channel_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -27,6 +28,7 @@ import (
 	"github.com/triangle-suite/triangle/services/eventstore/eventstoretest"
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/config"
+	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/eventlog/esdb"
 	"github.com/triangle-suite/triangle/services/internal/host"
@@ -151,17 +153,20 @@ func (c *company) decide(ctx context.Context, e *codec.Event, contact, propositi
 	})
 }
 
-// append plays another service; cause is the event that it answers, or nil.
+// append plays another service; cause is the event that it answers, or nil. As
+// services do, it tries again when the store goes away meanwhile.
 func (c *company) append(ctx context.Context, stream string, cause *codec.Event, m proto.Message) {
-	md := codec.Metadata{Source: "/triangle/others", Time: time.Now()}
 	id := uuid.New()
+	origin := decider.Origin{Service: "others", Time: time.Now()}
 	if cause != nil {
-		md.CorrelationID, md.CausationID = cause.Metadata.CorrelationID, cause.ID.String()
+		origin.CorrelationID, origin.CausationID = cause.Metadata.CorrelationID, cause.ID.String()
 		id = uuid.NewSHA1(cause.ID, []byte(stream))
 	}
-	e, err := c.codec.Encode(ctx, m, id, md)
-	if err == nil {
-		_, err = c.log.Append(ctx, stream, eventlog.Any, e)
+	origin.Key = "others:" + id.String()
+	streams := &decider.Streams{Log: c.log, Codec: c.codec}
+	_, err := decider.Ensure(ctx, streams, origin, stream, id, m)
+	for errors.Is(err, eventlog.ErrUnavailable) && ctx.Err() == nil {
+		_, err = decider.Ensure(ctx, streams, origin, stream, id, m)
 	}
 	if err != nil && ctx.Err() == nil {
 		c.t.Errorf("play %T: %v", m, err)
