@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -91,6 +93,16 @@ func (rt *Runtime) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
+// Consumers returns what the service does with the flows that it takes in, in the
+// order of their names.
+func (rt *Runtime) Consumers() []Consumer {
+	all := make([]Consumer, 0, len(rt.intakes))
+	for _, name := range slices.Sorted(maps.Keys(rt.intakes)) {
+		all = append(all, rt.intakes[name].consumer)
+	}
+	return all
+}
+
 // Intake returns the intake of a flow; nil when the service does not take it in.
 func (rt *Runtime) Intake(flow string) *Intake { return rt.intakes[flow] }
 
@@ -169,7 +181,8 @@ const retryPause = time.Second
 const progressKept = 10
 
 func (rt *Runtime) tellProgress(ctx context.Context, told map[string]State) error {
-	for name, in := range rt.intakes {
+	for _, name := range slices.Sorted(maps.Keys(rt.intakes)) {
+		in := rt.intakes[name]
 		now := in.State()
 		before, again := told[name]
 		if isOwn(in.consumer.Flow) && before.Parked == 0 && now.Parked == 0 {

@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/triangle-suite/triangle/services/internal/job"
 )
 
 // term is the time for which this replica owns the flows.
@@ -107,6 +109,7 @@ func (rt *Runtime) takeTurns(ctx context.Context) error {
 // awaitTurn returns with the lease, or when ctx ends.
 func (rt *Runtime) awaitTurn(ctx context.Context) lease {
 	l := newLease(rt.DB, rt.Lease)
+	ctx = job.Named(ctx, "lease")
 	if rt.isOurTurn(ctx, l) {
 		return l
 	}
@@ -114,8 +117,8 @@ func (rt *Runtime) awaitTurn(ctx context.Context) lease {
 	defer following.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	for _, in := range rt.intakes {
-		following.Go(func() { in.standBy(ctx) })
+	for name, in := range rt.intakes {
+		following.Go(func() { in.standBy(job.Named(ctx, "flow "+name)) })
 	}
 	for sleep(ctx, l.lookEvery()) && !rt.isOurTurn(ctx, l) {
 	}
@@ -138,13 +141,13 @@ func (rt *Runtime) isOurTurn(ctx context.Context, l lease) bool {
 func (rt *Runtime) own(ctx context.Context, l lease) error {
 	group, owning := errgroup.WithContext(ctx)
 	now := &term{ctx: owning}
-	for _, in := range rt.intakes {
-		group.Go(func() error { return in.run(owning, l) })
+	for name, in := range rt.intakes {
+		group.Go(func() error { return in.run(job.Named(owning, "flow "+name), l) })
 	}
-	group.Go(func() error { return rt.deliver(owning) })
-	group.Go(func() error { return rt.tell(owning) })
-	group.Go(func() error { return rt.purge(owning) })
-	group.Go(func() error { return l.hold(owning) })
+	group.Go(func() error { return rt.deliver(job.Named(owning, "outbox")) })
+	group.Go(func() error { return rt.tell(job.Named(owning, "progress")) })
+	group.Go(func() error { return rt.purge(job.Named(owning, "purge")) })
+	group.Go(func() error { return l.hold(job.Named(owning, "lease")) })
 	rt.terms.set(now)
 	err := group.Wait()
 	rt.terms.set(nil)

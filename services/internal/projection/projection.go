@@ -40,6 +40,7 @@ type DB struct {
 	engine engine
 	writer *sql.DB
 	reader *sql.DB
+	hooks  Hooks
 
 	mu      sync.Mutex
 	changed chan struct{} // closed, and replaced, at each commit
@@ -192,6 +193,10 @@ func (db *DB) UpdateQuietly(ctx context.Context, change func(*Tx) error) error {
 }
 
 func (db *DB) transact(ctx context.Context, change func(*Tx) error) error {
+	if err := passed(ctx, db.hooks.Begin); err != nil {
+		return fmt.Errorf("begin a transaction: %w", err)
+	}
+	defer db.hooks.ended(ctx)
 	tx, err := db.writer.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin a transaction: %w", postgres.Explain(err))
@@ -200,10 +205,13 @@ func (db *DB) transact(ctx context.Context, change func(*Tx) error) error {
 	if err := change(&Tx{tx, db.engine}); err != nil {
 		return err
 	}
+	if err := passed(ctx, db.hooks.Commit); err != nil {
+		return fmt.Errorf("commit a transaction: %w", err)
+	}
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("commit a transaction: %w", err)
 	}
-	return nil
+	return passed(ctx, db.hooks.Committed)
 }
 
 func (db *DB) announce() {
