@@ -71,6 +71,8 @@ type scheduler struct {
 	calm   bool // nothing breaks any more
 	leap   time.Duration
 
+	gathering bool
+
 	mu      sync.Mutex
 	waiting []*waiter
 	arrived chan struct{}
@@ -147,8 +149,25 @@ func (s *scheduler) choose() *waiter {
 	if len(able) == 0 {
 		return nil
 	}
+	if s.gathers() {
+		if messages := slices.DeleteFunc(slices.Clone(able), func(w *waiter) bool { return w.point != Deliver }); len(messages) > 0 {
+			able = messages
+		}
+	}
 	slices.SortStableFunc(able, func(a, b *waiter) int { return cmp.Compare(a.name, b.name) })
 	return able[s.random.IntN(len(able))]
+}
+
+// mood is for how many decisions the scheduler keeps to a habit.
+const mood = 64
+
+// gathers tells whether messages go first, so that they are taken in together:
+// at times, and when only the end is to be come to.
+func (s *scheduler) gathers() bool {
+	if s.steps%mood == 0 {
+		s.gathering = s.random.IntN(2) == 0
+	}
+	return s.calm || s.gathering
 }
 
 func (s *scheduler) release(w *waiter, v verdict) {
@@ -198,7 +217,7 @@ func (s *scheduler) note(w *waiter, f Fault) {
 
 // most is how often what happens in a run, at most, and how it weighs until then.
 var most = [faults]int{
-	Duplicate: 40, Delay: 40, Disconnect: 40, Conflict: 20, Crash: 8, Poison: 8, ClockStep: 8, Migrate: 16, Window: 8, Operate: 10,
+	Duplicate: 40, Delay: 40, Disconnect: 40, Conflict: 20, Crash: 8, Poison: 8, ClockStep: 8, Migrate: 10, Window: 6, Operate: 8,
 }
 
 // oneIn is how rarely something happens at a point: more often at those that are
@@ -257,25 +276,28 @@ const grain = 10 * time.Second
 // idle lets time pass until something arrives, at most until limit. It returns
 // whether something can be done then.
 func (s *scheduler) idle(done <-chan struct{}, limit time.Duration) bool {
+	arrived := true
 	if s.leap > 0 {
 		pause(s.leap)
 		s.leap = 0
-		return true
+	} else {
+		arrived = s.rest(done, limit)
 	}
+	pause(grain - time.Duration(time.Now().UnixNano())%grain)
+	return arrived
+}
+
+func (s *scheduler) rest(done <-chan struct{}, limit time.Duration) (arrived bool) {
 	select {
-	case <-s.arrived:
-	default: // nothing has since step looked
+	case <-s.arrived: // before step looked
+	default:
 	}
 	select {
 	case <-s.arrived:
 	case <-done:
-		return true
 	case <-time.After(s.next(limit)):
-		if s.next(limit) == limit {
-			return false
-		}
+		return s.next(limit) < limit
 	}
-	pause(grain - time.Duration(time.Now().UnixNano())%grain)
 	return true
 }
 

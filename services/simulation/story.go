@@ -53,9 +53,9 @@ func (s *story) lead(random *rand.Rand) string {
 
 // How large the story is: some 300 events.
 const (
-	customers = 8
+	customers = 6
 	visitors  = 4
-	contacts  = 3 // of each visitor
+	contacts  = 2 // of each visitor
 )
 
 // play has all actors act, and returns what is closed when the last one is done.
@@ -84,16 +84,16 @@ func (a *actor) rest(ctx context.Context, limit time.Duration) {
 	pauseOr(ctx, time.Duration(a.random.Int64N(int64(limit))))
 }
 
-// endure is how often an actor repeats a call. It is more often than any fault
-// lasts.
-const endure = 500
+// patience is how long an actor repeats a call. It is longer than any fault lasts,
+// and than time leaps.
+const patience = 7 * 24 * time.Hour
 
 // call calls until it is answered. ok is false when the answer is a refusal.
 func call[Q, A proto.Message](ctx context.Context, a *actor, method func(context.Context, Q, ...grpc.CallOption) (A, error), request Q) (answer A, ok bool) {
 	a.calls++
 	ctx = context.WithValue(ctx, idempotencyKey{}, fmt.Sprintf("%s-%d", a.name, a.calls))
 	var err error
-	for range endure {
+	for given := time.Now(); time.Since(given) < patience; {
 		if answer, err = method(ctx, request); err == nil && a.random.IntN(20) > 0 {
 			return answer, true
 		}
@@ -206,7 +206,7 @@ func (a *actor) visit(ctx context.Context, i int) {
 	client := channelv1.NewChannelServiceClient(a.world.services[flows.Channel])
 	for n := range contacts {
 		a.rest(ctx, 12*time.Hour)
-		start := &channelv1.StartContactRequest{Channel: journeyv1.Channel(1 + a.random.IntN(4)), VisitorId: a.name, Wait: a.patience()}
+		start := &channelv1.StartContactRequest{Channel: journeyv1.Channel(1 + a.random.IntN(4)), VisitorId: a.name, Wait: a.budget()}
 		claims := &channelv1.Claims{Email: fmt.Sprintf("jo%d@example.org", (i*contacts+n)%(customers+2)), GivenName: "Jo"}
 		late := a.random.IntN(3) == 0
 		if !late {
@@ -219,9 +219,9 @@ func (a *actor) visit(ctx context.Context, i int) {
 		id := started.GetContact().GetContactId()
 		if late {
 			a.step(ctx, client, id)
-			call(ctx, a, client.IdentifyVisitor, &channelv1.IdentifyVisitorRequest{ContactId: id, Claims: claims, Wait: a.patience()})
+			call(ctx, a, client.IdentifyVisitor, &channelv1.IdentifyVisitorRequest{ContactId: id, Claims: claims, Wait: a.budget()})
 		}
-		for range 4 + a.random.IntN(5) {
+		for range 3 + a.random.IntN(4) {
 			a.rest(ctx, 10*time.Minute)
 			a.step(ctx, client, id)
 		}
@@ -229,8 +229,8 @@ func (a *actor) visit(ctx context.Context, i int) {
 	}
 }
 
-// patience is how long a visitor waits for an answer; nil: as is usual.
-func (a *actor) patience() *durationpb.Duration {
+// budget is how long a visitor waits for an answer; nil: as is usual.
+func (a *actor) budget() *durationpb.Duration {
 	if a.random.IntN(2) == 0 {
 		return nil
 	}
@@ -241,7 +241,7 @@ func (a *actor) patience() *durationpb.Duration {
 // early.
 func (a *actor) step(ctx context.Context, client channelv1.ChannelServiceClient, id string) {
 	offer := offers[a.random.IntN(len(offers))]
-	record := &channelv1.RecordEventRequest{ContactId: id, Wait: a.patience()}
+	record := &channelv1.RecordEventRequest{ContactId: id, Wait: a.budget()}
 	switch a.random.IntN(7) {
 	case 0:
 		call(ctx, a, client.SubmitRequest, &channelv1.SubmitRequestRequest{
@@ -259,7 +259,7 @@ func (a *actor) step(ctx context.Context, client channelv1.ChannelServiceClient,
 	case 3:
 		record.Event = &channelv1.RecordEventRequest_Banner{Banner: &channelv1.BannerEvent{PropositionId: offer}}
 	default:
-		presented := &channelv1.RecordEventRequest{ContactId: id, Wait: a.patience(), Event: &channelv1.RecordEventRequest_Presented{
+		presented := &channelv1.RecordEventRequest{ContactId: id, Wait: a.budget(), Event: &channelv1.RecordEventRequest_Presented{
 			Presented: &channelv1.PresentedEvent{PropositionId: offer},
 		}}
 		call(ctx, a, client.RecordEvent, presented)
