@@ -27,7 +27,6 @@ func (w *world) check(dir string) error {
 	raw := w.events()
 	w.count(raw)
 	l := w.decode(ctx, raw)
-	w.checkControl(ctx, l)
 	w.checkIDs(l)
 	w.checkDecisions(l)
 	for _, name := range flows.Services {
@@ -37,6 +36,9 @@ func (w *world) check(dir string) error {
 		}
 		if err := w.compare(ctx, w.services[name].where, anew); err != nil {
 			return err
+		}
+		for _, f := range flows.Into(name) {
+			w.checkFlow(f, l, anew.app.Flows.Intake(f.Name).State().Taken)
 		}
 		if err := w.checkAnswers(ctx, l, anew); err != nil {
 			return err

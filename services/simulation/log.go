@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"sync/atomic"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -13,8 +14,6 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/job"
 	"github.com/triangle-suite/triangle/services/internal/keyring"
-
-	"time"
 )
 
 // connection is a life's connection to the event log.
@@ -173,7 +172,10 @@ func (s *subscription) deliver(ctx context.Context, turn func() (verdict, error)
 		}
 		if v.fault == Duplicate {
 			// The reader begins again at its checkpoint, and is given once more what it
-			// has not yet taken in.
+			// has not yet taken in. How far it comes meanwhile is the scheduler's to say.
+			if _, err := turn(); err != nil {
+				return err
+			}
 			return fmt.Errorf("%w: %w", eventlog.ErrUnavailable, errBroken)
 		}
 	}

@@ -328,4 +328,3 @@ func (s *scheduler) until(done <-chan struct{}) {
 
 // pause lets time pass in the bubble.
 func pause(d time.Duration) { <-time.After(d) }
-

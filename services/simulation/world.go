@@ -26,9 +26,9 @@ type Report struct {
 	Seed        uint64
 	Divergences []string
 	Hits        Hits
-	// Steps are how often the scheduler decided, and Trace is a digest of what.
-	Steps int
-	Visits [points]int
+	// Steps are how often the scheduler decided, by the await point, and Trace is a
+	// digest of what.
+	Steps [points]int
 	Trace [sha256.Size]byte
 	// Events are how many the log holds besides control events, by their type.
 	Events map[string]int
@@ -74,7 +74,7 @@ func Play(seed uint64, dir string, tell func(string)) Report {
 	if err := w.log.Close(); err != nil {
 		w.diverge("close the log: %v", err)
 	}
-	w.report.Hits, w.report.Steps, w.report.Visits = *w.hits, w.steps, w.visits
+	w.report.Hits, w.report.Steps = *w.hits, w.visits
 	w.digest.Sum(w.report.Trace[:0])
 	return w.report
 }
