@@ -110,4 +110,5 @@ func (w *world) checkAnswer(ctx context.Context, l history, anew folded, c flow.
 			w.diverge("%s: %s@%d names another cause than that of its origin", c.Flow.Name, a.Stream, a.Revision)
 		}
 	}
+	w.reproduce(ctx, anew, r, cause, answers)
 }
