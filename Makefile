@@ -39,6 +39,8 @@ COUNT ?= 4
 # 400,000 disks meet a million power cuts and kills.
 CRASH_SEEDS ?= 400000
 KILLS ?= 27000
+BUGS ?=
+MOST ?= 400
 BENCH ?=
 ROUNDS ?= 16
 
@@ -92,6 +94,10 @@ sim: ## Simulate the services under faults: SEEDS=n schedules from SEED_START=m 
 	sed -n '/faults by await point/,/operator/p' $$out; \
 	awk '/schedules run: / {sub(/.*schedules run: /, ""); run += $$1; diverged += $$3} \
 		END {printf "schedules run: %d, divergences: %d\n", run, diverged}' $$out; exit $$status
+
+.PHONY: planted
+planted: ## Plant bugs, one after the other, and want make sim to find each: BUGS=expression, MOST=n seeds
+	go run ./tools/cmd/planted -bugs '$(BUGS)' -most $(MOST)
 
 .PHONY: faults
 faults: ## Take the event store through power cuts, kills, disk faults and damage: CRASH_SEEDS=n KILLS=n
