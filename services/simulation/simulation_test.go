@@ -33,7 +33,7 @@ func TestSimulation(t *testing.T) {
 	diverged := 0
 	t.Run("seeds", func(t *testing.T) {
 		for seed := start; seed < start+seeds; seed++ {
-			t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+			t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 				t.Parallel()
 				ended := false
 				defer func() {
