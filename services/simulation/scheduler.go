@@ -68,10 +68,11 @@ type scheduler struct {
 	tell   func(string)     // each decision, for who looks for what went wrong; may be nil
 	happen func(Fault) bool // has something happen; false where it can't
 	crash  func(*life)
-	calm   bool // nothing breaks any more
-	leap   time.Duration
+	leap   time.Duration // how far time is to leap when nobody waits
 
-	gathering bool
+	calm      bool // nothing breaks any more
+	gathering bool // messages go first
+	ending    bool // the services are told to end
 
 	mu      sync.Mutex
 	waiting []*waiter
@@ -311,11 +312,20 @@ func (s *scheduler) next(limit time.Duration) time.Duration {
 	return limit
 }
 
-// until lets everything go on until done is closed.
+// longest is how many decisions a run takes at most: some ten times as many as
+// it does.
+const longest = 150_000
+
+// tooLong tells whether a run goes on and on.
+func (s *scheduler) tooLong() bool { return s.steps > longest && !s.ending }
+
+// until lets everything go on until done is closed, or it has taken too long.
 func (s *scheduler) until(done <-chan struct{}) {
 	for {
 		for s.step() {
-			continue
+			if s.tooLong() {
+				return
+			}
 		}
 		select {
 		case <-done:

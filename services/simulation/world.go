@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -95,9 +96,8 @@ func (w *world) run(dir string) (err error) {
 	w.until(w.play(ctx))
 	err = w.mend()
 	if err == nil {
-		w.quiet()
+		err = w.quiet()
 	}
-	w.calm = true
 	end()
 	w.stop()
 	if err != nil {
@@ -148,18 +148,21 @@ func (w *world) mend() error {
 // longer than any pause before another try, and shorter than a heartbeat.
 const settled = 15 * time.Minute
 
+var errRestless = errors.New("it does not come to rest")
+
 // quiet lets everything go on until there is nothing left to be done.
-func (w *world) quiet() {
+func (w *world) quiet() error {
 	for deadline := time.Now().Add(48 * time.Hour); ; {
 		for w.step() {
-			continue
+			if w.tooLong() {
+				return fmt.Errorf("%w: %d decisions", errRestless, w.steps)
+			}
 		}
-		if !w.idle(nil, settled) && w.allUp() {
-			return
-		}
-		if time.Now().After(deadline) {
-			w.diverge("it does not come to rest")
-			return
+		switch {
+		case !w.idle(nil, settled) && w.allUp():
+			return nil
+		case time.Now().After(deadline):
+			return fmt.Errorf("%w in %s", errRestless, 48*time.Hour)
 		}
 	}
 }
@@ -173,8 +176,9 @@ func (w *world) allUp() bool {
 	return true
 }
 
-// stop ends all services, in good order.
+// stop ends all services, whatever they are at.
 func (w *world) stop() {
+	w.ending = true
 	done := make(chan struct{})
 	go func() {
 		w.keeping.Wait()
