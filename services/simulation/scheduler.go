@@ -312,9 +312,9 @@ func (s *scheduler) next(limit time.Duration) time.Duration {
 	return limit
 }
 
-// longest is how many decisions a run takes at most: some ten times as many as
+// longest is how many decisions a run takes at most: some four times as many as
 // it does.
-const longest = 150_000
+const longest = 60_000
 
 // tooLong tells whether a run goes on and on.
 func (s *scheduler) tooLong() bool { return s.steps > longest && !s.ending }
