@@ -218,13 +218,13 @@ func (s *scheduler) note(w *waiter, f Fault) {
 
 // most is how often what happens in a run, at most, and how it weighs until then.
 var most = [faults]int{
-	Duplicate: 40, Delay: 40, Disconnect: 40, Conflict: 20, Crash: 8, Poison: 8, ClockStep: 8, Migrate: 10, Window: 6, Operate: 8,
+	Duplicate: 40, Delay: 40, Disconnect: 40, Conflict: 20, Crash: 8, Poison: 8, ClockStep: 8, Migrate: 10, Window: 8, Operate: 8,
 }
 
 // oneIn is how rarely something happens at a point: more often at those that are
 // seldom come to.
 var oneIn = [points]int{
-	Append: 10, Appended: 10, Read: 80, Subscribe: 40, Deliver: 200, Begin: 80, Commit: 80, Committed: 80, Key: 40, Partner: 3, Outbox: 60, Lease: 10,
+	Append: 10, Appended: 10, Read: 80, Subscribe: 40, Deliver: 200, Begin: 80, Commit: 80, Committed: 80, Key: 40, Partner: 2, Outbox: 60, Lease: 10,
 }
 
 // misfortune chooses what happens to a waiter. One that was delayed has had its
