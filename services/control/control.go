@@ -4,9 +4,13 @@
 //
 //	flow-<name>          CadenceRequested, WindowRequested, RetryRequested,
 //	                     SkipRequested (who steers)
-//	                     EpochClosed, CadenceAdopted, ParkingAnswered (the consumer)
+//	                     EpochClosed, CadenceAdopted, ParkingAnswered, TypesAdopted
+//	                     (the consumer)
 //	flow-<name>:<epoch>  WindowOpened, WindowClosed, EventParked
 //	progress-<name>      FlowProgressed, the last few
+//	freshness-<name>     FreshnessMeasured, those of the objective's window
+//
+// It tells, too, which event types may be written: see Types.
 package control
 
 import (
@@ -38,9 +42,13 @@ type State struct {
 	// and Cadence once the consumer has adopted it.
 	RequestedEpoch uint64
 	Requested      string
+	// Types is which types the consumer carries, since when, and as the how-manieth
+	// version; nil when it has not told.
+	Types *flowv1.TypesAdopted
 	// Progress is the consumer's last word of how far it is; nil when there is
-	// none.
+	// none. ToldAt is when it said so, by the store's time.
 	Progress *flowv1.FlowProgressed
+	ToldAt   time.Time
 
 	revision eventlog.Expected
 	parking  parking
@@ -136,6 +144,8 @@ func (f *Flows) get(ctx context.Context, flow flows.Flow) (State, error) {
 			s.RequestedEpoch, s.Requested = m.GetEpoch(), m.GetCadence()
 		case *flowv1.CadenceAdopted:
 			s.Epoch, s.Cadence = m.GetEpoch(), m.GetCadence()
+		case *flowv1.TypesAdopted:
+			s.Types = m
 		}
 	})
 	if err != nil {
@@ -143,6 +153,7 @@ func (f *Flows) get(ctx context.Context, flow flows.Flow) (State, error) {
 	}
 	err = f.read(ctx, flows.ProgressStream(flow.Name), eventlog.Backward, math.MaxUint64, 1, func(e codec.Event) {
 		s.Progress, _ = e.Message.(*flowv1.FlowProgressed)
+		s.ToldAt = e.Created
 	})
 	return s, err
 }

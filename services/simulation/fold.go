@@ -83,6 +83,7 @@ func (v *view) SetMaxCount(context.Context, string, uint64) error { return nil }
 // apart are columns and rows that may differ, and why.
 var apart = map[string]struct{ columns, rows, reason string }{
 	"flow_owner":      {rows: "1 = 0", reason: "a process owns the flows, and each has its own token"},
+	"flow_freshness":  {rows: "1 = 0", reason: "what was measured by the clock"},
 	"flow_checkpoint": {columns: "owner last_due", reason: "the token of the owner; the clock when the first epoch began"},
 	"flow_parked":     {columns: "parked_at attempts reason", reason: "the clock when it was parked; how often it was tried and what that came to, as an operator may ask before or after the next one of a key comes"},
 	"flow_chain":      {rows: "epoch >= (SELECT c.epoch FROM flow_checkpoint c WHERE c.flow = flow_chain.flow) - 1", reason: "chains of epochs long past are deleted when there is time"},

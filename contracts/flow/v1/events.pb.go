@@ -9,6 +9,7 @@ package flowv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -1060,9 +1061,9 @@ func (x *EnvironmentFounded) GetEnvironmentId() string {
 	return ""
 }
 
-// FlowProgressed tells how far a consumer has come. Written, at most once a
-// second and only when something changed, to progress-<name>, which keeps only
-// its last events.
+// FlowProgressed tells how far a consumer has come, and what waits for it, behind
+// a closed gate too. Written, at most once a second and only when something
+// changed, to progress-<name>, which keeps only its last events.
 type FlowProgressed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The flow's name.
@@ -1081,7 +1082,12 @@ type FlowProgressed struct {
 	ParkedEvents []*ParkedEvent `protobuf:"bytes,7,rep,name=parked_events,json=parkedEvents,proto3" json:"parked_events,omitempty"`
 	// How many events of flow-<name> were there when the consumer followed its last
 	// request about a parked event: what parked_events tells includes it.
-	Steered       uint64 `protobuf:"varint,8,opt,name=steered,proto3" json:"steered,omitempty"`
+	Steered uint64 `protobuf:"varint,8,opt,name=steered,proto3" json:"steered,omitempty"`
+	// How many events wait; not there while the consumer does not know.
+	Lag *uint64 `protobuf:"varint,9,opt,name=lag,proto3,oneof" json:"lag,omitempty"`
+	// When the oldest of them was written, by the store's time; not there when none
+	// waits.
+	OldestWaiting *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=oldest_waiting,json=oldestWaiting,proto3" json:"oldest_waiting,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1172,11 +1178,492 @@ func (x *FlowProgressed) GetSteered() uint64 {
 	return 0
 }
 
+func (x *FlowProgressed) GetLag() uint64 {
+	if x != nil && x.Lag != nil {
+		return *x.Lag
+	}
+	return 0
+}
+
+func (x *FlowProgressed) GetOldestWaiting() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OldestWaiting
+	}
+	return nil
+}
+
+// FreshnessMeasured tells for how much of a stretch of time, mostly an hour, a
+// flow was as fresh as its objective wants it. Written by the flow's consumer to
+// freshness-<name>, which keeps the events of the objective's window.
+type FreshnessMeasured struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The epoch that was measured.
+	Epoch uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// When the stretch began.
+	Since *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	// How much of it was measured. A flow is not measured while it is paused.
+	Total *durationpb.Duration `protobuf:"bytes,4,opt,name=total,proto3" json:"total,omitempty"`
+	// For how much of that the flow was within its objective.
+	Good *durationpb.Duration `protobuf:"bytes,5,opt,name=good,proto3" json:"good,omitempty"`
+	// The objective that it was held to.
+	Objective     *Objective `protobuf:"bytes,6,opt,name=objective,proto3" json:"objective,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FreshnessMeasured) Reset() {
+	*x = FreshnessMeasured{}
+	mi := &file_flow_v1_events_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FreshnessMeasured) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FreshnessMeasured) ProtoMessage() {}
+
+func (x *FreshnessMeasured) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FreshnessMeasured.ProtoReflect.Descriptor instead.
+func (*FreshnessMeasured) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *FreshnessMeasured) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *FreshnessMeasured) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *FreshnessMeasured) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *FreshnessMeasured) GetTotal() *durationpb.Duration {
+	if x != nil {
+		return x.Total
+	}
+	return nil
+}
+
+func (x *FreshnessMeasured) GetGood() *durationpb.Duration {
+	if x != nil {
+		return x.Good
+	}
+	return nil
+}
+
+func (x *FreshnessMeasured) GetObjective() *Objective {
+	if x != nil {
+		return x.Objective
+	}
+	return nil
+}
+
+// TypesAdopted says which event types a consumer takes in over a flow from a
+// place on. Written by the consumer, to flow-<name>; who takes the flow in anew,
+// on an empty database, follows it.
+type TypesAdopted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The version of the flow's types: 1 for the first, and one more with each change.
+	Version uint64 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	// The types, in the order of their names.
+	Types []string `protobuf:"bytes,3,rep,name=types,proto3" json:"types,omitempty"`
+	// The place after which the version begins: how far the flow had come.
+	Position      *Position `protobuf:"bytes,4,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TypesAdopted) Reset() {
+	*x = TypesAdopted{}
+	mi := &file_flow_v1_events_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TypesAdopted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TypesAdopted) ProtoMessage() {}
+
+func (x *TypesAdopted) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TypesAdopted.ProtoReflect.Descriptor instead.
+func (*TypesAdopted) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *TypesAdopted) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *TypesAdopted) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *TypesAdopted) GetTypes() []string {
+	if x != nil {
+		return x.Types
+	}
+	return nil
+}
+
+func (x *TypesAdopted) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+// ContractAnnounced says what a build of a service reads and writes. Written to
+// service-<name>, once for each contract, before the first replica of it takes
+// anything in.
+type ContractAnnounced struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// The build that announced it first; a later one may have the same contract.
+	Build string `protobuf:"bytes,2,opt,name=build,proto3" json:"build,omitempty"`
+	// The event types and versions that it reads, as schemas: sales.v1.OrderPlaced.
+	Reads []string `protobuf:"bytes,3,rep,name=reads,proto3" json:"reads,omitempty"`
+	// Those that it may write.
+	Writes []string `protobuf:"bytes,4,rep,name=writes,proto3" json:"writes,omitempty"`
+	// Those of them that it writes only once they are active.
+	Gated []string `protobuf:"bytes,5,rep,name=gated,proto3" json:"gated,omitempty"`
+	// The flows that it takes in, and the types that it takes in over each.
+	Flows         []*FlowTypes `protobuf:"bytes,6,rep,name=flows,proto3" json:"flows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContractAnnounced) Reset() {
+	*x = ContractAnnounced{}
+	mi := &file_flow_v1_events_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContractAnnounced) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContractAnnounced) ProtoMessage() {}
+
+func (x *ContractAnnounced) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContractAnnounced.ProtoReflect.Descriptor instead.
+func (*ContractAnnounced) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ContractAnnounced) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ContractAnnounced) GetBuild() string {
+	if x != nil {
+		return x.Build
+	}
+	return ""
+}
+
+func (x *ContractAnnounced) GetReads() []string {
+	if x != nil {
+		return x.Reads
+	}
+	return nil
+}
+
+func (x *ContractAnnounced) GetWrites() []string {
+	if x != nil {
+		return x.Writes
+	}
+	return nil
+}
+
+func (x *ContractAnnounced) GetGated() []string {
+	if x != nil {
+		return x.Gated
+	}
+	return nil
+}
+
+func (x *ContractAnnounced) GetFlows() []*FlowTypes {
+	if x != nil {
+		return x.Flows
+	}
+	return nil
+}
+
+// ReplicaSeen says that a replica of a service runs, and under which contract.
+// Written when it starts and renewed as long as it runs, to replicas-<name>, which
+// keeps only its last events.
+type ReplicaSeen struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// The replica: another one after each start.
+	Instance string `protobuf:"bytes,2,opt,name=instance,proto3" json:"instance,omitempty"`
+	// Its build.
+	Build string `protobuf:"bytes,3,opt,name=build,proto3" json:"build,omitempty"`
+	// The id of its ContractAnnounced in service-<name>.
+	ContractId    string `protobuf:"bytes,4,opt,name=contract_id,json=contractId,proto3" json:"contract_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplicaSeen) Reset() {
+	*x = ReplicaSeen{}
+	mi := &file_flow_v1_events_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplicaSeen) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplicaSeen) ProtoMessage() {}
+
+func (x *ReplicaSeen) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplicaSeen.ProtoReflect.Descriptor instead.
+func (*ReplicaSeen) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ReplicaSeen) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ReplicaSeen) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *ReplicaSeen) GetBuild() string {
+	if x != nil {
+		return x.Build
+	}
+	return ""
+}
+
+func (x *ReplicaSeen) GetContractId() string {
+	if x != nil {
+		return x.ContractId
+	}
+	return ""
+}
+
+// ReplicaLeft says that a replica has stopped in good order. Written to
+// replicas-<name>.
+type ReplicaLeft struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// The replica.
+	Instance      string `protobuf:"bytes,2,opt,name=instance,proto3" json:"instance,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplicaLeft) Reset() {
+	*x = ReplicaLeft{}
+	mi := &file_flow_v1_events_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplicaLeft) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplicaLeft) ProtoMessage() {}
+
+func (x *ReplicaLeft) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplicaLeft.ProtoReflect.Descriptor instead.
+func (*ReplicaLeft) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ReplicaLeft) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ReplicaLeft) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+// TypeActivated says that an event type, in one version, may be written from now
+// on: every running replica of every service reads it. Written to activations. No
+// flow that carries it goes past this event with a build that can't take it in.
+type TypeActivated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The schema: sales.v2.BonusGranted.
+	Schema string `protobuf:"bytes,1,opt,name=schema,proto3" json:"schema,omitempty"`
+	// The flows that carry the type.
+	Flows []string `protobuf:"bytes,2,rep,name=flows,proto3" json:"flows,omitempty"`
+	// Who asked.
+	By string `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TypeActivated) Reset() {
+	*x = TypeActivated{}
+	mi := &file_flow_v1_events_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TypeActivated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TypeActivated) ProtoMessage() {}
+
+func (x *TypeActivated) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TypeActivated.ProtoReflect.Descriptor instead.
+func (*TypeActivated) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *TypeActivated) GetSchema() string {
+	if x != nil {
+		return x.Schema
+	}
+	return ""
+}
+
+func (x *TypeActivated) GetFlows() []string {
+	if x != nil {
+		return x.Flows
+	}
+	return nil
+}
+
+func (x *TypeActivated) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *TypeActivated) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 var File_flow_v1_events_proto protoreflect.FileDescriptor
 
 const file_flow_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x14flow/v1/events.proto\x12\aflow.v1\x1a\x14flow/v1/values.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"~\n" +
+	"\x14flow/v1/events.proto\x12\aflow.v1\x1a\x14flow/v1/values.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"~\n" +
 	"\x10CadenceRequested\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x18\n" +
@@ -1251,7 +1738,7 @@ const file_flow_v1_events_proto_rawDesc = "" +
 	"\bcause_id\x18\x03 \x01(\tR\acauseId\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\";\n" +
 	"\x12EnvironmentFounded\x12%\n" +
-	"\x0eenvironment_id\x18\x01 \x01(\tR\renvironmentId\"\x9d\x02\n" +
+	"\x0eenvironment_id\x18\x01 \x01(\tR\renvironmentId\"\xff\x02\n" +
 	"\x0eFlowProgressed\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12-\n" +
@@ -1260,7 +1747,44 @@ const file_flow_v1_events_proto_rawDesc = "" +
 	"\x06parked\x18\x05 \x01(\x04R\x06parked\x12/\n" +
 	"\x05as_of\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\x129\n" +
 	"\rparked_events\x18\a \x03(\v2\x14.flow.v1.ParkedEventR\fparkedEvents\x12\x18\n" +
-	"\asteered\x18\b \x01(\x04R\asteeredB=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
+	"\asteered\x18\b \x01(\x04R\asteered\x12\x15\n" +
+	"\x03lag\x18\t \x01(\x04H\x00R\x03lag\x88\x01\x01\x12A\n" +
+	"\x0eoldest_waiting\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\roldestWaitingB\x06\n" +
+	"\x04_lag\"\x81\x02\n" +
+	"\x11FreshnessMeasured\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x120\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12/\n" +
+	"\x05total\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05total\x12-\n" +
+	"\x04good\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04good\x120\n" +
+	"\tobjective\x18\x06 \x01(\v2\x12.flow.v1.ObjectiveR\tobjective\"\x81\x01\n" +
+	"\fTypesAdopted\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x14\n" +
+	"\x05types\x18\x03 \x03(\tR\x05types\x12-\n" +
+	"\bposition\x18\x04 \x01(\v2\x11.flow.v1.PositionR\bposition\"\xb1\x01\n" +
+	"\x11ContractAnnounced\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
+	"\x05build\x18\x02 \x01(\tR\x05build\x12\x14\n" +
+	"\x05reads\x18\x03 \x03(\tR\x05reads\x12\x16\n" +
+	"\x06writes\x18\x04 \x03(\tR\x06writes\x12\x14\n" +
+	"\x05gated\x18\x05 \x03(\tR\x05gated\x12(\n" +
+	"\x05flows\x18\x06 \x03(\v2\x12.flow.v1.FlowTypesR\x05flows\"z\n" +
+	"\vReplicaSeen\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1a\n" +
+	"\binstance\x18\x02 \x01(\tR\binstance\x12\x14\n" +
+	"\x05build\x18\x03 \x01(\tR\x05build\x12\x1f\n" +
+	"\vcontract_id\x18\x04 \x01(\tR\n" +
+	"contractId\"C\n" +
+	"\vReplicaLeft\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1a\n" +
+	"\binstance\x18\x02 \x01(\tR\binstance\"e\n" +
+	"\rTypeActivated\x12\x16\n" +
+	"\x06schema\x18\x01 \x01(\tR\x06schema\x12\x14\n" +
+	"\x05flows\x18\x02 \x03(\tR\x05flows\x12\x0e\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reasonB=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
 
 var (
 	file_flow_v1_events_proto_rawDescOnce sync.Once
@@ -1274,7 +1798,7 @@ func file_flow_v1_events_proto_rawDescGZIP() []byte {
 	return file_flow_v1_events_proto_rawDescData
 }
 
-var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_flow_v1_events_proto_goTypes = []any{
 	(*CadenceRequested)(nil),      // 0: flow.v1.CadenceRequested
 	(*EpochClosed)(nil),           // 1: flow.v1.EpochClosed
@@ -1290,28 +1814,44 @@ var file_flow_v1_events_proto_goTypes = []any{
 	(*CauseExpired)(nil),          // 11: flow.v1.CauseExpired
 	(*EnvironmentFounded)(nil),    // 12: flow.v1.EnvironmentFounded
 	(*FlowProgressed)(nil),        // 13: flow.v1.FlowProgressed
-	(*Position)(nil),              // 14: flow.v1.Position
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
-	(ParkingOutcome)(0),           // 16: flow.v1.ParkingOutcome
-	(*ParkedEvent)(nil),           // 17: flow.v1.ParkedEvent
+	(*FreshnessMeasured)(nil),     // 14: flow.v1.FreshnessMeasured
+	(*TypesAdopted)(nil),          // 15: flow.v1.TypesAdopted
+	(*ContractAnnounced)(nil),     // 16: flow.v1.ContractAnnounced
+	(*ReplicaSeen)(nil),           // 17: flow.v1.ReplicaSeen
+	(*ReplicaLeft)(nil),           // 18: flow.v1.ReplicaLeft
+	(*TypeActivated)(nil),         // 19: flow.v1.TypeActivated
+	(*Position)(nil),              // 20: flow.v1.Position
+	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
+	(ParkingOutcome)(0),           // 22: flow.v1.ParkingOutcome
+	(*ParkedEvent)(nil),           // 23: flow.v1.ParkedEvent
+	(*durationpb.Duration)(nil),   // 24: google.protobuf.Duration
+	(*Objective)(nil),             // 25: flow.v1.Objective
+	(*FlowTypes)(nil),             // 26: flow.v1.FlowTypes
 }
 var file_flow_v1_events_proto_depIdxs = []int32{
-	14, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
-	14, // 1: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
-	15, // 2: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
-	14, // 3: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
-	14, // 4: flow.v1.EventParked.position:type_name -> flow.v1.Position
-	14, // 5: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
-	14, // 6: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
-	16, // 7: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
-	14, // 8: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
-	15, // 9: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
-	17, // 10: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	20, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
+	20, // 1: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
+	21, // 2: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
+	20, // 3: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
+	20, // 4: flow.v1.EventParked.position:type_name -> flow.v1.Position
+	20, // 5: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
+	20, // 6: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
+	22, // 7: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
+	20, // 8: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
+	21, // 9: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
+	23, // 10: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
+	21, // 11: flow.v1.FlowProgressed.oldest_waiting:type_name -> google.protobuf.Timestamp
+	21, // 12: flow.v1.FreshnessMeasured.since:type_name -> google.protobuf.Timestamp
+	24, // 13: flow.v1.FreshnessMeasured.total:type_name -> google.protobuf.Duration
+	24, // 14: flow.v1.FreshnessMeasured.good:type_name -> google.protobuf.Duration
+	25, // 15: flow.v1.FreshnessMeasured.objective:type_name -> flow.v1.Objective
+	20, // 16: flow.v1.TypesAdopted.position:type_name -> flow.v1.Position
+	26, // 17: flow.v1.ContractAnnounced.flows:type_name -> flow.v1.FlowTypes
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_flow_v1_events_proto_init() }
@@ -1320,13 +1860,14 @@ func file_flow_v1_events_proto_init() {
 		return
 	}
 	file_flow_v1_values_proto_init()
+	file_flow_v1_events_proto_msgTypes[13].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flow_v1_events_proto_rawDesc), len(file_flow_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -230,6 +230,62 @@ func (x *Freshness) GetPosition() *Position {
 	return nil
 }
 
+// Objective is how fresh a flow ought to be.
+type Objective struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How old the oldest event that waits may be.
+	Staleness *durationpb.Duration `protobuf:"bytes,1,opt,name=staleness,proto3" json:"staleness,omitempty"`
+	// For which share of the time that is to hold, below 1. What is left is the
+	// error budget.
+	Share         float64 `protobuf:"fixed64,2,opt,name=share,proto3" json:"share,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Objective) Reset() {
+	*x = Objective{}
+	mi := &file_flow_v1_values_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Objective) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Objective) ProtoMessage() {}
+
+func (x *Objective) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_values_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Objective.ProtoReflect.Descriptor instead.
+func (*Objective) Descriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Objective) GetStaleness() *durationpb.Duration {
+	if x != nil {
+		return x.Staleness
+	}
+	return nil
+}
+
+func (x *Objective) GetShare() float64 {
+	if x != nil {
+		return x.Share
+	}
+	return 0
+}
+
 // ParkedEvent is an event that a consumer has put aside.
 type ParkedEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -257,7 +313,7 @@ type ParkedEvent struct {
 
 func (x *ParkedEvent) Reset() {
 	*x = ParkedEvent{}
-	mi := &file_flow_v1_values_proto_msgTypes[2]
+	mi := &file_flow_v1_values_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -269,7 +325,7 @@ func (x *ParkedEvent) String() string {
 func (*ParkedEvent) ProtoMessage() {}
 
 func (x *ParkedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_values_proto_msgTypes[2]
+	mi := &file_flow_v1_values_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -282,7 +338,7 @@ func (x *ParkedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParkedEvent.ProtoReflect.Descriptor instead.
 func (*ParkedEvent) Descriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{2}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ParkedEvent) GetEventId() string {
@@ -341,6 +397,61 @@ func (x *ParkedEvent) GetWaitsFor() string {
 	return ""
 }
 
+// FlowTypes is the event types that a service takes in over a flow.
+type FlowTypes struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The types, such as sales.OrderPlaced.
+	Types         []string `protobuf:"bytes,2,rep,name=types,proto3" json:"types,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FlowTypes) Reset() {
+	*x = FlowTypes{}
+	mi := &file_flow_v1_values_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FlowTypes) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FlowTypes) ProtoMessage() {}
+
+func (x *FlowTypes) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_values_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FlowTypes.ProtoReflect.Descriptor instead.
+func (*FlowTypes) Descriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *FlowTypes) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *FlowTypes) GetTypes() []string {
+	if x != nil {
+		return x.Types
+	}
+	return nil
+}
+
 var File_flow_v1_values_proto protoreflect.FileDescriptor
 
 const file_flow_v1_values_proto_rawDesc = "" +
@@ -354,7 +465,10 @@ const file_flow_v1_values_proto_rawDesc = "" +
 	"\x05as_of\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\x127\n" +
 	"\tstaleness\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\tstaleness\x12\x18\n" +
 	"\acadence\x18\x04 \x01(\tR\acadence\x12-\n" +
-	"\bposition\x18\x05 \x01(\v2\x11.flow.v1.PositionR\bposition\"\x87\x02\n" +
+	"\bposition\x18\x05 \x01(\v2\x11.flow.v1.PositionR\bposition\"Z\n" +
+	"\tObjective\x127\n" +
+	"\tstaleness\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\tstaleness\x12\x14\n" +
+	"\x05share\x18\x02 \x01(\x01R\x05share\"\x87\x02\n" +
 	"\vParkedEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x10\n" +
@@ -363,7 +477,10 @@ const file_flow_v1_values_proto_rawDesc = "" +
 	"\tparked_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bparkedAt\x12\x1a\n" +
 	"\battempts\x18\x06 \x01(\x04R\battempts\x12\x16\n" +
 	"\x06reason\x18\a \x01(\tR\x06reason\x12\x1b\n" +
-	"\twaits_for\x18\b \x01(\tR\bwaitsFor*\xc9\x01\n" +
+	"\twaits_for\x18\b \x01(\tR\bwaitsFor\"5\n" +
+	"\tFlowTypes\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
+	"\x05types\x18\x02 \x03(\tR\x05types*\xc9\x01\n" +
 	"\x0eParkingOutcome\x12\x1f\n" +
 	"\x1bPARKING_OUTCOME_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18PARKING_OUTCOME_TAKEN_IN\x10\x01\x12 \n" +
@@ -385,26 +502,29 @@ func file_flow_v1_values_proto_rawDescGZIP() []byte {
 }
 
 var file_flow_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_flow_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_flow_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_flow_v1_values_proto_goTypes = []any{
 	(ParkingOutcome)(0),           // 0: flow.v1.ParkingOutcome
 	(*Position)(nil),              // 1: flow.v1.Position
 	(*Freshness)(nil),             // 2: flow.v1.Freshness
-	(*ParkedEvent)(nil),           // 3: flow.v1.ParkedEvent
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 5: google.protobuf.Duration
+	(*Objective)(nil),             // 3: flow.v1.Objective
+	(*ParkedEvent)(nil),           // 4: flow.v1.ParkedEvent
+	(*FlowTypes)(nil),             // 5: flow.v1.FlowTypes
+	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 7: google.protobuf.Duration
 }
 var file_flow_v1_values_proto_depIdxs = []int32{
-	4, // 0: flow.v1.Freshness.as_of:type_name -> google.protobuf.Timestamp
-	5, // 1: flow.v1.Freshness.staleness:type_name -> google.protobuf.Duration
+	6, // 0: flow.v1.Freshness.as_of:type_name -> google.protobuf.Timestamp
+	7, // 1: flow.v1.Freshness.staleness:type_name -> google.protobuf.Duration
 	1, // 2: flow.v1.Freshness.position:type_name -> flow.v1.Position
-	1, // 3: flow.v1.ParkedEvent.position:type_name -> flow.v1.Position
-	4, // 4: flow.v1.ParkedEvent.parked_at:type_name -> google.protobuf.Timestamp
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	7, // 3: flow.v1.Objective.staleness:type_name -> google.protobuf.Duration
+	1, // 4: flow.v1.ParkedEvent.position:type_name -> flow.v1.Position
+	6, // 5: flow.v1.ParkedEvent.parked_at:type_name -> google.protobuf.Timestamp
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_flow_v1_values_proto_init() }
@@ -418,7 +538,7 @@ func file_flow_v1_values_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flow_v1_values_proto_rawDesc), len(file_flow_v1_values_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   3,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

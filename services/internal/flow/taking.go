@@ -37,7 +37,9 @@ func (t *taking) take(ctx context.Context, e eventlog.Event) error {
 	switch {
 	case t.isOwnMarker(e):
 		return t.takeMarker(ctx, e)
-	case !t.types[e.Type]:
+	case isActivation(e):
+		return t.passActivation(ctx, e)
+	case !t.carries(e):
 		return nil
 	}
 	event, err := t.streams.Codec.Decode(ctx, e)

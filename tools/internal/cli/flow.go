@@ -20,8 +20,13 @@ const (
 	lookPause   = 50 * time.Millisecond
 )
 
-type flowCommands struct {
+// storeAt says where the event store is that a command works on.
+type storeAt struct {
 	EventStore string `name:"eventstore" env:"TRIANGLE_EVENTSTORE" placeholder:"URL" help:"The event store's connection string (that of the suite of --data, else esdb://127.0.0.1:2113?tls=false)."`
+}
+
+type flowCommands struct {
+	storeAt
 
 	List    flowList       `cmd:"" help:"List all flows: how they run and how far they are."`
 	Show    flowShow       `cmd:"" help:"Show one flow: what it carries, why, and how it runs."`
@@ -73,7 +78,7 @@ func whoAsks(given string) string {
 }
 
 // with connects to the store for as long as do takes.
-func (c *flowCommands) with(s *session, usual time.Duration, do func(context.Context, *control.Flows) error) (err error) {
+func (c *storeAt) with(s *session, usual time.Duration, do func(context.Context, *control.Flows) error) (err error) {
 	store := c.EventStore
 	if store == "" {
 		running, err := s.layout().Running()
@@ -123,7 +128,15 @@ func (flowList) Run(s *session) error {
 		if err != nil {
 			return err
 		}
-		return s.printList(states)
+		all := make([]flowState, 0, len(states))
+		for _, state := range states {
+			f, err := toFlowState(ctx, steered, state)
+			if err != nil {
+				return err
+			}
+			all = append(all, f)
+		}
+		return s.printList(all)
 	})
 }
 
@@ -134,7 +147,11 @@ func (c *flowShow) Run(s *session) error {
 		if err != nil {
 			return err
 		}
-		return s.printFlow(state)
+		f, err := toFlowState(ctx, steered, state)
+		if err != nil {
+			return err
+		}
+		return s.printFlow(state.Flow, f)
 	})
 }
 
