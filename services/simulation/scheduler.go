@@ -70,9 +70,10 @@ type scheduler struct {
 	crash  func(*life)
 	leap   time.Duration // how far time is to leap when nobody waits
 
-	calm      bool // nothing breaks any more
-	gathering bool // messages go first
-	ending    bool // the services are told to end
+	active    time.Time // when something was done last
+	calm      bool      // nothing breaks any more
+	gathering bool      // messages go first
+	ending    bool      // the services are told to end
 
 	mu      sync.Mutex
 	waiting []*waiter
@@ -205,6 +206,9 @@ func (s *scheduler) ended(l *life) {
 func (s *scheduler) note(w *waiter, f Fault) {
 	s.steps++
 	s.visits[w.column()]++
+	if w.job != "measure" { // which goes on for ever
+		s.active = time.Now()
+	}
 	if f != None {
 		s.hits[f][w.column()]++
 		s.had[f]++

@@ -158,8 +158,9 @@ func (w *world) quiet() error {
 				return fmt.Errorf("%w: %d decisions", errRestless, w.steps)
 			}
 		}
+		w.idle(nil, settled)
 		switch {
-		case !w.idle(nil, settled) && w.allUp():
+		case time.Since(w.active) > settled && w.allUp():
 			return nil
 		case time.Now().After(deadline):
 			return fmt.Errorf("%w in %s", errRestless, 48*time.Hour)
