@@ -24,7 +24,7 @@ var tables = projection.Schema{Name: "flow", Version: 3, Tables: []string{
 		flow TEXT, version BIGINT, types TEXT NOT NULL,
 		commit_position BIGINT NOT NULL, prepare_position BIGINT NOT NULL, PRIMARY KEY (flow, version))`,
 	`CREATE TABLE flow_environment (id TEXT PRIMARY KEY)`,
-	`CREATE TABLE flow_chain (flow TEXT, epoch BIGINT, key TEXT, chain BLOB NOT NULL, PRIMARY KEY (flow, epoch, key))`,
+	`CREATE TABLE flow_chain (flow TEXT, epoch BIGINT, key TEXT, chain BLOB NOT NULL, PRIMARY KEY (flow, epoch, key)) WITHOUT ROWID`,
 	`CREATE TABLE flow_parked (
 		flow TEXT, event_id TEXT, key TEXT NOT NULL, type TEXT NOT NULL,
 		commit_position BIGINT NOT NULL, prepare_position BIGINT NOT NULL,

@@ -280,7 +280,7 @@ func (in *Intake) publishCheckpoint() {
 // windows and the checkpoint. Reactions append within it, or ahead of it; when
 // the transaction fails after that, their answers are found when the causes come
 // again.
-func (in *Intake) takeIn(ctx context.Context, batch []eventlog.Event) error {
+func (in *Intake) takeIn(ctx context.Context, batch []*incoming) error {
 	answered, err := in.answerAhead(ctx, batch)
 	if err != nil {
 		if cause, ok := errors.AsType[*causeError](err); ok {
@@ -288,18 +288,21 @@ func (in *Intake) takeIn(ctx context.Context, batch []eventlog.Event) error {
 		}
 		return err
 	}
-	var culprit eventlog.Event
+	culprit := batch[0].Event.ID
 	err = in.transact(ctx, answered, func(t *taking) error {
-		for _, e := range batch {
-			culprit = e
-			if err := t.take(ctx, e); err != nil {
-				return fmt.Errorf("take in %s %s: %w", e.Type, e.ID, err)
+		if err := t.chains.load(ctx, t.tx, in.keysOf(batch)...); err != nil {
+			return err
+		}
+		for _, i := range batch {
+			culprit = i.Event.ID
+			if err := t.take(ctx, i); err != nil {
+				return fmt.Errorf("take in %s %s: %w", i.Event.Type, i.Event.ID, err)
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		in.suspect.blame(culprit.ID, err)
+		in.suspect.blame(culprit, err)
 		return err
 	}
 	in.suspect.clear(batch)
@@ -354,11 +357,13 @@ func wake(who chan<- struct{}) {
 
 func (in *Intake) isRealTime(cp checkpoint) bool { return cp.cadence == flows.RealTime }
 
-// keyOf returns the flow's key of an event: the first of the flow's key fields
-// that has a value. An event without one is ordered by its stream.
+// keyOf returns the flow's key of an event, as tables hold it: the first of the
+// flow's key fields that has a value. An event without one is ordered by its
+// stream.
 func keyOf(f flows.Flow, e codec.Event) string {
-	if key, ok := flows.KeyOf(f, e.Message); ok {
-		return key
+	key, ok := flows.KeyOf(f, e.Message)
+	if !ok {
+		key = e.Stream
 	}
-	return e.Stream
+	return projection.Storable(key)
 }

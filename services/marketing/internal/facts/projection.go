@@ -34,7 +34,7 @@ func Project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 	if statement == "" {
 		return nil
 	}
-	if _, err := tx.Exec(ctx, statement, args...); err != nil {
+	if err := tx.Write(ctx, statement, args...); err != nil {
 		return fmt.Errorf("write the facts of a customer: %w", err)
 	}
 	return nil
