@@ -77,6 +77,18 @@ func TestTheRuntimeKnowsNoService(t *testing.T) {
 	}
 }
 
+// The simulation puts all three services together, to play them. If anything
+// rested on it, the services would meet there.
+func TestNothingRestsOnTheSimulation(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, imported := range p.ours() {
+			if under(imported, "services/simulation") {
+				t.Errorf("%s imports %s", p.path(), imported)
+			}
+		}
+	}
+}
+
 // The client of the event store has defects that one holder guards against. Any
 // other use of it would go unguarded.
 func TestOnlyTheHolderUsesTheStoresClient(t *testing.T) {

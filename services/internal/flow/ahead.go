@@ -3,6 +3,8 @@ package flow
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -34,7 +36,8 @@ func (in *Intake) answerAhead(ctx context.Context, batch []*incoming) (answered 
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(answersAtOnce)
-	for _, causes := range queues {
+	for _, queue := range slices.Sorted(maps.Keys(queues)) {
+		causes := queues[queue]
 		group.Go(func() error { return in.answerInOrder(groupCtx, causes) })
 	}
 	if err := group.Wait(); err != nil {

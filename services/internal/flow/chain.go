@@ -122,7 +122,7 @@ const purged = 1000
 // at a time: there may be millions, and others want to write meanwhile. Those of
 // the last one stay, as what its digest is a sum of.
 func (rt *Runtime) purgeChains(ctx context.Context) error {
-	for name := range rt.intakes {
+	for _, name := range slices.Sorted(maps.Keys(rt.intakes)) {
 		cp, _, err := loadCheckpoint(ctx, rt.DB, name)
 		for more := true; more && err == nil; {
 			more, err = purgeSome(ctx, rt.DB, cp)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -81,8 +82,8 @@ type measuring struct {
 // measure measures how fresh the flows are, for as long as the lease is held.
 func (rt *Runtime) measure(ctx context.Context, l lease) error {
 	var all []*measuring
-	for _, in := range rt.intakes {
-		if !isOwn(in.consumer.Flow) {
+	for _, name := range slices.Sorted(maps.Keys(rt.intakes)) {
+		if in := rt.intakes[name]; !isOwn(in.consumer.Flow) {
 			all = append(all, &measuring{Intake: in, rt: rt, lease: l})
 			defer in.setBudgetLeft(0, false)
 		}

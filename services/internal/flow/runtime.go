@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +21,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
+	"github.com/triangle-suite/triangle/services/internal/job"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
 
@@ -90,9 +93,19 @@ func (rt *Runtime) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return rt.takeTurns(ctx) })
 	group.Go(func() error { return rt.watchStore(ctx) })
-	group.Go(func() error { return rt.watchTables(ctx) })
-	group.Go(func() error { return rt.meter(ctx) })
+	group.Go(func() error { return rt.watchTables(job.Named(ctx, "tables")) })
+	group.Go(func() error { return rt.meter(job.Named(ctx, "meter")) })
 	return group.Wait()
+}
+
+// Consumers returns what the service does with the flows that it takes in, in the
+// order of their names.
+func (rt *Runtime) Consumers() []Consumer {
+	all := make([]Consumer, 0, len(rt.intakes))
+	for _, name := range slices.Sorted(maps.Keys(rt.intakes)) {
+		all = append(all, rt.intakes[name].consumer)
+	}
+	return all
 }
 
 // Intake returns the intake of a flow; nil when the service does not take it in.
@@ -199,7 +212,8 @@ func (t toldState) hasNews(s State, now time.Time) bool {
 }
 
 func (rt *Runtime) tellProgress(ctx context.Context, told map[string]toldState) error {
-	for name, in := range rt.intakes {
+	for _, name := range slices.Sorted(maps.Keys(rt.intakes)) {
+		in := rt.intakes[name]
 		now, at := in.State(), time.Now()
 		before, again := told[name]
 		if isOwn(in.consumer.Flow) && before.Parked == 0 && now.Parked == 0 {

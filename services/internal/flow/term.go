@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/triangle-suite/triangle/services/internal/job"
 )
 
 // term is the time for which this replica owns the flows.
@@ -114,6 +116,7 @@ func (rt *Runtime) takeTurns(ctx context.Context) error {
 // have been replaced.
 func (rt *Runtime) awaitTurn(ctx context.Context) (l lease, held bool) {
 	l = newLease(rt.DB, rt.Lease)
+	ctx = job.Named(ctx, "lease")
 	if rt.isOurTurn(ctx, l) {
 		return l, true
 	}
@@ -121,8 +124,8 @@ func (rt *Runtime) awaitTurn(ctx context.Context) (l lease, held bool) {
 	defer following.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	for _, in := range rt.intakes {
-		following.Go(func() { in.standBy(ctx) })
+	for name, in := range rt.intakes {
+		following.Go(func() { in.standBy(job.Named(ctx, "flow "+name)) })
 	}
 	for sleep(ctx, l.lookEvery()) && rt.tablesReady() == nil {
 		if rt.isOurTurn(ctx, l) {
@@ -148,14 +151,14 @@ func (rt *Runtime) isOurTurn(ctx context.Context, l lease) bool {
 func (rt *Runtime) own(ctx context.Context, l lease) error {
 	group, owning := errgroup.WithContext(ctx)
 	now := &term{ctx: owning}
-	for _, in := range rt.intakes {
-		group.Go(func() error { return in.run(owning, l) })
+	for name, in := range rt.intakes {
+		group.Go(func() error { return in.run(job.Named(owning, "flow "+name), l) })
 	}
-	group.Go(func() error { return rt.deliver(owning) })
-	group.Go(func() error { return rt.tell(owning) })
-	group.Go(func() error { return rt.measure(owning, l) })
-	group.Go(func() error { return rt.purge(owning) })
-	group.Go(func() error { return l.hold(owning) })
+	group.Go(func() error { return rt.deliver(job.Named(owning, "outbox")) })
+	group.Go(func() error { return rt.tell(job.Named(owning, "progress")) })
+	group.Go(func() error { return rt.measure(job.Named(owning, "measure"), l) })
+	group.Go(func() error { return rt.purge(job.Named(owning, "purge")) })
+	group.Go(func() error { return l.hold(job.Named(owning, "lease")) })
 	rt.terms.set(now)
 	err := group.Wait()
 	rt.terms.set(nil)

@@ -50,6 +50,8 @@ type Parts struct {
 	Metrics prometheus.Registerer
 	// Origins tells where the service's calls come from.
 	Origins call.Origins
+	// Heartbeat is the flows' own; 0: as usual.
+	Heartbeat time.Duration
 
 	active *contract.Active
 }

@@ -40,6 +40,7 @@ type DB struct {
 	engine engine
 	writer *sql.DB
 	reader *sql.DB
+	hooks  Hooks
 
 	mu      sync.Mutex
 	changed chan struct{} // closed, and replaced, at each commit

@@ -14,6 +14,7 @@ type Tx struct {
 	conn     *sql.Conn
 	tx       *sql.Tx
 	engine   engine
+	hooks    Hooks
 	compiled map[string]*sql.Stmt // nil where statements are not kept
 	run      []string             // statements that were not compiled
 	pending  []written
@@ -117,11 +118,15 @@ func (tx *Tx) compile(ctx context.Context, statement string) *sql.Stmt {
 }
 
 func (db *DB) transact(ctx context.Context, change func(*Tx) error) error {
+	if err := passed(ctx, db.hooks.Begin); err != nil {
+		return fmt.Errorf("begin a transaction: %w", err)
+	}
+	defer db.hooks.ended(ctx)
 	conn, err := db.writer.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("begin a transaction: %w", postgres.Explain(err))
 	}
-	tx := &Tx{conn: conn, engine: db.engine, compiled: map[string]*sql.Stmt{}}
+	tx := &Tx{conn: conn, engine: db.engine, hooks: db.hooks, compiled: map[string]*sql.Stmt{}}
 	err = tx.transact(ctx, change)
 	_ = conn.Close() // it only gives it back
 	db.engine.compile(ctx, db.writer, tx.run)
@@ -139,8 +144,11 @@ func (tx *Tx) transact(ctx context.Context, change func(*Tx) error) (err error) 
 	if err := tx.send(ctx); err != nil {
 		return err
 	}
+	if err := passed(ctx, tx.hooks.Commit); err != nil {
+		return fmt.Errorf("commit a transaction: %w", err)
+	}
 	if err := tx.tx.Commit(); err != nil {
 		return fmt.Errorf("commit a transaction: %w", err)
 	}
-	return nil
+	return passed(ctx, tx.hooks.Committed)
 }

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+
+	"github.com/triangle-suite/triangle/services/internal/job"
 )
 
 // The pauses between attempts.
@@ -51,6 +53,7 @@ func (w *Worker) Ready(context.Context) error {
 
 // Run works until ctx ends, and then returns nil.
 func (w *Worker) Run(ctx context.Context) error {
+	ctx = job.Named(ctx, w.Name)
 	pause := newPause(firstPause, longestPause)
 	tell := func(err error) {
 		if err == nil {

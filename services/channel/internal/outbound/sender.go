@@ -26,8 +26,13 @@ const MarkersStream = "markers-channel"
 const markersKept = 10
 
 // lookAgain is after how long a Sender looks again how far customer-view has
-// come, while messages wait for that: mostly the commit itself wakes it.
-const lookAgain = time.Second
+// come, while messages wait for that: mostly the commit itself wakes it. While
+// the flow does not move (its gate may be closed for a week) it looks more and
+// more rarely.
+const (
+	lookAgain       = time.Second
+	lookAgainAtLast = time.Minute
+)
 
 // Sender sends the messages that were accepted, the oldest first. Each waits for
 // a marker that was set after it was accepted. Its Partner is a worker's.
@@ -40,6 +45,8 @@ type Sender struct {
 
 	bounded bool                         // whether the markers' stream is
 	begun   map[string]eventlog.Position // by message that waits, what customer-view must pass
+	passed  eventlog.Position            // where customer-view was seen last
+	pause   time.Duration                // since it has been there
 }
 
 // deadline bounds the sending of one message.
@@ -74,9 +81,19 @@ func (s *Sender) look(ctx context.Context, _ int) (ids []string, again time.Time
 		}
 	}
 	if len(s.begun) > 0 {
-		again = s.Now().Add(lookAgain)
+		again = s.Now().Add(s.patience(passed))
 	}
 	return ids, again, nil
+}
+
+// patience is how long to wait before looking again, when the flow has passed a
+// position.
+func (s *Sender) patience(passed eventlog.Position) time.Duration {
+	if s.pause *= 2; passed != s.passed || s.pause == 0 {
+		s.passed, s.pause = passed, lookAgain
+	}
+	s.pause = min(s.pause, lookAgainAtLast)
+	return s.pause
 }
 
 // do sends a message. After one that fails new markers are taken, as much may
