@@ -1125,6 +1125,228 @@ func (x *FlowProgressed) GetSteered() uint64 {
 	return 0
 }
 
+// AuditRequested asks a flow's consumer to hold its tables against the log.
+// Written to flow-<name> under the expected revision.
+type AuditRequested struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The epoch that is audited; 0: the range from..to, or where that is not given
+	// either, the present epoch as far as it has come.
+	Epoch uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// The first place in the log that is audited; absent: from the start.
+	From *Position `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	// The last one; absent: as far as the flow has come.
+	To *Position `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`
+	// Who asked.
+	By            string `protobuf:"bytes,5,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuditRequested) Reset() {
+	*x = AuditRequested{}
+	mi := &file_flow_v1_events_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuditRequested) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuditRequested) ProtoMessage() {}
+
+func (x *AuditRequested) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuditRequested.ProtoReflect.Descriptor instead.
+func (*AuditRequested) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *AuditRequested) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *AuditRequested) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *AuditRequested) GetFrom() *Position {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *AuditRequested) GetTo() *Position {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *AuditRequested) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+// AuditCompleted tells what came of an AuditRequested: figures that were taken
+// from the log and from the rows of one snapshot of the consumer's database, for
+// whoever asked to check. Written by the consumer, to flow-<name>.
+type AuditCompleted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The id of the request.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// What came of it.
+	Outcome AuditOutcome `protobuf:"varint,3,opt,name=outcome,proto3,enum=flow.v1.AuditOutcome" json:"outcome,omitempty"`
+	// Why nothing was compared.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// How far the flow had come in the snapshot.
+	Position *Position `protobuf:"bytes,5,opt,name=position,proto3" json:"position,omitempty"`
+	// The events of the range, per version of the flow's types.
+	Versions []*AuditedVersion `protobuf:"bytes,6,rep,name=versions,proto3" json:"versions,omitempty"`
+	// The chains of the epochs that the range touches, as far as they are kept.
+	Epochs []*AuditedEpoch `protobuf:"bytes,7,rep,name=epochs,proto3" json:"epochs,omitempty"`
+	// The tables; absent for a flow that has none.
+	Content *AuditedContent `protobuf:"bytes,8,opt,name=content,proto3" json:"content,omitempty"`
+	// The answers of each reaction.
+	Reactions []*AuditedReaction `protobuf:"bytes,9,rep,name=reactions,proto3" json:"reactions,omitempty"`
+	// The ids of the events that were parked in the snapshot.
+	ParkedIds []string `protobuf:"bytes,10,rep,name=parked_ids,json=parkedIds,proto3" json:"parked_ids,omitempty"`
+	// The first faults of each kind.
+	Faults        []*AuditFault `protobuf:"bytes,11,rep,name=faults,proto3" json:"faults,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuditCompleted) Reset() {
+	*x = AuditCompleted{}
+	mi := &file_flow_v1_events_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuditCompleted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuditCompleted) ProtoMessage() {}
+
+func (x *AuditCompleted) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuditCompleted.ProtoReflect.Descriptor instead.
+func (*AuditCompleted) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *AuditCompleted) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *AuditCompleted) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *AuditCompleted) GetOutcome() AuditOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return AuditOutcome_AUDIT_OUTCOME_UNSPECIFIED
+}
+
+func (x *AuditCompleted) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *AuditCompleted) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *AuditCompleted) GetVersions() []*AuditedVersion {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+func (x *AuditCompleted) GetEpochs() []*AuditedEpoch {
+	if x != nil {
+		return x.Epochs
+	}
+	return nil
+}
+
+func (x *AuditCompleted) GetContent() *AuditedContent {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
+func (x *AuditCompleted) GetReactions() []*AuditedReaction {
+	if x != nil {
+		return x.Reactions
+	}
+	return nil
+}
+
+func (x *AuditCompleted) GetParkedIds() []string {
+	if x != nil {
+		return x.ParkedIds
+	}
+	return nil
+}
+
+func (x *AuditCompleted) GetFaults() []*AuditFault {
+	if x != nil {
+		return x.Faults
+	}
+	return nil
+}
+
 var File_flow_v1_events_proto protoreflect.FileDescriptor
 
 const file_flow_v1_events_proto_rawDesc = "" +
@@ -1207,7 +1429,28 @@ const file_flow_v1_events_proto_rawDesc = "" +
 	"\x06parked\x18\x05 \x01(\x04R\x06parked\x12/\n" +
 	"\x05as_of\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\x129\n" +
 	"\rparked_events\x18\a \x03(\v2\x14.flow.v1.ParkedEventR\fparkedEvents\x12\x18\n" +
-	"\asteered\x18\b \x01(\x04R\asteeredB=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
+	"\asteered\x18\b \x01(\x04R\asteered\"\x94\x01\n" +
+	"\x0eAuditRequested\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12%\n" +
+	"\x04from\x18\x03 \x01(\v2\x11.flow.v1.PositionR\x04from\x12!\n" +
+	"\x02to\x18\x04 \x01(\v2\x11.flow.v1.PositionR\x02to\x12\x0e\n" +
+	"\x02by\x18\x05 \x01(\tR\x02by\"\xd6\x03\n" +
+	"\x0eAuditCompleted\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\x12/\n" +
+	"\aoutcome\x18\x03 \x01(\x0e2\x15.flow.v1.AuditOutcomeR\aoutcome\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12-\n" +
+	"\bposition\x18\x05 \x01(\v2\x11.flow.v1.PositionR\bposition\x123\n" +
+	"\bversions\x18\x06 \x03(\v2\x17.flow.v1.AuditedVersionR\bversions\x12-\n" +
+	"\x06epochs\x18\a \x03(\v2\x15.flow.v1.AuditedEpochR\x06epochs\x121\n" +
+	"\acontent\x18\b \x01(\v2\x17.flow.v1.AuditedContentR\acontent\x126\n" +
+	"\treactions\x18\t \x03(\v2\x18.flow.v1.AuditedReactionR\treactions\x12\x1d\n" +
+	"\n" +
+	"parked_ids\x18\n" +
+	" \x03(\tR\tparkedIds\x12+\n" +
+	"\x06faults\x18\v \x03(\v2\x13.flow.v1.AuditFaultR\x06faultsB=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
 
 var (
 	file_flow_v1_events_proto_rawDescOnce sync.Once
@@ -1221,7 +1464,7 @@ func file_flow_v1_events_proto_rawDescGZIP() []byte {
 	return file_flow_v1_events_proto_rawDescData
 }
 
-var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_flow_v1_events_proto_goTypes = []any{
 	(*CadenceRequested)(nil),      // 0: flow.v1.CadenceRequested
 	(*EpochClosed)(nil),           // 1: flow.v1.EpochClosed
@@ -1237,28 +1480,45 @@ var file_flow_v1_events_proto_goTypes = []any{
 	(*CauseExpired)(nil),          // 11: flow.v1.CauseExpired
 	(*EnvironmentFounded)(nil),    // 12: flow.v1.EnvironmentFounded
 	(*FlowProgressed)(nil),        // 13: flow.v1.FlowProgressed
-	(*Position)(nil),              // 14: flow.v1.Position
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
-	(ParkingOutcome)(0),           // 16: flow.v1.ParkingOutcome
-	(*ParkedEvent)(nil),           // 17: flow.v1.ParkedEvent
+	(*AuditRequested)(nil),        // 14: flow.v1.AuditRequested
+	(*AuditCompleted)(nil),        // 15: flow.v1.AuditCompleted
+	(*Position)(nil),              // 16: flow.v1.Position
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(ParkingOutcome)(0),           // 18: flow.v1.ParkingOutcome
+	(*ParkedEvent)(nil),           // 19: flow.v1.ParkedEvent
+	(AuditOutcome)(0),             // 20: flow.v1.AuditOutcome
+	(*AuditedVersion)(nil),        // 21: flow.v1.AuditedVersion
+	(*AuditedEpoch)(nil),          // 22: flow.v1.AuditedEpoch
+	(*AuditedContent)(nil),        // 23: flow.v1.AuditedContent
+	(*AuditedReaction)(nil),       // 24: flow.v1.AuditedReaction
+	(*AuditFault)(nil),            // 25: flow.v1.AuditFault
 }
 var file_flow_v1_events_proto_depIdxs = []int32{
-	14, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
-	14, // 1: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
-	15, // 2: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
-	14, // 3: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
-	14, // 4: flow.v1.EventParked.position:type_name -> flow.v1.Position
-	14, // 5: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
-	14, // 6: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
-	16, // 7: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
-	14, // 8: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
-	15, // 9: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
-	17, // 10: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	16, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
+	16, // 1: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
+	17, // 2: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
+	16, // 3: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
+	16, // 4: flow.v1.EventParked.position:type_name -> flow.v1.Position
+	16, // 5: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
+	16, // 6: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
+	18, // 7: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
+	16, // 8: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
+	17, // 9: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
+	19, // 10: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
+	16, // 11: flow.v1.AuditRequested.from:type_name -> flow.v1.Position
+	16, // 12: flow.v1.AuditRequested.to:type_name -> flow.v1.Position
+	20, // 13: flow.v1.AuditCompleted.outcome:type_name -> flow.v1.AuditOutcome
+	16, // 14: flow.v1.AuditCompleted.position:type_name -> flow.v1.Position
+	21, // 15: flow.v1.AuditCompleted.versions:type_name -> flow.v1.AuditedVersion
+	22, // 16: flow.v1.AuditCompleted.epochs:type_name -> flow.v1.AuditedEpoch
+	23, // 17: flow.v1.AuditCompleted.content:type_name -> flow.v1.AuditedContent
+	24, // 18: flow.v1.AuditCompleted.reactions:type_name -> flow.v1.AuditedReaction
+	25, // 19: flow.v1.AuditCompleted.faults:type_name -> flow.v1.AuditFault
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_flow_v1_events_proto_init() }
@@ -1273,7 +1533,7 @@ func file_flow_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flow_v1_events_proto_rawDesc), len(file_flow_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -163,6 +163,9 @@ func read[S any](ctx context.Context, s *Streams, stream string, d Decider[S], o
 		if err != nil {
 			return h, fmt.Errorf("read %s: %w", stream, err)
 		}
+		if !sees(ctx, raw.Position) {
+			return h, nil
+		}
 		event, err := s.Codec.Decode(ctx, raw)
 		if err != nil {
 			return h, err
