@@ -56,6 +56,8 @@ type world struct {
 	parkMax uint64
 	rotten  func(event uuid.UUID) error // what taking in this event fails with
 
+	muted atomic.Bool // the reaction answers nothing, as if it had
+
 	heartbeat time.Duration
 	lease     time.Duration // by the database's clock, which goes its own way in a bubble
 	noTables  bool          // the service only reacts
@@ -174,7 +176,7 @@ func (w *world) reaction() flow.Reaction {
 		Takes: func(codec.Event) bool { return true },
 		Late:  w.late,
 		Answer: func(ctx context.Context, _ projection.Querier, cause flow.Cause) error {
-			if err := w.rotten(cause.ID); err != nil {
+			if err := w.rotten(cause.ID); err != nil || w.muted.Load() {
 				return err
 			}
 			return answer("answer to ")(ctx, cause)

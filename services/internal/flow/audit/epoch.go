@@ -60,8 +60,8 @@ func (r Range) has(p eventlog.Position) bool {
 	return r.From.Compare(p) <= 0 && p.Compare(r.To) <= 0
 }
 
-// Within returns the epochs that a range touches.
-func (r Range) Within(epochs []Epoch) (touched []Epoch) {
+// touch returns the epochs that a range touches.
+func (r Range) touch(epochs []Epoch) (touched []Epoch) {
 	for _, e := range epochs {
 		if e.After.Compare(r.To) < 0 && r.From.Compare(e.Until) <= 0 {
 			touched = append(touched, e)

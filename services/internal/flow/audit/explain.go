@@ -32,10 +32,12 @@ func Explain(ids []uuid.UUID, got Chain, budget int) (Explanation, bool) {
 	}
 	// A checkpoint that moved alone, or that went back, is about a key's last
 	// events, however many: these histories cost little.
-	for first := len(ids) - 1; first >= 0 && s.left > 0; first-- {
+	for first := len(ids) - 1; first >= 0; first-- {
 		if s.prefix[first] == got {
 			return Explanation{Missing, first, len(ids) - first}, true
 		}
+	}
+	for first := len(ids) - 1; first >= 0 && s.left > 0; first-- {
 		if s.is(s.prefix[len(ids)], ids[first:]) {
 			return Explanation{Twice, first, len(ids) - first}, true
 		}

@@ -33,12 +33,12 @@ type Scope struct {
 // fails with ErrNoEpoch, ErrRange and ErrNotTakenIn.
 func (t *Steering) Scope(r *flowv1.AuditRequested, at eventlog.Position) (Scope, error) {
 	present := t.present(at)
-	asked, err := t.asksFor(r, at, t.Epochs[present])
+	asked, epochs, err := t.asksFor(r, at, t.Epochs[present])
 	if err != nil {
 		return Scope{}, err
 	}
 	s := Scope{Range: asked}
-	for _, e := range s.Within(t.Epochs) {
+	for _, e := range epochs {
 		if at.Compare(e.Until) < 0 {
 			e.Until, e.Ended = at, false
 		}
@@ -60,19 +60,19 @@ func (t *Steering) present(at eventlog.Position) (i int) {
 	return i
 }
 
-func (t *Steering) asksFor(r *flowv1.AuditRequested, at eventlog.Position, present Epoch) (Range, error) {
+func (t *Steering) asksFor(r *flowv1.AuditRequested, at eventlog.Position, present Epoch) (Range, []Epoch, error) {
 	switch {
 	case r.GetEpoch() > 0:
 		e, ok := Find(t.Epochs, r.GetEpoch())
 		if !ok {
-			return Range{}, fmt.Errorf("epoch %d: %w; the last one is epoch %d", r.GetEpoch(), ErrNoEpoch, t.Epochs[len(t.Epochs)-1].Number)
+			return Range{}, nil, fmt.Errorf("epoch %d: %w; the last one is epoch %d", r.GetEpoch(), ErrNoEpoch, t.Epochs[len(t.Epochs)-1].Number)
 		}
 		if at.Compare(e.After) < 0 || e.Ended && at.Compare(e.Until) < 0 {
-			return Range{}, fmt.Errorf("epoch %d: the flow is at %s: %w", e.Number, at, ErrNotTakenIn)
+			return Range{}, nil, fmt.Errorf("epoch %d: the flow is at %s: %w", e.Number, at, ErrNotTakenIn)
 		}
-		return e.whole(at), nil
+		return e.whole(at), []Epoch{e}, nil
 	case r.GetFrom() == nil && r.GetTo() == nil:
-		return present.whole(at), nil
+		return present.whole(at), []Epoch{present}, nil
 	}
 	asked := Range{From: Place(r.GetFrom()), To: at}
 	if r.GetTo() != nil {
@@ -80,11 +80,11 @@ func (t *Steering) asksFor(r *flowv1.AuditRequested, at eventlog.Position, prese
 	}
 	switch {
 	case r.GetTo() != nil && asked.To.Compare(asked.From) < 0:
-		return Range{}, fmt.Errorf("from %s to %s is a step back: %w", asked.From, asked.To, ErrRange)
+		return Range{}, nil, fmt.Errorf("from %s to %s is a step back: %w", asked.From, asked.To, ErrRange)
 	case at.Compare(asked.To) < 0, at.Compare(asked.From) < 0:
-		return Range{}, fmt.Errorf("the flow is at %s: %w", at, ErrNotTakenIn)
+		return Range{}, nil, fmt.Errorf("the flow is at %s: %w", at, ErrNotTakenIn)
 	}
-	return asked, nil
+	return asked, asked.touch(t.Epochs), nil
 }
 
 // whole is the range of an epoch, of a flow that has come to a place.
