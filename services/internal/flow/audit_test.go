@@ -502,6 +502,7 @@ func TestWhatCantBeAuditedIsSaid(t *testing.T) {
 		w.pass(25 * time.Hour)
 		at := w.rt.Intake(tested).State().Position
 		w.produce("r00")
+		w.quiet()
 		var head control.Position
 		for e, err := range w.log.ReadAll(w.t.Context(), eventlog.Backward, nil, 1) {
 			if err != nil {
