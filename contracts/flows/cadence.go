@@ -30,11 +30,11 @@ var named = map[string]string{
 }
 
 // ErrCadence is wrapped by the errors of ParseCadence.
-var ErrCadence = errors.New("not a cadence: write realtime, hourly, daily, weekly, paused, or a cron expression of five fields such as \"30 6 * * 1-5\", with \"CRON_TZ=Europe/Amsterdam \" before it for a time zone other than UTC")
+var ErrCadence = errors.New("not a cadence: write realtime, hourly, daily, weekly, paused, or a cron expression of five fields such as \"30 6 * * 1-5\", or of six with seconds first, with \"CRON_TZ=Europe/Amsterdam \" before it for a time zone other than UTC")
 
 // ParseCadence reads a cadence: realtime, paused, hourly, daily, weekly, or a
 // cron expression of five fields (minute, hour, day of month, month, day of
-// week), by default in UTC, in another time zone with the prefix CRON_TZ=.
+// week) or of six, with seconds first, by default in UTC, in another time zone with the prefix CRON_TZ=.
 //
 // As in cron, where both day fields are restricted either one will do; and a
 // change of clocks costs no window and gives none twice. A time of day that is

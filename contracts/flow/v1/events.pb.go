@@ -118,7 +118,19 @@ type EpochClosed struct {
 	// The chained hash per key, summed modulo 2^128, in hexadecimal.
 	IntakeDigest string `protobuf:"bytes,4,opt,name=intake_digest,json=intakeDigest,proto3" json:"intake_digest,omitempty"`
 	// The marker's position: the last place that belongs to the epoch.
-	Position      *Position `protobuf:"bytes,5,opt,name=position,proto3" json:"position,omitempty"`
+	Position *Position `protobuf:"bytes,5,opt,name=position,proto3" json:"position,omitempty"`
+	// The sum, modulo 2^128 and in hexadecimal, of hashes over the rows of the
+	// flow's tables as they were at the marker, without personal columns; empty for
+	// a flow that has no tables, or where content_missing says why.
+	ContentDigest string `protobuf:"bytes,6,opt,name=content_digest,json=contentDigest,proto3" json:"content_digest,omitempty"`
+	// How many rows these were.
+	ContentRows uint64 `protobuf:"varint,7,opt,name=content_rows,json=contentRows,proto3" json:"content_rows,omitempty"`
+	// The version of the tables.
+	ContentVersion uint64 `protobuf:"varint,8,opt,name=content_version,json=contentVersion,proto3" json:"content_version,omitempty"`
+	// Why the tables could not be read as they were at the marker.
+	ContentMissing string `protobuf:"bytes,9,opt,name=content_missing,json=contentMissing,proto3" json:"content_missing,omitempty"`
+	// How many events were parked at the marker: the rows are without them.
+	Parked        uint64 `protobuf:"varint,10,opt,name=parked,proto3" json:"parked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -186,6 +198,41 @@ func (x *EpochClosed) GetPosition() *Position {
 		return x.Position
 	}
 	return nil
+}
+
+func (x *EpochClosed) GetContentDigest() string {
+	if x != nil {
+		return x.ContentDigest
+	}
+	return ""
+}
+
+func (x *EpochClosed) GetContentRows() uint64 {
+	if x != nil {
+		return x.ContentRows
+	}
+	return 0
+}
+
+func (x *EpochClosed) GetContentVersion() uint64 {
+	if x != nil {
+		return x.ContentVersion
+	}
+	return 0
+}
+
+func (x *EpochClosed) GetContentMissing() string {
+	if x != nil {
+		return x.ContentMissing
+	}
+	return ""
+}
+
+func (x *EpochClosed) GetParked() uint64 {
+	if x != nil {
+		return x.Parked
+	}
+	return 0
 }
 
 // CadenceAdopted says that the consumer goes on under a new epoch.
@@ -1357,13 +1404,19 @@ const file_flow_v1_events_proto_rawDesc = "" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x18\n" +
 	"\acadence\x18\x03 \x01(\tR\acadence\x12\x0e\n" +
 	"\x02by\x18\x04 \x01(\tR\x02by\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason\"\xa1\x01\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"\xd5\x02\n" +
 	"\vEpochClosed\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05count\x18\x03 \x01(\x04R\x05count\x12#\n" +
 	"\rintake_digest\x18\x04 \x01(\tR\fintakeDigest\x12-\n" +
-	"\bposition\x18\x05 \x01(\v2\x11.flow.v1.PositionR\bposition\"\x83\x01\n" +
+	"\bposition\x18\x05 \x01(\v2\x11.flow.v1.PositionR\bposition\x12%\n" +
+	"\x0econtent_digest\x18\x06 \x01(\tR\rcontentDigest\x12!\n" +
+	"\fcontent_rows\x18\a \x01(\x04R\vcontentRows\x12'\n" +
+	"\x0fcontent_version\x18\b \x01(\x04R\x0econtentVersion\x12'\n" +
+	"\x0fcontent_missing\x18\t \x01(\tR\x0econtentMissing\x12\x16\n" +
+	"\x06parked\x18\n" +
+	" \x01(\x04R\x06parked\"\x83\x01\n" +
 	"\x0eCadenceAdopted\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x18\n" +

@@ -32,6 +32,10 @@ var tables = projection.Schema{Name: "flow", Version: 3, Tables: []string{
 		flow TEXT, reaction TEXT, key TEXT,
 		commit_position BIGINT NOT NULL, prepare_position BIGINT NOT NULL, stream TEXT NOT NULL, revision BIGINT NOT NULL,
 		PRIMARY KEY (flow, reaction, key))`,
+	`CREATE TABLE flow_closing (
+		flow TEXT, epoch BIGINT, commit_position BIGINT NOT NULL, prepare_position BIGINT NOT NULL,
+		taken BIGINT NOT NULL, digest TEXT NOT NULL, parked BIGINT NOT NULL,
+		PRIMARY KEY (flow, epoch))`,
 	`CREATE TABLE flow_outbox (
 		id TEXT PRIMARY KEY, seq BIGINT NOT NULL, stream TEXT NOT NULL, message BLOB NOT NULL,
 		service TEXT NOT NULL, decided_at BIGINT NOT NULL)`,

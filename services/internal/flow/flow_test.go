@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	"github.com/triangle-suite/triangle/contracts/flows"
+	"github.com/triangle-suite/triangle/services/control"
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/flow"
@@ -112,14 +114,14 @@ func TestAFlowMovesThroughItsCadencesAndLosesNothing(t *testing.T) {
 		}
 		want := []string{
 			"epoch 2 asked for: weekly, by test: for the test",
-			"epoch 1 closed: 2 events, intake digest",
 			"epoch 2 began: weekly",
+			"epoch 1 closed: 2 events, intake digest",
 			"epoch 3 asked for: hourly, by test: for the test",
-			"epoch 2 closed: 4 events, intake digest",
 			"epoch 3 began: hourly",
+			"epoch 2 closed: 4 events, intake digest",
 			"epoch 4 asked for: realtime, by test: for the test",
-			"epoch 3 closed: 4 events, intake digest",
 			"epoch 4 began: realtime",
+			"epoch 3 closed: 4 events, intake digest",
 		}
 		got := w.history()[:len(want)]
 		for i := range got {
@@ -248,6 +250,35 @@ func TestLateCausesExpireOrCollapseAsDeclared(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What waits as the last of its key has been taken in, and can't be parked any
+// more when it turns out that it can't be answered.
+func TestALateCauseThatCantBeAnsweredIsDeclined(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.noTables, w.late = true, flow.LatePolicy{Do: flow.CollapseLate, After: time.Minute}
+		w.start()
+		w.quiet()
+		bad := w.produce("r")
+		w.rotten = func(id uuid.UUID) error {
+			if id == bad {
+				return flow.Unprocessable(errors.New("no such kind"))
+			}
+			return nil
+		}
+		good := w.produce("s").String()
+		w.pass(3 * time.Hour)
+		want := []string{"none (the event can't be taken in: no such kind) to " + bad.String()}
+		if diff := cmp.Diff(want, w.answered("r")); diff != "" {
+			t.Errorf("answers (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]string{"answer to " + good}, w.answered("s")); diff != "" {
+			t.Errorf("answers (-want +got):\n%s", diff)
+		}
+		if state := w.rt.Intake(tested).State(); state.Err != nil || state.Parked != 0 {
+			t.Errorf("the flow has parked %d, and stands with %v", state.Parked, state.Err)
+		}
+	})
 }
 
 func TestCollapsedCausesOfAWindowAreAnsweredAtItsMarker(t *testing.T) {
@@ -484,5 +515,46 @@ func TestAStoreThatWasRestoredStopsTheFlow(t *testing.T) {
 			t.Errorf("the flow says %v, want ErrForeignStore", err)
 		}
 		wantCount(restored, 1, "from before the restore only")
+	})
+}
+
+// Of several controllers that all want to begin the same epoch one wins, whatever
+// they want; the others are told.
+func TestOneControllerBeginsAnEpoch(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.start()
+		w.quiet()
+		wishes := []string{flows.RealTime, flows.Hourly, flows.Weekly, flows.Paused, flows.Daily}
+		for epoch := uint64(2); epoch < 6; epoch++ {
+			var won, refused atomic.Int64
+			var controllers sync.WaitGroup
+			for _, cadence := range wishes {
+				controllers.Go(func() {
+					_, err := w.flows.Begin(w.t.Context(), tested, epoch, cadence, "a controller", "to be first")
+					switch {
+					case err == nil:
+						won.Add(1)
+					case errors.Is(err, control.ErrEpoch):
+						refused.Add(1)
+					default:
+						t.Errorf("epoch %d: %v", epoch, err)
+					}
+				})
+			}
+			controllers.Wait()
+			if won.Load() != 1 || int(refused.Load()) != len(wishes)-1 {
+				t.Errorf("epoch %d: %d won, %d were refused; want one winner", epoch, won.Load(), refused.Load())
+			}
+			w.quiet()
+			state, err := w.flows.Get(w.t.Context(), tested)
+			if err != nil || state.Epoch != epoch || !state.Settled() {
+				t.Errorf("the flow is in epoch %d of %d (%v), want %d", state.Epoch, state.RequestedEpoch, err, epoch)
+			}
+		}
+		for _, epoch := range []uint64{0, 1, 5, 7} {
+			if _, err := w.flows.Begin(w.t.Context(), tested, epoch, flows.RealTime, "a controller", "too early, or too late"); !errors.Is(err, control.ErrEpoch) {
+				t.Errorf("epoch %d: got %v, want ErrEpoch", epoch, err)
+			}
+		}
 	})
 }

@@ -40,6 +40,8 @@ type Intake struct {
 	posted     chan<- struct{} // tells that the outbox may hold something
 	epochEnded chan<- struct{}
 
+	closing sync.WaitGroup // what closes epochs beside the intake
+
 	// cp, suspect and lease belong to the goroutine that runs the intake, or that
 	// stands by.
 	cp      checkpoint
@@ -110,6 +112,7 @@ func (in *Intake) publish(change func(*State)) {
 // trying.
 func (in *Intake) run(ctx context.Context, l lease) error {
 	in.lease, in.suspect = l, suspect{}
+	defer in.closing.Wait()
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = 20*time.Millisecond, 2*time.Second
 	for {
@@ -156,6 +159,9 @@ func (in *Intake) follow(ctx context.Context) error {
 		return err
 	}
 	for {
+		if err := in.closeEpochs(ctx); err != nil {
+			return err
+		}
 		// A flow that has parked too much gets no further: what mends it comes first.
 		if err := in.followRequests(ctx); err != nil {
 			return err

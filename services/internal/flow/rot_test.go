@@ -30,7 +30,7 @@ func (s *schedule) letRot() {
 	s.rot.drains = s.random.IntN(2) == 0
 	s.parkMax = 10_000 // a flow that has stopped tries again every second, and here weeks pass
 	// A service without tables notices when it answers; where late causes are not
-	// answered at once, that is too late to park them.
+	// answered at once, that is too late to park them, and they are declined.
 	s.rot.spreads = !s.noTables || s.late.Do == flow.RunLate
 	s.rotten = func(id uuid.UUID) error {
 		s.rot.mu.Lock()

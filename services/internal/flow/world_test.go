@@ -62,6 +62,8 @@ type world struct {
 	lease     time.Duration // by the database's clock, which goes its own way in a bubble
 	noTables  bool          // the service only reacts
 	own       bool          // the flow is sales' own, back to itself
+	freezable bool          // what the service reads of the log can be withheld
+	ice       *ice          // by which it is
 
 	appendFault atomic.Pointer[func(stream string) error] // after an append took effect
 }
@@ -117,8 +119,13 @@ func (w *world) newRuntime(db *projection.DB) *flow.Runtime {
 	if w.noTables {
 		project = nil
 	}
+	streams := *w.streams
+	if w.freezable {
+		w.ice = newIce(streams.Log)
+		streams.Log = w.ice
+	}
 	rt, err := flow.NewRuntime(w.t.Context(), flow.Options{
-		DB: db, Streams: w.streams, Logger: slog.New(slog.DiscardHandler), ParkMax: w.parkMax, Heartbeat: w.heartbeat, Lease: w.lease,
+		DB: db, Streams: &streams, Logger: slog.New(slog.DiscardHandler), ParkMax: w.parkMax, Heartbeat: w.heartbeat, Lease: w.lease,
 	}, flow.Consumer{Flow: f, Schema: seen, Project: project, Reactions: []flow.Reaction{w.reaction()}, Answers: flow.InOrderOfKeys})
 	if err != nil {
 		w.t.Fatal(err)

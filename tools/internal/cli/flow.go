@@ -52,6 +52,7 @@ type steering struct {
 type flowSet struct {
 	Name    string `arg:"" help:"The flow's name."`
 	Cadence string `required:"" placeholder:"CADENCE" help:"realtime, hourly, daily, weekly, paused, or a cron expression such as \"30 6 * * 1-5\" (in UTC, or with CRON_TZ=Europe/Amsterdam before it)."`
+	Epoch   uint64 `placeholder:"N" help:"The epoch that is to begin: fails when somebody else was first. Without it, whatever comes next."`
 	steering
 }
 
@@ -152,7 +153,7 @@ func (c *flowHistory) Run(s *session) error {
 // Run implements triangle flow set.
 func (c *flowSet) Run(s *session) error {
 	return s.commands.Flow.with(s, waitTimeout, func(ctx context.Context, steered *control.Flows) error {
-		state, err := steered.Set(ctx, c.Name, c.Cadence, c.who(), c.Reason)
+		state, err := c.ask(ctx, steered)
 		if err != nil {
 			return err
 		}
@@ -164,6 +165,13 @@ func (c *flowSet) Run(s *session) error {
 		}
 		return s.printSteered(state, setLine(state))
 	})
+}
+
+func (c *flowSet) ask(ctx context.Context, steered *control.Flows) (control.State, error) {
+	if c.Epoch > 0 {
+		return steered.Begin(ctx, c.Name, c.Epoch, c.Cadence, c.who(), c.Reason)
+	}
+	return steered.Set(ctx, c.Name, c.Cadence, c.who(), c.Reason)
 }
 
 // late tells that a consumer has not done in time what it was asked. The time may
