@@ -48,7 +48,27 @@ type AuditedEpoch struct {
 	Sum    string
 	// Proof is what it was held against.
 	Proof Proof
+	// Ended is what the tables come to at its end, and what is to be said of it: the
+	// tables of then are no more, and only the consumer's word stands for them. It
+	// is nil for an epoch that goes on, and for a flow that has no tables.
+	Ended *flowv1.AuditedEnd
+	// AtEnd tells how that compares with the consumer's word.
+	AtEnd AtEnd
 }
+
+// AtEnd is how the tables at the end of an epoch compare.
+type AtEnd int
+
+// The ways to compare.
+const (
+	// NotCompared: nothing was said of the tables as they were, they were of another
+	// version, or events were parked then, which may have been taken in since.
+	NotCompared AtEnd = iota
+	// Same: the events make the tables that the consumer told of.
+	Same
+	// Differs: they do not.
+	Differs
+)
 
 // Proof is what an epoch's intake was held against.
 type Proof int
@@ -197,7 +217,27 @@ func (b *balance) compareEpochs() {
 		default:
 			b.object("epoch %d: no chains are kept, and nothing was said when it closed", a.Number)
 		}
+		b.compareEnd(&e, closed)
 		b.Epochs = append(b.Epochs, e)
+	}
+}
+
+// compareEnd holds what the events make of the tables at the end of an epoch
+// against what the consumer said of them then.
+func (b *balance) compareEnd(e *AuditedEpoch, closed *flowv1.EpochClosed) {
+	i := slices.IndexFunc(b.completed.GetEnds(), func(end *flowv1.AuditedEnd) bool { return end.GetEpoch() == e.Number })
+	if i < 0 {
+		return
+	}
+	e.Ended = b.completed.GetEnds()[i]
+	switch {
+	case closed.GetContentDigest() == "" || closed.GetParked() > 0 || closed.GetContentVersion() != e.Ended.GetContentVersion():
+	case closed.GetContentDigest() == e.Ended.GetContentDigest() && closed.GetContentRows() == e.Ended.GetContentRows():
+		e.AtEnd = Same
+	default:
+		e.AtEnd = Differs
+		b.object("epoch %d closed with %d rows and content digest %s, its events make %d rows and %s", e.Number,
+			closed.GetContentRows(), closed.GetContentDigest(), e.Ended.GetContentRows(), e.Ended.GetContentDigest())
 	}
 }
 

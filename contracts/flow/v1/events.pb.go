@@ -1282,7 +1282,9 @@ type AuditCompleted struct {
 	// The ids of the events that were parked in the snapshot.
 	ParkedIds []string `protobuf:"bytes,10,rep,name=parked_ids,json=parkedIds,proto3" json:"parked_ids,omitempty"`
 	// The first faults of each kind.
-	Faults        []*AuditFault `protobuf:"bytes,11,rep,name=faults,proto3" json:"faults,omitempty"`
+	Faults []*AuditFault `protobuf:"bytes,11,rep,name=faults,proto3" json:"faults,omitempty"`
+	// The tables at the ends of the epochs that the range touches.
+	Ends          []*AuditedEnd `protobuf:"bytes,12,rep,name=ends,proto3" json:"ends,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1394,6 +1396,13 @@ func (x *AuditCompleted) GetFaults() []*AuditFault {
 	return nil
 }
 
+func (x *AuditCompleted) GetEnds() []*AuditedEnd {
+	if x != nil {
+		return x.Ends
+	}
+	return nil
+}
+
 var File_flow_v1_events_proto protoreflect.FileDescriptor
 
 const file_flow_v1_events_proto_rawDesc = "" +
@@ -1488,7 +1497,7 @@ const file_flow_v1_events_proto_rawDesc = "" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12%\n" +
 	"\x04from\x18\x03 \x01(\v2\x11.flow.v1.PositionR\x04from\x12!\n" +
 	"\x02to\x18\x04 \x01(\v2\x11.flow.v1.PositionR\x02to\x12\x0e\n" +
-	"\x02by\x18\x05 \x01(\tR\x02by\"\xd6\x03\n" +
+	"\x02by\x18\x05 \x01(\tR\x02by\"\xff\x03\n" +
 	"\x0eAuditCompleted\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x1d\n" +
 	"\n" +
@@ -1503,7 +1512,8 @@ const file_flow_v1_events_proto_rawDesc = "" +
 	"\n" +
 	"parked_ids\x18\n" +
 	" \x03(\tR\tparkedIds\x12+\n" +
-	"\x06faults\x18\v \x03(\v2\x13.flow.v1.AuditFaultR\x06faultsB=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
+	"\x06faults\x18\v \x03(\v2\x13.flow.v1.AuditFaultR\x06faults\x12'\n" +
+	"\x04ends\x18\f \x03(\v2\x13.flow.v1.AuditedEndR\x04endsB=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
 
 var (
 	file_flow_v1_events_proto_rawDescOnce sync.Once
@@ -1545,6 +1555,7 @@ var file_flow_v1_events_proto_goTypes = []any{
 	(*AuditedContent)(nil),        // 23: flow.v1.AuditedContent
 	(*AuditedReaction)(nil),       // 24: flow.v1.AuditedReaction
 	(*AuditFault)(nil),            // 25: flow.v1.AuditFault
+	(*AuditedEnd)(nil),            // 26: flow.v1.AuditedEnd
 }
 var file_flow_v1_events_proto_depIdxs = []int32{
 	16, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
@@ -1567,11 +1578,12 @@ var file_flow_v1_events_proto_depIdxs = []int32{
 	23, // 17: flow.v1.AuditCompleted.content:type_name -> flow.v1.AuditedContent
 	24, // 18: flow.v1.AuditCompleted.reactions:type_name -> flow.v1.AuditedReaction
 	25, // 19: flow.v1.AuditCompleted.faults:type_name -> flow.v1.AuditFault
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	26, // 20: flow.v1.AuditCompleted.ends:type_name -> flow.v1.AuditedEnd
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_flow_v1_events_proto_init() }

@@ -663,6 +663,80 @@ func (x *AuditedEpoch) GetUnexplainedKeys() uint64 {
 	return 0
 }
 
+// AuditedEnd is what the tables come to at the end of an epoch, when the events up
+// to there are folded once more. EpochClosed says what they were.
+type AuditedEnd struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The epoch that ended.
+	Epoch uint64 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// The sum of hashes over the rows, modulo 2^128 and in hexadecimal.
+	ContentDigest string `protobuf:"bytes,2,opt,name=content_digest,json=contentDigest,proto3" json:"content_digest,omitempty"`
+	// How many rows these are.
+	ContentRows uint64 `protobuf:"varint,3,opt,name=content_rows,json=contentRows,proto3" json:"content_rows,omitempty"`
+	// The version of the tables.
+	ContentVersion uint64 `protobuf:"varint,4,opt,name=content_version,json=contentVersion,proto3" json:"content_version,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *AuditedEnd) Reset() {
+	*x = AuditedEnd{}
+	mi := &file_flow_v1_values_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuditedEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuditedEnd) ProtoMessage() {}
+
+func (x *AuditedEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_values_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuditedEnd.ProtoReflect.Descriptor instead.
+func (*AuditedEnd) Descriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *AuditedEnd) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *AuditedEnd) GetContentDigest() string {
+	if x != nil {
+		return x.ContentDigest
+	}
+	return ""
+}
+
+func (x *AuditedEnd) GetContentRows() uint64 {
+	if x != nil {
+		return x.ContentRows
+	}
+	return 0
+}
+
+func (x *AuditedEnd) GetContentVersion() uint64 {
+	if x != nil {
+		return x.ContentVersion
+	}
+	return 0
+}
+
 // AuditedContent compares a consumer's tables with ones that the same events were
 // folded into once more.
 type AuditedContent struct {
@@ -686,7 +760,7 @@ type AuditedContent struct {
 
 func (x *AuditedContent) Reset() {
 	*x = AuditedContent{}
-	mi := &file_flow_v1_values_proto_msgTypes[5]
+	mi := &file_flow_v1_values_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -698,7 +772,7 @@ func (x *AuditedContent) String() string {
 func (*AuditedContent) ProtoMessage() {}
 
 func (x *AuditedContent) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_values_proto_msgTypes[5]
+	mi := &file_flow_v1_values_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -711,7 +785,7 @@ func (x *AuditedContent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditedContent.ProtoReflect.Descriptor instead.
 func (*AuditedContent) Descriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{5}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *AuditedContent) GetFolded() uint64 {
@@ -784,7 +858,7 @@ type AuditedReaction struct {
 
 func (x *AuditedReaction) Reset() {
 	*x = AuditedReaction{}
-	mi := &file_flow_v1_values_proto_msgTypes[6]
+	mi := &file_flow_v1_values_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -796,7 +870,7 @@ func (x *AuditedReaction) String() string {
 func (*AuditedReaction) ProtoMessage() {}
 
 func (x *AuditedReaction) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_values_proto_msgTypes[6]
+	mi := &file_flow_v1_values_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -809,7 +883,7 @@ func (x *AuditedReaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditedReaction.ProtoReflect.Descriptor instead.
 func (*AuditedReaction) Descriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{6}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AuditedReaction) GetHandler() string {
@@ -896,7 +970,7 @@ type AuditFault struct {
 
 func (x *AuditFault) Reset() {
 	*x = AuditFault{}
-	mi := &file_flow_v1_values_proto_msgTypes[7]
+	mi := &file_flow_v1_values_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -908,7 +982,7 @@ func (x *AuditFault) String() string {
 func (*AuditFault) ProtoMessage() {}
 
 func (x *AuditFault) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_values_proto_msgTypes[7]
+	mi := &file_flow_v1_values_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -921,7 +995,7 @@ func (x *AuditFault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditFault.ProtoReflect.Descriptor instead.
 func (*AuditFault) Descriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{7}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *AuditFault) GetKind() AuditFaultKind {
@@ -1003,7 +1077,13 @@ const file_flow_v1_values_proto_rawDesc = "" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x12\n" +
 	"\x04keys\x18\x02 \x01(\x04R\x04keys\x12\x1b\n" +
 	"\tchain_sum\x18\x03 \x01(\tR\bchainSum\x12)\n" +
-	"\x10unexplained_keys\x18\x04 \x01(\x04R\x0funexplainedKeys\"\xa9\x01\n" +
+	"\x10unexplained_keys\x18\x04 \x01(\x04R\x0funexplainedKeys\"\x95\x01\n" +
+	"\n" +
+	"AuditedEnd\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12%\n" +
+	"\x0econtent_digest\x18\x02 \x01(\tR\rcontentDigest\x12!\n" +
+	"\fcontent_rows\x18\x03 \x01(\x04R\vcontentRows\x12'\n" +
+	"\x0fcontent_version\x18\x04 \x01(\x04R\x0econtentVersion\"\xa9\x01\n" +
 	"\x0eAuditedContent\x12\x16\n" +
 	"\x06folded\x18\x01 \x01(\x04R\x06folded\x12\x12\n" +
 	"\x04rows\x18\x02 \x01(\x04R\x04rows\x12\x16\n" +
@@ -1068,7 +1148,7 @@ func file_flow_v1_values_proto_rawDescGZIP() []byte {
 }
 
 var file_flow_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_flow_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_flow_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_flow_v1_values_proto_goTypes = []any{
 	(ParkingOutcome)(0),           // 0: flow.v1.ParkingOutcome
 	(AuditOutcome)(0),             // 1: flow.v1.AuditOutcome
@@ -1078,18 +1158,19 @@ var file_flow_v1_values_proto_goTypes = []any{
 	(*ParkedEvent)(nil),           // 5: flow.v1.ParkedEvent
 	(*AuditedVersion)(nil),        // 6: flow.v1.AuditedVersion
 	(*AuditedEpoch)(nil),          // 7: flow.v1.AuditedEpoch
-	(*AuditedContent)(nil),        // 8: flow.v1.AuditedContent
-	(*AuditedReaction)(nil),       // 9: flow.v1.AuditedReaction
-	(*AuditFault)(nil),            // 10: flow.v1.AuditFault
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 12: google.protobuf.Duration
+	(*AuditedEnd)(nil),            // 8: flow.v1.AuditedEnd
+	(*AuditedContent)(nil),        // 9: flow.v1.AuditedContent
+	(*AuditedReaction)(nil),       // 10: flow.v1.AuditedReaction
+	(*AuditFault)(nil),            // 11: flow.v1.AuditFault
+	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 13: google.protobuf.Duration
 }
 var file_flow_v1_values_proto_depIdxs = []int32{
-	11, // 0: flow.v1.Freshness.as_of:type_name -> google.protobuf.Timestamp
-	12, // 1: flow.v1.Freshness.staleness:type_name -> google.protobuf.Duration
+	12, // 0: flow.v1.Freshness.as_of:type_name -> google.protobuf.Timestamp
+	13, // 1: flow.v1.Freshness.staleness:type_name -> google.protobuf.Duration
 	3,  // 2: flow.v1.Freshness.position:type_name -> flow.v1.Position
 	3,  // 3: flow.v1.ParkedEvent.position:type_name -> flow.v1.Position
-	11, // 4: flow.v1.ParkedEvent.parked_at:type_name -> google.protobuf.Timestamp
+	12, // 4: flow.v1.ParkedEvent.parked_at:type_name -> google.protobuf.Timestamp
 	2,  // 5: flow.v1.AuditFault.kind:type_name -> flow.v1.AuditFaultKind
 	3,  // 6: flow.v1.AuditFault.position:type_name -> flow.v1.Position
 	7,  // [7:7] is the sub-list for method output_type
@@ -1110,7 +1191,7 @@ func file_flow_v1_values_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flow_v1_values_proto_rawDesc), len(file_flow_v1_values_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -94,6 +94,11 @@ func TestAnAuditOfASoundFlowCloses(t *testing.T) {
 			if found = a.wantClosed(everything, 31, 0, 0); len(found.Epochs) != 3 {
 				t.Errorf("the whole log touches %d epochs, want 3", len(found.Epochs))
 			}
+			for i, want := range []control.AtEnd{control.Same, control.Same, control.NotCompared} {
+				if got := found.Epochs[i].AtEnd; got != want {
+					t.Errorf("the tables at the end of epoch %d compare %v, want %v", i+1, got, want)
+				}
+			}
 		})
 	})
 	t.Run("with parked events, of which one is mended and one skipped", func(t *testing.T) {

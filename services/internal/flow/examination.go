@@ -238,17 +238,43 @@ func (x *examination) compareContent(ctx context.Context) (err error) {
 	// request is answered again.
 	defer func() { err = errors.Join(err, scratch.Drop(context.WithoutCancel(ctx))) }()
 	versions := audit.Versions(x.consumer.Flow)
-	again := fold{
-		consumer: x.consumer, streams: x.streams, until: x.at,
-		takes: func(e eventlog.Event) bool {
-			return x.ledger.Aside[e.ID] == 0 && audit.Due(versions, e.Type, e.Position)
-		},
+	again := fold{consumer: x.consumer, streams: x.streams, takes: func(e eventlog.Event) bool {
+		return x.ledger.Aside[e.ID] == 0 && audit.Due(versions, e.Type, e.Position)
+	}}
+	var folded uint64
+	foldTo := func(place eventlog.Position) error {
+		again.after, again.until = again.until, place
+		n, err := again.into(ctx, scratch)
+		folded += n
+		return err
 	}
-	folded, err := again.into(ctx, scratch)
-	if err != nil {
+	for _, e := range x.scope.Epochs {
+		if !e.Ended {
+			continue
+		}
+		if err := foldTo(e.Until); err != nil {
+			return err
+		}
+		if err := x.tellEnd(ctx, e.Number, scratch); err != nil {
+			return err
+		}
+	}
+	if err := foldTo(x.at); err != nil {
 		return err
 	}
 	return x.diff(ctx, scratch, folded)
+}
+
+// tellEnd tells what the tables come to at the end of an epoch.
+func (x *examination) tellEnd(ctx context.Context, epoch uint64, scratch *projection.DB) error {
+	content, err := x.consumer.Schema.Content(ctx, scratch)
+	if err != nil {
+		return err
+	}
+	x.told.Ends = append(x.told.Ends, &flowv1.AuditedEnd{
+		Epoch: epoch, ContentDigest: content.Digest.String(), ContentRows: content.Rows, ContentVersion: uint64(x.consumer.Schema.Version), //nolint:gosec // versions count from 1
+	})
+	return nil
 }
 
 // scratch opens an empty database beside the service's.

@@ -19,6 +19,8 @@ type fold struct {
 	// takes tells which events of the log belong to the flow; what is parked, or
 	// was skipped, does not.
 	takes func(eventlog.Event) bool
+	// after is the place up to which db holds the events already; zero: none.
+	after eventlog.Position
 	// until is the last place in the log to look at: a checkpoint's, or a marker's.
 	// An event stands there that the flow's intakes look at.
 	until eventlog.Position
@@ -67,12 +69,12 @@ func (f fold) project(ctx context.Context, tx *projection.Tx, batch []codec.Even
 
 // each calls do with the flow's events up to until, in the order of the log.
 func (f fold) each(ctx context.Context, do func(eventlog.Event) error) error {
-	if f.until == (eventlog.Position{}) {
+	if f.until.Compare(f.after) <= 0 {
 		return nil // nothing has been taken in
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	sub, err := f.streams.Log.SubscribeAll(ctx, eventlog.AllOptions{Filter: filterOf(f.consumer.Flow)})
+	sub, err := f.streams.Log.SubscribeAll(ctx, eventlog.AllOptions{After: f.after, Filter: filterOf(f.consumer.Flow)})
 	if err != nil {
 		return fmt.Errorf("read %s again: %w", f.consumer.Flow.Name, err)
 	}

@@ -54,11 +54,23 @@ type epochState struct {
 	Keys   int    `json:"keys"`
 	Digest string `json:"intake_digest"`
 	Proof  string `json:"proof"`
+	AtEnd  string `json:"tables_at_end,omitempty"`
 }
 
 // proofs say what an epoch's intake was held against.
 var proofs = map[control.Proof]string{
 	control.ByRows: "rows", control.ByWord: "the consumer's word", control.ByNothing: "nothing",
+}
+
+// atEnds say how the tables at the end of an epoch compare with the consumer's
+// word.
+var atEnds = map[control.AtEnd]string{control.NotCompared: "not compared", control.Same: "same", control.Differs: "different"}
+
+func atEnd(e control.AuditedEpoch) string {
+	if e.Ended == nil {
+		return ""
+	}
+	return atEnds[e.AtEnd]
 }
 
 func (s *session) printAudit(a *control.Audit) error {
@@ -83,6 +95,9 @@ func (s *session) printAudit(a *control.Audit) error {
 	for _, e := range a.Epochs {
 		fmt.Fprintf(w, "epoch %d\t%s of %s, intake digest %s by the log, held against %s\n", e.Number,
 			countOf(int(e.Events), "event"), countOf(e.Keys, "key"), e.Sum, proofs[e.Proof]) //nolint:gosec // no log has that many
+		if at := atEnd(e); at != "" {
+			fmt.Fprintf(w, "\ttables at its end: %d rows, against the consumer's word: %s\n", e.Ended.GetContentRows(), at)
+		}
 	}
 	printContent(w, a)
 	for _, r := range a.Reactions {
@@ -176,7 +191,7 @@ func toAuditState(a *control.Audit) (auditState, error) {
 		})
 	}
 	for _, e := range a.Epochs {
-		state.Epochs = append(state.Epochs, epochState{e.Number, e.Events, e.Keys, e.Sum, proofs[e.Proof]})
+		state.Epochs = append(state.Epochs, epochState{e.Number, e.Events, e.Keys, e.Sum, proofs[e.Proof], atEnd(e)})
 	}
 	var err error
 	if a.Content != nil {
