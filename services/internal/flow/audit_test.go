@@ -61,7 +61,7 @@ func TestAnAuditOfASoundFlowCloses(t *testing.T) {
 				w.produce(name("r", i%3))
 			}
 			if found := a.wantClosed(control.AuditOf{}, 0, 0, 0); found.Waiting != 10 {
-				t.Errorf("%d events wait behind the gate, want 10", found.Waiting)
+				w.t.Errorf("%d events wait behind the gate, want 10", found.Waiting)
 			}
 			w.pass(25 * time.Hour)
 			a.wantClosed(control.AuditOf{}, 10, 0, 0)
@@ -78,25 +78,25 @@ func TestAnAuditOfASoundFlowCloses(t *testing.T) {
 			w.pass(8 * 24 * time.Hour)
 			found := a.wantClosed(control.AuditOf{Epoch: 3}, 1, 0, 0)
 			if c := found.Content; c.GetFolded() != 31 || c.GetRows() != 31 {
-				t.Errorf("folded %d events into %d rows, want 31 and 31", c.GetFolded(), c.GetRows())
+				w.t.Errorf("folded %d events into %d rows, want 31 and 31", c.GetFolded(), c.GetRows())
 			}
 			r := found.Reactions[0]
 			if r.GetCauses() != 1 || r.GetAnswered() != 1 {
-				t.Errorf("%d causes and %d answers, want one of each", r.GetCauses(), r.GetAnswered())
+				w.t.Errorf("%d causes and %d answers, want one of each", r.GetCauses(), r.GetAnswered())
 			}
 			// The chains of the first epoch are kept no more: what was said when it closed
 			// stands in for them.
 			w.pass(time.Minute)
 			if found = a.wantClosed(control.AuditOf{Epoch: 1}, 10, 0, 0); found.Epochs[0].Proof != control.ByWord {
-				t.Errorf("epoch 1 was held against %v, want the consumer's word", found.Epochs[0].Proof)
+				w.t.Errorf("epoch 1 was held against %v, want the consumer's word", found.Epochs[0].Proof)
 			}
 			everything := control.AuditOf{From: &control.Position{}}
 			if found = a.wantClosed(everything, 31, 0, 0); len(found.Epochs) != 3 {
-				t.Errorf("the whole log touches %d epochs, want 3", len(found.Epochs))
+				w.t.Errorf("the whole log touches %d epochs, want 3", len(found.Epochs))
 			}
 			for i, want := range []control.AtEnd{control.Same, control.Same, control.NotCompared} {
 				if got := found.Epochs[i].AtEnd; got != want {
-					t.Errorf("the tables at the end of epoch %d compare %v, want %v", i+1, got, want)
+					w.t.Errorf("the tables at the end of epoch %d compare %v, want %v", i+1, got, want)
 				}
 			}
 		})
@@ -127,7 +127,7 @@ func TestAnAuditOfASoundFlowCloses(t *testing.T) {
 			w.pass(25 * time.Hour)
 			found := a.wantClosed(control.AuditOf{}, 3, 0, 0)
 			if r := found.Reactions[0]; r.GetCauses() != 3 || r.GetAnswered() != 3 {
-				t.Errorf("%d causes, %d answered, want all 3: two declined and one answered", r.GetCauses(), r.GetAnswered())
+				w.t.Errorf("%d causes, %d answered, want all 3: two declined and one answered", r.GetCauses(), r.GetAnswered())
 			}
 		})
 	})
@@ -141,8 +141,33 @@ func TestAnAuditOfASoundFlowCloses(t *testing.T) {
 			}
 			w.quiet()
 			if found := (auditor{w}).wantClosed(control.AuditOf{}, 30, 0, 0); found.Content != nil || found.Reactions[0].GetAnswered() != 30 {
-				t.Errorf("got content %v and %d answers, want none and 30", found.Content, found.Reactions[0].GetAnswered())
+				w.t.Errorf("got content %v and %d answers, want none and 30", found.Content, found.Reactions[0].GetAnswered())
 			}
+		})
+	})
+	t.Run("of a reaction that finds nothing to do", func(t *testing.T) {
+		inBubble(t, func(w *world) {
+			w.content = func(answers int) bool { return answers == 1 }
+			w.set(flows.RealTime)
+			w.start()
+			p := planted{w, map[string][]uuid.UUID{}}
+			for range 3 {
+				p.ids["r00"] = append(p.ids["r00"], w.produce("r00"))
+			}
+			w.quiet()
+			want := func(answered, none uint64) {
+				w.t.Helper()
+				r := (auditor{w}).wantClosed(control.AuditOf{}, 3, 0, 0).Reactions[0]
+				if r.GetCauses() != 3 || r.GetAnswered() != answered || r.GetNone() != none {
+					w.t.Errorf("%d causes, %d answered, %d with nothing to do; want 3, %d and %d", r.GetCauses(), r.GetAnswered(), r.GetNone(), answered, none)
+				}
+			}
+			want(1, 2)
+			// What came later makes no fault of it: there was nothing to do then.
+			w.content = nil
+			p.answer("r00", 0, "somebody-else")
+			w.content = func(answers int) bool { return answers == 1 }
+			want(1, 2)
 		})
 	})
 	t.Run("while events come and the cadence changes", func(t *testing.T) {
@@ -162,7 +187,7 @@ func TestAnAuditOfASoundFlowCloses(t *testing.T) {
 				w.set(cadence)
 				for range 3 {
 					if found := a.audit(control.AuditOf{From: &control.Position{}}); !found.Closes() {
-						t.Errorf("at %s the sum does not close: %q %v", cadence, found.Objections, found.Faults)
+						w.t.Errorf("at %s the sum does not close: %q %v", cadence, found.Objections, found.Faults)
 					}
 				}
 			}
@@ -179,7 +204,7 @@ func TestAnAuditOfASoundFlowCloses(t *testing.T) {
 			w.produceAs(id, "r00")
 			w.quiet()
 			if r := (auditor{w}).wantClosed(control.AuditOf{}, 2, 0, 0).Reactions[0]; r.GetCauses() != 1 {
-				t.Errorf("%d causes, want one: it is the same event", r.GetCauses())
+				w.t.Errorf("%d causes, want one: it is the same event", r.GetCauses())
 			}
 		})
 	})
@@ -494,7 +519,7 @@ func TestAnAuditDoesNotTakeTheConsumersWord(t *testing.T) {
 		}()
 		found := (auditor{w}).audit(control.AuditOf{})
 		if len(found.Objections) != 2 {
-			t.Errorf("objections %q, want one to the chains and one to the answers", found.Objections)
+			w.t.Errorf("objections %q, want one to the chains and one to the answers", found.Objections)
 		}
 	})
 }
@@ -511,7 +536,7 @@ func TestWhatCantBeAuditedIsSaid(t *testing.T) {
 		var head control.Position
 		for e, err := range w.log.ReadAll(w.t.Context(), eventlog.Backward, nil, 1) {
 			if err != nil {
-				t.Fatal(err)
+				w.t.Fatal(err)
 			}
 			head = e.Position
 		}
@@ -533,10 +558,10 @@ func TestWhatCantBeAuditedIsSaid(t *testing.T) {
 			}
 			before := w.rt.Intake(tested).State()
 			if _, err := w.flows.Audit(w.t.Context(), tc.flow, tc.of, "ada"); !errors.Is(err, tc.want) {
-				t.Errorf("%s: got %v, want %v", what, err, tc.want)
+				w.t.Errorf("%s: got %v, want %v", what, err, tc.want)
 			}
 			if after := w.rt.Intake(tested).State(); after != before {
-				t.Errorf("%s: the flow was %+v, and is %+v", what, before, after)
+				w.t.Errorf("%s: the flow was %+v, and is %+v", what, before, after)
 			}
 		}
 		(auditor{w}).wantClosed(control.AuditOf{To: &at}, 1, 0, 0)
@@ -552,7 +577,7 @@ func TestARequestForAnAuditSurvivesACrash(t *testing.T) {
 		ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
 		defer cancel()
 		if _, err := w.flows.Audit(ctx, tested, control.AuditOf{}, "ada"); !errors.Is(err, context.DeadlineExceeded) {
-			t.Fatalf("got %v, want no answer in time", err)
+			w.t.Fatalf("got %v, want no answer in time", err)
 		}
 		w.start()
 		w.pass(time.Minute)
@@ -561,7 +586,7 @@ func TestARequestForAnAuditSurvivesACrash(t *testing.T) {
 		w.pass(time.Minute)
 		(auditor{w}).wantClosed(control.AuditOf{}, 0, 0, 0)
 		if got := strings.Join(w.history(), "\n"); strings.Count(got, "tables compared") != len(w.audits()) {
-			t.Errorf("%d requests, and answers that differ from them in number:\n%s", len(w.audits()), got)
+			w.t.Errorf("%d requests, and answers that differ from them in number:\n%s", len(w.audits()), got)
 		}
 	})
 }

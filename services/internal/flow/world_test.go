@@ -56,7 +56,8 @@ type world struct {
 	parkMax uint64
 	rotten  func(event uuid.UUID) error // what taking in this event fails with
 
-	muted atomic.Bool // the reaction answers nothing, as if it had
+	content func(answers int) bool // when the reaction has nothing to do, by the answers that there are
+	muted   atomic.Bool            // the reaction answers nothing, as if it had
 
 	heartbeat time.Duration
 	lease     time.Duration // by the database's clock, which goes its own way in a bubble
@@ -172,7 +173,10 @@ func (w *world) reaction() flow.Reaction {
 	answer := func(text string) func(context.Context, flow.Cause) error {
 		return func(ctx context.Context, cause flow.Cause) error {
 			request := cause.Message.(*salesv1.RequestStatusChanged).GetRequestId()
-			_, err := decider.Handle(ctx, w.streams, cause.Origin, "answers-"+request, answers, func(int) ([]proto.Message, error) {
+			_, err := decider.Handle(ctx, w.streams, cause.Origin, "answers-"+request, answers, func(before int) ([]proto.Message, error) {
+				if w.content != nil && w.content(before) {
+					return nil, nil
+				}
 				return []proto.Message{&flowv1.MarkerSet{Purpose: text + cause.ID.String()}}, nil
 			})
 			return err
