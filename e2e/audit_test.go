@@ -34,6 +34,7 @@ func TestEveryFlowOfTheScenarioAddsUp(t *testing.T) {
 		if status != 1 || !strings.Contains(out, requests) || !strings.Contains(out, "is missing") {
 			t.Errorf("triangle flow audit request-status ended with %d, want 1, and %s named as missing:\n%s", status, requests, out)
 		}
+		t.Log(out)
 		if out, status = s.audit("customer-facts", "--from", "0"); status != 0 {
 			t.Errorf("triangle flow audit customer-facts ended with %d, want 0: nobody touched it\n%s", status, out)
 		}

@@ -97,7 +97,7 @@ func utc(t time.Time) time.Time {
 }
 
 // LongestGap returns the longest time between two windows in the year after
-// from: 0 for real time. It is what makes one cadence slower than another.
+// from, the one that from lies in included: 0 for real time. It is what makes one cadence slower than another.
 // Paused has no gap that could be compared: ok is false.
 func (c Cadence) LongestGap(from time.Time) (gap time.Duration, ok bool) {
 	if c.schedule == nil {
@@ -116,7 +116,11 @@ func (c Cadence) LongestGap(from time.Time) (gap time.Duration, ok bool) {
 // gapOver returns the longest gap that is over jump, or 0. It jumps: between two
 // windows that are no further apart than jump there is none.
 func (c Cadence) gapOver(jump time.Duration, from, end time.Time) (longest time.Duration) {
-	for due := c.Next(from); !due.IsZero() && due.Before(end); {
+	due := c.LastDue(from)
+	if due.IsZero() {
+		due = c.Next(from)
+	}
+	for !due.IsZero() && due.Before(end) {
 		next := c.LastDue(due.Add(jump))
 		if !next.After(due) {
 			next = c.Next(due)

@@ -179,6 +179,8 @@ func TestSlowerCadencesHaveLongerGaps(t *testing.T) {
 		"0 0 * * 1-5":    72 * time.Hour,
 		"weekly":         7 * 24 * time.Hour,
 		"0 0 1 * *":      31 * 24 * time.Hour,
+		"0 0 1 1 *":      365 * 24 * time.Hour,  // the year begins with its only one
+		"0 0 29 2 *":     1461 * 24 * time.Hour, // the year is in the middle of it
 		"* * * 6 *":      365*24*time.Hour - 30*24*time.Hour + time.Minute,
 		// The day on which the clocks are set back is longer.
 		"CRON_TZ=Europe/Amsterdam 0 6 * * *": 25 * time.Hour,

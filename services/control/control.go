@@ -8,6 +8,7 @@
 //	                     (the consumer)
 //	flow-<name>:<epoch>  WindowOpened, WindowClosed, EventParked
 //	progress-<name>      FlowProgressed, the last few
+//	freshness-<name>     FreshnessMeasured, those of the objective's window
 package control
 
 import (
@@ -40,8 +41,9 @@ type State struct {
 	RequestedEpoch uint64
 	Requested      string
 	// Progress is the consumer's last word of how far it is; nil when there is
-	// none.
+	// none. ToldAt is when it said so, by the store's time.
 	Progress *flowv1.FlowProgressed
+	ToldAt   time.Time
 
 	revision eventlog.Expected
 	parking  parking
@@ -144,6 +146,7 @@ func (f *Flows) get(ctx context.Context, flow flows.Flow) (State, error) {
 	}
 	err = f.read(ctx, flows.ProgressStream(flow.Name), eventlog.Backward, math.MaxUint64, 1, func(e codec.Event) {
 		s.Progress, _ = e.Message.(*flowv1.FlowProgressed)
+		s.ToldAt = e.Created
 	})
 	return s, err
 }

@@ -9,6 +9,7 @@ package flowv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -1060,9 +1061,9 @@ func (x *EnvironmentFounded) GetEnvironmentId() string {
 	return ""
 }
 
-// FlowProgressed tells how far a consumer has come. Written, at most once a
-// second and only when something changed, to progress-<name>, which keeps only
-// its last events.
+// FlowProgressed tells how far a consumer has come, and what waits for it, behind
+// a closed gate too. Written, at most once a second and only when something
+// changed, to progress-<name>, which keeps only its last events.
 type FlowProgressed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The flow's name.
@@ -1081,7 +1082,12 @@ type FlowProgressed struct {
 	ParkedEvents []*ParkedEvent `protobuf:"bytes,7,rep,name=parked_events,json=parkedEvents,proto3" json:"parked_events,omitempty"`
 	// How many events of flow-<name> were there when the consumer followed its last
 	// request about a parked event: what parked_events tells includes it.
-	Steered       uint64 `protobuf:"varint,8,opt,name=steered,proto3" json:"steered,omitempty"`
+	Steered uint64 `protobuf:"varint,8,opt,name=steered,proto3" json:"steered,omitempty"`
+	// How many events wait; not there while the consumer does not know.
+	Lag *uint64 `protobuf:"varint,9,opt,name=lag,proto3,oneof" json:"lag,omitempty"`
+	// When the oldest of them was written, by the store's time; not there when none
+	// waits.
+	OldestWaiting *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=oldest_waiting,json=oldestWaiting,proto3" json:"oldest_waiting,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1172,6 +1178,113 @@ func (x *FlowProgressed) GetSteered() uint64 {
 	return 0
 }
 
+func (x *FlowProgressed) GetLag() uint64 {
+	if x != nil && x.Lag != nil {
+		return *x.Lag
+	}
+	return 0
+}
+
+func (x *FlowProgressed) GetOldestWaiting() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OldestWaiting
+	}
+	return nil
+}
+
+// FreshnessMeasured tells for how much of a stretch of time, mostly an hour, a
+// flow was as fresh as its objective wants it. Written by the flow's consumer to
+// freshness-<name>, which keeps the events of the objective's window.
+type FreshnessMeasured struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The epoch that was measured.
+	Epoch uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// When the stretch began.
+	Since *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	// How much of it was measured. A flow is not measured while it is paused.
+	Total *durationpb.Duration `protobuf:"bytes,4,opt,name=total,proto3" json:"total,omitempty"`
+	// For how much of that the flow was within its objective.
+	Good *durationpb.Duration `protobuf:"bytes,5,opt,name=good,proto3" json:"good,omitempty"`
+	// The objective that it was held to.
+	Objective     *Objective `protobuf:"bytes,6,opt,name=objective,proto3" json:"objective,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FreshnessMeasured) Reset() {
+	*x = FreshnessMeasured{}
+	mi := &file_flow_v1_events_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FreshnessMeasured) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FreshnessMeasured) ProtoMessage() {}
+
+func (x *FreshnessMeasured) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FreshnessMeasured.ProtoReflect.Descriptor instead.
+func (*FreshnessMeasured) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *FreshnessMeasured) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *FreshnessMeasured) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *FreshnessMeasured) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *FreshnessMeasured) GetTotal() *durationpb.Duration {
+	if x != nil {
+		return x.Total
+	}
+	return nil
+}
+
+func (x *FreshnessMeasured) GetGood() *durationpb.Duration {
+	if x != nil {
+		return x.Good
+	}
+	return nil
+}
+
+func (x *FreshnessMeasured) GetObjective() *Objective {
+	if x != nil {
+		return x.Objective
+	}
+	return nil
+}
+
 // AuditRequested asks a flow's consumer to hold its tables against the log.
 // Written to flow-<name> under the expected revision.
 type AuditRequested struct {
@@ -1193,7 +1306,7 @@ type AuditRequested struct {
 
 func (x *AuditRequested) Reset() {
 	*x = AuditRequested{}
-	mi := &file_flow_v1_events_proto_msgTypes[14]
+	mi := &file_flow_v1_events_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1205,7 +1318,7 @@ func (x *AuditRequested) String() string {
 func (*AuditRequested) ProtoMessage() {}
 
 func (x *AuditRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[14]
+	mi := &file_flow_v1_events_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1218,7 +1331,7 @@ func (x *AuditRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRequested.ProtoReflect.Descriptor instead.
 func (*AuditRequested) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{14}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AuditRequested) GetFlow() string {
@@ -1291,7 +1404,7 @@ type AuditCompleted struct {
 
 func (x *AuditCompleted) Reset() {
 	*x = AuditCompleted{}
-	mi := &file_flow_v1_events_proto_msgTypes[15]
+	mi := &file_flow_v1_events_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1303,7 +1416,7 @@ func (x *AuditCompleted) String() string {
 func (*AuditCompleted) ProtoMessage() {}
 
 func (x *AuditCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[15]
+	mi := &file_flow_v1_events_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1316,7 +1429,7 @@ func (x *AuditCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditCompleted.ProtoReflect.Descriptor instead.
 func (*AuditCompleted) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{15}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AuditCompleted) GetFlow() string {
@@ -1407,7 +1520,7 @@ var File_flow_v1_events_proto protoreflect.FileDescriptor
 
 const file_flow_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x14flow/v1/events.proto\x12\aflow.v1\x1a\x14flow/v1/values.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"~\n" +
+	"\x14flow/v1/events.proto\x12\aflow.v1\x1a\x14flow/v1/values.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"~\n" +
 	"\x10CadenceRequested\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x18\n" +
@@ -1482,7 +1595,7 @@ const file_flow_v1_events_proto_rawDesc = "" +
 	"\bcause_id\x18\x03 \x01(\tR\acauseId\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\";\n" +
 	"\x12EnvironmentFounded\x12%\n" +
-	"\x0eenvironment_id\x18\x01 \x01(\tR\renvironmentId\"\x9d\x02\n" +
+	"\x0eenvironment_id\x18\x01 \x01(\tR\renvironmentId\"\xff\x02\n" +
 	"\x0eFlowProgressed\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12-\n" +
@@ -1491,7 +1604,18 @@ const file_flow_v1_events_proto_rawDesc = "" +
 	"\x06parked\x18\x05 \x01(\x04R\x06parked\x12/\n" +
 	"\x05as_of\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\x129\n" +
 	"\rparked_events\x18\a \x03(\v2\x14.flow.v1.ParkedEventR\fparkedEvents\x12\x18\n" +
-	"\asteered\x18\b \x01(\x04R\asteered\"\x94\x01\n" +
+	"\asteered\x18\b \x01(\x04R\asteered\x12\x15\n" +
+	"\x03lag\x18\t \x01(\x04H\x00R\x03lag\x88\x01\x01\x12A\n" +
+	"\x0eoldest_waiting\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\roldestWaitingB\x06\n" +
+	"\x04_lag\"\x81\x02\n" +
+	"\x11FreshnessMeasured\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x120\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12/\n" +
+	"\x05total\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05total\x12-\n" +
+	"\x04good\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04good\x120\n" +
+	"\tobjective\x18\x06 \x01(\v2\x12.flow.v1.ObjectiveR\tobjective\"\x94\x01\n" +
 	"\x0eAuditRequested\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12%\n" +
@@ -1527,7 +1651,7 @@ func file_flow_v1_events_proto_rawDescGZIP() []byte {
 	return file_flow_v1_events_proto_rawDescData
 }
 
-var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_flow_v1_events_proto_goTypes = []any{
 	(*CadenceRequested)(nil),      // 0: flow.v1.CadenceRequested
 	(*EpochClosed)(nil),           // 1: flow.v1.EpochClosed
@@ -1543,47 +1667,55 @@ var file_flow_v1_events_proto_goTypes = []any{
 	(*CauseExpired)(nil),          // 11: flow.v1.CauseExpired
 	(*EnvironmentFounded)(nil),    // 12: flow.v1.EnvironmentFounded
 	(*FlowProgressed)(nil),        // 13: flow.v1.FlowProgressed
-	(*AuditRequested)(nil),        // 14: flow.v1.AuditRequested
-	(*AuditCompleted)(nil),        // 15: flow.v1.AuditCompleted
-	(*Position)(nil),              // 16: flow.v1.Position
-	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
-	(ParkingOutcome)(0),           // 18: flow.v1.ParkingOutcome
-	(*ParkedEvent)(nil),           // 19: flow.v1.ParkedEvent
-	(AuditOutcome)(0),             // 20: flow.v1.AuditOutcome
-	(*AuditedVersion)(nil),        // 21: flow.v1.AuditedVersion
-	(*AuditedEpoch)(nil),          // 22: flow.v1.AuditedEpoch
-	(*AuditedContent)(nil),        // 23: flow.v1.AuditedContent
-	(*AuditedReaction)(nil),       // 24: flow.v1.AuditedReaction
-	(*AuditFault)(nil),            // 25: flow.v1.AuditFault
-	(*AuditedEnd)(nil),            // 26: flow.v1.AuditedEnd
+	(*FreshnessMeasured)(nil),     // 14: flow.v1.FreshnessMeasured
+	(*AuditRequested)(nil),        // 15: flow.v1.AuditRequested
+	(*AuditCompleted)(nil),        // 16: flow.v1.AuditCompleted
+	(*Position)(nil),              // 17: flow.v1.Position
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(ParkingOutcome)(0),           // 19: flow.v1.ParkingOutcome
+	(*ParkedEvent)(nil),           // 20: flow.v1.ParkedEvent
+	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
+	(*Objective)(nil),             // 22: flow.v1.Objective
+	(AuditOutcome)(0),             // 23: flow.v1.AuditOutcome
+	(*AuditedVersion)(nil),        // 24: flow.v1.AuditedVersion
+	(*AuditedEpoch)(nil),          // 25: flow.v1.AuditedEpoch
+	(*AuditedContent)(nil),        // 26: flow.v1.AuditedContent
+	(*AuditedReaction)(nil),       // 27: flow.v1.AuditedReaction
+	(*AuditFault)(nil),            // 28: flow.v1.AuditFault
+	(*AuditedEnd)(nil),            // 29: flow.v1.AuditedEnd
 }
 var file_flow_v1_events_proto_depIdxs = []int32{
-	16, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
-	16, // 1: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
-	17, // 2: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
-	16, // 3: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
-	16, // 4: flow.v1.EventParked.position:type_name -> flow.v1.Position
-	16, // 5: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
-	16, // 6: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
-	18, // 7: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
-	16, // 8: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
-	17, // 9: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
-	19, // 10: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
-	16, // 11: flow.v1.AuditRequested.from:type_name -> flow.v1.Position
-	16, // 12: flow.v1.AuditRequested.to:type_name -> flow.v1.Position
-	20, // 13: flow.v1.AuditCompleted.outcome:type_name -> flow.v1.AuditOutcome
-	16, // 14: flow.v1.AuditCompleted.position:type_name -> flow.v1.Position
-	21, // 15: flow.v1.AuditCompleted.versions:type_name -> flow.v1.AuditedVersion
-	22, // 16: flow.v1.AuditCompleted.epochs:type_name -> flow.v1.AuditedEpoch
-	23, // 17: flow.v1.AuditCompleted.content:type_name -> flow.v1.AuditedContent
-	24, // 18: flow.v1.AuditCompleted.reactions:type_name -> flow.v1.AuditedReaction
-	25, // 19: flow.v1.AuditCompleted.faults:type_name -> flow.v1.AuditFault
-	26, // 20: flow.v1.AuditCompleted.ends:type_name -> flow.v1.AuditedEnd
-	21, // [21:21] is the sub-list for method output_type
-	21, // [21:21] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	17, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
+	17, // 1: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
+	18, // 2: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
+	17, // 3: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
+	17, // 4: flow.v1.EventParked.position:type_name -> flow.v1.Position
+	17, // 5: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
+	17, // 6: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
+	19, // 7: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
+	17, // 8: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
+	18, // 9: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
+	20, // 10: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
+	18, // 11: flow.v1.FlowProgressed.oldest_waiting:type_name -> google.protobuf.Timestamp
+	18, // 12: flow.v1.FreshnessMeasured.since:type_name -> google.protobuf.Timestamp
+	21, // 13: flow.v1.FreshnessMeasured.total:type_name -> google.protobuf.Duration
+	21, // 14: flow.v1.FreshnessMeasured.good:type_name -> google.protobuf.Duration
+	22, // 15: flow.v1.FreshnessMeasured.objective:type_name -> flow.v1.Objective
+	17, // 16: flow.v1.AuditRequested.from:type_name -> flow.v1.Position
+	17, // 17: flow.v1.AuditRequested.to:type_name -> flow.v1.Position
+	23, // 18: flow.v1.AuditCompleted.outcome:type_name -> flow.v1.AuditOutcome
+	17, // 19: flow.v1.AuditCompleted.position:type_name -> flow.v1.Position
+	24, // 20: flow.v1.AuditCompleted.versions:type_name -> flow.v1.AuditedVersion
+	25, // 21: flow.v1.AuditCompleted.epochs:type_name -> flow.v1.AuditedEpoch
+	26, // 22: flow.v1.AuditCompleted.content:type_name -> flow.v1.AuditedContent
+	27, // 23: flow.v1.AuditCompleted.reactions:type_name -> flow.v1.AuditedReaction
+	28, // 24: flow.v1.AuditCompleted.faults:type_name -> flow.v1.AuditFault
+	29, // 25: flow.v1.AuditCompleted.ends:type_name -> flow.v1.AuditedEnd
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_flow_v1_events_proto_init() }
@@ -1592,13 +1724,14 @@ func file_flow_v1_events_proto_init() {
 		return
 	}
 	file_flow_v1_values_proto_init()
+	file_flow_v1_events_proto_msgTypes[13].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flow_v1_events_proto_rawDesc), len(file_flow_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

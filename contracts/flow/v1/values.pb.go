@@ -368,6 +368,62 @@ func (x *Freshness) GetPosition() *Position {
 	return nil
 }
 
+// Objective is how fresh a flow ought to be.
+type Objective struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How old the oldest event that waits may be.
+	Staleness *durationpb.Duration `protobuf:"bytes,1,opt,name=staleness,proto3" json:"staleness,omitempty"`
+	// For which share of the time that is to hold, below 1. What is left is the
+	// error budget.
+	Share         float64 `protobuf:"fixed64,2,opt,name=share,proto3" json:"share,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Objective) Reset() {
+	*x = Objective{}
+	mi := &file_flow_v1_values_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Objective) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Objective) ProtoMessage() {}
+
+func (x *Objective) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_values_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Objective.ProtoReflect.Descriptor instead.
+func (*Objective) Descriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Objective) GetStaleness() *durationpb.Duration {
+	if x != nil {
+		return x.Staleness
+	}
+	return nil
+}
+
+func (x *Objective) GetShare() float64 {
+	if x != nil {
+		return x.Share
+	}
+	return 0
+}
+
 // ParkedEvent is an event that a consumer has put aside.
 type ParkedEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -395,7 +451,7 @@ type ParkedEvent struct {
 
 func (x *ParkedEvent) Reset() {
 	*x = ParkedEvent{}
-	mi := &file_flow_v1_values_proto_msgTypes[2]
+	mi := &file_flow_v1_values_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -407,7 +463,7 @@ func (x *ParkedEvent) String() string {
 func (*ParkedEvent) ProtoMessage() {}
 
 func (x *ParkedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_values_proto_msgTypes[2]
+	mi := &file_flow_v1_values_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -420,7 +476,7 @@ func (x *ParkedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParkedEvent.ProtoReflect.Descriptor instead.
 func (*ParkedEvent) Descriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{2}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ParkedEvent) GetEventId() string {
@@ -505,7 +561,7 @@ type AuditedVersion struct {
 
 func (x *AuditedVersion) Reset() {
 	*x = AuditedVersion{}
-	mi := &file_flow_v1_values_proto_msgTypes[3]
+	mi := &file_flow_v1_values_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -517,7 +573,7 @@ func (x *AuditedVersion) String() string {
 func (*AuditedVersion) ProtoMessage() {}
 
 func (x *AuditedVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_values_proto_msgTypes[3]
+	mi := &file_flow_v1_values_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -530,7 +586,7 @@ func (x *AuditedVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditedVersion.ProtoReflect.Descriptor instead.
 func (*AuditedVersion) Descriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{3}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *AuditedVersion) GetVersion() uint64 {
@@ -607,7 +663,7 @@ type AuditedEpoch struct {
 
 func (x *AuditedEpoch) Reset() {
 	*x = AuditedEpoch{}
-	mi := &file_flow_v1_values_proto_msgTypes[4]
+	mi := &file_flow_v1_values_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -619,7 +675,7 @@ func (x *AuditedEpoch) String() string {
 func (*AuditedEpoch) ProtoMessage() {}
 
 func (x *AuditedEpoch) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_values_proto_msgTypes[4]
+	mi := &file_flow_v1_values_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -632,7 +688,7 @@ func (x *AuditedEpoch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditedEpoch.ProtoReflect.Descriptor instead.
 func (*AuditedEpoch) Descriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{4}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *AuditedEpoch) GetEpoch() uint64 {
@@ -681,7 +737,7 @@ type AuditedEnd struct {
 
 func (x *AuditedEnd) Reset() {
 	*x = AuditedEnd{}
-	mi := &file_flow_v1_values_proto_msgTypes[5]
+	mi := &file_flow_v1_values_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -693,7 +749,7 @@ func (x *AuditedEnd) String() string {
 func (*AuditedEnd) ProtoMessage() {}
 
 func (x *AuditedEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_values_proto_msgTypes[5]
+	mi := &file_flow_v1_values_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -706,7 +762,7 @@ func (x *AuditedEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditedEnd.ProtoReflect.Descriptor instead.
 func (*AuditedEnd) Descriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{5}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *AuditedEnd) GetEpoch() uint64 {
@@ -760,7 +816,7 @@ type AuditedContent struct {
 
 func (x *AuditedContent) Reset() {
 	*x = AuditedContent{}
-	mi := &file_flow_v1_values_proto_msgTypes[6]
+	mi := &file_flow_v1_values_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -772,7 +828,7 @@ func (x *AuditedContent) String() string {
 func (*AuditedContent) ProtoMessage() {}
 
 func (x *AuditedContent) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_values_proto_msgTypes[6]
+	mi := &file_flow_v1_values_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -785,7 +841,7 @@ func (x *AuditedContent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditedContent.ProtoReflect.Descriptor instead.
 func (*AuditedContent) Descriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{6}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AuditedContent) GetFolded() uint64 {
@@ -858,7 +914,7 @@ type AuditedReaction struct {
 
 func (x *AuditedReaction) Reset() {
 	*x = AuditedReaction{}
-	mi := &file_flow_v1_values_proto_msgTypes[7]
+	mi := &file_flow_v1_values_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -870,7 +926,7 @@ func (x *AuditedReaction) String() string {
 func (*AuditedReaction) ProtoMessage() {}
 
 func (x *AuditedReaction) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_values_proto_msgTypes[7]
+	mi := &file_flow_v1_values_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -883,7 +939,7 @@ func (x *AuditedReaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditedReaction.ProtoReflect.Descriptor instead.
 func (*AuditedReaction) Descriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{7}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *AuditedReaction) GetHandler() string {
@@ -970,7 +1026,7 @@ type AuditFault struct {
 
 func (x *AuditFault) Reset() {
 	*x = AuditFault{}
-	mi := &file_flow_v1_values_proto_msgTypes[8]
+	mi := &file_flow_v1_values_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -982,7 +1038,7 @@ func (x *AuditFault) String() string {
 func (*AuditFault) ProtoMessage() {}
 
 func (x *AuditFault) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_values_proto_msgTypes[8]
+	mi := &file_flow_v1_values_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -995,7 +1051,7 @@ func (x *AuditFault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditFault.ProtoReflect.Descriptor instead.
 func (*AuditFault) Descriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{8}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AuditFault) GetKind() AuditFaultKind {
@@ -1053,7 +1109,10 @@ const file_flow_v1_values_proto_rawDesc = "" +
 	"\x05as_of\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\x127\n" +
 	"\tstaleness\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\tstaleness\x12\x18\n" +
 	"\acadence\x18\x04 \x01(\tR\acadence\x12-\n" +
-	"\bposition\x18\x05 \x01(\v2\x11.flow.v1.PositionR\bposition\"\x87\x02\n" +
+	"\bposition\x18\x05 \x01(\v2\x11.flow.v1.PositionR\bposition\"Z\n" +
+	"\tObjective\x127\n" +
+	"\tstaleness\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\tstaleness\x12\x14\n" +
+	"\x05share\x18\x02 \x01(\x01R\x05share\"\x87\x02\n" +
 	"\vParkedEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x10\n" +
@@ -1148,36 +1207,38 @@ func file_flow_v1_values_proto_rawDescGZIP() []byte {
 }
 
 var file_flow_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_flow_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_flow_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_flow_v1_values_proto_goTypes = []any{
 	(ParkingOutcome)(0),           // 0: flow.v1.ParkingOutcome
 	(AuditOutcome)(0),             // 1: flow.v1.AuditOutcome
 	(AuditFaultKind)(0),           // 2: flow.v1.AuditFaultKind
 	(*Position)(nil),              // 3: flow.v1.Position
 	(*Freshness)(nil),             // 4: flow.v1.Freshness
-	(*ParkedEvent)(nil),           // 5: flow.v1.ParkedEvent
-	(*AuditedVersion)(nil),        // 6: flow.v1.AuditedVersion
-	(*AuditedEpoch)(nil),          // 7: flow.v1.AuditedEpoch
-	(*AuditedEnd)(nil),            // 8: flow.v1.AuditedEnd
-	(*AuditedContent)(nil),        // 9: flow.v1.AuditedContent
-	(*AuditedReaction)(nil),       // 10: flow.v1.AuditedReaction
-	(*AuditFault)(nil),            // 11: flow.v1.AuditFault
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 13: google.protobuf.Duration
+	(*Objective)(nil),             // 5: flow.v1.Objective
+	(*ParkedEvent)(nil),           // 6: flow.v1.ParkedEvent
+	(*AuditedVersion)(nil),        // 7: flow.v1.AuditedVersion
+	(*AuditedEpoch)(nil),          // 8: flow.v1.AuditedEpoch
+	(*AuditedEnd)(nil),            // 9: flow.v1.AuditedEnd
+	(*AuditedContent)(nil),        // 10: flow.v1.AuditedContent
+	(*AuditedReaction)(nil),       // 11: flow.v1.AuditedReaction
+	(*AuditFault)(nil),            // 12: flow.v1.AuditFault
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 14: google.protobuf.Duration
 }
 var file_flow_v1_values_proto_depIdxs = []int32{
-	12, // 0: flow.v1.Freshness.as_of:type_name -> google.protobuf.Timestamp
-	13, // 1: flow.v1.Freshness.staleness:type_name -> google.protobuf.Duration
+	13, // 0: flow.v1.Freshness.as_of:type_name -> google.protobuf.Timestamp
+	14, // 1: flow.v1.Freshness.staleness:type_name -> google.protobuf.Duration
 	3,  // 2: flow.v1.Freshness.position:type_name -> flow.v1.Position
-	3,  // 3: flow.v1.ParkedEvent.position:type_name -> flow.v1.Position
-	12, // 4: flow.v1.ParkedEvent.parked_at:type_name -> google.protobuf.Timestamp
-	2,  // 5: flow.v1.AuditFault.kind:type_name -> flow.v1.AuditFaultKind
-	3,  // 6: flow.v1.AuditFault.position:type_name -> flow.v1.Position
-	7,  // [7:7] is the sub-list for method output_type
-	7,  // [7:7] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	14, // 3: flow.v1.Objective.staleness:type_name -> google.protobuf.Duration
+	3,  // 4: flow.v1.ParkedEvent.position:type_name -> flow.v1.Position
+	13, // 5: flow.v1.ParkedEvent.parked_at:type_name -> google.protobuf.Timestamp
+	2,  // 6: flow.v1.AuditFault.kind:type_name -> flow.v1.AuditFaultKind
+	3,  // 7: flow.v1.AuditFault.position:type_name -> flow.v1.Position
+	8,  // [8:8] is the sub-list for method output_type
+	8,  // [8:8] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_flow_v1_values_proto_init() }
@@ -1191,7 +1252,7 @@ func file_flow_v1_values_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flow_v1_values_proto_rawDesc), len(file_flow_v1_values_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,7 +14,6 @@ import (
 
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	"github.com/triangle-suite/triangle/contracts/flows"
-	"github.com/triangle-suite/triangle/services/control"
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/flow"
@@ -210,91 +208,6 @@ func crashAtAnyAnswer(t *testing.T, noTables bool) {
 			if diff := cmp.Diff(want, w.answered(request)); diff != "" {
 				t.Errorf("answers of %s (-want +got):\n%s", request, diff)
 			}
-		}
-	})
-}
-
-func TestLateCausesExpireOrCollapseAsDeclared(t *testing.T) {
-	tests := map[string]struct {
-		do   flow.Lateness
-		want func(ids []string) []string
-	}{
-		"run": {flow.RunLate, func(ids []string) []string {
-			return []string{"answer to " + ids[0], "answer to " + ids[1], "answer to " + ids[2]}
-		}},
-		"expire": {flow.ExpireLate, func(ids []string) []string {
-			return []string{"none (came 2h0m0s after it happened) to " + ids[0], "none (came 1h59m0s after it happened) to " + ids[1], "answer to " + ids[2]}
-		}},
-		"collapse": {flow.CollapseLate, func(ids []string) []string {
-			return []string{
-				"none (a later one of its key was answered instead) to " + ids[0],
-				"none (a later one of its key was answered instead) to " + ids[1], "answer to " + ids[2],
-			}
-		}},
-	}
-	for name, tc := range tests {
-		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(w *world) {
-				w.late = flow.LatePolicy{Do: tc.do, After: time.Hour}
-				w.start()
-				w.quiet()
-				ids := []string{w.produce("r").String()}
-				w.pass(time.Minute)
-				ids = append(ids, w.produce("r").String())
-				w.pass(time.Hour + 58*time.Minute)
-				ids = append(ids, w.produce("r").String())
-				w.pass(2 * time.Minute)
-				if diff := cmp.Diff(tc.want(ids), w.answered("r")); diff != "" {
-					t.Errorf("answers (-want +got):\n%s", diff)
-				}
-			})
-		})
-	}
-}
-
-// What waits as the last of its key has been taken in, and can't be parked any
-// more when it turns out that it can't be answered.
-func TestALateCauseThatCantBeAnsweredIsDeclined(t *testing.T) {
-	inBubble(t, func(w *world) {
-		w.noTables, w.late = true, flow.LatePolicy{Do: flow.CollapseLate, After: time.Minute}
-		w.start()
-		w.quiet()
-		bad := w.produce("r")
-		w.rotten = func(id uuid.UUID) error {
-			if id == bad {
-				return flow.Unprocessable(errors.New("no such kind"))
-			}
-			return nil
-		}
-		good := w.produce("s").String()
-		w.pass(3 * time.Hour)
-		want := []string{"none (the event can't be taken in: no such kind) to " + bad.String()}
-		if diff := cmp.Diff(want, w.answered("r")); diff != "" {
-			t.Errorf("answers (-want +got):\n%s", diff)
-		}
-		if diff := cmp.Diff([]string{"answer to " + good}, w.answered("s")); diff != "" {
-			t.Errorf("answers (-want +got):\n%s", diff)
-		}
-		if state := w.rt.Intake(tested).State(); state.Err != nil || state.Parked != 0 {
-			t.Errorf("the flow has parked %d, and stands with %v", state.Parked, state.Err)
-		}
-	})
-}
-
-func TestCollapsedCausesOfAWindowAreAnsweredAtItsMarker(t *testing.T) {
-	inBubble(t, func(w *world) {
-		w.late = flow.LatePolicy{Do: flow.CollapseLate, After: time.Minute}
-		w.start()
-		w.quiet()
-		first, last := w.produce("r").String(), w.produce("r").String()
-		other := w.produce("s").String()
-		w.pass(3 * time.Hour)
-		want := []string{"none (a later one of its key was answered instead) to " + first, "answer to " + last}
-		if diff := cmp.Diff(want, w.answered("r")); diff != "" {
-			t.Errorf("answers (-want +got):\n%s", diff)
-		}
-		if diff := cmp.Diff([]string{"answer to " + other}, w.answered("s")); diff != "" {
-			t.Errorf("answers (-want +got):\n%s", diff)
 		}
 	})
 }
@@ -515,46 +428,5 @@ func TestAStoreThatWasRestoredStopsTheFlow(t *testing.T) {
 			t.Errorf("the flow says %v, want ErrForeignStore", err)
 		}
 		wantCount(restored, 1, "from before the restore only")
-	})
-}
-
-// Of several controllers that all want to begin the same epoch one wins, whatever
-// they want; the others are told.
-func TestOneControllerBeginsAnEpoch(t *testing.T) {
-	inBubble(t, func(w *world) {
-		w.start()
-		w.quiet()
-		wishes := []string{flows.RealTime, flows.Hourly, flows.Weekly, flows.Paused, flows.Daily}
-		for epoch := uint64(2); epoch < 6; epoch++ {
-			var won, refused atomic.Int64
-			var controllers sync.WaitGroup
-			for _, cadence := range wishes {
-				controllers.Go(func() {
-					_, err := w.flows.Begin(w.t.Context(), tested, epoch, cadence, "a controller", "to be first")
-					switch {
-					case err == nil:
-						won.Add(1)
-					case errors.Is(err, control.ErrEpoch):
-						refused.Add(1)
-					default:
-						t.Errorf("epoch %d: %v", epoch, err)
-					}
-				})
-			}
-			controllers.Wait()
-			if won.Load() != 1 || int(refused.Load()) != len(wishes)-1 {
-				t.Errorf("epoch %d: %d won, %d were refused; want one winner", epoch, won.Load(), refused.Load())
-			}
-			w.quiet()
-			state, err := w.flows.Get(w.t.Context(), tested)
-			if err != nil || state.Epoch != epoch || !state.Settled() {
-				t.Errorf("the flow is in epoch %d of %d (%v), want %d", state.Epoch, state.RequestedEpoch, err, epoch)
-			}
-		}
-		for _, epoch := range []uint64{0, 1, 5, 7} {
-			if _, err := w.flows.Begin(w.t.Context(), tested, epoch, flows.RealTime, "a controller", "too early, or too late"); !errors.Is(err, control.ErrEpoch) {
-				t.Errorf("epoch %d: got %v, want ErrEpoch", epoch, err)
-			}
-		}
 	})
 }

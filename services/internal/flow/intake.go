@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/triangle-suite/triangle/contracts/flows"
 	"github.com/triangle-suite/triangle/services/internal/codec"
@@ -28,6 +30,9 @@ const (
 	skipRequested    = "flow.SkipRequested"
 )
 
+// markers are the types of all of them.
+var markers = []string{cadenceRequested, windowRequested, windowOpened, markerSet, retryRequested, skipRequested}
+
 // Intake takes in one flow.
 type Intake struct {
 	consumer   Consumer
@@ -39,6 +44,7 @@ type Intake struct {
 	parkMax    uint64
 	posted     chan<- struct{} // tells that the outbox may hold something
 	epochEnded chan<- struct{}
+	delivery   prometheus.Observer
 
 	closing sync.WaitGroup // what closes epochs beside the intake
 
@@ -48,8 +54,11 @@ type Intake struct {
 	suspect suspect
 	lease   lease // its token names this process in the checkpoint
 
-	mu    sync.Mutex
-	state State // what others may know
+	mu      sync.Mutex
+	state   State // what others may know; of what waits, waiting tells
+	waiting backlog
+	taken   time.Time // when the oldest event was written that was taken in since the flow was measured
+	budget  budget
 }
 
 // State is what an intake tells of itself.
@@ -60,14 +69,15 @@ type State struct {
 	Taken    uint64 // events taken in in this epoch
 	Parked   uint64
 	Steered  uint64 // how far requests about parked events have been followed
-	Lag      uint64 // events known to wait
-	// Oldest is the store's time of the oldest event that is known to wait; the
-	// zero time when there is none.
+	// Lag is how many events wait, and Oldest the store's time of the oldest of them;
+	// the zero time when there is none. Both are the meter's, whatever the gate
+	// does. Of very many they err, by little, on the side of too much.
+	Lag    uint64
 	Oldest time.Time
 	// Window tells that a window, or the rest of an epoch, is being taken in: the
 	// gate is open up to a marker.
 	Window bool
-	// Known is false until the intake has looked whether anything waits; AsOf, the
+	// Known is false until the checkpoint and the log have been looked at; AsOf, the
 	// time of the last event that was taken in, is all that is known before.
 	Known bool
 	AsOf  time.Time
@@ -81,6 +91,8 @@ func newIntake(rt *Runtime, c Consumer) *Intake {
 		logger: rt.Logger.With("flow", c.Flow.Name),
 		types:  map[string]bool{},
 		filter: filterOf(c.Flow),
+
+		delivery: rt.delivery.WithLabelValues(c.Flow.Name),
 	}
 	for _, t := range c.Flow.Types {
 		in.types[t] = true
@@ -90,15 +102,16 @@ func newIntake(rt *Runtime, c Consumer) *Intake {
 
 // filterOf lets a flow's events through, and every event that may be a marker.
 func filterOf(f flows.Flow) eventlog.Filter {
-	return eventlog.Filter{TypePrefixes: append(
-		[]string{cadenceRequested, windowRequested, windowOpened, markerSet, retryRequested, skipRequested}, f.Types...)}
+	return eventlog.Filter{TypePrefixes: slices.Concat(markers, f.Types)}
 }
 
 // State returns what the intake tells of itself now.
 func (in *Intake) State() State {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.state
+	s := in.state
+	s.Lag, s.Oldest, s.Known = in.waiting.events, in.waiting.oldest(), in.waiting.known && s.Epoch > 0
+	return s
 }
 
 func (in *Intake) publish(change func(*State)) {
@@ -112,6 +125,7 @@ func (in *Intake) publish(change func(*State)) {
 // trying.
 func (in *Intake) run(ctx context.Context, l lease) error {
 	in.lease, in.suspect = l, suspect{}
+	in.publish(func(*State) { in.taken = time.Time{} })
 	defer in.closing.Wait()
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = 20*time.Millisecond, 2*time.Second
@@ -246,6 +260,7 @@ func (in *Intake) publishCheckpoint() {
 	in.publish(func(s *State) {
 		s.Epoch, s.Cadence, s.Position = in.cp.epoch, in.cp.cadence, in.cp.position
 		s.Taken, s.Parked, s.Steered, s.AsOf = in.cp.taken, in.cp.parked, in.cp.steered, in.cp.asOf
+		in.waiting.drop(in.cp.position)
 	})
 }
 
@@ -276,6 +291,7 @@ func (in *Intake) takeIn(ctx context.Context, batch []eventlog.Event) error {
 		return err
 	}
 	in.suspect.clear(batch)
+	in.noteDelivery(batch)
 	return nil
 }
 

@@ -181,7 +181,7 @@ func (s *schedule) check() {
 	if err := s.rt.Intake(tested).State().Err; err != nil {
 		s.t.Errorf("the flow says %v", err)
 	}
-	s.checkDigests()
+	s.checkControl()
 	closed := 0
 	for _, line := range s.history() {
 		var epoch, count int

@@ -4,6 +4,9 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math/big"
+	"strings"
+
+	"github.com/google/uuid"
 
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	"github.com/triangle-suite/triangle/contracts/flows"
@@ -63,25 +66,36 @@ func (s *schedule) twinEpochs() (epochs map[uint64]*twinEpoch, now uint64) {
 	return epochs, now
 }
 
-// checkDigests wants each epoch closed once, with the count and the intake digest
-// that the log gives it.
-func (s *schedule) checkDigests() {
+// checkControl wants each control event told once, and each epoch closed once, with
+// the count and the intake digest that the log gives it.
+func (s *schedule) checkControl() {
 	s.t.Helper()
 	epochs, now := s.twinEpochs()
-	entries, err := s.flows.History(s.t.Context(), tested)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	closed := map[uint64]int{}
-	for _, e := range entries {
-		m, ok := e.Event.(*flowv1.EpochClosed)
-		if !ok {
+	told, closed := map[uuid.UUID]bool{}, map[uint64]int{}
+	for e, err := range s.log.ReadAll(s.t.Context(), eventlog.Forward, &eventlog.Position{}, 0) {
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if !strings.HasPrefix(e.Stream, flows.ControlStream(tested)) {
 			continue
 		}
-		closed[m.GetEpoch()]++
-		if twin := epochs[m.GetEpoch()]; m.GetCount() != twin.count || m.GetIntakeDigest() != twin.digest() {
-			s.t.Errorf("epoch %d closed with %d events and the digest %s, want %d and %s",
-				m.GetEpoch(), m.GetCount(), m.GetIntakeDigest(), twin.count, twin.digest())
+		if told[e.ID] {
+			s.t.Errorf("%s %s is told twice in %s", e.Type, e.ID, e.Stream)
+		}
+		told[e.ID] = true
+		event, err := s.streams.Codec.Decode(s.t.Context(), e)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		switch m := event.Message.(type) {
+		case *flowv1.EventParked:
+			s.checkParked(m)
+		case *flowv1.EpochClosed:
+			closed[m.GetEpoch()]++
+			if twin := epochs[m.GetEpoch()]; m.GetCount() != twin.count || m.GetIntakeDigest() != twin.digest() {
+				s.t.Errorf("epoch %d closed with %d events and the digest %s, want %d and %s",
+					m.GetEpoch(), m.GetCount(), m.GetIntakeDigest(), twin.count, twin.digest())
+			}
 		}
 	}
 	for epoch := range epochs {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/proto"
 
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
@@ -66,13 +67,16 @@ type world struct {
 	freezable bool          // what the service reads of the log can be withheld
 	ice       *ice          // by which it is
 
+	storeAhead time.Duration // by how much the store's clock is ahead of the service's
+	metrics    prometheus.Registerer
+
 	appendFault atomic.Pointer[func(stream string) error] // after an append took effect
 }
 
 func newWorld(t *testing.T, where string) *world {
 	t.Helper()
 	w := &world{t: t, where: where, schema: "marketing", poison: func(string) error { return nil }, rotten: func(uuid.UUID) error { return nil }, lease: time.Hour}
-	w.log = memory.New(memory.Options{AfterAppend: func(stream string, _ []eventlog.NewEvent) error {
+	w.log = memory.New(memory.Options{Now: func() time.Time { return time.Now().Add(w.storeAhead) }, AfterAppend: func(stream string, _ []eventlog.NewEvent) error {
 		if fault := w.appendFault.Load(); fault != nil {
 			return (*fault)(stream)
 		}
@@ -126,7 +130,7 @@ func (w *world) newRuntime(db *projection.DB) *flow.Runtime {
 		streams.Log = w.ice
 	}
 	rt, err := flow.NewRuntime(w.t.Context(), flow.Options{
-		DB: db, Streams: &streams, Logger: slog.New(slog.DiscardHandler), ParkMax: w.parkMax, Heartbeat: w.heartbeat, Lease: w.lease,
+		DB: db, Streams: &streams, Logger: slog.New(slog.DiscardHandler), ParkMax: w.parkMax, Heartbeat: w.heartbeat, Lease: w.lease, Metrics: w.metrics,
 	}, flow.Consumer{Flow: f, Schema: seen, Project: project, Reactions: []flow.Reaction{w.reaction()}, Answers: flow.InOrderOfKeys})
 	if err != nil {
 		w.t.Fatal(err)

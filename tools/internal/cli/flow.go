@@ -124,7 +124,15 @@ func (flowList) Run(s *session) error {
 		if err != nil {
 			return err
 		}
-		return s.printList(states)
+		all := make([]flowState, 0, len(states))
+		for _, state := range states {
+			f, err := toFlowState(ctx, steered, state)
+			if err != nil {
+				return err
+			}
+			all = append(all, f)
+		}
+		return s.printList(all)
 	})
 }
 
@@ -135,7 +143,11 @@ func (c *flowShow) Run(s *session) error {
 		if err != nil {
 			return err
 		}
-		return s.printFlow(state)
+		f, err := toFlowState(ctx, steered, state)
+		if err != nil {
+			return err
+		}
+		return s.printFlow(state.Flow, f)
 	})
 }
 
