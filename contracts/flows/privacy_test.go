@@ -60,6 +60,7 @@ var notPersonal = map[string]string{
 	"flow.v1.SkipRequested.reason":                 "why a flow is operated so; no visitor",
 	"flow.v1.AuditRequested.by":                    "who operates the suite, kept to account for an audit; no visitor",
 	"flow.v1.AuditCompleted.reason":                "an error's text; errors quote no personal value",
+	"flow.v1.AuditedEnd.content_digest":            "a sum of hashes over rows, without personal columns",
 	"flow.v1.AuditFault.detail":                    "an event's type, a reaction's name, or columns that are not personal",
 	"flow.v1.ParkedEvent.reason":                   "an error's text; errors quote no personal value",
 	"flow.v1.ParkingAnswered.reason":               "an error's text; errors quote no personal value",

@@ -246,7 +246,7 @@ func (b *balance) compareContent() {
 	switch {
 	case c == nil:
 	case c.GetDiffer() > 0:
-		b.object("%d rows are not what the events make of them", c.GetDiffer())
+		b.object("rows that are not what the events make of them: %d, of %d", c.GetDiffer(), c.GetRows())
 	case c.GetDigest() != c.GetDigestHere():
 		b.object("the tables have digest %s, and %s when the events are folded again", c.GetDigestHere(), c.GetDigest())
 	}
@@ -265,7 +265,7 @@ func (b *balance) compareReactions() {
 		}
 		twice, late := max(uint64(len(found.Twice)), r.GetTwice()), max(uint64(len(found.OutOfOrder)), r.GetOutOfOrder())
 		if r.GetMissing()+twice+late > 0 {
-			b.object("%s: %d causes not answered, %d answered twice, %d out of order", r.GetHandler(), r.GetMissing(), twice, late)
+			b.object("%s: of its causes %d not answered, %d answered twice, %d out of order", r.GetHandler(), r.GetMissing(), twice, late)
 		}
 	}
 }

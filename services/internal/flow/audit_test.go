@@ -103,7 +103,7 @@ func TestAnAuditOfASoundFlowCloses(t *testing.T) {
 	})
 	t.Run("with parked events, of which one is mended and one skipped", func(t *testing.T) {
 		inParking(t, func(o operator, bad *switchOf, parked []uuid.UUID) {
-			a := auditor{o.world}
+			a := auditor(o)
 			a.wantClosed(control.AuditOf{}, 4, 0, 3)
 			o.skip(parked[2])
 			a.wantClosed(control.AuditOf{}, 4, 1, 2)
@@ -180,7 +180,7 @@ func TestAnAuditOfASoundFlowCloses(t *testing.T) {
 			producing.Go(func() {
 				for i := 0; ctx.Err() == nil; i++ {
 					w.produce(name("r", i%11))
-					time.Sleep(7 * time.Millisecond)
+					<-time.After(7 * time.Millisecond)
 				}
 			})
 			for _, cadence := range []string{flows.RealTime, flows.Hourly, flows.RealTime} {
@@ -505,7 +505,7 @@ func TestAnAuditDoesNotTakeTheConsumersWord(t *testing.T) {
 		w.stop() // and somebody else answers in its place
 		go func() {
 			for len(w.audits()) < 2 {
-				time.Sleep(time.Millisecond)
+				<-time.After(time.Millisecond)
 			}
 			w.append(flows.ControlStream(tested), w.encode(&flowv1.AuditCompleted{
 				Flow: tested, RequestId: w.audits()[1].String(), Outcome: flowv1.AuditOutcome_AUDIT_OUTCOME_COMPARED,

@@ -121,9 +121,10 @@ func printContent(w *tabwriter.Writer, a *control.Audit) {
 		fmt.Fprintln(w, "tables\tnone")
 		return
 	}
-	line := fmt.Sprintf("%d rows, as %d events make them when folded again", c.GetRows(), c.GetFolded())
+	rows, events := countOf(int(c.GetRows()), "row"), countOf(int(c.GetFolded()), "event") //nolint:gosec // no database has that many
+	line := fmt.Sprintf("%s, as %s come to when folded again", rows, events)
 	if c.GetDiffer() > 0 {
-		line = fmt.Sprintf("%d rows differ from what %d events make when folded again", c.GetDiffer(), c.GetFolded())
+		line = fmt.Sprintf("%d not as they should be, of %s that %s come to when folded again", c.GetDiffer(), rows, events)
 	}
 	if c.GetPersonal() > 0 {
 		line += fmt.Sprintf("; %d in personal columns alone, as when somebody is erased", c.GetPersonal())
@@ -132,7 +133,7 @@ func printContent(w *tabwriter.Writer, a *control.Audit) {
 }
 
 func reactionLine(r *flowv1.AuditedReaction) string {
-	parts := []string{fmt.Sprintf("%d causes, %d answered", r.GetCauses(), r.GetAnswered())}
+	parts := []string{fmt.Sprintf("%s, %d answered", countOf(int(r.GetCauses()), "cause"), r.GetAnswered())} //nolint:gosec // no log has that many
 	for _, more := range []struct {
 		n    uint64
 		what string
