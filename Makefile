@@ -23,7 +23,7 @@ MODULES  = $(shell go list -m -f '{{.Dir}}')
 PACKAGES = $(addsuffix /...,$(MODULES))
 # A module outside go.work: the peers that it measures against must not move our
 # versions.
-STORE_BENCH := services/eventstore/bench
+PEERS := services/eventstore/bench
 BINARIES := channel-support sales-support marketing-support event-store triangle
 
 # The race detector needs a C compiler. Where there is none the tests run without.
@@ -41,6 +41,7 @@ BUGS ?=
 MOST ?= 400
 BENCH ?=
 ROUNDS ?= 16
+EVENTS ?= 200000
 
 ##@ Use
 
@@ -107,12 +108,16 @@ fuzz: ## Fuzz every parser for FUZZTIME each
 		done; done
 
 .PHONY: bench
-bench: bench-store ## Measure the store beside its peers, then run the modules' benchmarks
+bench: bench-store bench-flows ## Measure the store and the flows beside their peers, then run the modules' benchmarks
 	go test -run '^$$' -bench . -benchmem $(PACKAGES)
 
 .PHONY: bench-store
 bench-store: ## Measure the store beside its peers: BENCH="process restart" for some measures, ROUNDS=n
-	cd $(STORE_BENCH) && GOWORK=off go test ./... && GOWORK=off go run . --rounds $(ROUNDS) $(BENCH)
+	cd $(PEERS) && GOWORK=off go test ./... && GOWORK=off go run . --rounds $(ROUNDS) $(or $(BENCH),store)
+
+.PHONY: bench-flows
+bench-flows: ## Measure the flows: BENCH="window growth" for some measures, ROUNDS=n EVENTS=n
+	cd $(PEERS) && GOWORK=off go test ./... && GOWORK=off go run . --rounds $(ROUNDS) --events $(EVENTS) $(or $(BENCH),flows)
 
 .PHONY: e2e
 e2e: ## Run the black-box tests against real processes
@@ -132,7 +137,7 @@ lint: $(TOOLS)/golangci-lint $(TOOLS)/buf ## Lint code and contracts
 	cd contracts && buf lint && buf format --diff --exit-code
 	cd contracts && buf breaking --against baseline.binpb
 	@for module in $(MODULES); do echo "lint $$module"; (cd $$module && golangci-lint run ./...) || exit 1; done
-	cd $(STORE_BENCH) && GOWORK=off golangci-lint run ./...
+	cd $(PEERS) && GOWORK=off golangci-lint run ./...
 
 .PHONY: check
 check: gen fmt lint test clean-tree ## Generate, format, lint, test, and want a clean tree
@@ -159,7 +164,7 @@ fmt: $(TOOLS)/gofumpt $(TOOLS)/buf ## Format code and contracts
 tidy: ## Tidy every module
 	go work sync
 	@for module in $(MODULES); do (cd $$module && go mod tidy) || exit 1; done
-	cd $(STORE_BENCH) && GOWORK=off go mod tidy
+	cd $(PEERS) && GOWORK=off go mod tidy
 
 ##@ Help
 

@@ -182,3 +182,20 @@ func ProgressStream(name string) string { return "progress-" + name }
 // FreshnessStream is the bounded stream in which the consumer tells how fresh the
 // flow was, hour by hour.
 func FreshnessStream(name string) string { return "freshness-" + name }
+
+// Gated lists the event types and versions, by their schemas (sales.v2.BonusGranted),
+// that are written only once they are active: once every replica that runs, old
+// images included, reads them, which an event says. A type that is new stands here
+// from the release that ships its readers on, for as long as a build may come back
+// that has none. All other types are always active.
+var Gated []string
+
+// ActivationsStream holds an event for each of them that is active.
+const ActivationsStream = "activations"
+
+// ContractStream is where the builds of a service say what they read and write.
+func ContractStream(service Service) string { return "service-" + string(service) }
+
+// ReplicasStream is the bounded stream in which a service's replicas say that they
+// run.
+func ReplicasStream(service Service) string { return "replicas-" + string(service) }

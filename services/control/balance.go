@@ -91,6 +91,7 @@ func (f *Flows) holdAgainstLog(ctx context.Context, source audit.Source, asked *
 	if err != nil {
 		return nil, err
 	}
+	source.Versions = steering.Versions
 	at := audit.Place(completed.GetPosition())
 	scope, err := steering.Scope(asked, at)
 	if err != nil {
@@ -102,7 +103,7 @@ func (f *Flows) holdAgainstLog(ctx context.Context, source audit.Source, asked *
 			Content: completed.GetContent(), Reactions: completed.GetReactions(), Faults: completed.GetFaults(),
 		},
 		completed: completed, steering: steering,
-		ledger: audit.NewLedger(scope.Range, audit.Versions(source.Flow), scope.Epochs, asideOf(steering, completed)),
+		ledger: audit.NewLedger(scope.Range, steering.Versions, scope.Epochs, asideOf(steering, completed)),
 	}
 	if err := b.read(ctx, source, scope); err != nil {
 		return nil, err

@@ -4,11 +4,14 @@
 //
 //	flow-<name>          CadenceRequested, WindowRequested, RetryRequested,
 //	                     SkipRequested, AuditRequested (who steers)
-//	                     EpochClosed, CadenceAdopted, ParkingAnswered, AuditCompleted
+//	                     EpochClosed, CadenceAdopted, ParkingAnswered, TypesAdopted,
+//	                     AuditCompleted
 //	                     (the consumer)
 //	flow-<name>:<epoch>  WindowOpened, WindowClosed, EventParked
 //	progress-<name>      FlowProgressed, the last few
 //	freshness-<name>     FreshnessMeasured, those of the objective's window
+//
+// It tells, too, which event types may be written: see Types.
 package control
 
 import (
@@ -40,6 +43,9 @@ type State struct {
 	// and Cadence once the consumer has adopted it.
 	RequestedEpoch uint64
 	Requested      string
+	// Types is which types the consumer carries, since when, and as the how-manieth
+	// version; nil when it has not told.
+	Types *flowv1.TypesAdopted
 	// Progress is the consumer's last word of how far it is; nil when there is
 	// none. ToldAt is when it said so, by the store's time.
 	Progress *flowv1.FlowProgressed
@@ -139,6 +145,8 @@ func (f *Flows) get(ctx context.Context, flow flows.Flow) (State, error) {
 			s.RequestedEpoch, s.Requested = m.GetEpoch(), m.GetCadence()
 		case *flowv1.CadenceAdopted:
 			s.Epoch, s.Cadence = m.GetEpoch(), m.GetCadence()
+		case *flowv1.TypesAdopted:
+			s.Types = m
 		}
 	})
 	if err != nil {

@@ -3,6 +3,7 @@ package control
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 )
@@ -20,6 +21,9 @@ func (e Entry) String() string {
 		return fmt.Sprintf("epoch %d began: %s", m.GetEpoch(), m.GetCadence())
 	case *flowv1.EpochClosed:
 		return fmt.Sprintf("epoch %d closed: %d events, intake digest %s%s", m.GetEpoch(), m.GetCount(), m.GetIntakeDigest(), content(m))
+	case *flowv1.TypesAdopted:
+		return fmt.Sprintf("types version %d carried after C:%d/P:%d: %s", m.GetVersion(),
+			m.GetPosition().GetCommit(), m.GetPosition().GetPrepare(), strings.Join(m.GetTypes(), ", "))
 	case *flowv1.WindowRequested:
 		return fmt.Sprintf("window asked for, by %s", who(m))
 	case *flowv1.WindowOpened:

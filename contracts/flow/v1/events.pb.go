@@ -1285,6 +1285,380 @@ func (x *FreshnessMeasured) GetObjective() *Objective {
 	return nil
 }
 
+// TypesAdopted says which event types a consumer takes in over a flow from a
+// place on. Written by the consumer, to flow-<name>; who takes the flow in anew,
+// on an empty database, follows it.
+type TypesAdopted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The version of the flow's types: 1 for the first, and one more with each change.
+	Version uint64 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	// The types, in the order of their names.
+	Types []string `protobuf:"bytes,3,rep,name=types,proto3" json:"types,omitempty"`
+	// The place after which the version begins: how far the flow had come.
+	Position      *Position `protobuf:"bytes,4,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TypesAdopted) Reset() {
+	*x = TypesAdopted{}
+	mi := &file_flow_v1_events_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TypesAdopted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TypesAdopted) ProtoMessage() {}
+
+func (x *TypesAdopted) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TypesAdopted.ProtoReflect.Descriptor instead.
+func (*TypesAdopted) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *TypesAdopted) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *TypesAdopted) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *TypesAdopted) GetTypes() []string {
+	if x != nil {
+		return x.Types
+	}
+	return nil
+}
+
+func (x *TypesAdopted) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+// ContractAnnounced says what a build of a service reads and writes. Written to
+// service-<name>, once for each contract, before the first replica of it takes
+// anything in.
+type ContractAnnounced struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// The build that announced it first; a later one may have the same contract.
+	Build string `protobuf:"bytes,2,opt,name=build,proto3" json:"build,omitempty"`
+	// The event types and versions that it reads, as schemas: sales.v1.OrderPlaced.
+	Reads []string `protobuf:"bytes,3,rep,name=reads,proto3" json:"reads,omitempty"`
+	// Those that it may write.
+	Writes []string `protobuf:"bytes,4,rep,name=writes,proto3" json:"writes,omitempty"`
+	// Those of them that it writes only once they are active.
+	Gated []string `protobuf:"bytes,5,rep,name=gated,proto3" json:"gated,omitempty"`
+	// The flows that it takes in, and the types that it takes in over each.
+	Flows         []*FlowTypes `protobuf:"bytes,6,rep,name=flows,proto3" json:"flows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContractAnnounced) Reset() {
+	*x = ContractAnnounced{}
+	mi := &file_flow_v1_events_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContractAnnounced) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContractAnnounced) ProtoMessage() {}
+
+func (x *ContractAnnounced) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContractAnnounced.ProtoReflect.Descriptor instead.
+func (*ContractAnnounced) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ContractAnnounced) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ContractAnnounced) GetBuild() string {
+	if x != nil {
+		return x.Build
+	}
+	return ""
+}
+
+func (x *ContractAnnounced) GetReads() []string {
+	if x != nil {
+		return x.Reads
+	}
+	return nil
+}
+
+func (x *ContractAnnounced) GetWrites() []string {
+	if x != nil {
+		return x.Writes
+	}
+	return nil
+}
+
+func (x *ContractAnnounced) GetGated() []string {
+	if x != nil {
+		return x.Gated
+	}
+	return nil
+}
+
+func (x *ContractAnnounced) GetFlows() []*FlowTypes {
+	if x != nil {
+		return x.Flows
+	}
+	return nil
+}
+
+// ReplicaSeen says that a replica of a service runs, and under which contract.
+// Written when it starts and renewed as long as it runs, to replicas-<name>, which
+// keeps only its last events.
+type ReplicaSeen struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// The replica: another one after each start.
+	Instance string `protobuf:"bytes,2,opt,name=instance,proto3" json:"instance,omitempty"`
+	// Its build.
+	Build string `protobuf:"bytes,3,opt,name=build,proto3" json:"build,omitempty"`
+	// The id of its ContractAnnounced in service-<name>.
+	ContractId    string `protobuf:"bytes,4,opt,name=contract_id,json=contractId,proto3" json:"contract_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplicaSeen) Reset() {
+	*x = ReplicaSeen{}
+	mi := &file_flow_v1_events_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplicaSeen) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplicaSeen) ProtoMessage() {}
+
+func (x *ReplicaSeen) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplicaSeen.ProtoReflect.Descriptor instead.
+func (*ReplicaSeen) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ReplicaSeen) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ReplicaSeen) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *ReplicaSeen) GetBuild() string {
+	if x != nil {
+		return x.Build
+	}
+	return ""
+}
+
+func (x *ReplicaSeen) GetContractId() string {
+	if x != nil {
+		return x.ContractId
+	}
+	return ""
+}
+
+// ReplicaLeft says that a replica has stopped in good order. Written to
+// replicas-<name>.
+type ReplicaLeft struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// The replica.
+	Instance      string `protobuf:"bytes,2,opt,name=instance,proto3" json:"instance,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplicaLeft) Reset() {
+	*x = ReplicaLeft{}
+	mi := &file_flow_v1_events_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplicaLeft) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplicaLeft) ProtoMessage() {}
+
+func (x *ReplicaLeft) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplicaLeft.ProtoReflect.Descriptor instead.
+func (*ReplicaLeft) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ReplicaLeft) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ReplicaLeft) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+// TypeActivated says that an event type, in one version, may be written from now
+// on: every running replica of every service reads it. Written to activations. No
+// flow that carries it goes past this event with a build that can't take it in.
+type TypeActivated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The schema: sales.v2.BonusGranted.
+	Schema string `protobuf:"bytes,1,opt,name=schema,proto3" json:"schema,omitempty"`
+	// The flows that carry the type.
+	Flows []string `protobuf:"bytes,2,rep,name=flows,proto3" json:"flows,omitempty"`
+	// Who asked.
+	By string `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TypeActivated) Reset() {
+	*x = TypeActivated{}
+	mi := &file_flow_v1_events_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TypeActivated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TypeActivated) ProtoMessage() {}
+
+func (x *TypeActivated) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TypeActivated.ProtoReflect.Descriptor instead.
+func (*TypeActivated) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *TypeActivated) GetSchema() string {
+	if x != nil {
+		return x.Schema
+	}
+	return ""
+}
+
+func (x *TypeActivated) GetFlows() []string {
+	if x != nil {
+		return x.Flows
+	}
+	return nil
+}
+
+func (x *TypeActivated) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *TypeActivated) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // AuditRequested asks a flow's consumer to hold its tables against the log.
 // Written to flow-<name> under the expected revision.
 type AuditRequested struct {
@@ -1306,7 +1680,7 @@ type AuditRequested struct {
 
 func (x *AuditRequested) Reset() {
 	*x = AuditRequested{}
-	mi := &file_flow_v1_events_proto_msgTypes[15]
+	mi := &file_flow_v1_events_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1318,7 +1692,7 @@ func (x *AuditRequested) String() string {
 func (*AuditRequested) ProtoMessage() {}
 
 func (x *AuditRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[15]
+	mi := &file_flow_v1_events_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1331,7 +1705,7 @@ func (x *AuditRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRequested.ProtoReflect.Descriptor instead.
 func (*AuditRequested) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{15}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *AuditRequested) GetFlow() string {
@@ -1404,7 +1778,7 @@ type AuditCompleted struct {
 
 func (x *AuditCompleted) Reset() {
 	*x = AuditCompleted{}
-	mi := &file_flow_v1_events_proto_msgTypes[16]
+	mi := &file_flow_v1_events_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1416,7 +1790,7 @@ func (x *AuditCompleted) String() string {
 func (*AuditCompleted) ProtoMessage() {}
 
 func (x *AuditCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[16]
+	mi := &file_flow_v1_events_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1429,7 +1803,7 @@ func (x *AuditCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditCompleted.ProtoReflect.Descriptor instead.
 func (*AuditCompleted) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{16}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AuditCompleted) GetFlow() string {
@@ -1615,7 +1989,33 @@ const file_flow_v1_events_proto_rawDesc = "" +
 	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12/\n" +
 	"\x05total\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05total\x12-\n" +
 	"\x04good\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04good\x120\n" +
-	"\tobjective\x18\x06 \x01(\v2\x12.flow.v1.ObjectiveR\tobjective\"\x94\x01\n" +
+	"\tobjective\x18\x06 \x01(\v2\x12.flow.v1.ObjectiveR\tobjective\"\x81\x01\n" +
+	"\fTypesAdopted\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x14\n" +
+	"\x05types\x18\x03 \x03(\tR\x05types\x12-\n" +
+	"\bposition\x18\x04 \x01(\v2\x11.flow.v1.PositionR\bposition\"\xb1\x01\n" +
+	"\x11ContractAnnounced\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
+	"\x05build\x18\x02 \x01(\tR\x05build\x12\x14\n" +
+	"\x05reads\x18\x03 \x03(\tR\x05reads\x12\x16\n" +
+	"\x06writes\x18\x04 \x03(\tR\x06writes\x12\x14\n" +
+	"\x05gated\x18\x05 \x03(\tR\x05gated\x12(\n" +
+	"\x05flows\x18\x06 \x03(\v2\x12.flow.v1.FlowTypesR\x05flows\"z\n" +
+	"\vReplicaSeen\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1a\n" +
+	"\binstance\x18\x02 \x01(\tR\binstance\x12\x14\n" +
+	"\x05build\x18\x03 \x01(\tR\x05build\x12\x1f\n" +
+	"\vcontract_id\x18\x04 \x01(\tR\n" +
+	"contractId\"C\n" +
+	"\vReplicaLeft\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1a\n" +
+	"\binstance\x18\x02 \x01(\tR\binstance\"e\n" +
+	"\rTypeActivated\x12\x16\n" +
+	"\x06schema\x18\x01 \x01(\tR\x06schema\x12\x14\n" +
+	"\x05flows\x18\x02 \x03(\tR\x05flows\x12\x0e\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x94\x01\n" +
 	"\x0eAuditRequested\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12%\n" +
@@ -1651,7 +2051,7 @@ func file_flow_v1_events_proto_rawDescGZIP() []byte {
 	return file_flow_v1_events_proto_rawDescData
 }
 
-var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_flow_v1_events_proto_goTypes = []any{
 	(*CadenceRequested)(nil),      // 0: flow.v1.CadenceRequested
 	(*EpochClosed)(nil),           // 1: flow.v1.EpochClosed
@@ -1668,54 +2068,62 @@ var file_flow_v1_events_proto_goTypes = []any{
 	(*EnvironmentFounded)(nil),    // 12: flow.v1.EnvironmentFounded
 	(*FlowProgressed)(nil),        // 13: flow.v1.FlowProgressed
 	(*FreshnessMeasured)(nil),     // 14: flow.v1.FreshnessMeasured
-	(*AuditRequested)(nil),        // 15: flow.v1.AuditRequested
-	(*AuditCompleted)(nil),        // 16: flow.v1.AuditCompleted
-	(*Position)(nil),              // 17: flow.v1.Position
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
-	(ParkingOutcome)(0),           // 19: flow.v1.ParkingOutcome
-	(*ParkedEvent)(nil),           // 20: flow.v1.ParkedEvent
-	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
-	(*Objective)(nil),             // 22: flow.v1.Objective
-	(AuditOutcome)(0),             // 23: flow.v1.AuditOutcome
-	(*AuditedVersion)(nil),        // 24: flow.v1.AuditedVersion
-	(*AuditedEpoch)(nil),          // 25: flow.v1.AuditedEpoch
-	(*AuditedContent)(nil),        // 26: flow.v1.AuditedContent
-	(*AuditedReaction)(nil),       // 27: flow.v1.AuditedReaction
-	(*AuditFault)(nil),            // 28: flow.v1.AuditFault
-	(*AuditedEnd)(nil),            // 29: flow.v1.AuditedEnd
+	(*TypesAdopted)(nil),          // 15: flow.v1.TypesAdopted
+	(*ContractAnnounced)(nil),     // 16: flow.v1.ContractAnnounced
+	(*ReplicaSeen)(nil),           // 17: flow.v1.ReplicaSeen
+	(*ReplicaLeft)(nil),           // 18: flow.v1.ReplicaLeft
+	(*TypeActivated)(nil),         // 19: flow.v1.TypeActivated
+	(*AuditRequested)(nil),        // 20: flow.v1.AuditRequested
+	(*AuditCompleted)(nil),        // 21: flow.v1.AuditCompleted
+	(*Position)(nil),              // 22: flow.v1.Position
+	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
+	(ParkingOutcome)(0),           // 24: flow.v1.ParkingOutcome
+	(*ParkedEvent)(nil),           // 25: flow.v1.ParkedEvent
+	(*durationpb.Duration)(nil),   // 26: google.protobuf.Duration
+	(*Objective)(nil),             // 27: flow.v1.Objective
+	(*FlowTypes)(nil),             // 28: flow.v1.FlowTypes
+	(AuditOutcome)(0),             // 29: flow.v1.AuditOutcome
+	(*AuditedVersion)(nil),        // 30: flow.v1.AuditedVersion
+	(*AuditedEpoch)(nil),          // 31: flow.v1.AuditedEpoch
+	(*AuditedContent)(nil),        // 32: flow.v1.AuditedContent
+	(*AuditedReaction)(nil),       // 33: flow.v1.AuditedReaction
+	(*AuditFault)(nil),            // 34: flow.v1.AuditFault
+	(*AuditedEnd)(nil),            // 35: flow.v1.AuditedEnd
 }
 var file_flow_v1_events_proto_depIdxs = []int32{
-	17, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
-	17, // 1: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
-	18, // 2: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
-	17, // 3: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
-	17, // 4: flow.v1.EventParked.position:type_name -> flow.v1.Position
-	17, // 5: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
-	17, // 6: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
-	19, // 7: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
-	17, // 8: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
-	18, // 9: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
-	20, // 10: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
-	18, // 11: flow.v1.FlowProgressed.oldest_waiting:type_name -> google.protobuf.Timestamp
-	18, // 12: flow.v1.FreshnessMeasured.since:type_name -> google.protobuf.Timestamp
-	21, // 13: flow.v1.FreshnessMeasured.total:type_name -> google.protobuf.Duration
-	21, // 14: flow.v1.FreshnessMeasured.good:type_name -> google.protobuf.Duration
-	22, // 15: flow.v1.FreshnessMeasured.objective:type_name -> flow.v1.Objective
-	17, // 16: flow.v1.AuditRequested.from:type_name -> flow.v1.Position
-	17, // 17: flow.v1.AuditRequested.to:type_name -> flow.v1.Position
-	23, // 18: flow.v1.AuditCompleted.outcome:type_name -> flow.v1.AuditOutcome
-	17, // 19: flow.v1.AuditCompleted.position:type_name -> flow.v1.Position
-	24, // 20: flow.v1.AuditCompleted.versions:type_name -> flow.v1.AuditedVersion
-	25, // 21: flow.v1.AuditCompleted.epochs:type_name -> flow.v1.AuditedEpoch
-	26, // 22: flow.v1.AuditCompleted.content:type_name -> flow.v1.AuditedContent
-	27, // 23: flow.v1.AuditCompleted.reactions:type_name -> flow.v1.AuditedReaction
-	28, // 24: flow.v1.AuditCompleted.faults:type_name -> flow.v1.AuditFault
-	29, // 25: flow.v1.AuditCompleted.ends:type_name -> flow.v1.AuditedEnd
-	26, // [26:26] is the sub-list for method output_type
-	26, // [26:26] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	22, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
+	22, // 1: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
+	23, // 2: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
+	22, // 3: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
+	22, // 4: flow.v1.EventParked.position:type_name -> flow.v1.Position
+	22, // 5: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
+	22, // 6: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
+	24, // 7: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
+	22, // 8: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
+	23, // 9: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
+	25, // 10: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
+	23, // 11: flow.v1.FlowProgressed.oldest_waiting:type_name -> google.protobuf.Timestamp
+	23, // 12: flow.v1.FreshnessMeasured.since:type_name -> google.protobuf.Timestamp
+	26, // 13: flow.v1.FreshnessMeasured.total:type_name -> google.protobuf.Duration
+	26, // 14: flow.v1.FreshnessMeasured.good:type_name -> google.protobuf.Duration
+	27, // 15: flow.v1.FreshnessMeasured.objective:type_name -> flow.v1.Objective
+	22, // 16: flow.v1.TypesAdopted.position:type_name -> flow.v1.Position
+	28, // 17: flow.v1.ContractAnnounced.flows:type_name -> flow.v1.FlowTypes
+	22, // 18: flow.v1.AuditRequested.from:type_name -> flow.v1.Position
+	22, // 19: flow.v1.AuditRequested.to:type_name -> flow.v1.Position
+	29, // 20: flow.v1.AuditCompleted.outcome:type_name -> flow.v1.AuditOutcome
+	22, // 21: flow.v1.AuditCompleted.position:type_name -> flow.v1.Position
+	30, // 22: flow.v1.AuditCompleted.versions:type_name -> flow.v1.AuditedVersion
+	31, // 23: flow.v1.AuditCompleted.epochs:type_name -> flow.v1.AuditedEpoch
+	32, // 24: flow.v1.AuditCompleted.content:type_name -> flow.v1.AuditedContent
+	33, // 25: flow.v1.AuditCompleted.reactions:type_name -> flow.v1.AuditedReaction
+	34, // 26: flow.v1.AuditCompleted.faults:type_name -> flow.v1.AuditFault
+	35, // 27: flow.v1.AuditCompleted.ends:type_name -> flow.v1.AuditedEnd
+	28, // [28:28] is the sub-list for method output_type
+	28, // [28:28] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_flow_v1_events_proto_init() }
@@ -1731,7 +2139,7 @@ func file_flow_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flow_v1_events_proto_rawDesc), len(file_flow_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -535,6 +535,61 @@ func (x *ParkedEvent) GetWaitsFor() string {
 	return ""
 }
 
+// FlowTypes is the event types that a service takes in over a flow.
+type FlowTypes struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The types, such as sales.OrderPlaced.
+	Types         []string `protobuf:"bytes,2,rep,name=types,proto3" json:"types,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FlowTypes) Reset() {
+	*x = FlowTypes{}
+	mi := &file_flow_v1_values_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FlowTypes) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FlowTypes) ProtoMessage() {}
+
+func (x *FlowTypes) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_values_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FlowTypes.ProtoReflect.Descriptor instead.
+func (*FlowTypes) Descriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *FlowTypes) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *FlowTypes) GetTypes() []string {
+	if x != nil {
+		return x.Types
+	}
+	return nil
+}
+
 // AuditedVersion counts the events of one version of a flow's types.
 type AuditedVersion struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -561,7 +616,7 @@ type AuditedVersion struct {
 
 func (x *AuditedVersion) Reset() {
 	*x = AuditedVersion{}
-	mi := &file_flow_v1_values_proto_msgTypes[4]
+	mi := &file_flow_v1_values_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -573,7 +628,7 @@ func (x *AuditedVersion) String() string {
 func (*AuditedVersion) ProtoMessage() {}
 
 func (x *AuditedVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_values_proto_msgTypes[4]
+	mi := &file_flow_v1_values_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -586,7 +641,7 @@ func (x *AuditedVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditedVersion.ProtoReflect.Descriptor instead.
 func (*AuditedVersion) Descriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{4}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *AuditedVersion) GetVersion() uint64 {
@@ -663,7 +718,7 @@ type AuditedEpoch struct {
 
 func (x *AuditedEpoch) Reset() {
 	*x = AuditedEpoch{}
-	mi := &file_flow_v1_values_proto_msgTypes[5]
+	mi := &file_flow_v1_values_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -675,7 +730,7 @@ func (x *AuditedEpoch) String() string {
 func (*AuditedEpoch) ProtoMessage() {}
 
 func (x *AuditedEpoch) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_values_proto_msgTypes[5]
+	mi := &file_flow_v1_values_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -688,7 +743,7 @@ func (x *AuditedEpoch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditedEpoch.ProtoReflect.Descriptor instead.
 func (*AuditedEpoch) Descriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{5}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *AuditedEpoch) GetEpoch() uint64 {
@@ -737,7 +792,7 @@ type AuditedEnd struct {
 
 func (x *AuditedEnd) Reset() {
 	*x = AuditedEnd{}
-	mi := &file_flow_v1_values_proto_msgTypes[6]
+	mi := &file_flow_v1_values_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -749,7 +804,7 @@ func (x *AuditedEnd) String() string {
 func (*AuditedEnd) ProtoMessage() {}
 
 func (x *AuditedEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_values_proto_msgTypes[6]
+	mi := &file_flow_v1_values_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -762,7 +817,7 @@ func (x *AuditedEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditedEnd.ProtoReflect.Descriptor instead.
 func (*AuditedEnd) Descriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{6}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AuditedEnd) GetEpoch() uint64 {
@@ -816,7 +871,7 @@ type AuditedContent struct {
 
 func (x *AuditedContent) Reset() {
 	*x = AuditedContent{}
-	mi := &file_flow_v1_values_proto_msgTypes[7]
+	mi := &file_flow_v1_values_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -828,7 +883,7 @@ func (x *AuditedContent) String() string {
 func (*AuditedContent) ProtoMessage() {}
 
 func (x *AuditedContent) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_values_proto_msgTypes[7]
+	mi := &file_flow_v1_values_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -841,7 +896,7 @@ func (x *AuditedContent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditedContent.ProtoReflect.Descriptor instead.
 func (*AuditedContent) Descriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{7}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *AuditedContent) GetFolded() uint64 {
@@ -914,7 +969,7 @@ type AuditedReaction struct {
 
 func (x *AuditedReaction) Reset() {
 	*x = AuditedReaction{}
-	mi := &file_flow_v1_values_proto_msgTypes[8]
+	mi := &file_flow_v1_values_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -926,7 +981,7 @@ func (x *AuditedReaction) String() string {
 func (*AuditedReaction) ProtoMessage() {}
 
 func (x *AuditedReaction) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_values_proto_msgTypes[8]
+	mi := &file_flow_v1_values_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -939,7 +994,7 @@ func (x *AuditedReaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditedReaction.ProtoReflect.Descriptor instead.
 func (*AuditedReaction) Descriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{8}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AuditedReaction) GetHandler() string {
@@ -1026,7 +1081,7 @@ type AuditFault struct {
 
 func (x *AuditFault) Reset() {
 	*x = AuditFault{}
-	mi := &file_flow_v1_values_proto_msgTypes[9]
+	mi := &file_flow_v1_values_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1038,7 +1093,7 @@ func (x *AuditFault) String() string {
 func (*AuditFault) ProtoMessage() {}
 
 func (x *AuditFault) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_values_proto_msgTypes[9]
+	mi := &file_flow_v1_values_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1051,7 +1106,7 @@ func (x *AuditFault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditFault.ProtoReflect.Descriptor instead.
 func (*AuditFault) Descriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{9}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AuditFault) GetKind() AuditFaultKind {
@@ -1121,7 +1176,10 @@ const file_flow_v1_values_proto_rawDesc = "" +
 	"\tparked_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bparkedAt\x12\x1a\n" +
 	"\battempts\x18\x06 \x01(\x04R\battempts\x12\x16\n" +
 	"\x06reason\x18\a \x01(\tR\x06reason\x12\x1b\n" +
-	"\twaits_for\x18\b \x01(\tR\bwaitsFor\"\xee\x01\n" +
+	"\twaits_for\x18\b \x01(\tR\bwaitsFor\"5\n" +
+	"\tFlowTypes\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
+	"\x05types\x18\x02 \x03(\tR\x05types\"\xee\x01\n" +
 	"\x0eAuditedVersion\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x1a\n" +
 	"\bproduced\x18\x02 \x01(\x04R\bproduced\x12\x1a\n" +
@@ -1207,7 +1265,7 @@ func file_flow_v1_values_proto_rawDescGZIP() []byte {
 }
 
 var file_flow_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_flow_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_flow_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_flow_v1_values_proto_goTypes = []any{
 	(ParkingOutcome)(0),           // 0: flow.v1.ParkingOutcome
 	(AuditOutcome)(0),             // 1: flow.v1.AuditOutcome
@@ -1216,22 +1274,23 @@ var file_flow_v1_values_proto_goTypes = []any{
 	(*Freshness)(nil),             // 4: flow.v1.Freshness
 	(*Objective)(nil),             // 5: flow.v1.Objective
 	(*ParkedEvent)(nil),           // 6: flow.v1.ParkedEvent
-	(*AuditedVersion)(nil),        // 7: flow.v1.AuditedVersion
-	(*AuditedEpoch)(nil),          // 8: flow.v1.AuditedEpoch
-	(*AuditedEnd)(nil),            // 9: flow.v1.AuditedEnd
-	(*AuditedContent)(nil),        // 10: flow.v1.AuditedContent
-	(*AuditedReaction)(nil),       // 11: flow.v1.AuditedReaction
-	(*AuditFault)(nil),            // 12: flow.v1.AuditFault
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 14: google.protobuf.Duration
+	(*FlowTypes)(nil),             // 7: flow.v1.FlowTypes
+	(*AuditedVersion)(nil),        // 8: flow.v1.AuditedVersion
+	(*AuditedEpoch)(nil),          // 9: flow.v1.AuditedEpoch
+	(*AuditedEnd)(nil),            // 10: flow.v1.AuditedEnd
+	(*AuditedContent)(nil),        // 11: flow.v1.AuditedContent
+	(*AuditedReaction)(nil),       // 12: flow.v1.AuditedReaction
+	(*AuditFault)(nil),            // 13: flow.v1.AuditFault
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 15: google.protobuf.Duration
 }
 var file_flow_v1_values_proto_depIdxs = []int32{
-	13, // 0: flow.v1.Freshness.as_of:type_name -> google.protobuf.Timestamp
-	14, // 1: flow.v1.Freshness.staleness:type_name -> google.protobuf.Duration
+	14, // 0: flow.v1.Freshness.as_of:type_name -> google.protobuf.Timestamp
+	15, // 1: flow.v1.Freshness.staleness:type_name -> google.protobuf.Duration
 	3,  // 2: flow.v1.Freshness.position:type_name -> flow.v1.Position
-	14, // 3: flow.v1.Objective.staleness:type_name -> google.protobuf.Duration
+	15, // 3: flow.v1.Objective.staleness:type_name -> google.protobuf.Duration
 	3,  // 4: flow.v1.ParkedEvent.position:type_name -> flow.v1.Position
-	13, // 5: flow.v1.ParkedEvent.parked_at:type_name -> google.protobuf.Timestamp
+	14, // 5: flow.v1.ParkedEvent.parked_at:type_name -> google.protobuf.Timestamp
 	2,  // 6: flow.v1.AuditFault.kind:type_name -> flow.v1.AuditFaultKind
 	3,  // 7: flow.v1.AuditFault.position:type_name -> flow.v1.Position
 	8,  // [8:8] is the sub-list for method output_type
@@ -1252,7 +1311,7 @@ func file_flow_v1_values_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flow_v1_values_proto_rawDesc), len(file_flow_v1_values_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

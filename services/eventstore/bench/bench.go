@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -26,18 +25,29 @@ type bench struct {
 }
 
 // A measure sets contenders up and hands each table that they are compared in
-// to tell.
+// to tell. It belongs to a group, by which several are named at once.
 type measure struct {
-	name string
-	run  func(ctx context.Context, b *bench, tell func(sidebyside.Measure) error) error
+	name  string
+	group string
+	run   func(ctx context.Context, b *bench, tell func(sidebyside.Measure) error) error
 }
 
+const (
+	ofStore = "store"
+	ofFlows = "flows"
+)
+
 var measures = []measure{
-	{"process", measureProcess},
-	{"client", measureClient},
-	{"catchup", measureCatchUp},
-	{"stalled", measureStalled},
-	{"restart", measureRestart},
+	{"process", ofStore, measureProcess},
+	{"client", ofStore, measureClient},
+	{"catchup", ofStore, measureCatchUp},
+	{"stalled", ofStore, measureStalled},
+	{"restart", ofStore, measureRestart},
+	{"scan", ofFlows, measureScan},
+	{"window", ofFlows, measureWindow},
+	{"cutover", ofFlows, measureCutOver},
+	{"blocked", ofFlows, measureConsumers},
+	{"growth", ofFlows, measureGrowth},
 }
 
 func measureNames() (names []string) {
@@ -47,12 +57,14 @@ func measureNames() (names []string) {
 	return names
 }
 
-func measureNamed(name string) (measure, bool) {
-	i := slices.IndexFunc(measures, func(m measure) bool { return m.name == name })
-	if i < 0 {
-		return measure{}, false
+// measuresNamed returns those of a name, or of the group of that name.
+func measuresNamed(name string) (named []measure) {
+	for _, m := range measures {
+		if m.name == name || m.group == name {
+			named = append(named, m)
+		}
 	}
-	return measures[i], true
+	return named
 }
 
 // all runs the measures that were asked for and writes each table as soon as
@@ -67,10 +79,11 @@ func (b *bench) all(ctx context.Context, stdout io.Writer) (results []sidebyside
 		return result.Write(stdout)
 	}
 	for _, name := range b.Measures {
-		m, _ := measureNamed(name)
-		opened := len(b.closers)
-		if err := errors.Join(m.run(ctx, b, tell), b.close(opened)); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+		for _, m := range measuresNamed(name) {
+			opened := len(b.closers)
+			if err := errors.Join(m.run(ctx, b, tell), b.close(opened)); err != nil {
+				return nil, fmt.Errorf("%s: %w", m.name, err)
+			}
 		}
 	}
 	return results, nil
@@ -99,9 +112,8 @@ func (b *bench) folder(name string) (string, error) {
 	return dir, nil
 }
 
-// watermill starts a PostgreSQL with watermill-sql on it, or says why there is
-// none.
-func (b *bench) watermill(ctx context.Context, connections int) (w *peer.Watermill, absent string, err error) {
+// startPostgres starts a PostgreSQL, or says why there is none.
+func (b *bench) startPostgres(ctx context.Context) (server *peer.Postgres, absent string, err error) {
 	if b.postgres == "" {
 		return nil, "not installed", nil
 	}
@@ -109,13 +121,23 @@ func (b *bench) watermill(ctx context.Context, connections int) (w *peer.Watermi
 	if err != nil {
 		return nil, "", err
 	}
-	postgres, err := peer.StartPostgres(ctx, b.postgres, dir)
+	server, err = peer.StartPostgres(ctx, b.postgres, dir)
 	if err != nil {
 		fmt.Fprintln(b.stderr, "bench: go on without PostgreSQL:", err)
 		return nil, "does not start", nil
 	}
-	b.onClose(postgres.Close)
-	w, err = peer.OpenWatermill(ctx, postgres, connections)
+	b.onClose(server.Close)
+	return server, "", nil
+}
+
+// watermill starts a PostgreSQL with watermill-sql on it, or says why there is
+// none.
+func (b *bench) watermill(ctx context.Context, connections int) (w *peer.Watermill, absent string, err error) {
+	server, absent, err := b.startPostgres(ctx)
+	if err != nil || absent != "" {
+		return nil, absent, err
+	}
+	w, err = peer.OpenWatermill(ctx, server, connections)
 	if err != nil {
 		return nil, "", err
 	}

@@ -24,7 +24,7 @@ func TestEveryMeasureSaysSomethingOfEveryContender(t *testing.T) {
 	dir := shortFolder(t)
 	file := filepath.Join(t.TempDir(), "figures.json")
 	var stdout, stderr strings.Builder
-	args := []string{"--rounds=2", "--slice=20ms", "--stored=2000", "--sizes=1000,3000", "--dir=" + dir, "--json=" + file}
+	args := []string{"--rounds=2", "--slice=20ms", "--stored=2000", "--sizes=1000,3000", "--events=2000", "--keys=100,1000", "--more=200", "--dir=" + dir, "--json=" + file}
 	if code := run(t.Context(), args, &stdout, &stderr); code != 0 {
 		if strings.Contains(stderr.String(), "where a sync costs nothing") {
 			t.Skip("folders of tests are not on a disk here")
@@ -78,7 +78,7 @@ func shortFolder(t *testing.T) string {
 
 func checkReport(t *testing.T, all report) {
 	t.Helper()
-	const tables = 2 + 4 + 1 + 1 + 1 // of process, client, catchup, stalled, restart
+	const tables = 2 + 4 + 1 + 1 + 1 + 1 + 1 + 2 + 1 + 1 // of process, client, catchup, stalled, restart, scan, window, cutover, blocked, growth
 	if len(all.Results) != tables {
 		t.Errorf("there are %d tables, want %d", len(all.Results), tables)
 	}
@@ -124,6 +124,8 @@ func TestWrongFlagsAreRefused(t *testing.T) {
 		"no rounds":       {"--rounds=0", "name at least 1 round"},
 		"an empty store":  {"--sizes=10,0", "0 is no number of events"},
 		"no stores":       {"--sizes=", "name one number of events"},
+		"no customers":    {"--keys=0", "--keys: 0 is no number"},
+		"an empty window": {"--events=0", "2 events"},
 		"no such flag":    {"--fast", "unknown flag"},
 	}
 	for name, tc := range cases {

@@ -1,11 +1,19 @@
-// Command bench measures Triangle's event store beside its peers and prints
-// their ratios, each with the goal that we set it:
+// Command bench measures Triangle's event store and flows beside their peers and
+// prints their ratios, each with the goal that we set it. Of the store:
 //
 //	process   appends in process: a raw log, pebble, JetStream, watermill-sql
 //	client    appends through EventStoreDB's client: a stub that stores nothing, JetStream
 //	catchup   reading $all from the start: the stub, watermill-sql
 //	stalled   subscribers beside one that does not read: the same without it
 //	restart   opening after a kill -9: after an orderly end, and other sizes
+//
+// Of the flows:
+//
+//	scan      a bare loop that reads and decodes: the stub
+//	window    a weekly window into a read model: the stub
+//	cutover   the wait for an order at a cut-over to real time: a durable append
+//	blocked   consumers beside one whose database is blocked: the same without it
+//	growth    what an event costs in a read model of many keys: of few
 //
 // Whoever answers a write has it on the disk, or the table says otherwise. A
 // goal that is missed is said and is no failure: the status is 0. It is 1 when
@@ -42,10 +50,13 @@ const (
 const watch = time.Second
 
 type flags struct {
-	Measures []string      `arg:"" optional:"" placeholder:"MEASURE" help:"What to measure: ${measures}. All when none is named."`
+	Measures []string      `arg:"" optional:"" placeholder:"MEASURE" help:"What to measure: ${measures}; store or flows for all of one kind. All when none is named."`
 	Rounds   int           `default:"16" help:"Rounds that each contender runs in (${default})."`
 	Slice    time.Duration `default:"400ms" help:"How long a contender runs in each round (${default})."`
 	Stored   int           `default:"50000" help:"Events to catch up with (${default})."`
+	Events   int           `default:"200000" help:"Events in a window and in a scan (${default})."`
+	More     int           `default:"20000" help:"Events that a growing read model takes in each round (${default})."`
+	Keys     []int         `default:"10000,1000000" help:"Customers in the read models that grow, ascending (${default})."`
 	Sizes    []int         `default:"100000,1000000" help:"Events in the stores that are restarted, ascending (${default})."`
 	Dir      string        `type:"existingdir" placeholder:"DIR" help:"Folder on the disk to measure on; the system's folder for temporary files by default."`
 	JSON     string        `name:"json" placeholder:"FILE" help:"Write all figures to this file too."`
@@ -69,7 +80,7 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var f flags
 	done := false
-	parser := kong.Must(&f, kong.Name("bench"), kong.Description("Measures Triangle's event store beside its peers."),
+	parser := kong.Must(&f, kong.Name("bench"), kong.Description("Measures Triangle's event store and flows beside their peers."),
 		kong.Writers(stdout, stderr), kong.Exit(func(int) { done = true }), kong.Vars{"measures": strings.Join(measureNames(), ", ")})
 	_, err := parser.Parse(args)
 	if done { // --help was answered
@@ -91,16 +102,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // check completes the flags, and tells what is wrong with them.
 func (f *flags) check() error {
-	if f.Rounds < 1 || f.Slice <= 0 || f.Stored < 2 {
-		return errors.New("--rounds, --slice and --stored: name at least 1 round, a slice above 0 and 2 events")
+	if f.Rounds < 1 || f.Slice <= 0 || f.Stored < 2 || f.Events < 2 || f.More < 1 {
+		return errors.New("--rounds, --slice, --stored, --events and --more: name at least 1 round, a slice above 0, 2 events, and 1 more")
 	}
-	if len(f.Sizes) == 0 {
-		return errors.New("--sizes: name one number of events at least")
-	}
-	for _, size := range f.Sizes {
-		if size < 1 {
-			return fmt.Errorf("--sizes: %d is no number of events: name sizes above 0", size)
-		}
+	if err := errors.Join(checkSizes("--sizes", f.Sizes), checkSizes("--keys", f.Keys)); err != nil {
+		return err
 	}
 	if f.Dir == "" {
 		f.Dir = os.TempDir()
@@ -109,11 +115,23 @@ func (f *flags) check() error {
 		f.Measures = measureNames()
 	}
 	for _, name := range f.Measures {
-		if _, ok := measureNamed(name); !ok {
-			return fmt.Errorf("there is no measure %q: name some of %s", name, strings.Join(measureNames(), ", "))
+		if len(measuresNamed(name)) == 0 {
+			return fmt.Errorf("there is no measure %q: name some of %s, or store or flows", name, strings.Join(measureNames(), ", "))
 		}
 	}
 	return machine.CheckDurable(f.Dir)
+}
+
+func checkSizes(flag string, sizes []int) error {
+	if len(sizes) == 0 {
+		return fmt.Errorf("%s: name one number of events at least", flag)
+	}
+	for _, size := range sizes {
+		if size < 1 {
+			return fmt.Errorf("%s: %d is no number of events: name sizes above 0", flag, size)
+		}
+	}
+	return nil
 }
 
 // report is what --json writes.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/decider"
-	"github.com/triangle-suite/triangle/services/internal/eventlog"
 )
 
 // answersAtOnce is how many keys' causes are answered at a time. The store
@@ -25,11 +24,11 @@ const answersAtOnce = 8
 // An answer that is given when the transaction then fails is found when the
 // cause comes again. Whatever is out of the ordinary (a suspect, parked events,
 // causes that may be late) is left to the transaction.
-func (in *Intake) answerAhead(ctx context.Context, batch []eventlog.Event) (answered map[uuid.UUID]bool, err error) {
+func (in *Intake) answerAhead(ctx context.Context, batch []*incoming) (answered map[uuid.UUID]bool, err error) {
 	if in.consumer.Project != nil || in.suspect.id != uuid.Nil || in.cp.parked > 0 {
 		return nil, nil
 	}
-	queues, err := in.queueCauses(ctx, batch)
+	queues, err := in.queueCauses(batch)
 	if err != nil {
 		return nil, err
 	}
@@ -52,27 +51,26 @@ func (in *Intake) answerAhead(ctx context.Context, batch []eventlog.Event) (answ
 
 // queueCauses returns the events of a batch in queues, each of which is answered
 // in order: one queue, or one for each key.
-func (in *Intake) queueCauses(ctx context.Context, batch []eventlog.Event) (map[string][]codec.Event, error) {
+func (in *Intake) queueCauses(batch []*incoming) (map[string][]codec.Event, error) {
 	for _, r := range in.consumer.Reactions {
 		if r.Late.Do != RunLate {
 			return nil, nil
 		}
 	}
 	queues := map[string][]codec.Event{}
-	for _, e := range batch {
-		if !in.types[e.Type] {
+	for _, i := range batch {
+		if !in.carries(i.Event) {
 			continue
 		}
-		event, err := in.streams.Codec.Decode(ctx, e)
-		if err != nil {
-			in.suspect.blame(e.ID, decodeError(err))
-			return nil, fmt.Errorf("take in %s %s: %w", e.Type, e.ID, err)
+		if i.err != nil {
+			in.suspect.blame(i.Event.ID, i.err)
+			return nil, fmt.Errorf("take in %s %s: %w", i.Event.Type, i.Event.ID, i.err)
 		}
 		var queue string
 		if in.consumer.Answers == InOrderOfKeys {
-			queue = keyOf(in.consumer.Flow, event)
+			queue = i.key
 		}
-		queues[queue] = append(queues[queue], event)
+		queues[queue] = append(queues[queue], i.event)
 	}
 	return queues, nil
 }

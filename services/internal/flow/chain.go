@@ -57,7 +57,10 @@ func (c chains) load(ctx context.Context, tx *projection.Tx, keys ...string) err
 		for _, key := range keys {
 			args = append(args, key)
 		}
-		rows, err := tx.Query(ctx, `SELECT key, chain FROM flow_chain WHERE flow = ? AND epoch = ? AND key IN (?`+strings.Repeat(`,?`, len(keys)-1)+`)`, args...)
+		// One look-up for each key: whatever the database knows of a table that was
+		// empty when the statement was planned, it is done by the primary key.
+		rows, err := tx.Query(ctx, `SELECT column1, (SELECT chain FROM flow_chain WHERE flow = ? AND epoch = ? AND key = column1)
+			FROM (VALUES (?)`+strings.Repeat(`,(?)`, len(keys)-1)+`) AS keys`, args...)
 		if err == nil {
 			_, err = projection.Collect(rows, func(row projection.Scanner, _ *struct{}) error { return c.scan(row) })
 		}
@@ -73,6 +76,9 @@ func (c chains) scan(row projection.Scanner) error {
 	var raw []byte
 	if err := row.Scan(&key, &raw); err != nil {
 		return err
+	}
+	if raw == nil {
+		return nil // it begins
 	}
 	if len(raw) != len(chain{}) {
 		return fmt.Errorf("the chain of key %q has %d bytes", key, len(raw))
@@ -90,17 +96,13 @@ func (c chains) write(ctx context.Context, tx *projection.Tx) error {
 			link := c.known[key]
 			args = append(args, c.flow, c.epoch, key, link[:])
 		}
-		if _, err := tx.Exec(ctx, `INSERT INTO flow_chain (flow, epoch, key, chain) VALUES (?,?,?,?)`+strings.Repeat(`,(?,?,?,?)`, len(keys)-1)+`
-			ON CONFLICT (flow, epoch, key) DO UPDATE SET chain = excluded.chain`, args...); err != nil {
-			return fmt.Errorf("write the chains of keys: %w", err)
-		}
-		return nil
+		return tx.Write(ctx, `INSERT INTO flow_chain (flow, epoch, key, chain) VALUES (?,?,?,?)`+strings.Repeat(`,(?,?,?,?)`, len(keys)-1)+`
+			ON CONFLICT (flow, epoch, key) DO UPDATE SET chain = excluded.chain`, args...)
 	})
 }
 
 // link adds an event to its key's chain and to the digest.
 func (t *taking) link(ctx context.Context, key string, id uuid.UUID) error {
-	key = projection.Storable(key) // as it is found again
 	if err := t.chains.load(ctx, t.tx, key); err != nil {
 		return err
 	}

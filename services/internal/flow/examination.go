@@ -40,6 +40,7 @@ func (x *examination) run(ctx context.Context, asked *flowv1.AuditRequested) err
 	if err != nil {
 		return err
 	}
+	x.source.Versions = steering.Versions
 	if x.scope, err = steering.Scope(asked, x.at); err != nil {
 		return err
 	}
@@ -47,7 +48,7 @@ func (x *examination) run(ctx context.Context, asked *flowv1.AuditRequested) err
 	if err != nil {
 		return err
 	}
-	x.ledger = audit.NewLedger(x.scope.Range, audit.Versions(x.consumer.Flow), x.scope.Kept, aside)
+	x.ledger = audit.NewLedger(x.scope.Range, steering.Versions, x.scope.Kept, aside)
 	for _, step := range []func(context.Context) error{x.readLog, x.compareChains, x.countAnswers, x.compareContent} {
 		if err := step(ctx); err != nil {
 			return err
@@ -237,9 +238,8 @@ func (x *examination) compareContent(ctx context.Context) (err error) {
 	// Dropped before anybody is told: what a crash leaves behind is dropped when the
 	// request is answered again.
 	defer func() { err = errors.Join(err, scratch.Drop(context.WithoutCancel(ctx))) }()
-	versions := audit.Versions(x.consumer.Flow)
 	again := fold{consumer: x.consumer, streams: x.streams, takes: func(e eventlog.Event) bool {
-		return x.ledger.Aside[e.ID] == 0 && audit.Due(versions, e.Type, e.Position)
+		return x.ledger.Aside[e.ID] == 0 && audit.Due(x.source.Versions, e.Type, e.Position)
 	}}
 	var folded uint64
 	foldTo := func(place eventlog.Position) error {

@@ -111,6 +111,7 @@ func TestAFlowMovesThroughItsCadencesAndLosesNothing(t *testing.T) {
 			w.t.Errorf("there are chains from epoch %d on (%v), want them from the last one that has closed, 7", oldest, err)
 		}
 		want := []string{
+			"types version 1 carried after C:0/P:0: sales.RequestStatusChanged",
 			"epoch 2 asked for: weekly, by test: for the test",
 			"epoch 2 began: weekly",
 			"epoch 1 closed: 2 events, intake digest",

@@ -28,10 +28,14 @@ const (
 	markerSet        = "flow.MarkerSet"
 	retryRequested   = "flow.RetryRequested"
 	skipRequested    = "flow.SkipRequested"
+	typeActivated    = "flow.TypeActivated"
 )
 
 // markers are the types of all of them.
-var markers = []string{cadenceRequested, windowRequested, windowOpened, markerSet, retryRequested, skipRequested}
+var markers = []string{cadenceRequested, windowRequested, windowOpened, markerSet, retryRequested, skipRequested, typeActivated}
+
+// typesAdopted is read from the control stream at the start.
+const typesAdopted = "flow.TypesAdopted"
 
 // Intake takes in one flow.
 type Intake struct {
@@ -39,7 +43,7 @@ type Intake struct {
 	streams    *decider.Streams
 	db         *projection.DB
 	logger     *slog.Logger
-	types      map[string]bool
+	types      map[string]bool // that this build takes in
 	filter     eventlog.Filter
 	parkMax    uint64
 	posted     chan<- struct{} // tells that the outbox may hold something
@@ -48,9 +52,10 @@ type Intake struct {
 
 	closing sync.WaitGroup // what closes epochs beside the intake
 
-	// cp, suspect and lease belong to the goroutine that runs the intake, or that
+	// cp, history, suspect and lease belong to the goroutine that runs the intake, or that
 	// stands by.
 	cp      checkpoint
+	history typesHistory
 	suspect suspect
 	lease   lease // its token names this process in the checkpoint
 
@@ -206,7 +211,8 @@ func (in *Intake) follow(ctx context.Context) error {
 }
 
 // takeOver makes this process the flow's owner, and checks that the store is of
-// the database's environment, and the one that the checkpoint was made on.
+// the database's environment, and the one that the checkpoint was made on, and that
+// this build takes in what has been written. Only then the flow carries its types.
 func (in *Intake) takeOver(ctx context.Context) error {
 	err := in.db.Update(ctx, func(tx *projection.Tx) error {
 		if err := in.lease.confirm(ctx, tx); err != nil {
@@ -234,7 +240,13 @@ func (in *Intake) takeOver(ctx context.Context) error {
 	if err := in.verifyEnvironment(ctx); err != nil {
 		return err
 	}
-	return in.verifyStore(ctx)
+	if err := in.verifyStore(ctx); err != nil {
+		return err
+	}
+	if err := in.verifyActive(ctx); err != nil {
+		return err
+	}
+	return in.adoptTypes(ctx)
 }
 
 // ErrForeignStore says that a checkpoint was made on another store, or on a
@@ -268,7 +280,7 @@ func (in *Intake) publishCheckpoint() {
 // windows and the checkpoint. Reactions append within it, or ahead of it; when
 // the transaction fails after that, their answers are found when the causes come
 // again.
-func (in *Intake) takeIn(ctx context.Context, batch []eventlog.Event) error {
+func (in *Intake) takeIn(ctx context.Context, batch []*incoming) error {
 	answered, err := in.answerAhead(ctx, batch)
 	if err != nil {
 		if cause, ok := errors.AsType[*causeError](err); ok {
@@ -276,18 +288,21 @@ func (in *Intake) takeIn(ctx context.Context, batch []eventlog.Event) error {
 		}
 		return err
 	}
-	var culprit eventlog.Event
+	culprit := batch[0].Event.ID
 	err = in.transact(ctx, answered, func(t *taking) error {
-		for _, e := range batch {
-			culprit = e
-			if err := t.take(ctx, e); err != nil {
-				return fmt.Errorf("take in %s %s: %w", e.Type, e.ID, err)
+		if err := t.chains.load(ctx, t.tx, in.keysOf(batch)...); err != nil {
+			return err
+		}
+		for _, i := range batch {
+			culprit = i.Event.ID
+			if err := t.take(ctx, i); err != nil {
+				return fmt.Errorf("take in %s %s: %w", i.Event.Type, i.Event.ID, err)
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		in.suspect.blame(culprit.ID, err)
+		in.suspect.blame(culprit, err)
 		return err
 	}
 	in.suspect.clear(batch)
@@ -342,11 +357,13 @@ func wake(who chan<- struct{}) {
 
 func (in *Intake) isRealTime(cp checkpoint) bool { return cp.cadence == flows.RealTime }
 
-// keyOf returns the flow's key of an event: the first of the flow's key fields
-// that has a value. An event without one is ordered by its stream.
+// keyOf returns the flow's key of an event, as tables hold it: the first of the
+// flow's key fields that has a value. An event without one is ordered by its
+// stream.
 func keyOf(f flows.Flow, e codec.Event) string {
-	if key, ok := flows.KeyOf(f, e.Message); ok {
-		return key
+	key, ok := flows.KeyOf(f, e.Message)
+	if !ok {
+		key = e.Stream
 	}
-	return e.Stream
+	return projection.Storable(key)
 }

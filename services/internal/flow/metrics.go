@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/triangle-suite/triangle/services/internal/eventlog"
 )
 
 // deliveryBuckets reach from real time to two weeks.
@@ -25,10 +23,11 @@ func newDelivery() *prometheus.HistogramVec {
 }
 
 // noteDelivery measures how long the events of a batch that is committed took.
-func (in *Intake) noteDelivery(batch []eventlog.Event) {
+func (in *Intake) noteDelivery(batch []*incoming) {
 	now := time.Now()
 	var oldest time.Time
-	for _, e := range batch {
+	for _, i := range batch {
+		e := i.Event
 		if !in.types[e.Type] {
 			continue
 		}

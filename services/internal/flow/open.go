@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -95,12 +96,21 @@ func (in *Intake) open(ctx context.Context, target uuid.UUID) error {
 	if err != nil {
 		return fmt.Errorf("follow the log: %w", err)
 	}
-	defer sub.Close()
+	ahead := in.readAhead(ctx, sub)
+	defer func() { // nothing that this has begun outlives it
+		cancel()
+		sub.Close()
+		for range ahead {
+		}
+	}()
 	in.publish(func(s *State) { s.Window = target != uuid.Nil })
 	defer in.publish(func(s *State) { s.Window = false })
 	epoch, live := in.cp.epoch, false
 	for {
-		batch, caughtUp, err := in.nextBatch(ctx, sub)
+		batch, caughtUp, err := in.nextBatch(ctx, ahead)
+		if errors.Is(err, errEnded) {
+			err = fmt.Errorf("follow the log: %w", sub.Err())
+		}
 		if err != nil {
 			return err
 		}
@@ -109,31 +119,33 @@ func (in *Intake) open(ctx context.Context, target uuid.UUID) error {
 			if err := in.takeIn(ctx, batch); err != nil {
 				return err
 			}
-			if in.isParkingRequest(batch[len(batch)-1]) {
+			if in.isParkingRequest(batch[len(batch)-1].Event) {
 				if err := in.followRequests(ctx); err != nil {
 					return err
 				}
 			}
 		}
-		if idle := live && len(sub.Messages()) == 0; idle {
+		if idle := live && len(ahead) == 0 && len(sub.Messages()) == 0; idle {
 			in.publish(func(s *State) { s.Err = nil })
 		}
-		reached := target != uuid.Nil && len(batch) > 0 && batch[len(batch)-1].ID == target
+		reached := target != uuid.Nil && len(batch) > 0 && batch[len(batch)-1].Event.ID == target
 		if reached || in.cp.epoch != epoch {
 			return nil
 		}
 	}
 }
 
+var errEnded = errors.New("the subscription has ended")
+
 // nextBatch waits for a message, and returns with it what else is there. A batch
 // ends at a marker of the flow, as what comes after it may be none of this
 // epoch's business.
-func (in *Intake) nextBatch(ctx context.Context, sub eventlog.Subscription) (batch []eventlog.Event, caughtUp bool, err error) {
+func (in *Intake) nextBatch(ctx context.Context, ahead <-chan *incoming) (batch []*incoming, caughtUp bool, err error) {
 	for size := in.batchSize(); len(batch) < size; {
-		var m eventlog.Message
+		var m *incoming
 		var ok bool
 		select {
-		case m, ok = <-sub.Messages():
+		case m, ok = <-ahead:
 		default:
 			if len(batch) > 0 || caughtUp {
 				return batch, caughtUp, nil
@@ -141,17 +153,17 @@ func (in *Intake) nextBatch(ctx context.Context, sub eventlog.Subscription) (bat
 			select {
 			case <-ctx.Done():
 				return nil, false, ctx.Err()
-			case m, ok = <-sub.Messages():
+			case m, ok = <-ahead:
 			}
 		}
 		if !ok {
-			return nil, false, fmt.Errorf("follow the log: %w", sub.Err())
+			return nil, false, errEnded
 		}
 		switch m.Kind {
 		case eventlog.KindCaughtUp:
 			caughtUp = true
 		case eventlog.KindEvent:
-			batch = append(batch, m.Event)
+			batch = append(batch, m)
 			if in.isOwnMarker(m.Event) {
 				return batch, caughtUp, nil
 			}

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -98,6 +99,14 @@ func (rt *Runtime) Run(ctx context.Context) error {
 
 // Intake returns the intake of a flow; nil when the service does not take it in.
 func (rt *Runtime) Intake(flow string) *Intake { return rt.intakes[flow] }
+
+// Flows returns the flows that the service takes in, its own among them.
+func (rt *Runtime) Flows() (all []flows.Flow) {
+	for _, in := range rt.intakes {
+		all = append(all, in.consumer.Flow)
+	}
+	return all
+}
 
 // watchStore notes when the store answered last. Data can't be known to be
 // fresher than that.
@@ -288,11 +297,18 @@ func freshAsOf(s State, storeSeen, now time.Time) time.Time {
 	return asOf
 }
 
+// errNotBegun is why a service is not ready at first.
+var errNotBegun = errors.New("has not begun")
+
 // Ready returns nil when every flow is being taken in.
 func (rt *Runtime) Ready(context.Context) error {
 	for name, in := range rt.intakes {
-		if err := in.State().Err; err != nil {
-			return fmt.Errorf("flow %s: %w", name, err)
+		s := in.State()
+		if s.Err == nil && s.Cadence == "" {
+			s.Err = errNotBegun
+		}
+		if s.Err != nil {
+			return fmt.Errorf("flow %s: %w", name, s.Err)
 		}
 	}
 	return nil

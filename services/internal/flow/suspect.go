@@ -4,8 +4,6 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
-
-	"github.com/triangle-suite/triangle/services/internal/eventlog"
 )
 
 // suspect is the event at which taking in failed last. It is tried again alone;
@@ -30,8 +28,8 @@ func (s *suspect) blame(id uuid.UUID, err error) {
 
 func (s *suspect) condemned(id uuid.UUID) bool { return s.id == id && s.faults >= faultsToPark }
 
-func (s *suspect) clear(batch []eventlog.Event) {
-	if slices.ContainsFunc(batch, func(e eventlog.Event) bool { return e.ID == s.id }) {
+func (s *suspect) clear(batch []*incoming) {
+	if slices.ContainsFunc(batch, func(i *incoming) bool { return i.Event.ID == s.id }) {
 		*s = suspect{}
 	}
 }

@@ -32,36 +32,32 @@ type taking struct {
 
 // take takes in one event of the log: a marker of the flow, an event of the
 // flow's types, or one that the filter let through and that is passed over.
-func (t *taking) take(ctx context.Context, e eventlog.Event) error {
+func (t *taking) take(ctx context.Context, i *incoming) error {
+	e := i.Event
 	t.cp.position, t.cp.eventID, t.cp.asOf = e.Position, e.ID.String(), e.Created
 	switch {
 	case t.isOwnMarker(e):
 		return t.takeMarker(ctx, e)
-	case !t.types[e.Type]:
+	case isActivation(e):
+		return t.passActivation(ctx, e)
+	case !t.carries(e):
 		return nil
+	case t.suspect.condemned(e.ID):
+		return t.park(ctx, e, i.key, t.suspect.reason, t.suspect.faults)
+	case i.err != nil:
+		return i.err
 	}
-	event, err := t.streams.Codec.Decode(ctx, e)
-	if err != nil {
-		if t.suspect.condemned(e.ID) {
-			return t.park(ctx, e, e.Stream, t.suspect.reason, t.suspect.faults)
-		}
-		return decodeError(err)
-	}
-	key := keyOf(t.consumer.Flow, event)
-	if t.suspect.condemned(e.ID) {
-		return t.park(ctx, e, key, t.suspect.reason, t.suspect.faults)
-	}
-	behind, err := t.waitsBehind(ctx, key, e.Position)
+	behind, err := t.waitsBehind(ctx, i.key, e.Position)
 	if err != nil {
 		return err
 	}
 	if behind {
-		return t.park(ctx, e, key, errWaits, 0)
+		return t.park(ctx, e, i.key, errWaits, 0)
 	}
-	if err := t.link(ctx, key, e.ID); err != nil {
+	if err := t.link(ctx, i.key, e.ID); err != nil {
 		return err
 	}
-	return t.apply(ctx, event, key)
+	return t.apply(ctx, i.event, i.key)
 }
 
 // decodeError tells apart what is wrong with an event and what is wrong with the

@@ -64,6 +64,7 @@ type world struct {
 	lease     time.Duration // by the database's clock, which goes its own way in a bubble
 	noTables  bool          // the service only reacts
 	own       bool          // the flow is sales' own, back to itself
+	types     []string      // that the build takes in; nil: the catalogue's
 	freezable bool          // what the service reads of the log can be withheld
 	ice       *ice          // by which it is
 
@@ -120,6 +121,9 @@ func (w *world) newRuntime(db *projection.DB) *flow.Runtime {
 	if w.own {
 		f = flow.Own(flows.Sales, f.Types, f.Key)
 	}
+	if w.types != nil {
+		f.Types = w.types
+	}
 	project := w.project
 	if w.noTables {
 		project = nil
@@ -162,7 +166,7 @@ func (w *world) stop() {
 }
 
 func (w *world) project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
-	request := e.Message.(*salesv1.RequestStatusChanged).GetRequestId()
+	request := requestOf(e)
 	if err := errors.Join(w.poison(request), w.rotten(e.ID)); err != nil {
 		return err
 	}
@@ -172,11 +176,16 @@ func (w *world) project(ctx context.Context, tx *projection.Tx, e codec.Event) e
 	return err
 }
 
+// requestOf returns the request that an event is about.
+func requestOf(e codec.Event) string {
+	return e.Message.(interface{ GetRequestId() string }).GetRequestId()
+}
+
 // reaction answers each event with one of its own, in the stream of its request.
 func (w *world) reaction() flow.Reaction {
 	answer := func(text string) func(context.Context, flow.Cause) error {
 		return func(ctx context.Context, cause flow.Cause) error {
-			request := cause.Message.(*salesv1.RequestStatusChanged).GetRequestId()
+			request := requestOf(cause.Event)
 			_, err := decider.Handle(ctx, w.streams, cause.Origin, "answers-"+request, answers, func(before int) ([]proto.Message, error) {
 				if w.content != nil && w.content(before) {
 					return nil, nil
@@ -217,13 +226,18 @@ func (w *world) produce(request string) uuid.UUID {
 
 func (w *world) produceAs(id uuid.UUID, request string) {
 	w.t.Helper()
-	e, err := w.streams.Codec.Encode(w.t.Context(), &salesv1.RequestStatusChanged{
+	w.write(id, "request-"+request, &salesv1.RequestStatusChanged{
 		RequestId: request, Kind: journeyv1.RequestKind_REQUEST_KIND_COMPLAINT, Status: journeyv1.RequestStatus_REQUEST_STATUS_OPEN,
-	}, id, codec.Metadata{Source: codec.Source(flows.Sales), Time: time.Now()})
+	})
+}
+
+func (w *world) write(id uuid.UUID, stream string, m proto.Message) {
+	w.t.Helper()
+	e, err := w.streams.Codec.Encode(w.t.Context(), m, id, codec.Metadata{Source: codec.Source(flows.Sales), Time: time.Now()})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.append("request-"+request, e)
+	w.append(stream, e)
 }
 
 func (w *world) append(stream string, e eventlog.NewEvent) {

@@ -2,20 +2,15 @@ package postgres
 
 import (
 	"context"
-	"database/sql"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// Notify tells the listeners of the schema something when the transaction is
-// committed.
-func (s *Server) Notify(ctx context.Context, tx *sql.Tx, what string) error {
-	if _, err := tx.ExecContext(ctx, `SELECT pg_notify($1, $2)`, s.channel(), what); err != nil {
-		return fmt.Errorf("notify the other replicas: %w", err)
-	}
-	return nil
+// Notification is the statement that tells the listeners of the schema something
+// when its transaction is committed.
+func (s *Server) Notification(what string) (statement string, args []any) {
+	return `SELECT pg_notify($1, $2)`, []any{s.channel(), what}
 }
 
 func (s *Server) channel() string { return "triangle:" + s.schema }

@@ -31,7 +31,7 @@ func TestParametersAreNumberedOutsideOfQuotes(t *testing.T) {
 }
 
 func TestTypesAreThoseOfPostgreSQL(t *testing.T) {
-	const statement = `CREATE TABLE a (b TEXT PRIMARY KEY, c BLOB NOT NULL, d BIGINT)`
+	const statement = `CREATE TABLE a (b TEXT PRIMARY KEY, c BLOB NOT NULL, d BIGINT) WITHOUT ROWID`
 	const want = `CREATE TABLE a (b TEXT COLLATE "C" PRIMARY KEY, c BYTEA NOT NULL, d BIGINT)`
 	if got := Definition(statement); got != want {
 		t.Errorf("got %s, want %s", got, want)

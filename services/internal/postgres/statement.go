@@ -36,11 +36,15 @@ func Statement(statement string) string {
 var (
 	text = regexp.MustCompile(`\bTEXT\b`)
 	blob = regexp.MustCompile(`\bBLOB\b`)
+	// tree is SQLite's word for a table that is its primary key's tree, and no
+	// second one.
+	tree = regexp.MustCompile(`\)\s*WITHOUT ROWID\s*$`)
 )
 
 // Definition writes a statement that creates a table, with SQLite's types, as
 // PostgreSQL wants it. Text is compared byte by byte, whatever the database's
 // language is: an order that is part of a result must be the same everywhere.
 func Definition(statement string) string {
+	statement = tree.ReplaceAllString(statement, ")")
 	return blob.ReplaceAllString(text.ReplaceAllString(statement, `TEXT COLLATE "C"`), "BYTEA")
 }

@@ -12,7 +12,12 @@ func (tx *Tx) Attempt(ctx context.Context, change func() error) error {
 	if _, err := tx.Exec(ctx, `SAVEPOINT attempt`); err != nil {
 		return fmt.Errorf("begin an attempt: %w", err)
 	}
-	if err := change(); err != nil {
+	err := change()
+	if err == nil {
+		err = tx.send(ctx)
+	}
+	if err != nil {
+		tx.pending = nil // it was written since the attempt began
 		if _, back := tx.Exec(ctx, `ROLLBACK TO SAVEPOINT attempt`); back != nil {
 			// err is told and not wrapped: it no longer stands for what happened.
 			return fmt.Errorf("take back an attempt that failed (%s): %w", err.Error(), back)

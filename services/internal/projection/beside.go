@@ -90,14 +90,14 @@ func (s Schema) replace(ctx context.Context, tx *Tx) error {
 	return s.create(ctx, tx)
 }
 
-func (e sqlite) beside(ctx context.Context, name string) (*DB, error) {
+func (e *sqlite) beside(ctx context.Context, name string) (*DB, error) {
 	return openSQLite(ctx, e.path+"-"+name)
 }
 
-func (sqlite) drop(context.Context) error { return nil }
+func (*sqlite) drop(context.Context) error { return nil }
 
 // remove removes the files, which must be closed.
-func (e sqlite) remove() error {
+func (e *sqlite) remove() error {
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		if err := os.Remove(e.path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("remove a database: %w", err)

@@ -244,7 +244,7 @@ func (db *DB) Snapshot(ctx context.Context) (*Snapshot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a snapshot: %w", err)
 	}
-	s := &Snapshot{Querier: &Tx{tx, db.engine}, tx: tx}
+	s := &Snapshot{Querier: &Tx{tx: tx, engine: db.engine}, tx: tx}
 	var one int
 	// The first statement is what fixes it.
 	if err := s.QueryRow(ctx, `SELECT count(*) FROM projections WHERE 1 = 0`).Scan(&one); err != nil {

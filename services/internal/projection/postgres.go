@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/triangle-suite/triangle/services/internal/postgres"
 )
@@ -64,7 +66,41 @@ func (s *server) definition(statement string) string { return postgres.Definitio
 // when two are as quick.
 func (s *server) begin(ctx context.Context, tx *sql.Tx) error { return s.Lock(ctx, tx, "tables") }
 
-func (s *server) announce(ctx context.Context, tx *sql.Tx) error { return s.Notify(ctx, tx, s.self) }
+func (s *server) announce(ctx context.Context, tx *Tx) error {
+	statement, args := s.Notification(s.self)
+	tx.pending = append(tx.pending, written{statement, args})
+	return nil
+}
+
+// The driver keeps compiled statements itself.
+func (s *server) compiled(string) *sql.Stmt                  { return nil }
+func (s *server) compile(context.Context, *sql.DB, []string) {}
+
+// gather bounds what is sent at once.
+func (s *server) gather() int { return 500 }
+
+// outsideTransaction is what the protocol calls a connection's state without one.
+const outsideTransaction = 'I'
+
+// send sends statements in one go, and reads their results in another.
+func (s *server) send(ctx context.Context, conn *sql.Conn, statements []written) error {
+	batch := &pgx.Batch{}
+	for _, w := range statements {
+		batch.Queue(w.statement, w.args...)
+	}
+	err := conn.Raw(func(driver any) error {
+		server := driver.(*stdlib.Conn).Conn() //nolint:errcheck,forcetypeassert // there is no other
+		// A transaction whose context has ended is taken back by another goroutine.
+		if server.PgConn().TxStatus() == outsideTransaction {
+			return sql.ErrTxDone
+		}
+		return server.SendBatch(ctx, batch).Close()
+	})
+	if err != nil {
+		return fmt.Errorf("write rows: %w", err)
+	}
+	return nil
+}
 
 // follow listens from the first time on that somebody waits.
 func (s *server) follow(changed func()) {

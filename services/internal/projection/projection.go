@@ -27,7 +27,7 @@ type Querier interface {
 	// Query runs a statement that returns rows; its parameters are written ?.
 	Query(ctx context.Context, statement string, args ...any) (*sql.Rows, error)
 	// QueryRow runs a statement that returns at most one row.
-	QueryRow(ctx context.Context, statement string, args ...any) *sql.Row
+	QueryRow(ctx context.Context, statement string, args ...any) Scanner
 	// Clock returns the time by the database's clock, which all replicas share.
 	Clock(ctx context.Context) (time.Time, error)
 	// keyOf is the query for the columns of a table's primary key, in their order;
@@ -55,7 +55,14 @@ type engine interface {
 	begin(ctx context.Context, tx *sql.Tx) error
 	// announce is called last in a transaction that changes rows: the other
 	// replicas are woken when it is committed.
-	announce(ctx context.Context, tx *sql.Tx) error
+	announce(ctx context.Context, tx *Tx) error
+	// compiled returns a statement that has been compiled; nil when there is none.
+	compiled(statement string) *sql.Stmt
+	// compile keeps statements that were run, compiled for the next time.
+	compile(ctx context.Context, writer *sql.DB, statements []string)
+	// gather is how many statements are worth sending together, on one connection.
+	gather() int
+	send(ctx context.Context, conn *sql.Conn, statements []written) error
 	// follow has changed called, from now on, when another replica has committed.
 	follow(changed func())
 	// clock reads the database's clock.
@@ -120,7 +127,7 @@ func (db *DB) Query(ctx context.Context, statement string, args ...any) (*sql.Ro
 }
 
 // QueryRow implements Querier on what is committed.
-func (db *DB) QueryRow(ctx context.Context, statement string, args ...any) *sql.Row {
+func (db *DB) QueryRow(ctx context.Context, statement string, args ...any) Scanner {
 	return db.reader.QueryRowContext(ctx, db.engine.statement(statement), storable(args)...)
 }
 
@@ -128,32 +135,6 @@ func (db *DB) keyOf() string { return db.engine.keyOf() }
 
 // Clock implements Querier.
 func (db *DB) Clock(ctx context.Context) (time.Time, error) { return db.engine.clock(ctx, db.reader) }
-
-// Tx is a write transaction.
-type Tx struct {
-	tx     *sql.Tx
-	engine engine
-}
-
-// Exec runs a statement; its parameters are written ?.
-func (tx *Tx) Exec(ctx context.Context, statement string, args ...any) (sql.Result, error) {
-	return tx.tx.ExecContext(ctx, tx.engine.statement(statement), storable(args)...)
-}
-
-// Query implements Querier.
-func (tx *Tx) Query(ctx context.Context, statement string, args ...any) (*sql.Rows, error) {
-	return tx.tx.QueryContext(ctx, tx.engine.statement(statement), storable(args)...)
-}
-
-// QueryRow implements Querier.
-func (tx *Tx) QueryRow(ctx context.Context, statement string, args ...any) *sql.Row {
-	return tx.tx.QueryRowContext(ctx, tx.engine.statement(statement), storable(args)...)
-}
-
-func (tx *Tx) keyOf() string { return tx.engine.keyOf() }
-
-// Clock implements Querier.
-func (tx *Tx) Clock(ctx context.Context) (time.Time, error) { return tx.engine.clock(ctx, tx.tx) }
 
 // storable replaces what can't be stored in the text among args.
 func storable(args []any) []any {
@@ -178,7 +159,7 @@ func (db *DB) Update(ctx context.Context, change func(*Tx) error) error {
 		if err := change(tx); err != nil {
 			return err
 		}
-		return db.engine.announce(ctx, tx.tx)
+		return db.engine.announce(ctx, tx)
 	})
 	if err == nil {
 		db.announce()
@@ -189,21 +170,6 @@ func (db *DB) Update(ctx context.Context, change func(*Tx) error) error {
 // UpdateQuietly is Update for what nobody waits for: it wakes nobody.
 func (db *DB) UpdateQuietly(ctx context.Context, change func(*Tx) error) error {
 	return db.transact(ctx, change)
-}
-
-func (db *DB) transact(ctx context.Context, change func(*Tx) error) error {
-	tx, err := db.writer.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("begin a transaction: %w", postgres.Explain(err))
-	}
-	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
-	if err := change(&Tx{tx, db.engine}); err != nil {
-		return err
-	}
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit a transaction: %w", err)
-	}
-	return nil
 }
 
 func (db *DB) announce() {

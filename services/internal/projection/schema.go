@@ -14,7 +14,9 @@ type Schema struct {
 	// Version is raised with every change of the tables or of their meaning.
 	Version int
 	// Tables are statements that create the tables and indexes. Types are TEXT,
-	// BIGINT, INTEGER and BLOB; text is compared byte by byte.
+	// BIGINT, INTEGER and BLOB; text is compared byte by byte. A table whose rows
+	// are short and found by their key alone may end with WITHOUT ROWID: SQLite
+	// then keeps one tree of it, and not two.
 	Tables []string
 	// Personal names the columns that hold what is personal, as table.column. They
 	// are no part of the content that is digested, and no difference in them is

@@ -20,8 +20,13 @@ const (
 	lookPause   = 50 * time.Millisecond
 )
 
-type flowCommands struct {
+// storeAt says where the event store is that a command works on.
+type storeAt struct {
 	EventStore string `name:"eventstore" env:"TRIANGLE_EVENTSTORE" placeholder:"URL" help:"The event store's connection string (that of the suite of --data, else esdb://127.0.0.1:2113?tls=false)."`
+}
+
+type flowCommands struct {
+	storeAt
 
 	List    flowList       `cmd:"" help:"List all flows: how they run and how far they are."`
 	Show    flowShow       `cmd:"" help:"Show one flow: what it carries, why, and how it runs."`
@@ -74,7 +79,7 @@ func whoAsks(given string) string {
 }
 
 // with connects to the store for as long as do takes.
-func (c *flowCommands) with(s *session, usual time.Duration, do func(context.Context, *control.Flows) error) (err error) {
+func (c *storeAt) with(s *session, usual time.Duration, do func(context.Context, *control.Flows) error) (err error) {
 	store := c.EventStore
 	if store == "" {
 		running, err := s.layout().Running()

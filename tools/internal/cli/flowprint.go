@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -131,6 +132,7 @@ func (s *session) printFlow(flow flows.Flow, f flowState) error {
 	row("flow", "%s", f.Flow)
 	row("from, to", "%s → %s", f.From, f.To)
 	row("carries", "%s", strings.Join(flow.Types, "\n\t"))
+	row("types", "%s", typesRow(flow, f))
 	row("in order by", "%s", strings.Join(flow.Key, ", else "))
 	row("owner", "%s", flow.Owner)
 	row("rationale", "%s", flow.Rationale)
@@ -148,6 +150,18 @@ func (s *session) printFlow(flow flows.Flow, f flowState) error {
 	row("budget left", "%s", budgetColumn(f.Budget))
 	row("last progress", "%s", ageColumn(f.ToldAt, time.Now()))
 	return w.Flush()
+}
+
+// typesRow tells what the consumer's build makes of the catalogue's types.
+func typesRow(flow flows.Flow, f flowState) string {
+	if f.TypesVersion == 0 {
+		return "-"
+	}
+	text := fmt.Sprintf("version %d, after %s", f.TypesVersion, f.TypesAfter)
+	if !slices.Equal(f.TypesCarried, slices.Sorted(slices.Values(flow.Types))) {
+		text += ": " + strings.Join(f.TypesCarried, ", ")
+	}
+	return text
 }
 
 func nextWindow(cadence string, now time.Time) string {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/triangle-suite/triangle/contracts/flows"
@@ -34,6 +35,9 @@ type steeredState struct {
 	Parked         *uint64    `json:"parked"`
 	AsOf           *time.Time `json:"as_of"`
 	ToldAt         *time.Time `json:"told_at"`
+	TypesVersion   uint64     `json:"types_version"` // 0: the consumer has not told
+	TypesAfter     string     `json:"types_after"`
+	TypesCarried   []string   `json:"types_carried"`
 }
 
 // objective is how fresh a flow ought to be.
@@ -47,6 +51,10 @@ func toSteeredState(s control.State) steeredState {
 		Flow: s.Flow.Name, From: string(s.Flow.From), To: string(s.Flow.To),
 		Cadence: s.Cadence, Default: s.Flow.Cadence, Epoch: s.Epoch,
 		Requested: s.Requested, RequestedEpoch: s.RequestedEpoch, Adopted: s.Settled(),
+	}
+	if t := s.Types; t != nil {
+		f.TypesVersion, f.TypesCarried = t.GetVersion(), t.GetTypes()
+		f.TypesAfter = fmt.Sprintf("C:%d/P:%d", t.GetPosition().GetCommit(), t.GetPosition().GetPrepare())
 	}
 	if p := s.Progress; p != nil {
 		taken, parked, asOf := p.GetTaken(), p.GetParked(), p.GetAsOf().AsTime()

@@ -37,12 +37,12 @@ var Schema = projection.Schema{Name: "request_unsettled", Version: 1, Tables: []
 func Project(ctx context.Context, tx *projection.Tx, e codec.Event) (err error) {
 	switch m := e.Message.(type) {
 	case *channelv1.RequestSubmitted:
-		_, err = tx.Exec(ctx, `INSERT INTO request_unsettled
+		err = tx.Write(ctx, `INSERT INTO request_unsettled
 			(request_id, contact_id, submitted_at, correlation_id, event_id, commit_position, prepare_position) VALUES (?, ?, ?, ?, ?, ?, ?)`,
 			m.GetRequestId(), m.GetContactId(), e.Metadata.Time.UnixNano(), e.Metadata.CorrelationID,
 			e.ID.String(), e.Position.Commit, e.Position.Prepare)
 	case interface{ GetRequestId() string }:
-		_, err = tx.Exec(ctx, `DELETE FROM request_unsettled WHERE request_id = ?`, m.GetRequestId())
+		err = tx.Write(ctx, `DELETE FROM request_unsettled WHERE request_id = ?`, m.GetRequestId())
 	}
 	if err != nil {
 		return fmt.Errorf("write what is not settled: %w", err)

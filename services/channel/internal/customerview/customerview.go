@@ -45,7 +45,7 @@ func projectContact(ctx context.Context, tx *projection.Tx, m *salesv1.ContactRe
 	if m.GetCustomerId() == "" || m.GetContactId() == "" {
 		return flow.Unprocessable(errNobody)
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO customer_view_contact (contact_id, customer_id) VALUES (?, ?)
+	err := tx.Write(ctx, `INSERT INTO customer_view_contact (contact_id, customer_id) VALUES (?, ?)
 		ON CONFLICT (contact_id) DO UPDATE SET customer_id = excluded.customer_id`, m.GetContactId(), m.GetCustomerId())
 	if err != nil {
 		return fmt.Errorf("write the customer of a contact: %w", err)
@@ -66,7 +66,7 @@ func projectView(ctx context.Context, tx *projection.Tx, m *salesv1.CustomerView
 	if err != nil {
 		return flow.Unprocessable(fmt.Errorf("write a customer view: %w", err))
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO customer_view (customer_id, customer_number, body) VALUES (?, ?, ?)
+	err = tx.Write(ctx, `INSERT INTO customer_view (customer_id, customer_number, body) VALUES (?, ?, ?)
 		ON CONFLICT (customer_id) DO UPDATE SET customer_number = excluded.customer_number, body = excluded.body`,
 		m.GetCustomerId(), m.GetCustomerNumber(), string(body))
 	if err != nil {

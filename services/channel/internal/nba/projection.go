@@ -58,7 +58,7 @@ func Project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 		return flow.Unprocessable(fmt.Errorf("write what a list rested on: %w", err))
 	}
 	correlation := e.Metadata.CorrelationID
-	if _, err := tx.Exec(ctx, `INSERT INTO nba (contact_id, correlation_id, actions, decided_at, rested_on) VALUES (?, ?, ?, ?, ?)
+	if err := tx.Write(ctx, `INSERT INTO nba (contact_id, correlation_id, actions, decided_at, rested_on) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (contact_id, correlation_id) DO UPDATE SET
 			actions = excluded.actions, decided_at = excluded.decided_at, rested_on = excluded.rested_on`,
 		m.GetContactId(), correlation, string(actions), e.Metadata.Time.UnixNano(), string(restedOn)); err != nil {
@@ -68,7 +68,7 @@ func Project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 }
 
 func projectLast(ctx context.Context, tx *projection.Tx, m *marketingv1.NextBestActionsDecided, correlation string) error {
-	if _, err := tx.Exec(ctx, `INSERT INTO nba_contact (contact_id, correlation_id) VALUES (?, ?)
+	if err := tx.Write(ctx, `INSERT INTO nba_contact (contact_id, correlation_id) VALUES (?, ?)
 		ON CONFLICT (contact_id) DO UPDATE SET correlation_id = excluded.correlation_id`,
 		m.GetContactId(), correlation); err != nil {
 		return fmt.Errorf("write the last list of a contact: %w", err)
@@ -76,7 +76,7 @@ func projectLast(ctx context.Context, tx *projection.Tx, m *marketingv1.NextBest
 	if m.GetCustomerId() == "" {
 		return nil
 	}
-	if _, err := tx.Exec(ctx, `INSERT INTO nba_customer (customer_id, contact_id, correlation_id) VALUES (?, ?, ?)
+	if err := tx.Write(ctx, `INSERT INTO nba_customer (customer_id, contact_id, correlation_id) VALUES (?, ?, ?)
 		ON CONFLICT (customer_id) DO UPDATE SET contact_id = excluded.contact_id, correlation_id = excluded.correlation_id`,
 		m.GetCustomerId(), m.GetContactId(), correlation); err != nil {
 		return fmt.Errorf("write the last list of a customer: %w", err)

@@ -46,14 +46,14 @@ func Project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 	if !ok {
 		return nil
 	}
-	if _, err := tx.Exec(ctx, `UPDATE message SET state = ?, detail = ? WHERE message_id = ?`, state, detail, about.GetMessageId()); err != nil {
+	if err := tx.Write(ctx, `UPDATE message SET state = ?, detail = ? WHERE message_id = ?`, state, detail, about.GetMessageId()); err != nil {
 		return fmt.Errorf("write where a message stands: %w", err)
 	}
 	return nil
 }
 
 func insert(ctx context.Context, tx *projection.Tx, m *channelv1.MessageAccepted, state channelv1.MessageState) error {
-	_, err := tx.Exec(ctx, `INSERT INTO message (message_id, seq, lead_id, customer_id, channel, proposition_id, content, state, detail)
+	err := tx.Write(ctx, `INSERT INTO message (message_id, seq, lead_id, customer_id, channel, proposition_id, content, state, detail)
 		SELECT ?, coalesce(max(seq), 0) + 1, ?, ?, ?, ?, ?, ?, '' FROM message WHERE true`,
 		m.GetMessageId(), m.GetLeadId(), m.GetCustomerId(), m.GetChannel(), m.GetPropositionId(), m.GetContent(), state)
 	if err != nil {

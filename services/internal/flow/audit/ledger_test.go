@@ -17,8 +17,8 @@ func at(n int) eventlog.Position {
 	return eventlog.Position{Commit: uint64(n), Prepare: uint64(n)}
 }
 
-// A flow with types a and b, of which b is delivered from 50 on, and no more from
-// 80 on.
+// A flow with types a and b, of which b is delivered after 50, and no more after
+// 80.
 var versions = []audit.Version{
 	{Number: 1, Types: []string{"a"}},
 	{Number: 2, Begins: at(50), Types: []string{"a", "b"}},
@@ -27,7 +27,7 @@ var versions = []audit.Version{
 
 func TestAnEventCountsToItsVersion(t *testing.T) {
 	l := audit.NewLedger(audit.Range{To: at(99)}, versions, nil, nil)
-	for i := range 100 {
+	for i := 1; i < 100; i++ {
 		l.Add(audit.Event{ID: uuid.New(), Type: []string{"a", "b", "c"}[i%3], Key: "k", Position: at(i)})
 	}
 	type counts struct{ produced, delivered, filtered uint64 }
@@ -35,9 +35,9 @@ func TestAnEventCountsToItsVersion(t *testing.T) {
 	for _, line := range l.Lines {
 		got = append(got, counts{line.Produced, line.Delivered(), line.Filtered})
 	}
-	// Until 50 there are 17 of a, and 17 of b that come too early; until 80 there
+	// Until 50 there are 16 of a, and 17 of b that come too early; until 80 there
 	// are 10 of each; then 7 of a, while those of b are nobody's.
-	want := []counts{{17, 17, 0}, {37, 20, 17}, {7, 7, 0}}
+	want := []counts{{16, 16, 0}, {37, 20, 17}, {7, 7, 0}}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(counts{})); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

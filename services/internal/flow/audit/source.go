@@ -18,6 +18,8 @@ import (
 type Source struct {
 	Log  eventlog.Log
 	Flow flows.Flow
+	// Versions are those of the flow's types, as Steering tells them.
+	Versions []Version
 	// Decode reads an event, with the keys of persons or without.
 	Decode func(context.Context, eventlog.Event) (codec.Event, error)
 }
@@ -48,7 +50,7 @@ func (s Source) Head(ctx context.Context) (eventlog.Position, error) {
 // Each calls do with the events of the log that are the flow's or may answer one
 // of them, from one place to another.
 func (s Source) Each(ctx context.Context, in Range, do func(Seen) error) error {
-	versions := Versions(s.Flow)
+	versions := versionsOf(s.Flow, s.Versions)
 	for e, err := range s.Log.ReadAll(ctx, eventlog.Forward, &in.From, 0) {
 		if err != nil {
 			return fmt.Errorf("read %s again: %w", s.Flow.Name, err)
@@ -107,6 +109,9 @@ func (s Source) key(seen Seen) string {
 // markers, what operators asked, and which of it had an effect.
 type Steering struct {
 	Epochs []Epoch
+	// Versions are those of the flow's types. Where each begins is the consumer's to
+	// say: that is where it was when it learnt to read them.
+	Versions []Version
 	// Skipped are the events that were skipped with a reason.
 	Skipped map[uuid.UUID]bool
 	// Closed is what the consumer said at the end of each epoch.
@@ -150,7 +155,7 @@ func (s Source) Steering(ctx context.Context) (*Steering, error) {
 		}
 		t.note(event)
 	}
-	t.Epochs = Epochs(markers)
+	t.Epochs, t.Versions = Epochs(markers), versionsOf(s.Flow, t.Versions)
 	return t, nil
 }
 
@@ -158,6 +163,8 @@ func (t *Steering) note(e codec.Event) {
 	switch m := e.Message.(type) {
 	case *flowv1.EpochClosed:
 		t.Closed[m.GetEpoch()] = m
+	case *flowv1.TypesAdopted:
+		t.Versions = append(t.Versions, Version{m.GetVersion(), Place(m.GetPosition()), m.GetTypes()})
 	case *flowv1.AuditRequested:
 		t.Audits = append(t.Audits, Request{e.ID, e.Revision, m})
 	case *flowv1.AuditCompleted:

@@ -7,17 +7,21 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 )
 
-// Version is a version of a flow's types, and where it begins.
+// Version is a version of a flow's types, and the place after which it begins.
 type Version struct {
 	Number uint64
 	Begins eventlog.Position
 	Types  []string
 }
 
-// Versions returns the versions of a flow's types, in their order. It is their
-// one home: today a flow has the types that the catalogue gives it, from the
-// start of the log.
-func Versions(f flows.Flow) []Version { return []Version{{Number: 1, Types: f.Types}} }
+// versionsOf returns the versions of a flow's types, in their order: those that
+// the control stream tells of, or else the catalogue's types from the start.
+func versionsOf(f flows.Flow, adopted []Version) []Version {
+	if len(adopted) > 0 {
+		return adopted
+	}
+	return []Version{{Number: 1, Types: f.Types}}
+}
 
 // place returns the place in versions of the one that an event of a type counts
 // to, and whether the event is to be delivered: one that stands before the first
@@ -26,7 +30,7 @@ func place(versions []Version, kind string, at eventlog.Position) (version int, 
 	version = -1
 	for i, v := range versions {
 		has := slices.Contains(v.Types, kind)
-		if v.Begins.Compare(at) <= 0 {
+		if v.Begins.Compare(at) < 0 {
 			version, due = -1, false // what an earlier version said is over
 			if has {
 				version, due = i, true

@@ -40,7 +40,7 @@ func keepCampaign(ctx context.Context, tx *projection.Tx, m *marketingv1.Campaig
 	if err != nil {
 		return fmt.Errorf("encode a campaign: %w", err)
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO own_campaign (campaign_id, body) VALUES (?, ?)
+	err = tx.Write(ctx, `INSERT INTO own_campaign (campaign_id, body) VALUES (?, ?)
 		ON CONFLICT (campaign_id) DO UPDATE SET body = excluded.body`, m.GetCampaignId(), body)
 	if err != nil {
 		return fmt.Errorf("write campaign %s: %w", m.GetCampaignId(), err)
@@ -49,7 +49,7 @@ func keepCampaign(ctx context.Context, tx *projection.Tx, m *marketingv1.Campaig
 }
 
 func keepLead(ctx context.Context, tx *projection.Tx, m *marketingv1.LeadIssued) error {
-	_, err := tx.Exec(ctx, `INSERT INTO own_lead (lead_id, campaign_id, run_id, customer_id, proposition_id) VALUES (?, ?, ?, ?, ?)
+	err := tx.Write(ctx, `INSERT INTO own_lead (lead_id, campaign_id, run_id, customer_id, proposition_id) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (lead_id) DO NOTHING`,
 		m.GetLeadId(), m.GetCampaignId(), m.GetRunId(), m.GetCustomerId(), m.GetPropositionId())
 	if err != nil {

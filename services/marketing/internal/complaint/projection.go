@@ -28,7 +28,7 @@ func Project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 	if !ok {
 		return nil
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO complaint_request (request_id, customer_id, kind, status) VALUES (?, ?, ?, ?)
+	err := tx.Write(ctx, `INSERT INTO complaint_request (request_id, customer_id, kind, status) VALUES (?, ?, ?, ?)
 		ON CONFLICT (request_id) DO UPDATE SET
 			customer_id = excluded.customer_id, kind = excluded.kind, status = excluded.status`,
 		m.GetRequestId(), m.GetCustomerId(), int32(m.GetKind()), int32(m.GetStatus()))

@@ -73,7 +73,7 @@ type projector struct {
 }
 
 func (p *projector) exec(ctx context.Context, statement string, args ...any) error {
-	if _, err := p.tx.Exec(ctx, statement, args...); err != nil {
+	if err := p.tx.Write(ctx, statement, args...); err != nil {
 		return fmt.Errorf("write what happened in contact %s: %w", p.contact, err)
 	}
 	return nil

@@ -29,7 +29,7 @@ func Project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 	if err != nil {
 		return fmt.Errorf("encode a proposition: %w", err)
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO own_proposition (proposition_id, body) VALUES (?, ?)
+	err = tx.Write(ctx, `INSERT INTO own_proposition (proposition_id, body) VALUES (?, ?)
 		ON CONFLICT (proposition_id) DO UPDATE SET body = excluded.body`, defined.GetPropositionId(), body)
 	if err != nil {
 		return fmt.Errorf("write proposition %s: %w", defined.GetPropositionId(), err)

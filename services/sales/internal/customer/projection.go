@@ -30,10 +30,10 @@ func Project(ctx context.Context, tx *projection.Tx, event codec.Event) error {
 	var err error
 	switch e := event.Message.(type) {
 	case *salesv1.CustomerRegistered:
-		_, err = tx.Exec(ctx, `INSERT INTO customer (customer_id, customer_number, source, consent, orders, spent_cents) VALUES (?,?,?,0,0,0)`,
+		err = tx.Write(ctx, `INSERT INTO customer (customer_id, customer_number, source, consent, orders, spent_cents) VALUES (?,?,?,0,0,0)`,
 			e.GetCustomerId(), e.GetCustomerNumber(), e.GetSource())
 	case *salesv1.ConsentChanged:
-		_, err = tx.Exec(ctx, `UPDATE customer SET consent = ? WHERE customer_id = ?`, int32(e.GetConsent()), e.GetCustomerId())
+		err = tx.Write(ctx, `UPDATE customer SET consent = ? WHERE customer_id = ?`, int32(e.GetConsent()), e.GetCustomerId())
 	case *salesv1.OrderPlaced:
 		err = projectOrder(ctx, tx, e)
 	}
@@ -44,11 +44,11 @@ func Project(ctx context.Context, tx *projection.Tx, event codec.Event) error {
 }
 
 func projectOrder(ctx context.Context, tx *projection.Tx, e *salesv1.OrderPlaced) error {
-	if _, err := tx.Exec(ctx, `INSERT INTO customer_order (order_id, customer_id, ordered_on, quantity, amount_cents, lead_id, source) VALUES (?,?,?,?,?,?,?)`,
+	if err := tx.Write(ctx, `INSERT INTO customer_order (order_id, customer_id, ordered_on, quantity, amount_cents, lead_id, source) VALUES (?,?,?,?,?,?,?)`,
 		e.GetOrderId(), e.GetCustomerId(), e.GetOrderedOn(), e.GetQuantity(), e.GetAmountCents(), e.GetLeadId(), e.GetSource()); err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, `UPDATE customer SET orders = orders + 1, spent_cents = spent_cents + ? WHERE customer_id = ?`,
+	err := tx.Write(ctx, `UPDATE customer SET orders = orders + 1, spent_cents = spent_cents + ? WHERE customer_id = ?`,
 		e.GetAmountCents(), e.GetCustomerId())
 	return err
 }

@@ -31,14 +31,14 @@ func Project(ctx context.Context, tx *projection.Tx, event codec.Event) error {
 	switch e := event.Message.(type) {
 	case *salesv1.LeadAccepted:
 		// The row is there when an answer came before the lead: it keeps its status.
-		_, err = tx.Exec(ctx, insertLead+`campaign_id = excluded.campaign_id, customer_id = excluded.customer_id,
+		err = tx.Write(ctx, insertLead+`campaign_id = excluded.campaign_id, customer_id = excluded.customer_id,
 				proposition_id = excluded.proposition_id, channel = excluded.channel, priority = excluded.priority`,
 			e.GetLeadId(), e.GetCampaignId(), e.GetCustomerId(), e.GetPropositionId(), int32(e.GetChannel()), e.GetPriority(),
 			int32(statusAccepted), "")
 	case *salesv1.DispatchOrdered:
-		_, err = tx.Exec(ctx, `UPDATE lead SET status = ? WHERE lead_id = ?`, int32(statusDispatched), e.GetLeadId())
+		err = tx.Write(ctx, `UPDATE lead SET status = ? WHERE lead_id = ?`, int32(statusDispatched), e.GetLeadId())
 	case *salesv1.LeadStatusChanged:
-		_, err = tx.Exec(ctx, insertLead+`status = excluded.status, detail = excluded.detail`,
+		err = tx.Write(ctx, insertLead+`status = excluded.status, detail = excluded.detail`,
 			e.GetLeadId(), "", e.GetCustomerId(), "", 0, 0, int32(e.GetStatus()), e.GetDetail())
 	}
 	if err != nil {
@@ -65,7 +65,7 @@ func projectCapacity(ctx context.Context, tx *projection.Tx, event codec.Event) 
 	if !ok {
 		return nil // workload: grants are made with it in mind
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO capacity_grant (name, channel, capacity, starts_at, ends_at) VALUES (?,?,?,?,?) ON CONFLICT (name) DO NOTHING`,
+	err := tx.Write(ctx, `INSERT INTO capacity_grant (name, channel, capacity, starts_at, ends_at) VALUES (?,?,?,?,?) ON CONFLICT (name) DO NOTHING`,
 		grantName(granted.GetChannel(), granted.GetInterval()), int32(granted.GetChannel()), granted.GetCapacity(),
 		granted.GetStartsAt().AsTime().UnixNano(), granted.GetEndsAt().AsTime().UnixNano())
 	if err != nil {

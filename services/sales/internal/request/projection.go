@@ -28,12 +28,12 @@ func Project(ctx context.Context, tx *projection.Tx, event codec.Event) error {
 	var err error
 	switch e := event.Message.(type) {
 	case *salesv1.RequestOpened:
-		_, err = tx.Exec(ctx, `INSERT INTO request (request_id, seq, customer_id, contact_id, kind, status, detail, with_back_office)
+		err = tx.Write(ctx, `INSERT INTO request (request_id, seq, customer_id, contact_id, kind, status, detail, with_back_office)
 			VALUES (?, (SELECT coalesce(max(seq), 0) + 1 FROM request), ?, ?, ?, ?, '', 0)`,
 			e.GetRequestId(), e.GetCustomerId(), e.GetContactId(), int32(e.GetKind()), int32(statusOpen))
 	case *salesv1.RequestStatusChanged:
 		// A request that is in progress, and again so, is with the back office.
-		_, err = tx.Exec(ctx, `UPDATE request SET
+		err = tx.Write(ctx, `UPDATE request SET
 				with_back_office = CASE WHEN status = ? THEN ? ELSE 0 END, status = ?, detail = ?
 			WHERE request_id = ?`,
 			int32(statusInProgress), boolean(e.GetStatus() == statusInProgress), int32(e.GetStatus()), e.GetDetail(), e.GetRequestId())

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"os/user"
@@ -146,9 +147,14 @@ func (p *Postgres) ready(ctx context.Context) error {
 	}
 }
 
+// URL is what a client connects by.
+func (p *Postgres) URL() string {
+	return "postgres:///postgres?" + url.Values{"host": {p.dir}, "user": {"bench"}, "sslmode": {"disable"}}.Encode()
+}
+
 // Pool makes a pool of at most so many connections.
 func (p *Postgres) Pool(ctx context.Context, connections int) (*pgxpool.Pool, error) {
-	config, err := pgxpool.ParseConfig(fmt.Sprintf("host=%s port=5432 user=bench dbname=postgres sslmode=disable pool_max_conns=%d", p.dir, connections))
+	config, err := pgxpool.ParseConfig(p.URL() + fmt.Sprintf("&pool_max_conns=%d", connections))
 	if err != nil {
 		return nil, fmt.Errorf("connect to PostgreSQL: %w", err)
 	}

@@ -1,0 +1,62 @@
+package flow
+
+import (
+	"context"
+
+	"github.com/triangle-suite/triangle/services/internal/codec"
+	"github.com/triangle-suite/triangle/services/internal/eventlog"
+	"github.com/triangle-suite/triangle/services/internal/projection"
+)
+
+// readAheadMax is how many events are decoded ahead of their turn.
+const readAheadMax = 1024
+
+// incoming is a message of the log, with what was read of it ahead of its turn.
+type incoming struct {
+	eventlog.Message
+	event codec.Event // where the message is an event of the flow's types
+	key   string      // its key; its stream when it can't be read
+	err   error       // why it can't
+}
+
+// readAhead decodes what comes over a subscription, in order, while what came
+// before is being taken in: one is work for the processor, the other waits for
+// the database. Its channel is closed when the subscription, or ctx, has ended.
+func (in *Intake) readAhead(ctx context.Context, sub eventlog.Subscription) <-chan *incoming {
+	ahead := make(chan *incoming, readAheadMax)
+	go func() {
+		defer close(ahead)
+		for m := range sub.Messages() {
+			select {
+			case ahead <- in.read(ctx, m):
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return ahead
+}
+
+func (in *Intake) read(ctx context.Context, m eventlog.Message) *incoming {
+	i := &incoming{Message: m}
+	if m.Kind != eventlog.KindEvent || !in.types[m.Event.Type] {
+		return i
+	}
+	if i.event, i.err = in.streams.Codec.Decode(ctx, m.Event); i.err != nil {
+		i.key, i.err = projection.Storable(m.Event.Stream), decodeError(i.err)
+	} else {
+		i.key = keyOf(in.consumer.Flow, i.event)
+	}
+	return i
+}
+
+// keysOf returns the keys of the flow's events in a batch.
+func (in *Intake) keysOf(batch []*incoming) []string {
+	keys := make([]string, 0, len(batch))
+	for _, i := range batch {
+		if in.carries(i.Event) {
+			keys = append(keys, i.key)
+		}
+	}
+	return keys
+}
