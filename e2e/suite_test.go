@@ -31,7 +31,13 @@ type suite struct {
 // the test.
 func up(t *testing.T, more ...string) *suite {
 	t.Helper()
-	s := &suite{t: t, data: t.TempDir(), at: map[string]string{}}
+	return upOn(t, t.TempDir(), more...)
+}
+
+// upOn is up on a data folder.
+func upOn(t *testing.T, data string, more ...string) *suite {
+	t.Helper()
+	s := &suite{t: t, data: data, at: map[string]string{}}
 	args := append([]string{"up", "--no-sample", "--no-scenario", "--data", s.data, "--ports", "auto"}, more...)
 	cmd := exec.Command(filepath.Join(programs, "triangle"), args...)
 	var told bytes.Buffer

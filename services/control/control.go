@@ -3,8 +3,9 @@
 // an event on its control stream, under the expected revision.
 //
 //	flow-<name>          CadenceRequested, WindowRequested, RetryRequested,
-//	                     SkipRequested (who steers)
-//	                     EpochClosed, CadenceAdopted, ParkingAnswered, TypesAdopted
+//	                     SkipRequested, AuditRequested (who steers)
+//	                     EpochClosed, CadenceAdopted, ParkingAnswered, TypesAdopted,
+//	                     AuditCompleted
 //	                     (the consumer)
 //	flow-<name>:<epoch>  WindowOpened, WindowClosed, EventParked
 //	progress-<name>      FlowProgressed, the last few

@@ -38,6 +38,10 @@ func (e Entry) String() string {
 		return fmt.Sprintf("skip of the parked event %s asked for, by %s", m.GetEventId(), who(m))
 	case *flowv1.ParkingAnswered:
 		return Outcome(m)
+	case *flowv1.AuditRequested:
+		return "audit asked for, by " + m.GetBy()
+	case *flowv1.AuditCompleted:
+		return completedLine(m)
 	default:
 		return string(e.Event.ProtoReflect().Descriptor().FullName())
 	}

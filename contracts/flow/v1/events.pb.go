@@ -1659,6 +1659,237 @@ func (x *TypeActivated) GetReason() string {
 	return ""
 }
 
+// AuditRequested asks a flow's consumer to hold its tables against the log.
+// Written to flow-<name> under the expected revision.
+type AuditRequested struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The epoch that is audited; 0: the range from..to, or where that is not given
+	// either, the present epoch as far as it has come.
+	Epoch uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// The first place in the log that is audited; absent: from the start.
+	From *Position `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	// The last one; absent: as far as the flow has come.
+	To *Position `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`
+	// Who asked.
+	By            string `protobuf:"bytes,5,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuditRequested) Reset() {
+	*x = AuditRequested{}
+	mi := &file_flow_v1_events_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuditRequested) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuditRequested) ProtoMessage() {}
+
+func (x *AuditRequested) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuditRequested.ProtoReflect.Descriptor instead.
+func (*AuditRequested) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *AuditRequested) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *AuditRequested) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *AuditRequested) GetFrom() *Position {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *AuditRequested) GetTo() *Position {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *AuditRequested) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+// AuditCompleted tells what came of an AuditRequested: figures that were taken
+// from the log and from the rows of one snapshot of the consumer's database, for
+// whoever asked to check. Written by the consumer, to flow-<name>.
+type AuditCompleted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The id of the request.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// What came of it.
+	Outcome AuditOutcome `protobuf:"varint,3,opt,name=outcome,proto3,enum=flow.v1.AuditOutcome" json:"outcome,omitempty"`
+	// Why nothing was compared.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// How far the flow had come in the snapshot.
+	Position *Position `protobuf:"bytes,5,opt,name=position,proto3" json:"position,omitempty"`
+	// The events of the range, per version of the flow's types.
+	Versions []*AuditedVersion `protobuf:"bytes,6,rep,name=versions,proto3" json:"versions,omitempty"`
+	// The chains of the epochs that the range touches, as far as they are kept.
+	Epochs []*AuditedEpoch `protobuf:"bytes,7,rep,name=epochs,proto3" json:"epochs,omitempty"`
+	// The tables; absent for a flow that has none.
+	Content *AuditedContent `protobuf:"bytes,8,opt,name=content,proto3" json:"content,omitempty"`
+	// The answers of each reaction.
+	Reactions []*AuditedReaction `protobuf:"bytes,9,rep,name=reactions,proto3" json:"reactions,omitempty"`
+	// The ids of the events that were parked in the snapshot.
+	ParkedIds []string `protobuf:"bytes,10,rep,name=parked_ids,json=parkedIds,proto3" json:"parked_ids,omitempty"`
+	// The first faults of each kind.
+	Faults []*AuditFault `protobuf:"bytes,11,rep,name=faults,proto3" json:"faults,omitempty"`
+	// The tables at the ends of the epochs that the range touches.
+	Ends          []*AuditedEnd `protobuf:"bytes,12,rep,name=ends,proto3" json:"ends,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuditCompleted) Reset() {
+	*x = AuditCompleted{}
+	mi := &file_flow_v1_events_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuditCompleted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuditCompleted) ProtoMessage() {}
+
+func (x *AuditCompleted) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuditCompleted.ProtoReflect.Descriptor instead.
+func (*AuditCompleted) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *AuditCompleted) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *AuditCompleted) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *AuditCompleted) GetOutcome() AuditOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return AuditOutcome_AUDIT_OUTCOME_UNSPECIFIED
+}
+
+func (x *AuditCompleted) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *AuditCompleted) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *AuditCompleted) GetVersions() []*AuditedVersion {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+func (x *AuditCompleted) GetEpochs() []*AuditedEpoch {
+	if x != nil {
+		return x.Epochs
+	}
+	return nil
+}
+
+func (x *AuditCompleted) GetContent() *AuditedContent {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
+func (x *AuditCompleted) GetReactions() []*AuditedReaction {
+	if x != nil {
+		return x.Reactions
+	}
+	return nil
+}
+
+func (x *AuditCompleted) GetParkedIds() []string {
+	if x != nil {
+		return x.ParkedIds
+	}
+	return nil
+}
+
+func (x *AuditCompleted) GetFaults() []*AuditFault {
+	if x != nil {
+		return x.Faults
+	}
+	return nil
+}
+
+func (x *AuditCompleted) GetEnds() []*AuditedEnd {
+	if x != nil {
+		return x.Ends
+	}
+	return nil
+}
+
 var File_flow_v1_events_proto protoreflect.FileDescriptor
 
 const file_flow_v1_events_proto_rawDesc = "" +
@@ -1784,7 +2015,29 @@ const file_flow_v1_events_proto_rawDesc = "" +
 	"\x06schema\x18\x01 \x01(\tR\x06schema\x12\x14\n" +
 	"\x05flows\x18\x02 \x03(\tR\x05flows\x12\x0e\n" +
 	"\x02by\x18\x03 \x01(\tR\x02by\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reasonB=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x94\x01\n" +
+	"\x0eAuditRequested\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12%\n" +
+	"\x04from\x18\x03 \x01(\v2\x11.flow.v1.PositionR\x04from\x12!\n" +
+	"\x02to\x18\x04 \x01(\v2\x11.flow.v1.PositionR\x02to\x12\x0e\n" +
+	"\x02by\x18\x05 \x01(\tR\x02by\"\xff\x03\n" +
+	"\x0eAuditCompleted\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\x12/\n" +
+	"\aoutcome\x18\x03 \x01(\x0e2\x15.flow.v1.AuditOutcomeR\aoutcome\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12-\n" +
+	"\bposition\x18\x05 \x01(\v2\x11.flow.v1.PositionR\bposition\x123\n" +
+	"\bversions\x18\x06 \x03(\v2\x17.flow.v1.AuditedVersionR\bversions\x12-\n" +
+	"\x06epochs\x18\a \x03(\v2\x15.flow.v1.AuditedEpochR\x06epochs\x121\n" +
+	"\acontent\x18\b \x01(\v2\x17.flow.v1.AuditedContentR\acontent\x126\n" +
+	"\treactions\x18\t \x03(\v2\x18.flow.v1.AuditedReactionR\treactions\x12\x1d\n" +
+	"\n" +
+	"parked_ids\x18\n" +
+	" \x03(\tR\tparkedIds\x12+\n" +
+	"\x06faults\x18\v \x03(\v2\x13.flow.v1.AuditFaultR\x06faults\x12'\n" +
+	"\x04ends\x18\f \x03(\v2\x13.flow.v1.AuditedEndR\x04endsB=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
 
 var (
 	file_flow_v1_events_proto_rawDescOnce sync.Once
@@ -1798,7 +2051,7 @@ func file_flow_v1_events_proto_rawDescGZIP() []byte {
 	return file_flow_v1_events_proto_rawDescData
 }
 
-var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_flow_v1_events_proto_goTypes = []any{
 	(*CadenceRequested)(nil),      // 0: flow.v1.CadenceRequested
 	(*EpochClosed)(nil),           // 1: flow.v1.EpochClosed
@@ -1820,38 +2073,57 @@ var file_flow_v1_events_proto_goTypes = []any{
 	(*ReplicaSeen)(nil),           // 17: flow.v1.ReplicaSeen
 	(*ReplicaLeft)(nil),           // 18: flow.v1.ReplicaLeft
 	(*TypeActivated)(nil),         // 19: flow.v1.TypeActivated
-	(*Position)(nil),              // 20: flow.v1.Position
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
-	(ParkingOutcome)(0),           // 22: flow.v1.ParkingOutcome
-	(*ParkedEvent)(nil),           // 23: flow.v1.ParkedEvent
-	(*durationpb.Duration)(nil),   // 24: google.protobuf.Duration
-	(*Objective)(nil),             // 25: flow.v1.Objective
-	(*FlowTypes)(nil),             // 26: flow.v1.FlowTypes
+	(*AuditRequested)(nil),        // 20: flow.v1.AuditRequested
+	(*AuditCompleted)(nil),        // 21: flow.v1.AuditCompleted
+	(*Position)(nil),              // 22: flow.v1.Position
+	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
+	(ParkingOutcome)(0),           // 24: flow.v1.ParkingOutcome
+	(*ParkedEvent)(nil),           // 25: flow.v1.ParkedEvent
+	(*durationpb.Duration)(nil),   // 26: google.protobuf.Duration
+	(*Objective)(nil),             // 27: flow.v1.Objective
+	(*FlowTypes)(nil),             // 28: flow.v1.FlowTypes
+	(AuditOutcome)(0),             // 29: flow.v1.AuditOutcome
+	(*AuditedVersion)(nil),        // 30: flow.v1.AuditedVersion
+	(*AuditedEpoch)(nil),          // 31: flow.v1.AuditedEpoch
+	(*AuditedContent)(nil),        // 32: flow.v1.AuditedContent
+	(*AuditedReaction)(nil),       // 33: flow.v1.AuditedReaction
+	(*AuditFault)(nil),            // 34: flow.v1.AuditFault
+	(*AuditedEnd)(nil),            // 35: flow.v1.AuditedEnd
 }
 var file_flow_v1_events_proto_depIdxs = []int32{
-	20, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
-	20, // 1: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
-	21, // 2: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
-	20, // 3: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
-	20, // 4: flow.v1.EventParked.position:type_name -> flow.v1.Position
-	20, // 5: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
-	20, // 6: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
-	22, // 7: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
-	20, // 8: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
-	21, // 9: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
-	23, // 10: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
-	21, // 11: flow.v1.FlowProgressed.oldest_waiting:type_name -> google.protobuf.Timestamp
-	21, // 12: flow.v1.FreshnessMeasured.since:type_name -> google.protobuf.Timestamp
-	24, // 13: flow.v1.FreshnessMeasured.total:type_name -> google.protobuf.Duration
-	24, // 14: flow.v1.FreshnessMeasured.good:type_name -> google.protobuf.Duration
-	25, // 15: flow.v1.FreshnessMeasured.objective:type_name -> flow.v1.Objective
-	20, // 16: flow.v1.TypesAdopted.position:type_name -> flow.v1.Position
-	26, // 17: flow.v1.ContractAnnounced.flows:type_name -> flow.v1.FlowTypes
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	22, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
+	22, // 1: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
+	23, // 2: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
+	22, // 3: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
+	22, // 4: flow.v1.EventParked.position:type_name -> flow.v1.Position
+	22, // 5: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
+	22, // 6: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
+	24, // 7: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
+	22, // 8: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
+	23, // 9: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
+	25, // 10: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
+	23, // 11: flow.v1.FlowProgressed.oldest_waiting:type_name -> google.protobuf.Timestamp
+	23, // 12: flow.v1.FreshnessMeasured.since:type_name -> google.protobuf.Timestamp
+	26, // 13: flow.v1.FreshnessMeasured.total:type_name -> google.protobuf.Duration
+	26, // 14: flow.v1.FreshnessMeasured.good:type_name -> google.protobuf.Duration
+	27, // 15: flow.v1.FreshnessMeasured.objective:type_name -> flow.v1.Objective
+	22, // 16: flow.v1.TypesAdopted.position:type_name -> flow.v1.Position
+	28, // 17: flow.v1.ContractAnnounced.flows:type_name -> flow.v1.FlowTypes
+	22, // 18: flow.v1.AuditRequested.from:type_name -> flow.v1.Position
+	22, // 19: flow.v1.AuditRequested.to:type_name -> flow.v1.Position
+	29, // 20: flow.v1.AuditCompleted.outcome:type_name -> flow.v1.AuditOutcome
+	22, // 21: flow.v1.AuditCompleted.position:type_name -> flow.v1.Position
+	30, // 22: flow.v1.AuditCompleted.versions:type_name -> flow.v1.AuditedVersion
+	31, // 23: flow.v1.AuditCompleted.epochs:type_name -> flow.v1.AuditedEpoch
+	32, // 24: flow.v1.AuditCompleted.content:type_name -> flow.v1.AuditedContent
+	33, // 25: flow.v1.AuditCompleted.reactions:type_name -> flow.v1.AuditedReaction
+	34, // 26: flow.v1.AuditCompleted.faults:type_name -> flow.v1.AuditFault
+	35, // 27: flow.v1.AuditCompleted.ends:type_name -> flow.v1.AuditedEnd
+	28, // [28:28] is the sub-list for method output_type
+	28, // [28:28] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_flow_v1_events_proto_init() }
@@ -1867,7 +2139,7 @@ func file_flow_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flow_v1_events_proto_rawDesc), len(file_flow_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

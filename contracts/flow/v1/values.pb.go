@@ -90,6 +90,144 @@ func (ParkingOutcome) EnumDescriptor() ([]byte, []int) {
 	return file_flow_v1_values_proto_rawDescGZIP(), []int{0}
 }
 
+// AuditOutcome is what came of an audit.
+type AuditOutcome int32
+
+const (
+	// Never written.
+	AuditOutcome_AUDIT_OUTCOME_UNSPECIFIED AuditOutcome = 0
+	// The tables were compared with the log.
+	AuditOutcome_AUDIT_OUTCOME_COMPARED AuditOutcome = 1
+	// The flow has not come to the end of the range yet; nothing was compared.
+	AuditOutcome_AUDIT_OUTCOME_NOT_TAKEN_IN AuditOutcome = 2
+	// There is nothing to compare, or it can't be done; the reason says why.
+	AuditOutcome_AUDIT_OUTCOME_REFUSED AuditOutcome = 3
+)
+
+// Enum value maps for AuditOutcome.
+var (
+	AuditOutcome_name = map[int32]string{
+		0: "AUDIT_OUTCOME_UNSPECIFIED",
+		1: "AUDIT_OUTCOME_COMPARED",
+		2: "AUDIT_OUTCOME_NOT_TAKEN_IN",
+		3: "AUDIT_OUTCOME_REFUSED",
+	}
+	AuditOutcome_value = map[string]int32{
+		"AUDIT_OUTCOME_UNSPECIFIED":  0,
+		"AUDIT_OUTCOME_COMPARED":     1,
+		"AUDIT_OUTCOME_NOT_TAKEN_IN": 2,
+		"AUDIT_OUTCOME_REFUSED":      3,
+	}
+)
+
+func (x AuditOutcome) Enum() *AuditOutcome {
+	p := new(AuditOutcome)
+	*p = x
+	return p
+}
+
+func (x AuditOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AuditOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_flow_v1_values_proto_enumTypes[1].Descriptor()
+}
+
+func (AuditOutcome) Type() protoreflect.EnumType {
+	return &file_flow_v1_values_proto_enumTypes[1]
+}
+
+func (x AuditOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AuditOutcome.Descriptor instead.
+func (AuditOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{1}
+}
+
+// AuditFaultKind is a kind of fault that an audit finds.
+type AuditFaultKind int32
+
+const (
+	// Never written.
+	AuditFaultKind_AUDIT_FAULT_KIND_UNSPECIFIED AuditFaultKind = 0
+	// Events that the chain of their key lacks.
+	AuditFaultKind_AUDIT_FAULT_KIND_MISSING AuditFaultKind = 1
+	// Events that the chain of their key has more than once.
+	AuditFaultKind_AUDIT_FAULT_KIND_TWICE AuditFaultKind = 2
+	// Events that came later than others of their key that they stand before.
+	AuditFaultKind_AUDIT_FAULT_KIND_OUT_OF_ORDER AuditFaultKind = 3
+	// A key whose chain nothing explains.
+	AuditFaultKind_AUDIT_FAULT_KIND_UNEXPLAINED AuditFaultKind = 4
+	// A parked event that the log does not have.
+	AuditFaultKind_AUDIT_FAULT_KIND_PARKED_UNKNOWN AuditFaultKind = 5
+	// A row that is not as it should be.
+	AuditFaultKind_AUDIT_FAULT_KIND_ROW AuditFaultKind = 6
+	// A cause without an answer.
+	AuditFaultKind_AUDIT_FAULT_KIND_UNANSWERED AuditFaultKind = 7
+	// A cause that was answered more than once.
+	AuditFaultKind_AUDIT_FAULT_KIND_ANSWERED_TWICE AuditFaultKind = 8
+	// A cause that was answered after a later one of its key.
+	AuditFaultKind_AUDIT_FAULT_KIND_ANSWERED_OUT_OF_ORDER AuditFaultKind = 9
+)
+
+// Enum value maps for AuditFaultKind.
+var (
+	AuditFaultKind_name = map[int32]string{
+		0: "AUDIT_FAULT_KIND_UNSPECIFIED",
+		1: "AUDIT_FAULT_KIND_MISSING",
+		2: "AUDIT_FAULT_KIND_TWICE",
+		3: "AUDIT_FAULT_KIND_OUT_OF_ORDER",
+		4: "AUDIT_FAULT_KIND_UNEXPLAINED",
+		5: "AUDIT_FAULT_KIND_PARKED_UNKNOWN",
+		6: "AUDIT_FAULT_KIND_ROW",
+		7: "AUDIT_FAULT_KIND_UNANSWERED",
+		8: "AUDIT_FAULT_KIND_ANSWERED_TWICE",
+		9: "AUDIT_FAULT_KIND_ANSWERED_OUT_OF_ORDER",
+	}
+	AuditFaultKind_value = map[string]int32{
+		"AUDIT_FAULT_KIND_UNSPECIFIED":           0,
+		"AUDIT_FAULT_KIND_MISSING":               1,
+		"AUDIT_FAULT_KIND_TWICE":                 2,
+		"AUDIT_FAULT_KIND_OUT_OF_ORDER":          3,
+		"AUDIT_FAULT_KIND_UNEXPLAINED":           4,
+		"AUDIT_FAULT_KIND_PARKED_UNKNOWN":        5,
+		"AUDIT_FAULT_KIND_ROW":                   6,
+		"AUDIT_FAULT_KIND_UNANSWERED":            7,
+		"AUDIT_FAULT_KIND_ANSWERED_TWICE":        8,
+		"AUDIT_FAULT_KIND_ANSWERED_OUT_OF_ORDER": 9,
+	}
+)
+
+func (x AuditFaultKind) Enum() *AuditFaultKind {
+	p := new(AuditFaultKind)
+	*p = x
+	return p
+}
+
+func (x AuditFaultKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AuditFaultKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_flow_v1_values_proto_enumTypes[2].Descriptor()
+}
+
+func (AuditFaultKind) Type() protoreflect.EnumType {
+	return &file_flow_v1_values_proto_enumTypes[2]
+}
+
+func (x AuditFaultKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AuditFaultKind.Descriptor instead.
+func (AuditFaultKind) EnumDescriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{2}
+}
+
 // Position is a place in the event store's $all.
 type Position struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -452,6 +590,567 @@ func (x *FlowTypes) GetTypes() []string {
 	return nil
 }
 
+// AuditedVersion counts the events of one version of a flow's types.
+type AuditedVersion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The number of the version, from 1.
+	Version uint64 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	// How many events the log has in the range.
+	Produced uint64 `protobuf:"varint,2,opt,name=produced,proto3" json:"produced,omitempty"`
+	// How many of them are none of the consumer's business: they came before the
+	// version of their type begins, or somebody skipped them with a reason.
+	Filtered uint64 `protobuf:"varint,3,opt,name=filtered,proto3" json:"filtered,omitempty"`
+	// How many of them are parked.
+	Parked uint64 `protobuf:"varint,4,opt,name=parked,proto3" json:"parked,omitempty"`
+	// How many of them the chains of their keys lack.
+	Missing uint64 `protobuf:"varint,5,opt,name=missing,proto3" json:"missing,omitempty"`
+	// How many of them the chains of their keys have more than once.
+	Twice uint64 `protobuf:"varint,6,opt,name=twice,proto3" json:"twice,omitempty"`
+	// How many of them came later than others of their key that they stand before.
+	OutOfOrder uint64 `protobuf:"varint,7,opt,name=out_of_order,json=outOfOrder,proto3" json:"out_of_order,omitempty"`
+	// How many of them have a key whose chain nothing explains.
+	Unexplained   uint64 `protobuf:"varint,8,opt,name=unexplained,proto3" json:"unexplained,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuditedVersion) Reset() {
+	*x = AuditedVersion{}
+	mi := &file_flow_v1_values_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuditedVersion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuditedVersion) ProtoMessage() {}
+
+func (x *AuditedVersion) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_values_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuditedVersion.ProtoReflect.Descriptor instead.
+func (*AuditedVersion) Descriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *AuditedVersion) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *AuditedVersion) GetProduced() uint64 {
+	if x != nil {
+		return x.Produced
+	}
+	return 0
+}
+
+func (x *AuditedVersion) GetFiltered() uint64 {
+	if x != nil {
+		return x.Filtered
+	}
+	return 0
+}
+
+func (x *AuditedVersion) GetParked() uint64 {
+	if x != nil {
+		return x.Parked
+	}
+	return 0
+}
+
+func (x *AuditedVersion) GetMissing() uint64 {
+	if x != nil {
+		return x.Missing
+	}
+	return 0
+}
+
+func (x *AuditedVersion) GetTwice() uint64 {
+	if x != nil {
+		return x.Twice
+	}
+	return 0
+}
+
+func (x *AuditedVersion) GetOutOfOrder() uint64 {
+	if x != nil {
+		return x.OutOfOrder
+	}
+	return 0
+}
+
+func (x *AuditedVersion) GetUnexplained() uint64 {
+	if x != nil {
+		return x.Unexplained
+	}
+	return 0
+}
+
+// AuditedEpoch tells of the chains that a consumer keeps of one epoch, as they
+// were read from its rows.
+type AuditedEpoch struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The epoch.
+	Epoch uint64 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// How many keys there are.
+	Keys uint64 `protobuf:"varint,2,opt,name=keys,proto3" json:"keys,omitempty"`
+	// The sum of their chains modulo 2^128, in hexadecimal.
+	ChainSum string `protobuf:"bytes,3,opt,name=chain_sum,json=chainSum,proto3" json:"chain_sum,omitempty"`
+	// How many keys have a chain that nothing explains.
+	UnexplainedKeys uint64 `protobuf:"varint,4,opt,name=unexplained_keys,json=unexplainedKeys,proto3" json:"unexplained_keys,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *AuditedEpoch) Reset() {
+	*x = AuditedEpoch{}
+	mi := &file_flow_v1_values_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuditedEpoch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuditedEpoch) ProtoMessage() {}
+
+func (x *AuditedEpoch) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_values_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuditedEpoch.ProtoReflect.Descriptor instead.
+func (*AuditedEpoch) Descriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *AuditedEpoch) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *AuditedEpoch) GetKeys() uint64 {
+	if x != nil {
+		return x.Keys
+	}
+	return 0
+}
+
+func (x *AuditedEpoch) GetChainSum() string {
+	if x != nil {
+		return x.ChainSum
+	}
+	return ""
+}
+
+func (x *AuditedEpoch) GetUnexplainedKeys() uint64 {
+	if x != nil {
+		return x.UnexplainedKeys
+	}
+	return 0
+}
+
+// AuditedEnd is what the tables come to at the end of an epoch, when the events up
+// to there are folded once more. EpochClosed says what they were.
+type AuditedEnd struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The epoch that ended.
+	Epoch uint64 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// The sum of hashes over the rows, modulo 2^128 and in hexadecimal.
+	ContentDigest string `protobuf:"bytes,2,opt,name=content_digest,json=contentDigest,proto3" json:"content_digest,omitempty"`
+	// How many rows these are.
+	ContentRows uint64 `protobuf:"varint,3,opt,name=content_rows,json=contentRows,proto3" json:"content_rows,omitempty"`
+	// The version of the tables.
+	ContentVersion uint64 `protobuf:"varint,4,opt,name=content_version,json=contentVersion,proto3" json:"content_version,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *AuditedEnd) Reset() {
+	*x = AuditedEnd{}
+	mi := &file_flow_v1_values_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuditedEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuditedEnd) ProtoMessage() {}
+
+func (x *AuditedEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_values_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuditedEnd.ProtoReflect.Descriptor instead.
+func (*AuditedEnd) Descriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *AuditedEnd) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *AuditedEnd) GetContentDigest() string {
+	if x != nil {
+		return x.ContentDigest
+	}
+	return ""
+}
+
+func (x *AuditedEnd) GetContentRows() uint64 {
+	if x != nil {
+		return x.ContentRows
+	}
+	return 0
+}
+
+func (x *AuditedEnd) GetContentVersion() uint64 {
+	if x != nil {
+		return x.ContentVersion
+	}
+	return 0
+}
+
+// AuditedContent compares a consumer's tables with ones that the same events were
+// folded into once more.
+type AuditedContent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many events were folded.
+	Folded uint64 `protobuf:"varint,1,opt,name=folded,proto3" json:"folded,omitempty"`
+	// How many rows came of them.
+	Rows uint64 `protobuf:"varint,2,opt,name=rows,proto3" json:"rows,omitempty"`
+	// The sum of hashes over these rows, modulo 2^128 and in hexadecimal.
+	Digest string `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
+	// The same sum over the rows of the consumer.
+	DigestHere string `protobuf:"bytes,4,opt,name=digest_here,json=digestHere,proto3" json:"digest_here,omitempty"`
+	// How many rows differ, are missing, or should not be there.
+	Differ uint64 `protobuf:"varint,5,opt,name=differ,proto3" json:"differ,omitempty"`
+	// How many rows differ in personal columns alone, as they do when somebody was
+	// erased between the two.
+	Personal      uint64 `protobuf:"varint,6,opt,name=personal,proto3" json:"personal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuditedContent) Reset() {
+	*x = AuditedContent{}
+	mi := &file_flow_v1_values_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuditedContent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuditedContent) ProtoMessage() {}
+
+func (x *AuditedContent) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_values_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuditedContent.ProtoReflect.Descriptor instead.
+func (*AuditedContent) Descriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *AuditedContent) GetFolded() uint64 {
+	if x != nil {
+		return x.Folded
+	}
+	return 0
+}
+
+func (x *AuditedContent) GetRows() uint64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *AuditedContent) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *AuditedContent) GetDigestHere() string {
+	if x != nil {
+		return x.DigestHere
+	}
+	return ""
+}
+
+func (x *AuditedContent) GetDiffer() uint64 {
+	if x != nil {
+		return x.Differ
+	}
+	return 0
+}
+
+func (x *AuditedContent) GetPersonal() uint64 {
+	if x != nil {
+		return x.Personal
+	}
+	return 0
+}
+
+// AuditedReaction counts the answers of a reaction to its causes in the range.
+type AuditedReaction struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The reaction's name.
+	Handler string `protobuf:"bytes,1,opt,name=handler,proto3" json:"handler,omitempty"`
+	// How many delivered events it takes.
+	Causes uint64 `protobuf:"varint,2,opt,name=causes,proto3" json:"causes,omitempty"`
+	// How many of them have an answer in the log, declined ones included.
+	Answered uint64 `protobuf:"varint,3,opt,name=answered,proto3" json:"answered,omitempty"`
+	// The sum of hashes over the ids of these, modulo 2^128 and in hexadecimal.
+	AnsweredSum string `protobuf:"bytes,4,opt,name=answered_sum,json=answeredSum,proto3" json:"answered_sum,omitempty"`
+	// How many have none, and at a moment after they happened there was nothing to
+	// do about them.
+	None uint64 `protobuf:"varint,5,opt,name=none,proto3" json:"none,omitempty"`
+	// How many came late, and wait until no later one of their key can replace them.
+	Waiting uint64 `protobuf:"varint,6,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	// How many have no answer though there is something to do about them.
+	Missing uint64 `protobuf:"varint,7,opt,name=missing,proto3" json:"missing,omitempty"`
+	// How many were answered more than once.
+	Twice uint64 `protobuf:"varint,8,opt,name=twice,proto3" json:"twice,omitempty"`
+	// How many were answered after a later cause of their key, in one stream.
+	OutOfOrder    uint64 `protobuf:"varint,9,opt,name=out_of_order,json=outOfOrder,proto3" json:"out_of_order,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuditedReaction) Reset() {
+	*x = AuditedReaction{}
+	mi := &file_flow_v1_values_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuditedReaction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuditedReaction) ProtoMessage() {}
+
+func (x *AuditedReaction) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_values_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuditedReaction.ProtoReflect.Descriptor instead.
+func (*AuditedReaction) Descriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *AuditedReaction) GetHandler() string {
+	if x != nil {
+		return x.Handler
+	}
+	return ""
+}
+
+func (x *AuditedReaction) GetCauses() uint64 {
+	if x != nil {
+		return x.Causes
+	}
+	return 0
+}
+
+func (x *AuditedReaction) GetAnswered() uint64 {
+	if x != nil {
+		return x.Answered
+	}
+	return 0
+}
+
+func (x *AuditedReaction) GetAnsweredSum() string {
+	if x != nil {
+		return x.AnsweredSum
+	}
+	return ""
+}
+
+func (x *AuditedReaction) GetNone() uint64 {
+	if x != nil {
+		return x.None
+	}
+	return 0
+}
+
+func (x *AuditedReaction) GetWaiting() uint64 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+func (x *AuditedReaction) GetMissing() uint64 {
+	if x != nil {
+		return x.Missing
+	}
+	return 0
+}
+
+func (x *AuditedReaction) GetTwice() uint64 {
+	if x != nil {
+		return x.Twice
+	}
+	return 0
+}
+
+func (x *AuditedReaction) GetOutOfOrder() uint64 {
+	if x != nil {
+		return x.OutOfOrder
+	}
+	return 0
+}
+
+// AuditFault is a fault that an audit has found. It tells nothing personal.
+type AuditFault struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What is wrong.
+	Kind AuditFaultKind `protobuf:"varint,1,opt,name=kind,proto3,enum=flow.v1.AuditFaultKind" json:"kind,omitempty"`
+	// The first event that is concerned; empty for a row.
+	EventId string `protobuf:"bytes,2,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	// Where that event stands.
+	Position *Position `protobuf:"bytes,3,opt,name=position,proto3" json:"position,omitempty"`
+	// How many events are concerned, one after the other in their key.
+	Events uint64 `protobuf:"varint,4,opt,name=events,proto3" json:"events,omitempty"`
+	// Their key, or the row's table and key.
+	Key string `protobuf:"bytes,5,opt,name=key,proto3" json:"key,omitempty"`
+	// What else there is to say.
+	Detail        string `protobuf:"bytes,6,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuditFault) Reset() {
+	*x = AuditFault{}
+	mi := &file_flow_v1_values_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuditFault) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuditFault) ProtoMessage() {}
+
+func (x *AuditFault) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_values_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuditFault.ProtoReflect.Descriptor instead.
+func (*AuditFault) Descriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *AuditFault) GetKind() AuditFaultKind {
+	if x != nil {
+		return x.Kind
+	}
+	return AuditFaultKind_AUDIT_FAULT_KIND_UNSPECIFIED
+}
+
+func (x *AuditFault) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
+func (x *AuditFault) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *AuditFault) GetEvents() uint64 {
+	if x != nil {
+		return x.Events
+	}
+	return 0
+}
+
+func (x *AuditFault) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *AuditFault) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
 var File_flow_v1_values_proto protoreflect.FileDescriptor
 
 const file_flow_v1_values_proto_rawDesc = "" +
@@ -480,14 +1179,78 @@ const file_flow_v1_values_proto_rawDesc = "" +
 	"\twaits_for\x18\b \x01(\tR\bwaitsFor\"5\n" +
 	"\tFlowTypes\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
-	"\x05types\x18\x02 \x03(\tR\x05types*\xc9\x01\n" +
+	"\x05types\x18\x02 \x03(\tR\x05types\"\xee\x01\n" +
+	"\x0eAuditedVersion\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x1a\n" +
+	"\bproduced\x18\x02 \x01(\x04R\bproduced\x12\x1a\n" +
+	"\bfiltered\x18\x03 \x01(\x04R\bfiltered\x12\x16\n" +
+	"\x06parked\x18\x04 \x01(\x04R\x06parked\x12\x18\n" +
+	"\amissing\x18\x05 \x01(\x04R\amissing\x12\x14\n" +
+	"\x05twice\x18\x06 \x01(\x04R\x05twice\x12 \n" +
+	"\fout_of_order\x18\a \x01(\x04R\n" +
+	"outOfOrder\x12 \n" +
+	"\vunexplained\x18\b \x01(\x04R\vunexplained\"\x80\x01\n" +
+	"\fAuditedEpoch\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x12\n" +
+	"\x04keys\x18\x02 \x01(\x04R\x04keys\x12\x1b\n" +
+	"\tchain_sum\x18\x03 \x01(\tR\bchainSum\x12)\n" +
+	"\x10unexplained_keys\x18\x04 \x01(\x04R\x0funexplainedKeys\"\x95\x01\n" +
+	"\n" +
+	"AuditedEnd\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12%\n" +
+	"\x0econtent_digest\x18\x02 \x01(\tR\rcontentDigest\x12!\n" +
+	"\fcontent_rows\x18\x03 \x01(\x04R\vcontentRows\x12'\n" +
+	"\x0fcontent_version\x18\x04 \x01(\x04R\x0econtentVersion\"\xa9\x01\n" +
+	"\x0eAuditedContent\x12\x16\n" +
+	"\x06folded\x18\x01 \x01(\x04R\x06folded\x12\x12\n" +
+	"\x04rows\x18\x02 \x01(\x04R\x04rows\x12\x16\n" +
+	"\x06digest\x18\x03 \x01(\tR\x06digest\x12\x1f\n" +
+	"\vdigest_here\x18\x04 \x01(\tR\n" +
+	"digestHere\x12\x16\n" +
+	"\x06differ\x18\x05 \x01(\x04R\x06differ\x12\x1a\n" +
+	"\bpersonal\x18\x06 \x01(\x04R\bpersonal\"\x82\x02\n" +
+	"\x0fAuditedReaction\x12\x18\n" +
+	"\ahandler\x18\x01 \x01(\tR\ahandler\x12\x16\n" +
+	"\x06causes\x18\x02 \x01(\x04R\x06causes\x12\x1a\n" +
+	"\banswered\x18\x03 \x01(\x04R\banswered\x12!\n" +
+	"\fanswered_sum\x18\x04 \x01(\tR\vansweredSum\x12\x12\n" +
+	"\x04none\x18\x05 \x01(\x04R\x04none\x12\x18\n" +
+	"\awaiting\x18\x06 \x01(\x04R\awaiting\x12\x18\n" +
+	"\amissing\x18\a \x01(\x04R\amissing\x12\x14\n" +
+	"\x05twice\x18\b \x01(\x04R\x05twice\x12 \n" +
+	"\fout_of_order\x18\t \x01(\x04R\n" +
+	"outOfOrder\"\xc5\x01\n" +
+	"\n" +
+	"AuditFault\x12+\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x17.flow.v1.AuditFaultKindR\x04kind\x12\x19\n" +
+	"\bevent_id\x18\x02 \x01(\tR\aeventId\x12-\n" +
+	"\bposition\x18\x03 \x01(\v2\x11.flow.v1.PositionR\bposition\x12\x16\n" +
+	"\x06events\x18\x04 \x01(\x04R\x06events\x12\x10\n" +
+	"\x03key\x18\x05 \x01(\tR\x03key\x12\x16\n" +
+	"\x06detail\x18\x06 \x01(\tR\x06detail*\xc9\x01\n" +
 	"\x0eParkingOutcome\x12\x1f\n" +
 	"\x1bPARKING_OUTCOME_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18PARKING_OUTCOME_TAKEN_IN\x10\x01\x12 \n" +
 	"\x1cPARKING_OUTCOME_STILL_PARKED\x10\x02\x12\x1b\n" +
 	"\x17PARKING_OUTCOME_SKIPPED\x10\x03\x12\x1e\n" +
 	"\x1aPARKING_OUTCOME_NOT_PARKED\x10\x04\x12\x19\n" +
-	"\x15PARKING_OUTCOME_WAITS\x10\x05B=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
+	"\x15PARKING_OUTCOME_WAITS\x10\x05*\x84\x01\n" +
+	"\fAuditOutcome\x12\x1d\n" +
+	"\x19AUDIT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16AUDIT_OUTCOME_COMPARED\x10\x01\x12\x1e\n" +
+	"\x1aAUDIT_OUTCOME_NOT_TAKEN_IN\x10\x02\x12\x19\n" +
+	"\x15AUDIT_OUTCOME_REFUSED\x10\x03*\xe2\x02\n" +
+	"\x0eAuditFaultKind\x12 \n" +
+	"\x1cAUDIT_FAULT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n" +
+	"\x18AUDIT_FAULT_KIND_MISSING\x10\x01\x12\x1a\n" +
+	"\x16AUDIT_FAULT_KIND_TWICE\x10\x02\x12!\n" +
+	"\x1dAUDIT_FAULT_KIND_OUT_OF_ORDER\x10\x03\x12 \n" +
+	"\x1cAUDIT_FAULT_KIND_UNEXPLAINED\x10\x04\x12#\n" +
+	"\x1fAUDIT_FAULT_KIND_PARKED_UNKNOWN\x10\x05\x12\x18\n" +
+	"\x14AUDIT_FAULT_KIND_ROW\x10\x06\x12\x1f\n" +
+	"\x1bAUDIT_FAULT_KIND_UNANSWERED\x10\a\x12#\n" +
+	"\x1fAUDIT_FAULT_KIND_ANSWERED_TWICE\x10\b\x12*\n" +
+	"&AUDIT_FAULT_KIND_ANSWERED_OUT_OF_ORDER\x10\tB=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
 
 var (
 	file_flow_v1_values_proto_rawDescOnce sync.Once
@@ -501,30 +1264,40 @@ func file_flow_v1_values_proto_rawDescGZIP() []byte {
 	return file_flow_v1_values_proto_rawDescData
 }
 
-var file_flow_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_flow_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_flow_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_flow_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_flow_v1_values_proto_goTypes = []any{
 	(ParkingOutcome)(0),           // 0: flow.v1.ParkingOutcome
-	(*Position)(nil),              // 1: flow.v1.Position
-	(*Freshness)(nil),             // 2: flow.v1.Freshness
-	(*Objective)(nil),             // 3: flow.v1.Objective
-	(*ParkedEvent)(nil),           // 4: flow.v1.ParkedEvent
-	(*FlowTypes)(nil),             // 5: flow.v1.FlowTypes
-	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 7: google.protobuf.Duration
+	(AuditOutcome)(0),             // 1: flow.v1.AuditOutcome
+	(AuditFaultKind)(0),           // 2: flow.v1.AuditFaultKind
+	(*Position)(nil),              // 3: flow.v1.Position
+	(*Freshness)(nil),             // 4: flow.v1.Freshness
+	(*Objective)(nil),             // 5: flow.v1.Objective
+	(*ParkedEvent)(nil),           // 6: flow.v1.ParkedEvent
+	(*FlowTypes)(nil),             // 7: flow.v1.FlowTypes
+	(*AuditedVersion)(nil),        // 8: flow.v1.AuditedVersion
+	(*AuditedEpoch)(nil),          // 9: flow.v1.AuditedEpoch
+	(*AuditedEnd)(nil),            // 10: flow.v1.AuditedEnd
+	(*AuditedContent)(nil),        // 11: flow.v1.AuditedContent
+	(*AuditedReaction)(nil),       // 12: flow.v1.AuditedReaction
+	(*AuditFault)(nil),            // 13: flow.v1.AuditFault
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 15: google.protobuf.Duration
 }
 var file_flow_v1_values_proto_depIdxs = []int32{
-	6, // 0: flow.v1.Freshness.as_of:type_name -> google.protobuf.Timestamp
-	7, // 1: flow.v1.Freshness.staleness:type_name -> google.protobuf.Duration
-	1, // 2: flow.v1.Freshness.position:type_name -> flow.v1.Position
-	7, // 3: flow.v1.Objective.staleness:type_name -> google.protobuf.Duration
-	1, // 4: flow.v1.ParkedEvent.position:type_name -> flow.v1.Position
-	6, // 5: flow.v1.ParkedEvent.parked_at:type_name -> google.protobuf.Timestamp
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	14, // 0: flow.v1.Freshness.as_of:type_name -> google.protobuf.Timestamp
+	15, // 1: flow.v1.Freshness.staleness:type_name -> google.protobuf.Duration
+	3,  // 2: flow.v1.Freshness.position:type_name -> flow.v1.Position
+	15, // 3: flow.v1.Objective.staleness:type_name -> google.protobuf.Duration
+	3,  // 4: flow.v1.ParkedEvent.position:type_name -> flow.v1.Position
+	14, // 5: flow.v1.ParkedEvent.parked_at:type_name -> google.protobuf.Timestamp
+	2,  // 6: flow.v1.AuditFault.kind:type_name -> flow.v1.AuditFaultKind
+	3,  // 7: flow.v1.AuditFault.position:type_name -> flow.v1.Position
+	8,  // [8:8] is the sub-list for method output_type
+	8,  // [8:8] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_flow_v1_values_proto_init() }
@@ -537,8 +1310,8 @@ func file_flow_v1_values_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flow_v1_values_proto_rawDesc), len(file_flow_v1_values_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   5,
+			NumEnums:      3,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

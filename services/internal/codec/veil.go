@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"google.golang.org/protobuf/encoding/protojson"
-
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 )
 
@@ -33,19 +31,15 @@ func (c *Codec) Veil(raw eventlog.Event) (v Veiled, err error) {
 	if v.Metadata, err = json.Marshal(md); err != nil {
 		return v, fmt.Errorf("write the metadata: %w", err)
 	}
-	t, err := c.registry.find(raw.Type, md.DataSchema)
+	t, event, err := c.decodeSealed(raw)
 	if err != nil {
 		return v, err
 	}
-	message := t.New()
-	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(raw.Data, message); err != nil {
-		return v, malformedData(err)
-	}
-	err = t.plan.replace(message.ProtoReflect(), "", func(_, value string) (string, error) { return veiled(value), nil })
+	err = t.plan.replace(event.Message.ProtoReflect(), "", func(_, value string) (string, error) { return veiled(value), nil })
 	if err != nil {
 		return v, err
 	}
-	v.Data, err = Canonical(message)
+	v.Data, err = Canonical(event.Message)
 	return v, err
 }
 

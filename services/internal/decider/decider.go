@@ -163,6 +163,9 @@ func read[S any](ctx context.Context, s *Streams, stream string, d Decider[S], o
 		if err != nil {
 			return h, fmt.Errorf("read %s: %w", stream, err)
 		}
+		if !sees(ctx, raw.Position) {
+			return h, nil
+		}
 		event, err := s.Codec.Decode(ctx, raw)
 		if errors.Is(err, codec.ErrUnknownType) {
 			return h, fmt.Errorf("%w; no command is decided on a stream that this build can't read: run one that can", err)

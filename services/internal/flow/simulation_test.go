@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/triangle-suite/triangle/contracts/flows"
+	"github.com/triangle-suite/triangle/services/control"
 	"github.com/triangle-suite/triangle/services/internal/flow"
 	"github.com/triangle-suite/triangle/services/internal/pgtest"
 )
@@ -89,7 +90,9 @@ func playSchedule(w *world, seed uint64) {
 	w.pass(5 * time.Minute)
 	s.settle()
 	s.check()
+	s.checkAudit()
 	s.checkAnew()
+	s.checkAudit()
 }
 
 var cadences = []string{flows.RealTime, flows.RealTime, flows.Hourly, flows.Daily, flows.Weekly, flows.Paused, "0 */5 * * *"}
@@ -188,6 +191,16 @@ func (s *schedule) check() {
 	}
 	if open := int(s.rt.Intake(tested).State().Taken); closed+open != s.events {
 		s.t.Errorf("epochs closed with %d events and the open one has %d, of %d produced", closed, open, s.events)
+	}
+}
+
+// checkAudit wants the sum over the whole log to close, for a party that does not
+// trust the consumer.
+func (s *schedule) checkAudit() {
+	s.t.Helper()
+	found := (auditor{s.world}).audit(control.AuditOf{From: &control.Position{}})
+	if produced := found.Lines[0].Produced; !found.Closes() || produced != uint64(s.events) {
+		s.t.Errorf("of %d events the audit finds %d, and says %q %v", s.events, produced, found.Objections, found.Faults)
 	}
 }
 

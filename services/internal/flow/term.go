@@ -158,6 +158,7 @@ func (rt *Runtime) own(ctx context.Context, l lease) error {
 	group.Go(func() error { return rt.tell(job.Named(owning, "progress")) })
 	group.Go(func() error { return rt.measure(job.Named(owning, "measure"), l) })
 	group.Go(func() error { return rt.purge(job.Named(owning, "purge")) })
+	group.Go(func() error { return rt.audits(job.Named(owning, "audits")) })
 	group.Go(func() error { return l.hold(job.Named(owning, "lease")) })
 	rt.terms.set(now)
 	err := group.Wait()

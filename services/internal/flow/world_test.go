@@ -71,6 +71,9 @@ type world struct {
 	parkMax uint64
 	rotten  func(event uuid.UUID) error // what taking in this event fails with
 
+	content func(answers int) bool // when the reaction has nothing to do, by the answers that there are
+	muted   atomic.Bool            // the reaction answers nothing, as if it had
+
 	heartbeat time.Duration
 	lease     time.Duration // by the database's clock, which goes its own way in a bubble
 	noTables  bool          // the service only reacts
@@ -198,7 +201,10 @@ func (w *world) reaction() flow.Reaction {
 	answer := func(text string) func(context.Context, flow.Cause) error {
 		return func(ctx context.Context, cause flow.Cause) error {
 			request := requestOf(cause.Event)
-			_, err := decider.Handle(ctx, w.streams, cause.Origin, "answers-"+request, answers, func(int) ([]proto.Message, error) {
+			_, err := decider.Handle(ctx, w.streams, cause.Origin, "answers-"+request, answers, func(before int) ([]proto.Message, error) {
+				if w.content != nil && w.content(before) {
+					return nil, nil
+				}
 				return []proto.Message{&flowv1.MarkerSet{Purpose: text + cause.ID.String()}}, nil
 			})
 			return err
@@ -209,7 +215,7 @@ func (w *world) reaction() flow.Reaction {
 		Takes: func(codec.Event) bool { return true },
 		Late:  w.late,
 		Answer: func(ctx context.Context, _ projection.Querier, cause flow.Cause) error {
-			if err := w.rotten(cause.ID); err != nil {
+			if err := w.rotten(cause.ID); err != nil || w.muted.Load() {
 				return err
 			}
 			return answer("answer to ")(ctx, cause)

@@ -36,7 +36,7 @@ type Streams struct {
 
 type commands struct {
 	JSON    bool             `name:"json" help:"Print one JSON object instead of text."`
-	Timeout time.Duration    `placeholder:"DURATION" help:"Give up after this long (up: until it serves). Default: 5s to read a flow, 30s to wait for one, 15m for up and demo, none for import."`
+	Timeout time.Duration    `placeholder:"DURATION" help:"Give up after this long (up: until it serves). Default: 5s to read a flow, 30s to wait for one, 2m to audit one, 15m for up and demo, none for import."`
 	Data    string           `default:".triangle" placeholder:"DIR" help:"The folder that holds all data of the suite on this machine (${default})."`
 	Version kong.VersionFlag `help:"Show the version, and exit."`
 

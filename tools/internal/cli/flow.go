@@ -33,6 +33,7 @@ type flowCommands struct {
 	Set     flowSet        `cmd:"" help:"Have a flow go on at another cadence; nothing is lost, nothing is taken in twice."`
 	Run     flowRun        `cmd:"" help:"Have a periodic flow take in what is there, now."`
 	History flowHistory    `cmd:"" help:"Show what has been asked of a flow, and what it did."`
+	Audit   flowAudit      `cmd:"" help:"Hold what a flow's consumer has taken in against the log; fails when it does not add up."`
 	Parked  parkedCommands `cmd:"" help:"Look at events that could not be taken in; retry them, or skip them."`
 }
 
