@@ -1125,6 +1125,388 @@ func (x *FlowProgressed) GetSteered() uint64 {
 	return 0
 }
 
+// ShadowRequested asks a flow's consumer to run a shadow: the flow's events taken
+// in once more, at another cadence, into a copy of its tables and without
+// answering. Written to flow-<name> under the expected revision; the event's id
+// is the shadow's.
+type ShadowRequested struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The cadence that the shadow runs at, in the catalogue's notation.
+	Cadence string `protobuf:"bytes,2,opt,name=cadence,proto3" json:"cadence,omitempty"`
+	// Who asked.
+	By string `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShadowRequested) Reset() {
+	*x = ShadowRequested{}
+	mi := &file_flow_v1_events_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShadowRequested) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShadowRequested) ProtoMessage() {}
+
+func (x *ShadowRequested) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShadowRequested.ProtoReflect.Descriptor instead.
+func (*ShadowRequested) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ShadowRequested) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *ShadowRequested) GetCadence() string {
+	if x != nil {
+		return x.Cadence
+	}
+	return ""
+}
+
+func (x *ShadowRequested) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *ShadowRequested) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ShadowStarted says that a shadow has its copy and goes on from it. Written by
+// the consumer, to flow-<name>.
+type ShadowStarted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The id of the shadow.
+	ShadowId string `protobuf:"bytes,2,opt,name=shadow_id,json=shadowId,proto3" json:"shadow_id,omitempty"`
+	// The cadence that it runs at.
+	Cadence string `protobuf:"bytes,3,opt,name=cadence,proto3" json:"cadence,omitempty"`
+	// How far the flow had come when its tables were copied.
+	Position      *Position `protobuf:"bytes,4,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShadowStarted) Reset() {
+	*x = ShadowStarted{}
+	mi := &file_flow_v1_events_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShadowStarted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShadowStarted) ProtoMessage() {}
+
+func (x *ShadowStarted) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShadowStarted.ProtoReflect.Descriptor instead.
+func (*ShadowStarted) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ShadowStarted) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *ShadowStarted) GetShadowId() string {
+	if x != nil {
+		return x.ShadowId
+	}
+	return ""
+}
+
+func (x *ShadowStarted) GetCadence() string {
+	if x != nil {
+		return x.Cadence
+	}
+	return ""
+}
+
+func (x *ShadowStarted) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+// ShadowEnded ends a shadow; its copy is dropped. Written to flow-<name> by
+// whoever wants it ended, and by the consumer when the flow goes on at another
+// cadence.
+type ShadowEnded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The id of the shadow.
+	ShadowId string `protobuf:"bytes,2,opt,name=shadow_id,json=shadowId,proto3" json:"shadow_id,omitempty"`
+	// Who ended it.
+	By string `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShadowEnded) Reset() {
+	*x = ShadowEnded{}
+	mi := &file_flow_v1_events_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShadowEnded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShadowEnded) ProtoMessage() {}
+
+func (x *ShadowEnded) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShadowEnded.ProtoReflect.Descriptor instead.
+func (*ShadowEnded) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ShadowEnded) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *ShadowEnded) GetShadowId() string {
+	if x != nil {
+		return x.ShadowId
+	}
+	return ""
+}
+
+func (x *ShadowEnded) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *ShadowEnded) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ShadowCompared tells how a flow and its shadow compare at a marker that both
+// have taken in. Written by the consumer, to shadow-<name>:<id>.
+type ShadowCompared struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The id of the shadow.
+	ShadowId string `protobuf:"bytes,2,opt,name=shadow_id,json=shadowId,proto3" json:"shadow_id,omitempty"`
+	// The id of the marker.
+	MarkerId string `protobuf:"bytes,3,opt,name=marker_id,json=markerId,proto3" json:"marker_id,omitempty"`
+	// Where the marker stands.
+	Position *Position `protobuf:"bytes,4,opt,name=position,proto3" json:"position,omitempty"`
+	// What came of it.
+	Outcome ShadowOutcome `protobuf:"varint,5,opt,name=outcome,proto3,enum=flow.v1.ShadowOutcome" json:"outcome,omitempty"`
+	// Why nothing was compared; empty when something was.
+	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The flow at the marker.
+	Live *ShadowSide `protobuf:"bytes,7,opt,name=live,proto3" json:"live,omitempty"`
+	// The shadow at the marker.
+	Shadow *ShadowSide `protobuf:"bytes,8,opt,name=shadow,proto3" json:"shadow,omitempty"`
+	// How many rows of the tables differ, or are in one of the two only.
+	RowsDiffering uint64 `protobuf:"varint,9,opt,name=rows_differing,json=rowsDiffering,proto3" json:"rows_differing,omitempty"`
+	// How many causes only one of the two has taken, since the comparison before.
+	CausesDiffering uint64 `protobuf:"varint,10,opt,name=causes_differing,json=causesDiffering,proto3" json:"causes_differing,omitempty"`
+	// How many causes both have taken of which one has answered and the other has
+	// declined as late, or keeps until a later one comes. It is what the reactions
+	// declare of late causes, and no difference.
+	CausesLateInOne uint64 `protobuf:"varint,11,opt,name=causes_late_in_one,json=causesLateInOne,proto3" json:"causes_late_in_one,omitempty"`
+	// How many events are parked in one of the two only.
+	ParkedDiffering uint64 `protobuf:"varint,12,opt,name=parked_differing,json=parkedDiffering,proto3" json:"parked_differing,omitempty"`
+	// The first rows, causes and parked events that differ.
+	First         []*ShadowDifference `protobuf:"bytes,13,rep,name=first,proto3" json:"first,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShadowCompared) Reset() {
+	*x = ShadowCompared{}
+	mi := &file_flow_v1_events_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShadowCompared) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShadowCompared) ProtoMessage() {}
+
+func (x *ShadowCompared) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShadowCompared.ProtoReflect.Descriptor instead.
+func (*ShadowCompared) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ShadowCompared) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *ShadowCompared) GetShadowId() string {
+	if x != nil {
+		return x.ShadowId
+	}
+	return ""
+}
+
+func (x *ShadowCompared) GetMarkerId() string {
+	if x != nil {
+		return x.MarkerId
+	}
+	return ""
+}
+
+func (x *ShadowCompared) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *ShadowCompared) GetOutcome() ShadowOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return ShadowOutcome_SHADOW_OUTCOME_UNSPECIFIED
+}
+
+func (x *ShadowCompared) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ShadowCompared) GetLive() *ShadowSide {
+	if x != nil {
+		return x.Live
+	}
+	return nil
+}
+
+func (x *ShadowCompared) GetShadow() *ShadowSide {
+	if x != nil {
+		return x.Shadow
+	}
+	return nil
+}
+
+func (x *ShadowCompared) GetRowsDiffering() uint64 {
+	if x != nil {
+		return x.RowsDiffering
+	}
+	return 0
+}
+
+func (x *ShadowCompared) GetCausesDiffering() uint64 {
+	if x != nil {
+		return x.CausesDiffering
+	}
+	return 0
+}
+
+func (x *ShadowCompared) GetCausesLateInOne() uint64 {
+	if x != nil {
+		return x.CausesLateInOne
+	}
+	return 0
+}
+
+func (x *ShadowCompared) GetParkedDiffering() uint64 {
+	if x != nil {
+		return x.ParkedDiffering
+	}
+	return 0
+}
+
+func (x *ShadowCompared) GetFirst() []*ShadowDifference {
+	if x != nil {
+		return x.First
+	}
+	return nil
+}
+
 var File_flow_v1_events_proto protoreflect.FileDescriptor
 
 const file_flow_v1_events_proto_rawDesc = "" +
@@ -1207,7 +1589,37 @@ const file_flow_v1_events_proto_rawDesc = "" +
 	"\x06parked\x18\x05 \x01(\x04R\x06parked\x12/\n" +
 	"\x05as_of\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\x129\n" +
 	"\rparked_events\x18\a \x03(\v2\x14.flow.v1.ParkedEventR\fparkedEvents\x12\x18\n" +
-	"\asteered\x18\b \x01(\x04R\asteeredB=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
+	"\asteered\x18\b \x01(\x04R\asteered\"g\n" +
+	"\x0fShadowRequested\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x18\n" +
+	"\acadence\x18\x02 \x01(\tR\acadence\x12\x0e\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x89\x01\n" +
+	"\rShadowStarted\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x1b\n" +
+	"\tshadow_id\x18\x02 \x01(\tR\bshadowId\x12\x18\n" +
+	"\acadence\x18\x03 \x01(\tR\acadence\x12-\n" +
+	"\bposition\x18\x04 \x01(\v2\x11.flow.v1.PositionR\bposition\"f\n" +
+	"\vShadowEnded\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x1b\n" +
+	"\tshadow_id\x18\x02 \x01(\tR\bshadowId\x12\x0e\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x88\x04\n" +
+	"\x0eShadowCompared\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x1b\n" +
+	"\tshadow_id\x18\x02 \x01(\tR\bshadowId\x12\x1b\n" +
+	"\tmarker_id\x18\x03 \x01(\tR\bmarkerId\x12-\n" +
+	"\bposition\x18\x04 \x01(\v2\x11.flow.v1.PositionR\bposition\x120\n" +
+	"\aoutcome\x18\x05 \x01(\x0e2\x16.flow.v1.ShadowOutcomeR\aoutcome\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12'\n" +
+	"\x04live\x18\a \x01(\v2\x13.flow.v1.ShadowSideR\x04live\x12+\n" +
+	"\x06shadow\x18\b \x01(\v2\x13.flow.v1.ShadowSideR\x06shadow\x12%\n" +
+	"\x0erows_differing\x18\t \x01(\x04R\rrowsDiffering\x12)\n" +
+	"\x10causes_differing\x18\n" +
+	" \x01(\x04R\x0fcausesDiffering\x12+\n" +
+	"\x12causes_late_in_one\x18\v \x01(\x04R\x0fcausesLateInOne\x12)\n" +
+	"\x10parked_differing\x18\f \x01(\x04R\x0fparkedDiffering\x12/\n" +
+	"\x05first\x18\r \x03(\v2\x19.flow.v1.ShadowDifferenceR\x05firstB=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
 
 var (
 	file_flow_v1_events_proto_rawDescOnce sync.Once
@@ -1221,7 +1633,7 @@ func file_flow_v1_events_proto_rawDescGZIP() []byte {
 	return file_flow_v1_events_proto_rawDescData
 }
 
-var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_flow_v1_events_proto_goTypes = []any{
 	(*CadenceRequested)(nil),      // 0: flow.v1.CadenceRequested
 	(*EpochClosed)(nil),           // 1: flow.v1.EpochClosed
@@ -1237,28 +1649,41 @@ var file_flow_v1_events_proto_goTypes = []any{
 	(*CauseExpired)(nil),          // 11: flow.v1.CauseExpired
 	(*EnvironmentFounded)(nil),    // 12: flow.v1.EnvironmentFounded
 	(*FlowProgressed)(nil),        // 13: flow.v1.FlowProgressed
-	(*Position)(nil),              // 14: flow.v1.Position
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
-	(ParkingOutcome)(0),           // 16: flow.v1.ParkingOutcome
-	(*ParkedEvent)(nil),           // 17: flow.v1.ParkedEvent
+	(*ShadowRequested)(nil),       // 14: flow.v1.ShadowRequested
+	(*ShadowStarted)(nil),         // 15: flow.v1.ShadowStarted
+	(*ShadowEnded)(nil),           // 16: flow.v1.ShadowEnded
+	(*ShadowCompared)(nil),        // 17: flow.v1.ShadowCompared
+	(*Position)(nil),              // 18: flow.v1.Position
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(ParkingOutcome)(0),           // 20: flow.v1.ParkingOutcome
+	(*ParkedEvent)(nil),           // 21: flow.v1.ParkedEvent
+	(ShadowOutcome)(0),            // 22: flow.v1.ShadowOutcome
+	(*ShadowSide)(nil),            // 23: flow.v1.ShadowSide
+	(*ShadowDifference)(nil),      // 24: flow.v1.ShadowDifference
 }
 var file_flow_v1_events_proto_depIdxs = []int32{
-	14, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
-	14, // 1: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
-	15, // 2: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
-	14, // 3: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
-	14, // 4: flow.v1.EventParked.position:type_name -> flow.v1.Position
-	14, // 5: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
-	14, // 6: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
-	16, // 7: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
-	14, // 8: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
-	15, // 9: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
-	17, // 10: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	18, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
+	18, // 1: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
+	19, // 2: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
+	18, // 3: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
+	18, // 4: flow.v1.EventParked.position:type_name -> flow.v1.Position
+	18, // 5: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
+	18, // 6: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
+	20, // 7: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
+	18, // 8: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
+	19, // 9: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
+	21, // 10: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
+	18, // 11: flow.v1.ShadowStarted.position:type_name -> flow.v1.Position
+	18, // 12: flow.v1.ShadowCompared.position:type_name -> flow.v1.Position
+	22, // 13: flow.v1.ShadowCompared.outcome:type_name -> flow.v1.ShadowOutcome
+	23, // 14: flow.v1.ShadowCompared.live:type_name -> flow.v1.ShadowSide
+	23, // 15: flow.v1.ShadowCompared.shadow:type_name -> flow.v1.ShadowSide
+	24, // 16: flow.v1.ShadowCompared.first:type_name -> flow.v1.ShadowDifference
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_flow_v1_events_proto_init() }
@@ -1273,7 +1698,7 @@ func file_flow_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flow_v1_events_proto_rawDesc), len(file_flow_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

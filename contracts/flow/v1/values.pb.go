@@ -90,6 +90,63 @@ func (ParkingOutcome) EnumDescriptor() ([]byte, []int) {
 	return file_flow_v1_values_proto_rawDescGZIP(), []int{0}
 }
 
+// ShadowOutcome is what came of a comparison of a flow with its shadow.
+type ShadowOutcome int32
+
+const (
+	// Never written.
+	ShadowOutcome_SHADOW_OUTCOME_UNSPECIFIED ShadowOutcome = 0
+	// All that is compared is equal.
+	ShadowOutcome_SHADOW_OUTCOME_EQUAL ShadowOutcome = 1
+	// Something differs.
+	ShadowOutcome_SHADOW_OUTCOME_DIFFERENT ShadowOutcome = 2
+	// Nothing could be compared at this marker.
+	ShadowOutcome_SHADOW_OUTCOME_NOT_COMPARED ShadowOutcome = 3
+)
+
+// Enum value maps for ShadowOutcome.
+var (
+	ShadowOutcome_name = map[int32]string{
+		0: "SHADOW_OUTCOME_UNSPECIFIED",
+		1: "SHADOW_OUTCOME_EQUAL",
+		2: "SHADOW_OUTCOME_DIFFERENT",
+		3: "SHADOW_OUTCOME_NOT_COMPARED",
+	}
+	ShadowOutcome_value = map[string]int32{
+		"SHADOW_OUTCOME_UNSPECIFIED":  0,
+		"SHADOW_OUTCOME_EQUAL":        1,
+		"SHADOW_OUTCOME_DIFFERENT":    2,
+		"SHADOW_OUTCOME_NOT_COMPARED": 3,
+	}
+)
+
+func (x ShadowOutcome) Enum() *ShadowOutcome {
+	p := new(ShadowOutcome)
+	*p = x
+	return p
+}
+
+func (x ShadowOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ShadowOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_flow_v1_values_proto_enumTypes[1].Descriptor()
+}
+
+func (ShadowOutcome) Type() protoreflect.EnumType {
+	return &file_flow_v1_values_proto_enumTypes[1]
+}
+
+func (x ShadowOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ShadowOutcome.Descriptor instead.
+func (ShadowOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{1}
+}
+
 // Position is a place in the event store's $all.
 type Position struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -341,6 +398,193 @@ func (x *ParkedEvent) GetWaitsFor() string {
 	return ""
 }
 
+// ShadowSide is a flow, or its shadow, at a marker.
+type ShadowSide struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The sum over the rows of the tables, without what is personal, in
+	// hexadecimal.
+	ContentDigest string `protobuf:"bytes,1,opt,name=content_digest,json=contentDigest,proto3" json:"content_digest,omitempty"`
+	// How many rows that is.
+	Rows uint64 `protobuf:"varint,2,opt,name=rows,proto3" json:"rows,omitempty"`
+	// The chained hash per key of the events that the epoch has taken in, summed
+	// modulo 2^128, in hexadecimal.
+	IntakeDigest string `protobuf:"bytes,3,opt,name=intake_digest,json=intakeDigest,proto3" json:"intake_digest,omitempty"`
+	// How many events that is, parked ones included.
+	Taken uint64 `protobuf:"varint,4,opt,name=taken,proto3" json:"taken,omitempty"`
+	// The sum over the causes that reactions have taken since the comparison
+	// before, and the ids that derive from them, in hexadecimal.
+	CauseDigest string `protobuf:"bytes,5,opt,name=cause_digest,json=causeDigest,proto3" json:"cause_digest,omitempty"`
+	// How many causes that is.
+	Causes uint64 `protobuf:"varint,6,opt,name=causes,proto3" json:"causes,omitempty"`
+	// How many of them came late, and have got no answer.
+	CausesLate uint64 `protobuf:"varint,7,opt,name=causes_late,json=causesLate,proto3" json:"causes_late,omitempty"`
+	// How many events are parked.
+	Parked        uint64 `protobuf:"varint,8,opt,name=parked,proto3" json:"parked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShadowSide) Reset() {
+	*x = ShadowSide{}
+	mi := &file_flow_v1_values_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShadowSide) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShadowSide) ProtoMessage() {}
+
+func (x *ShadowSide) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_values_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShadowSide.ProtoReflect.Descriptor instead.
+func (*ShadowSide) Descriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ShadowSide) GetContentDigest() string {
+	if x != nil {
+		return x.ContentDigest
+	}
+	return ""
+}
+
+func (x *ShadowSide) GetRows() uint64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *ShadowSide) GetIntakeDigest() string {
+	if x != nil {
+		return x.IntakeDigest
+	}
+	return ""
+}
+
+func (x *ShadowSide) GetTaken() uint64 {
+	if x != nil {
+		return x.Taken
+	}
+	return 0
+}
+
+func (x *ShadowSide) GetCauseDigest() string {
+	if x != nil {
+		return x.CauseDigest
+	}
+	return ""
+}
+
+func (x *ShadowSide) GetCauses() uint64 {
+	if x != nil {
+		return x.Causes
+	}
+	return 0
+}
+
+func (x *ShadowSide) GetCausesLate() uint64 {
+	if x != nil {
+		return x.CausesLate
+	}
+	return 0
+}
+
+func (x *ShadowSide) GetParked() uint64 {
+	if x != nil {
+		return x.Parked
+	}
+	return 0
+}
+
+// ShadowDifference is a row that is not the same in a flow and in its shadow.
+type ShadowDifference struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The table.
+	Table string `protobuf:"bytes,1,opt,name=table,proto3" json:"table,omitempty"`
+	// The row's key, as column=value, column=value.
+	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// The columns in which it differs; empty for a row that only one of the two has.
+	// Their values are not told: an event is for ever.
+	Columns []string `protobuf:"bytes,3,rep,name=columns,proto3" json:"columns,omitempty"`
+	// Which of the two lacks the row: the flow, or the shadow. Empty when both have
+	// it.
+	MissingFrom   string `protobuf:"bytes,4,opt,name=missing_from,json=missingFrom,proto3" json:"missing_from,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShadowDifference) Reset() {
+	*x = ShadowDifference{}
+	mi := &file_flow_v1_values_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShadowDifference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShadowDifference) ProtoMessage() {}
+
+func (x *ShadowDifference) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_values_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShadowDifference.ProtoReflect.Descriptor instead.
+func (*ShadowDifference) Descriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ShadowDifference) GetTable() string {
+	if x != nil {
+		return x.Table
+	}
+	return ""
+}
+
+func (x *ShadowDifference) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *ShadowDifference) GetColumns() []string {
+	if x != nil {
+		return x.Columns
+	}
+	return nil
+}
+
+func (x *ShadowDifference) GetMissingFrom() string {
+	if x != nil {
+		return x.MissingFrom
+	}
+	return ""
+}
+
 var File_flow_v1_values_proto protoreflect.FileDescriptor
 
 const file_flow_v1_values_proto_rawDesc = "" +
@@ -363,14 +607,35 @@ const file_flow_v1_values_proto_rawDesc = "" +
 	"\tparked_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bparkedAt\x12\x1a\n" +
 	"\battempts\x18\x06 \x01(\x04R\battempts\x12\x16\n" +
 	"\x06reason\x18\a \x01(\tR\x06reason\x12\x1b\n" +
-	"\twaits_for\x18\b \x01(\tR\bwaitsFor*\xc9\x01\n" +
+	"\twaits_for\x18\b \x01(\tR\bwaitsFor\"\xf6\x01\n" +
+	"\n" +
+	"ShadowSide\x12%\n" +
+	"\x0econtent_digest\x18\x01 \x01(\tR\rcontentDigest\x12\x12\n" +
+	"\x04rows\x18\x02 \x01(\x04R\x04rows\x12#\n" +
+	"\rintake_digest\x18\x03 \x01(\tR\fintakeDigest\x12\x14\n" +
+	"\x05taken\x18\x04 \x01(\x04R\x05taken\x12!\n" +
+	"\fcause_digest\x18\x05 \x01(\tR\vcauseDigest\x12\x16\n" +
+	"\x06causes\x18\x06 \x01(\x04R\x06causes\x12\x1f\n" +
+	"\vcauses_late\x18\a \x01(\x04R\n" +
+	"causesLate\x12\x16\n" +
+	"\x06parked\x18\b \x01(\x04R\x06parked\"w\n" +
+	"\x10ShadowDifference\x12\x14\n" +
+	"\x05table\x18\x01 \x01(\tR\x05table\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12\x18\n" +
+	"\acolumns\x18\x03 \x03(\tR\acolumns\x12!\n" +
+	"\fmissing_from\x18\x04 \x01(\tR\vmissingFrom*\xc9\x01\n" +
 	"\x0eParkingOutcome\x12\x1f\n" +
 	"\x1bPARKING_OUTCOME_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18PARKING_OUTCOME_TAKEN_IN\x10\x01\x12 \n" +
 	"\x1cPARKING_OUTCOME_STILL_PARKED\x10\x02\x12\x1b\n" +
 	"\x17PARKING_OUTCOME_SKIPPED\x10\x03\x12\x1e\n" +
 	"\x1aPARKING_OUTCOME_NOT_PARKED\x10\x04\x12\x19\n" +
-	"\x15PARKING_OUTCOME_WAITS\x10\x05B=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
+	"\x15PARKING_OUTCOME_WAITS\x10\x05*\x88\x01\n" +
+	"\rShadowOutcome\x12\x1e\n" +
+	"\x1aSHADOW_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14SHADOW_OUTCOME_EQUAL\x10\x01\x12\x1c\n" +
+	"\x18SHADOW_OUTCOME_DIFFERENT\x10\x02\x12\x1f\n" +
+	"\x1bSHADOW_OUTCOME_NOT_COMPARED\x10\x03B=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
 
 var (
 	file_flow_v1_values_proto_rawDescOnce sync.Once
@@ -384,22 +649,25 @@ func file_flow_v1_values_proto_rawDescGZIP() []byte {
 	return file_flow_v1_values_proto_rawDescData
 }
 
-var file_flow_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_flow_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_flow_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_flow_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_flow_v1_values_proto_goTypes = []any{
 	(ParkingOutcome)(0),           // 0: flow.v1.ParkingOutcome
-	(*Position)(nil),              // 1: flow.v1.Position
-	(*Freshness)(nil),             // 2: flow.v1.Freshness
-	(*ParkedEvent)(nil),           // 3: flow.v1.ParkedEvent
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 5: google.protobuf.Duration
+	(ShadowOutcome)(0),            // 1: flow.v1.ShadowOutcome
+	(*Position)(nil),              // 2: flow.v1.Position
+	(*Freshness)(nil),             // 3: flow.v1.Freshness
+	(*ParkedEvent)(nil),           // 4: flow.v1.ParkedEvent
+	(*ShadowSide)(nil),            // 5: flow.v1.ShadowSide
+	(*ShadowDifference)(nil),      // 6: flow.v1.ShadowDifference
+	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 8: google.protobuf.Duration
 }
 var file_flow_v1_values_proto_depIdxs = []int32{
-	4, // 0: flow.v1.Freshness.as_of:type_name -> google.protobuf.Timestamp
-	5, // 1: flow.v1.Freshness.staleness:type_name -> google.protobuf.Duration
-	1, // 2: flow.v1.Freshness.position:type_name -> flow.v1.Position
-	1, // 3: flow.v1.ParkedEvent.position:type_name -> flow.v1.Position
-	4, // 4: flow.v1.ParkedEvent.parked_at:type_name -> google.protobuf.Timestamp
+	7, // 0: flow.v1.Freshness.as_of:type_name -> google.protobuf.Timestamp
+	8, // 1: flow.v1.Freshness.staleness:type_name -> google.protobuf.Duration
+	2, // 2: flow.v1.Freshness.position:type_name -> flow.v1.Position
+	2, // 3: flow.v1.ParkedEvent.position:type_name -> flow.v1.Position
+	7, // 4: flow.v1.ParkedEvent.parked_at:type_name -> google.protobuf.Timestamp
 	5, // [5:5] is the sub-list for method output_type
 	5, // [5:5] is the sub-list for method input_type
 	5, // [5:5] is the sub-list for extension type_name
@@ -417,8 +685,8 @@ func file_flow_v1_values_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flow_v1_values_proto_rawDesc), len(file_flow_v1_values_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   3,
+			NumEnums:      2,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -39,6 +40,17 @@ type Intake struct {
 	parkMax    uint64
 	posted     chan<- struct{} // tells that the outbox may hold something
 	epochEnded chan<- struct{}
+
+	// dry tells that this is the intake of a flow's shadow: it tells nobody
+	// anything, and what asks for another cadence or a window is none of its
+	// business. parity is there while the flow has a shadow, and is changed in a
+	// transaction that fences the checkpoint; freeze keeps the tables as they are at
+	// a marker of comparison.
+	dry        bool
+	parity     atomic.Pointer[parity]
+	freeze     func(context.Context) error
+	handed     handed
+	shadowNews chan struct{}
 
 	// cp, suspect and lease belong to the goroutine that runs the intake, or that
 	// stands by.
@@ -78,8 +90,9 @@ func newIntake(rt *Runtime, c Consumer) *Intake {
 		consumer: c, streams: rt.Streams, db: rt.DB, parkMax: rt.parkMax, posted: rt.posted, epochEnded: rt.epochEnded,
 		logger: rt.Logger.With("flow", c.Flow.Name),
 		types:  map[string]bool{},
-		filter: filterOf(c.Flow),
+		filter: filterOf(c.Flow), shadowNews: make(chan struct{}, 1),
 	}
+	in.freeze = in.handOver
 	for _, t := range c.Flow.Types {
 		in.types[t] = true
 	}
@@ -155,6 +168,9 @@ func (in *Intake) follow(ctx context.Context) error {
 	if err := in.takeOver(ctx); err != nil {
 		return err
 	}
+	if err := in.freezeAgain(ctx); err != nil {
+		return err
+	}
 	for {
 		// A flow that has parked too much gets no further: what mends it comes first.
 		if err := in.followRequests(ctx); err != nil {
@@ -205,7 +221,10 @@ func (in *Intake) takeOver(ctx context.Context) error {
 		was := cp
 		cp.owner = in.lease.token
 		in.cp = cp
-		return swapCheckpoint(ctx, tx, was, cp)
+		if err := swapCheckpoint(ctx, tx, was, cp); err != nil {
+			return err
+		}
+		return in.resumeParity(ctx, tx)
 	})
 	if err != nil {
 		return err
@@ -281,7 +300,7 @@ func (in *Intake) transact(ctx context.Context, answered map[uuid.UUID]bool, do 
 		if err := fence(ctx, tx, was); err != nil {
 			return err
 		}
-		t := &taking{Intake: in, tx: tx, cp: was, chains: newChains(was.flow, was.epoch), answered: answered}
+		t := &taking{Intake: in, tx: tx, cp: was, chains: newChains(was.flow, was.epoch), answered: answered, noting: in.parity.Load() != nil}
 		if err := do(t); err != nil {
 			return err
 		}

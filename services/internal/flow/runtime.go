@@ -64,7 +64,7 @@ func NewRuntime(ctx context.Context, o Options, consumers ...Consumer) (*Runtime
 	if rt.Lease == 0 {
 		rt.Lease = defaultLease
 	}
-	schemas := []projection.Schema{tables, ownerTable}
+	schemas := []projection.Schema{tables, ownerTable, shadowTables}
 	for _, c := range consumers {
 		if err := c.check(); err != nil {
 			return nil, err

@@ -140,6 +140,7 @@ func (rt *Runtime) own(ctx context.Context, l lease) error {
 	now := &term{ctx: owning}
 	for _, in := range rt.intakes {
 		group.Go(func() error { return in.run(owning, l) })
+		group.Go(func() error { return rt.keepShadow(owning, in, l) })
 	}
 	group.Go(func() error { return rt.deliver(owning) })
 	group.Go(func() error { return rt.tell(owning) })

@@ -61,6 +61,9 @@ type world struct {
 	noTables  bool          // the service only reacts
 	own       bool          // the flow is sales' own, back to itself
 
+	projecting func(context.Context, *projection.Tx, codec.Event) error // instead of what the tests project
+	takes      func(codec.Event) bool                                   // what the reaction takes; nil: all
+
 	appendFault atomic.Pointer[func(stream string) error] // after an append took effect
 }
 
@@ -148,6 +151,9 @@ func (w *world) stop() {
 }
 
 func (w *world) project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
+	if w.projecting != nil {
+		return w.projecting(ctx, tx, e)
+	}
 	request := e.Message.(*salesv1.RequestStatusChanged).GetRequestId()
 	if err := errors.Join(w.poison(request), w.rotten(e.ID)); err != nil {
 		return err
@@ -171,7 +177,7 @@ func (w *world) reaction() flow.Reaction {
 	}
 	return flow.Reaction{
 		Name:  "test-answer",
-		Takes: func(codec.Event) bool { return true },
+		Takes: func(e codec.Event) bool { return w.takes == nil || w.takes(e) },
 		Late:  w.late,
 		Answer: func(ctx context.Context, _ projection.Querier, cause flow.Cause) error {
 			if err := w.rotten(cause.ID); err != nil {
