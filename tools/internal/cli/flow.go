@@ -29,6 +29,7 @@ type flowCommands struct {
 	Run     flowRun        `cmd:"" help:"Have a periodic flow take in what is there, now."`
 	History flowHistory    `cmd:"" help:"Show what has been asked of a flow, and what it did."`
 	Parked  parkedCommands `cmd:"" help:"Look at events that could not be taken in; retry them, or skip them."`
+	Shadow  shadowCommands `cmd:"" help:"See what another cadence would come to, before the flow goes on at it."`
 }
 
 type flowList struct{}
