@@ -8,6 +8,7 @@ import (
 	"time"
 
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
+	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
 
@@ -34,16 +35,20 @@ var (
 
 // freezeInto keeps a flow, or a shadow, as it is read from a database, unless an
 // earlier one waits to be compared.
-func freezeInto(ctx context.Context, c Consumer, from projection.Querier, into *projection.DB) error {
-	_, waits, err := loadCheckpoint(ctx, into, c.Flow.Name)
-	if err != nil || waits {
-		return err
+func freezeInto(ctx context.Context, c Consumer, from projection.Querier, into *projection.DB) (kept bool, err error) {
+	before, waits, err := loadCheckpoint(ctx, into, c.Flow.Name)
+	if err != nil {
+		return false, err
+	}
+	if waits {
+		now, _, err := loadCheckpoint(ctx, from, c.Flow.Name)
+		return now.eventID == before.eventID, err // it has been kept before, if it is the same
 	}
 	err = into.UpdateQuietly(ctx, func(tx *projection.Tx) error { return copyTables(ctx, c, from, tx, frozenTables) })
 	if err != nil {
-		return fmt.Errorf("keep the tables of %s as they are at a marker: %w", c.Flow.Name, err)
+		return false, fmt.Errorf("keep the tables of %s as they are at a marker: %w", c.Flow.Name, err)
 	}
-	return nil
+	return true, nil
 }
 
 // thaw forgets what was kept. The rows are replaced by the next ones.
@@ -69,8 +74,11 @@ func (k *keeper) settle(ctx context.Context) error {
 			return err
 		}
 		settled, err := k.settleOne(ctx, at)
-		if err != nil || !settled {
+		if err != nil {
 			return err
+		}
+		if !settled {
+			return k.answerMissed(ctx, at)
 		}
 	}
 }
@@ -85,20 +93,25 @@ func (k *keeper) look(ctx context.Context) (at frozenAt, err error) {
 	if at.shadowAt, _, err = loadCheckpoint(ctx, k.run.db, name); err != nil {
 		return at, err
 	}
-	if at.shadow, err = frozenIn(ctx, k.run.frozen, name); err != nil {
+	if at.shadow, err = k.run.frozenIn(ctx, k.run.frozen); err != nil {
 		return at, err
 	}
 	if err := k.receive(ctx, at); err != nil {
 		return at, err
 	}
-	at.flow, err = frozenIn(ctx, k.run.frozenFlow, name)
+	at.flow, err = k.run.frozenIn(ctx, k.run.frozenFlow)
 	return at, err
 }
 
-func frozenIn(ctx context.Context, db *projection.DB, flow string) (*checkpoint, error) {
-	cp, found, err := loadCheckpoint(ctx, db, flow)
-	if err != nil || !found {
+// frozenIn tells where a side has been frozen. What is from before the shadow
+// began, or has been compared, is let go of.
+func (run *shadowRun) frozenIn(ctx context.Context, db *projection.DB) (*checkpoint, error) {
+	cp, found, err := loadCheckpoint(ctx, db, run.flow)
+	switch {
+	case err != nil || !found:
 		return nil, err
+	case cp.position.Compare(run.after) <= 0:
+		return nil, thaw(ctx, db)
 	}
 	return &cp, nil
 }
@@ -120,15 +133,22 @@ func (k *keeper) receive(ctx context.Context, at frozenAt) (err error) {
 	if snapshot == nil {
 		return nil
 	}
-	return errors.Join(freezeInto(ctx, k.consumer, snapshot, k.run.frozenFlow), snapshot.Close())
+	defer func() { err = errors.Join(err, snapshot.Close()) }()
+	cp, _, err := loadCheckpoint(ctx, snapshot, k.consumer.Flow.Name)
+	if err != nil {
+		return err
+	}
+	kept, err := freezeInto(ctx, k.consumer, snapshot, k.run.frozenFlow)
+	if err == nil && !kept {
+		k.miss(cp.eventID)
+	}
+	return err
 }
 
 // settleOne takes one step, and tells whether there was one to take.
 func (k *keeper) settleOne(ctx context.Context, at frozenAt) (bool, error) {
 	run := k.run
 	switch flow, shadow := at.flow, at.shadow; {
-	case flow != nil && flow.position.Compare(run.after) <= 0: // from before the shadow began
-		return true, thaw(ctx, run.frozenFlow)
 	case flow != nil && shadow != nil && flow.eventID == shadow.eventID:
 		return true, k.compare(ctx, *flow, *shadow)
 	case shadow != nil && (flow != nil && flow.position.Compare(shadow.position) > 0 || flow == nil && at.flowAt.position.Compare(shadow.position) > 0):
@@ -144,9 +164,52 @@ const (
 	whySteered = "a request about a parked event has been followed by one of the two only; the next comparison tells"
 )
 
+// answerMissed gives up the comparisons that somebody waits for and that one side
+// has passed without keeping anything.
+func (k *keeper) answerMissed(ctx context.Context, at frozenAt) error {
+	markers := map[string]eventlog.Position{}
+	for e, err := range k.streams.Log.ReadStream(ctx, k.run.stream, eventlog.Forward, 0, 0) {
+		if errors.Is(err, eventlog.ErrNoStream) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("look which comparisons are asked for: %w", err)
+		}
+		switch e.Type {
+		case markerSet:
+			markers[e.ID.String()] = e.Position
+		case shadowCompared:
+			event, err := k.streams.Codec.Decode(ctx, e)
+			if err != nil {
+				return fmt.Errorf("look which comparisons are asked for: %w", err)
+			}
+			if compared, ok := event.Message.(*flowv1.ShadowCompared); ok {
+				delete(markers, compared.GetMarkerId())
+			}
+		}
+	}
+	for id, position := range markers {
+		gone := func(frozen *checkpoint, cp checkpoint, in *Intake) bool {
+			return (frozen == nil || frozen.eventID != id) && (cp.position.Compare(position) > 0 || in.missedAt(id))
+		}
+		if gone(at.flow, at.flowAt, k.Intake) || gone(at.shadow, at.shadowAt, k.run.intake) {
+			if err := k.tellLost(ctx, checkpoint{flow: at.flowAt.flow, eventID: id, position: position}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+const shadowCompared = "flow.ShadowCompared"
+
+func (k *keeper) tellLost(ctx context.Context, at checkpoint) error {
+	return k.tellCompared(ctx, at, &flowv1.ShadowCompared{Outcome: flowv1.ShadowOutcome_SHADOW_OUTCOME_NOT_COMPARED, Reason: whyLost})
+}
+
 // lose gives a comparison up that only one side was there for.
 func (k *keeper) lose(ctx context.Context, at checkpoint, frozen *projection.DB) error {
-	if err := k.tellCompared(ctx, at, &flowv1.ShadowCompared{Outcome: flowv1.ShadowOutcome_SHADOW_OUTCOME_NOT_COMPARED, Reason: whyLost}); err != nil {
+	if err := k.tellLost(ctx, at); err != nil {
 		return err
 	}
 	return thaw(ctx, frozen)

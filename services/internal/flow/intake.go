@@ -48,7 +48,8 @@ type Intake struct {
 	// a marker of comparison.
 	dry        bool
 	parity     atomic.Pointer[parity]
-	freeze     func(context.Context) error
+	freeze     func(context.Context) (kept bool, err error)
+	missed     atomic.Pointer[string] // the last marker at which it did not
 	handed     handed
 	shadowNews chan struct{}
 

@@ -168,7 +168,24 @@ func (in *Intake) freezeAt(ctx context.Context, e eventlog.Event) error {
 	if !in.parity.Load().marks(e) {
 		return nil
 	}
-	return in.freeze(ctx)
+	kept, err := in.freeze(ctx)
+	if err == nil && !kept {
+		in.miss(e.ID.String())
+	}
+	return err
+}
+
+// miss notes that nothing could be kept at a marker, as an earlier comparison is
+// under way, and tells whoever waits for it.
+func (in *Intake) miss(marker string) {
+	in.missed.Store(&marker)
+	wake(in.shadowNews)
+}
+
+// missedAt tells whether miss has noted a marker last.
+func (in *Intake) missedAt(marker string) bool {
+	last := in.missed.Load()
+	return last != nil && *last == marker
 }
 
 // freezeAgain freezes a shadow that stands at a marker of comparison: it may have
@@ -190,17 +207,17 @@ func (in *Intake) freezeAgain(ctx context.Context) error {
 
 // handOver is how the flow's own intake freezes: it opens a snapshot, which costs
 // it next to nothing, and goes on. Whoever keeps the shadow copies from it.
-func (in *Intake) handOver(ctx context.Context) error {
+func (in *Intake) handOver(ctx context.Context) (kept bool, err error) {
 	// The snapshot outlives the gate that is open now.
 	snapshot, err := in.db.Snapshot(context.WithoutCancel(ctx))
 	if err != nil {
-		return err
+		return false, err
 	}
 	if !in.handed.put(snapshot) {
-		return snapshot.Close()
+		return false, snapshot.Close()
 	}
 	wake(in.shadowNews)
-	return nil
+	return true, nil
 }
 
 // handed is a snapshot on its way. There is room for one, while somebody takes

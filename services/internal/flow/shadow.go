@@ -437,13 +437,13 @@ func copyTables(ctx context.Context, c Consumer, from projection.Querier, to *pr
 func (k *keeper) twin(run *shadowRun) *Intake {
 	twin := &Intake{
 		consumer: dried(k.consumer), streams: k.streams, db: run.db, logger: k.logger.With("shadow", run.shadow),
-		types: k.types, filter: k.filter, parkMax: k.parkMax, dry: true,
+		types: k.types, filter: k.filter, parkMax: k.parkMax, dry: true, shadowNews: k.shadowNews,
 	}
 	twin.parity.Store(run.parity)
-	twin.freeze = func(ctx context.Context) error {
-		err := freezeInto(ctx, k.consumer, run.db, run.frozen)
+	twin.freeze = func(ctx context.Context) (bool, error) {
+		kept, err := freezeInto(ctx, k.consumer, run.db, run.frozen)
 		wake(k.shadowNews)
-		return err
+		return kept, err
 	}
 	return twin
 }
