@@ -37,6 +37,8 @@ COUNT ?= 4
 # 400,000 disks meet a million power cuts and kills.
 CRASH_SEEDS ?= 400000
 KILLS ?= 27000
+BUGS ?=
+MOST ?= 400
 BENCH ?=
 ROUNDS ?= 16
 
@@ -84,6 +86,10 @@ sim: ## Simulate flows under faults: SEEDS=n schedules from SEED_START=m on
 	@out=$$(mktemp); trap 'rm -f '$$out EXIT; \
 	TRIANGLE_SEEDS=$(SEEDS) TRIANGLE_SEED_START=$(SEED_START) go test -run '^TestSimulation$$' -count=1 -timeout 0 -v ./services/internal/flow/ >$$out 2>&1; \
 	status=$$?; test $$status = 0 || cat $$out; grep -o 'schedules run: .*' $$out; exit $$status
+
+.PHONY: planted
+planted: ## Plant bugs, one after the other, and want make sim to find each: BUGS=expression, MOST=n seeds
+	go run ./tools/cmd/planted -bugs '$(BUGS)' -most $(MOST)
 
 .PHONY: faults
 faults: ## Take the event store through power cuts, kills, disk faults and damage: CRASH_SEEDS=n KILLS=n

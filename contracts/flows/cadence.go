@@ -30,11 +30,11 @@ var named = map[string]string{
 }
 
 // ErrCadence is wrapped by the errors of ParseCadence.
-var ErrCadence = errors.New("not a cadence: write realtime, hourly, daily, weekly, paused, or a cron expression of five fields such as \"30 6 * * 1-5\", with \"CRON_TZ=Europe/Amsterdam \" before it for a time zone other than UTC")
+var ErrCadence = errors.New("not a cadence: write realtime, hourly, daily, weekly, paused, or a cron expression of five fields such as \"30 6 * * 1-5\", or of six with seconds first, with \"CRON_TZ=Europe/Amsterdam \" before it for a time zone other than UTC")
 
 // ParseCadence reads a cadence: realtime, paused, hourly, daily, weekly, or a
 // cron expression of five fields (minute, hour, day of month, month, day of
-// week), by default in UTC, in another time zone with the prefix CRON_TZ=.
+// week) or of six, with seconds first, by default in UTC, in another time zone with the prefix CRON_TZ=.
 //
 // As in cron, where both day fields are restricted either one will do; and a
 // change of clocks costs no window and gives none twice. A time of day that is
@@ -97,7 +97,7 @@ func utc(t time.Time) time.Time {
 }
 
 // LongestGap returns the longest time between two windows in the year after
-// from: 0 for real time. It is what makes one cadence slower than another.
+// from, the one that from lies in included: 0 for real time. It is what makes one cadence slower than another.
 // Paused has no gap that could be compared: ok is false.
 func (c Cadence) LongestGap(from time.Time) (gap time.Duration, ok bool) {
 	if c.schedule == nil {
@@ -116,7 +116,11 @@ func (c Cadence) LongestGap(from time.Time) (gap time.Duration, ok bool) {
 // gapOver returns the longest gap that is over jump, or 0. It jumps: between two
 // windows that are no further apart than jump there is none.
 func (c Cadence) gapOver(jump time.Duration, from, end time.Time) (longest time.Duration) {
-	for due := c.Next(from); !due.IsZero() && due.Before(end); {
+	due := c.LastDue(from)
+	if due.IsZero() {
+		due = c.Next(from)
+	}
+	for !due.IsZero() && due.Before(end) {
 		next := c.LastDue(due.Add(jump))
 		if !next.After(due) {
 			next = c.Next(due)

@@ -37,6 +37,7 @@ func TestNextAndLastDue(t *testing.T) {
 		"just before it":            {"daily", "2026-11-21T01:59:59Z", "2026-11-21T02:00:00Z", "2026-11-20T02:00:00Z"},
 		"just after it":             {"daily", "2026-11-21T02:00:01Z", "2026-11-22T02:00:00Z", "2026-11-21T02:00:00Z"},
 		"on weekdays":               {"30 6 * * 1-5", from, "2026-11-23T06:30:00Z", "2026-11-20T06:30:00Z"},
+		"every ten seconds":         {"*/10 * * * * *", "2026-11-21T14:30:05Z", "2026-11-21T14:30:10Z", "2026-11-21T14:30:00Z"},
 		"another time zone, winter": {"CRON_TZ=Europe/Amsterdam 30 6 * * *", from, "2026-11-22T05:30:00Z", "2026-11-21T05:30:00Z"},
 		"another time zone, summer": {
 			"CRON_TZ=Europe/Amsterdam 30 6 * * *", "2026-07-01T00:00:00Z", "2026-07-01T04:30:00Z", "2026-06-30T04:30:00Z",
@@ -146,7 +147,7 @@ func TestACadenceIsWrittenAsItIsRead(t *testing.T) {
 
 func TestWhatIsNoCadenceIsToldWhatToWrite(t *testing.T) {
 	for _, text := range []string{
-		"", "often", "Daily", "@daily", "@every 5m", "5", "* * * *", "0 * * * * *", "60 * * * *", "0 24 * * *", "0 0 30 2 *",
+		"", "often", "Daily", "@daily", "@every 5m", "5", "* * * *", "60 * * * * *", "0 0 0 * * * *", "60 * * * *", "0 24 * * *", "0 0 30 2 *",
 		"0 0 * * 8", "a b c d e", "-1 * * * *", "CRON_TZ=Europe/Atlantis 0 2 * * *", "CRON_TZ= 0 2 * * *",
 		"CRON_TZ=Local 0 2 * * *", "CRON_TZ=UTC", "CRON_TZ=UTC daily", "CRON_TZ=UTC CRON_TZ=UTC 0 2 * * *", "TZ=UTC 0 2 * * *",
 		"CRON_TZ=../../etc/passwd 0 2 * * *", "0 0 1 1 1 2026", "H 2 * * *", "0 0 L * *",
@@ -167,17 +168,20 @@ func TestWhatIsNoCadenceIsToldWhatToWrite(t *testing.T) {
 func TestSlowerCadencesHaveLongerGaps(t *testing.T) {
 	from := at(t, "2026-01-01T00:00:00Z")
 	for cadence, want := range map[string]time.Duration{
-		"realtime":     0,
-		"* * * * *":    time.Minute,
-		"*/5 * * * *":  5 * time.Minute,
-		"1,40 * * * *": 39 * time.Minute,
-		"hourly":       time.Hour,
-		"0 8-17 * * *": 15 * time.Hour,
-		"daily":        24 * time.Hour,
-		"0 0 * * 1-5":  72 * time.Hour,
-		"weekly":       7 * 24 * time.Hour,
-		"0 0 1 * *":    31 * 24 * time.Hour,
-		"* * * 6 *":    365*24*time.Hour - 30*24*time.Hour + time.Minute,
+		"realtime":       0,
+		"*/10 * * * * *": 10 * time.Second,
+		"* * * * *":      time.Minute,
+		"*/5 * * * *":    5 * time.Minute,
+		"1,40 * * * *":   39 * time.Minute,
+		"hourly":         time.Hour,
+		"0 8-17 * * *":   15 * time.Hour,
+		"daily":          24 * time.Hour,
+		"0 0 * * 1-5":    72 * time.Hour,
+		"weekly":         7 * 24 * time.Hour,
+		"0 0 1 * *":      31 * 24 * time.Hour,
+		"0 0 1 1 *":      365 * 24 * time.Hour,  // the year begins with its only one
+		"0 0 29 2 *":     1461 * 24 * time.Hour, // the year is in the middle of it
+		"* * * 6 *":      365*24*time.Hour - 30*24*time.Hour + time.Minute,
 		// The day on which the clocks are set back is longer.
 		"CRON_TZ=Europe/Amsterdam 0 6 * * *": 25 * time.Hour,
 		"CRON_TZ=Europe/Amsterdam 0 * * * *": time.Hour,

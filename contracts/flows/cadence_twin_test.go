@@ -24,6 +24,12 @@ func within(low, high int) func(int) bool {
 }
 
 var (
+	secondChoices = []choice{
+		{"0", oneOf(0)},
+		{"*/20", func(n int) bool { return n%20 == 0 }},
+		{"59", oneOf(59)},
+		{"*", anything},
+	}
 	minuteChoices = []choice{
 		{"*", anything},
 		{"30", oneOf(30)},
@@ -45,14 +51,23 @@ var (
 	weekDayChoices  = []choice{{"*", anything}, {"*", anything}, {"0", oneOf(0)}, {"1-5", within(1, 5)}}
 )
 
-// twin evaluates an expression without any cleverness: minute by minute.
+// twin evaluates an expression without any cleverness: minute by minute, or second
+// by second where it has a field for them.
 type twin struct {
-	minute, hour, monthDay, weekDay choice
-	zone                            *time.Location
+	second, minute, hour, monthDay, weekDay choice
+	zone                                    *time.Location
 }
 
 func (w twin) text() string {
-	return "CRON_TZ=" + w.zone.String() + " " + w.minute.text + " " + w.hour.text + " " + w.monthDay.text + " * " + w.weekDay.text
+	return "CRON_TZ=" + w.zone.String() + " " + w.second.text + " " + w.minute.text + " " + w.hour.text + " " + w.monthDay.text + " * " + w.weekDay.text
+}
+
+// step is how far apart two due times are at least.
+func (w twin) step() time.Duration {
+	if w.second.text == "" {
+		return time.Minute
+	}
+	return time.Second
 }
 
 func (w twin) matches(wall time.Time) bool {
@@ -61,10 +76,11 @@ func (w twin) matches(wall time.Time) bool {
 	if w.monthDay.text != "*" && w.weekDay.text != "*" {
 		days = day || weekDay
 	}
-	return w.minute.match(wall.Minute()) && w.hour.match(wall.Hour()) && days
+	seconds := w.second.text == "" || w.second.match(wall.Second())
+	return seconds && w.minute.match(wall.Minute()) && w.hour.match(wall.Hour()) && days
 }
 
-// due lists the minutes from, to that are due. What the wall clock shows for the
+// due lists the moments from, to that are due. What the wall clock shows for the
 // first time is due when it matches, and what it jumped over counts as shown;
 // "every hour" is due whenever the wall clock matches.
 func (w twin) due(from, to time.Time) []time.Time {
@@ -74,11 +90,12 @@ func (w twin) due(from, to time.Time) []time.Time {
 		return t.UTC().Add(time.Duration(offset) * time.Second)
 	}
 	everyHour := w.hour.text == "*" || w.hour.text == "0-23"
-	shown := wallOf(from.Add(-time.Minute)) // the latest that the wall clock has shown
-	for t := from; t.Before(to); t = t.Add(time.Minute) {
+	step := w.step()
+	shown := wallOf(from.Add(-step)) // the latest that the wall clock has shown
+	for t := from; t.Before(to); t = t.Add(step) {
 		wall, isDue := wallOf(t), false
-		for ; shown.Before(wall); shown = shown.Add(time.Minute) {
-			isDue = isDue || w.matches(shown.Add(time.Minute))
+		for ; shown.Before(wall); shown = shown.Add(step) {
+			isDue = isDue || w.matches(shown.Add(step))
 		}
 		if everyHour {
 			isDue = w.matches(wall)
@@ -108,16 +125,22 @@ func TestNextAndLastDueAgreeWithANaiveTwin(t *testing.T) {
 		}
 		for range 60 {
 			change := at(t, moments[random.IntN(len(moments))])
-			compare(t, random, change, twin{
-				pick(minuteChoices), pick(hourChoices), pick(monthDayChoices), pick(weekDayChoices), zone,
+			compare(t, random, change, 50*time.Hour, twin{
+				choice{}, pick(minuteChoices), pick(hourChoices), pick(monthDayChoices), pick(weekDayChoices), zone,
+			})
+		}
+		for range 15 {
+			change := at(t, moments[random.IntN(len(moments))])
+			compare(t, random, change, 3*time.Hour, twin{
+				pick(secondChoices), pick(minuteChoices), pick(hourChoices), choice{"*", anything}, choice{"*", anything}, zone,
 			})
 		}
 	}
 }
 
-func compare(t *testing.T, random *rand.Rand, change time.Time, w twin) {
+func compare(t *testing.T, random *rand.Rand, change time.Time, around time.Duration, w twin) {
 	t.Helper()
-	from, to := change.Add(-50*time.Hour), change.Add(50*time.Hour)
+	from, to := change.Add(-around), change.Add(around)
 	due := w.due(from, to)
 	if len(due) == 0 {
 		return

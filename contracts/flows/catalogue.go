@@ -1,6 +1,9 @@
 package flows
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Service is one of the three corners of the triangle.
 type Service string
@@ -31,11 +34,18 @@ type Flow struct {
 	Key []string
 	// Cadence is what the flow runs at until another cadence is set.
 	Cadence string
+	// Objectives are how fresh the flow ought to be, at cadences (in their notation)
+	// whose own objective will not do; see ObjectiveAt.
+	Objectives map[string]Objective
 	// Owner answers for the flow.
 	Owner string
 	// Rationale is why the flow is there, and why at this cadence.
 	Rationale string
 }
+
+// whileTheVisitorWaits is the objective of the flows on the way from what a visitor
+// does to what is offered next.
+var whileTheVisitorWaits = map[string]Objective{RealTime: {Staleness: 5 * time.Second, Share: realTimeShare}}
 
 // Catalogue lists every flow of the triangle.
 var Catalogue = []Flow{
@@ -70,18 +80,20 @@ var Catalogue = []Flow{
 			"channel.PropositionAnswered", "channel.InterestShown", "channel.BannerClicked",
 			"channel.LeadResponseReceived", "channel.MessageSent", "channel.ContactEnded",
 		},
-		Key:       []string{"contact_id", "customer_id"},
-		Cadence:   RealTime,
-		Owner:     "Next best action",
-		Rationale: "What the visitor just did decides what is offered next.",
+		Key:        []string{"contact_id", "customer_id"},
+		Cadence:    RealTime,
+		Objectives: whileTheVisitorWaits,
+		Owner:      "Next best action",
+		Rationale:  "What the visitor just did decides what is offered next.",
 	},
 	{
 		Name: "next-best-actions", From: Marketing, To: Channel,
-		Types:     []string{"marketing.NextBestActionsDecided"},
-		Key:       []string{"contact_id"},
-		Cadence:   RealTime,
-		Owner:     "Next best action",
-		Rationale: "The channel shows what marketing decided within the contact that it was decided for.",
+		Types:      []string{"marketing.NextBestActionsDecided"},
+		Key:        []string{"contact_id"},
+		Cadence:    RealTime,
+		Objectives: whileTheVisitorWaits,
+		Owner:      "Next best action",
+		Rationale:  "The channel shows what marketing decided within the contact that it was decided for.",
 	},
 	{
 		Name: "request-status", From: Sales, To: Marketing,
@@ -170,3 +182,24 @@ func ProgressStream(name string) string { return "progress-" + name }
 // ShadowStream holds the windows and the comparisons of a shadow of the flow. It
 // does not begin with ControlStream: what stands there is no marker of the flow.
 func ShadowStream(name, id string) string { return "shadow-" + name + ":" + id }
+
+// FreshnessStream is the bounded stream in which the consumer tells how fresh the
+// flow was, hour by hour.
+func FreshnessStream(name string) string { return "freshness-" + name }
+
+// Gated lists the event types and versions, by their schemas (sales.v2.BonusGranted),
+// that are written only once they are active: once every replica that runs, old
+// images included, reads them, which an event says. A type that is new stands here
+// from the release that ships its readers on, for as long as a build may come back
+// that has none. All other types are always active.
+var Gated []string
+
+// ActivationsStream holds an event for each of them that is active.
+const ActivationsStream = "activations"
+
+// ContractStream is where the builds of a service say what they read and write.
+func ContractStream(service Service) string { return "service-" + string(service) }
+
+// ReplicasStream is the bounded stream in which a service's replicas say that they
+// run.
+func ReplicasStream(service Service) string { return "replicas-" + string(service) }

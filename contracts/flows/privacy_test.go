@@ -67,6 +67,10 @@ var notPersonal = map[string]string{
 	"flow.v1.ParkedEvent.reason":                   "an error's text; errors quote no personal value",
 	"flow.v1.ParkingAnswered.reason":               "an error's text; errors quote no personal value",
 	"flow.v1.EventParked.reason":                   "an error's text; errors quote no personal value",
+	"flow.v1.TypeActivated.by":                     "who operates the suite, kept to account for a change; no visitor",
+	"flow.v1.TypeActivated.reason":                 "why a type is activated; no visitor",
+	"flow.v1.EpochClosed.content_digest":           "a digest of rows without their personal columns",
+	"flow.v1.EpochClosed.content_missing":          "an error's text; errors quote no personal value",
 	"flow.v1.CauseExpired.reason":                  "the company's own words on a process, by contract not on a person",
 }
 

@@ -26,7 +26,7 @@ const zonePrefix = "CRON_TZ="
 
 // In cron, days of the month and of the week that are both restricted are
 // alternatives.
-var parser = cron.MustNewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.DowOrDom).
+var parser = cron.MustNewParser(cron.SecondOptional | cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.DowOrDom).
 	WithMaxSearchYears(50) // a 29th of February that is a Monday
 
 func parseSchedule(expression string) (*schedule, error) {
@@ -34,7 +34,7 @@ func parseSchedule(expression string) (*schedule, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n := len(strings.Fields(fields)); n != 5 {
+	if n := len(strings.Fields(fields)); n != 5 && n != 6 {
 		return nil, fmt.Errorf("%d fields", n)
 	}
 	parsed, err := parser.Parse("CRON_TZ=UTC " + fields)

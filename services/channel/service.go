@@ -83,7 +83,7 @@ func newService(ctx context.Context, parts host.Parts, settings Settings) (*serv
 	if err != nil {
 		return nil, err
 	}
-	runtime, err := flow.NewRuntime(ctx, flow.Options{DB: parts.DB, Streams: parts.Streams, Logger: parts.Logger}, consumers...)
+	runtime, err := flow.NewRuntime(ctx, flow.Options{DB: parts.DB, Streams: parts.Streams, Logger: parts.Logger, Metrics: parts.Metrics}, consumers...)
 	if err != nil {
 		return nil, err
 	}

@@ -4,11 +4,14 @@
 //
 //	flow-<name>          CadenceRequested, WindowRequested, RetryRequested,
 //	                     SkipRequested, ShadowRequested, ShadowEnded (who steers)
-//	                     EpochClosed, CadenceAdopted, ParkingAnswered, ShadowStarted
-//	                     (the consumer)
+//	                     EpochClosed, CadenceAdopted, ParkingAnswered, TypesAdopted,
+//	                     ShadowStarted (the consumer)
 //	flow-<name>:<epoch>  WindowOpened, WindowClosed, EventParked
 //	shadow-<name>:<id>   MarkerSet (who steers), WindowOpened, ShadowCompared
 //	progress-<name>      FlowProgressed, the last few
+//	freshness-<name>     FreshnessMeasured, those of the objective's window
+//
+// It tells, too, which event types may be written: see Types.
 package control
 
 import (
@@ -40,9 +43,13 @@ type State struct {
 	// and Cadence once the consumer has adopted it.
 	RequestedEpoch uint64
 	Requested      string
+	// Types is which types the consumer carries, since when, and as the how-manieth
+	// version; nil when it has not told.
+	Types *flowv1.TypesAdopted
 	// Progress is the consumer's last word of how far it is; nil when there is
-	// none.
+	// none. ToldAt is when it said so, by the store's time.
 	Progress *flowv1.FlowProgressed
+	ToldAt   time.Time
 
 	revision eventlog.Expected
 	parking  parking
@@ -64,6 +71,8 @@ var (
 	ErrUnknownFlow = errors.New("there is no such flow; triangle flow list shows them all")
 	// ErrPaused says that a paused flow has no windows.
 	ErrPaused = errors.New("the flow is paused; set a cadence first")
+	// ErrEpoch says that somebody else has begun the epoch, or a later one.
+	ErrEpoch = errors.New("a flow's epochs only go forward, one by one; look what it runs at now (triangle flow show)")
 	// ErrRealTime says that a flow in real time needs no window.
 	ErrRealTime = errors.New("the flow runs in real time, and waits for no window")
 )
@@ -138,6 +147,8 @@ func (f *Flows) get(ctx context.Context, flow flows.Flow) (State, error) {
 			s.RequestedEpoch, s.Requested = m.GetEpoch(), m.GetCadence()
 		case *flowv1.CadenceAdopted:
 			s.Epoch, s.Cadence = m.GetEpoch(), m.GetCadence()
+		case *flowv1.TypesAdopted:
+			s.Types = m
 		}
 	})
 	if err != nil {
@@ -145,6 +156,7 @@ func (f *Flows) get(ctx context.Context, flow flows.Flow) (State, error) {
 	}
 	err = f.read(ctx, flows.ProgressStream(flow.Name), eventlog.Backward, math.MaxUint64, 1, func(e codec.Event) {
 		s.Progress, _ = e.Message.(*flowv1.FlowProgressed)
+		s.ToldAt = e.Created
 	})
 	return s, err
 }
@@ -213,9 +225,35 @@ func (f *Flows) Set(ctx context.Context, name, cadence, by, reason string) (Stat
 		if s.Requested == parsed.String() {
 			return nil, nil
 		}
-		s.RequestedEpoch, s.Requested = s.RequestedEpoch+1, parsed.String()
-		return &flowv1.CadenceRequested{Flow: name, Epoch: s.RequestedEpoch, Cadence: s.Requested, By: by, Reason: reason}, nil
+		return s.request(parsed, by, reason), nil
 	})
+}
+
+// Begin is Set for who knows which epoch is to begin: of two that steer a flow
+// towards the same epoch one wins, and the other is told. It fails as Set does,
+// and with ErrEpoch.
+func (f *Flows) Begin(ctx context.Context, name string, epoch uint64, cadence, by, reason string) (State, error) {
+	parsed, err := flows.ParseCadence(cadence)
+	if err != nil {
+		return State{}, err
+	}
+	flow, err := find(name)
+	if err != nil {
+		return State{}, err
+	}
+	return f.steer(ctx, flow, by, uuid.New(), func(s *State) (proto.Message, error) {
+		if epoch != s.RequestedEpoch+1 {
+			return nil, fmt.Errorf("epoch %d can't begin: %s is in epoch %d (%s), and its next one is %d: %w",
+				epoch, name, s.RequestedEpoch, s.Requested, s.RequestedEpoch+1, ErrEpoch)
+		}
+		return s.request(parsed, by, reason), nil
+	})
+}
+
+// request asks for the next epoch.
+func (s *State) request(cadence flows.Cadence, by, reason string) *flowv1.CadenceRequested {
+	s.RequestedEpoch, s.Requested = s.RequestedEpoch+1, cadence.String()
+	return &flowv1.CadenceRequested{Flow: s.Flow.Name, Epoch: s.RequestedEpoch, Cadence: s.Requested, By: by, Reason: reason}
 }
 
 // RunWindow asks a periodic flow for one window now. It fails with

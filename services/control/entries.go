@@ -3,6 +3,7 @@ package control
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 )
@@ -19,7 +20,10 @@ func (e Entry) String() string {
 	case *flowv1.CadenceAdopted:
 		return fmt.Sprintf("epoch %d began: %s", m.GetEpoch(), m.GetCadence())
 	case *flowv1.EpochClosed:
-		return fmt.Sprintf("epoch %d closed: %d events, intake digest %s", m.GetEpoch(), m.GetCount(), m.GetIntakeDigest())
+		return fmt.Sprintf("epoch %d closed: %d events, intake digest %s%s", m.GetEpoch(), m.GetCount(), m.GetIntakeDigest(), content(m))
+	case *flowv1.TypesAdopted:
+		return fmt.Sprintf("types version %d carried after C:%d/P:%d: %s", m.GetVersion(),
+			m.GetPosition().GetCommit(), m.GetPosition().GetPrepare(), strings.Join(m.GetTypes(), ", "))
 	case *flowv1.WindowRequested:
 		return fmt.Sprintf("window asked for, by %s", who(m))
 	case *flowv1.WindowOpened:
@@ -44,6 +48,18 @@ func (e Entry) String() string {
 		return "shadow ended, by " + who(m)
 	default:
 		return string(e.Event.ProtoReflect().Descriptor().FullName())
+	}
+}
+
+// content tells what the tables had come to when an epoch closed.
+func content(m *flowv1.EpochClosed) string {
+	switch {
+	case m.GetContentMissing() != "":
+		return "; content not known: " + m.GetContentMissing()
+	case m.GetContentDigest() == "":
+		return ""
+	default:
+		return fmt.Sprintf(", content digest %s of %d rows", m.GetContentDigest(), m.GetContentRows())
 	}
 }
 

@@ -40,7 +40,7 @@ func New(ctx context.Context, p host.Parts) (host.Application, error) {
 	if err != nil {
 		return host.Application{}, err
 	}
-	runtime, err = flow.NewRuntime(ctx, flow.Options{DB: p.DB, Streams: p.Streams, Logger: p.Logger}, consumers...)
+	runtime, err = flow.NewRuntime(ctx, flow.Options{DB: p.DB, Streams: p.Streams, Logger: p.Logger, Metrics: p.Metrics}, consumers...)
 	if err != nil {
 		return host.Application{}, fmt.Errorf("prepare marketing support: %w", err)
 	}

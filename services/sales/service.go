@@ -44,7 +44,7 @@ func New(ctx context.Context, parts host.Parts, settings *Settings) (host.Applic
 	if err != nil {
 		return host.Application{}, err
 	}
-	s.flows, err = flow.NewRuntime(ctx, flow.Options{DB: parts.DB, Streams: parts.Streams, Logger: parts.Logger}, consumers...)
+	s.flows, err = flow.NewRuntime(ctx, flow.Options{DB: parts.DB, Streams: parts.Streams, Logger: parts.Logger, Metrics: parts.Metrics}, consumers...)
 	if err != nil {
 		return host.Application{}, err
 	}

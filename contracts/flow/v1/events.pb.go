@@ -9,6 +9,7 @@ package flowv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -118,7 +119,19 @@ type EpochClosed struct {
 	// The chained hash per key, summed modulo 2^128, in hexadecimal.
 	IntakeDigest string `protobuf:"bytes,4,opt,name=intake_digest,json=intakeDigest,proto3" json:"intake_digest,omitempty"`
 	// The marker's position: the last place that belongs to the epoch.
-	Position      *Position `protobuf:"bytes,5,opt,name=position,proto3" json:"position,omitempty"`
+	Position *Position `protobuf:"bytes,5,opt,name=position,proto3" json:"position,omitempty"`
+	// The sum, modulo 2^128 and in hexadecimal, of hashes over the rows of the
+	// flow's tables as they were at the marker, without personal columns; empty for
+	// a flow that has no tables, or where content_missing says why.
+	ContentDigest string `protobuf:"bytes,6,opt,name=content_digest,json=contentDigest,proto3" json:"content_digest,omitempty"`
+	// How many rows these were.
+	ContentRows uint64 `protobuf:"varint,7,opt,name=content_rows,json=contentRows,proto3" json:"content_rows,omitempty"`
+	// The version of the tables.
+	ContentVersion uint64 `protobuf:"varint,8,opt,name=content_version,json=contentVersion,proto3" json:"content_version,omitempty"`
+	// Why the tables could not be read as they were at the marker.
+	ContentMissing string `protobuf:"bytes,9,opt,name=content_missing,json=contentMissing,proto3" json:"content_missing,omitempty"`
+	// How many events were parked at the marker: the rows are without them.
+	Parked        uint64 `protobuf:"varint,10,opt,name=parked,proto3" json:"parked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -186,6 +199,41 @@ func (x *EpochClosed) GetPosition() *Position {
 		return x.Position
 	}
 	return nil
+}
+
+func (x *EpochClosed) GetContentDigest() string {
+	if x != nil {
+		return x.ContentDigest
+	}
+	return ""
+}
+
+func (x *EpochClosed) GetContentRows() uint64 {
+	if x != nil {
+		return x.ContentRows
+	}
+	return 0
+}
+
+func (x *EpochClosed) GetContentVersion() uint64 {
+	if x != nil {
+		return x.ContentVersion
+	}
+	return 0
+}
+
+func (x *EpochClosed) GetContentMissing() string {
+	if x != nil {
+		return x.ContentMissing
+	}
+	return ""
+}
+
+func (x *EpochClosed) GetParked() uint64 {
+	if x != nil {
+		return x.Parked
+	}
+	return 0
 }
 
 // CadenceAdopted says that the consumer goes on under a new epoch.
@@ -1013,9 +1061,9 @@ func (x *EnvironmentFounded) GetEnvironmentId() string {
 	return ""
 }
 
-// FlowProgressed tells how far a consumer has come. Written, at most once a
-// second and only when something changed, to progress-<name>, which keeps only
-// its last events.
+// FlowProgressed tells how far a consumer has come, and what waits for it, behind
+// a closed gate too. Written, at most once a second and only when something
+// changed, to progress-<name>, which keeps only its last events.
 type FlowProgressed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The flow's name.
@@ -1034,7 +1082,12 @@ type FlowProgressed struct {
 	ParkedEvents []*ParkedEvent `protobuf:"bytes,7,rep,name=parked_events,json=parkedEvents,proto3" json:"parked_events,omitempty"`
 	// How many events of flow-<name> were there when the consumer followed its last
 	// request about a parked event: what parked_events tells includes it.
-	Steered       uint64 `protobuf:"varint,8,opt,name=steered,proto3" json:"steered,omitempty"`
+	Steered uint64 `protobuf:"varint,8,opt,name=steered,proto3" json:"steered,omitempty"`
+	// How many events wait; not there while the consumer does not know.
+	Lag *uint64 `protobuf:"varint,9,opt,name=lag,proto3,oneof" json:"lag,omitempty"`
+	// When the oldest of them was written, by the store's time; not there when none
+	// waits.
+	OldestWaiting *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=oldest_waiting,json=oldestWaiting,proto3" json:"oldest_waiting,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1125,6 +1178,487 @@ func (x *FlowProgressed) GetSteered() uint64 {
 	return 0
 }
 
+func (x *FlowProgressed) GetLag() uint64 {
+	if x != nil && x.Lag != nil {
+		return *x.Lag
+	}
+	return 0
+}
+
+func (x *FlowProgressed) GetOldestWaiting() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OldestWaiting
+	}
+	return nil
+}
+
+// FreshnessMeasured tells for how much of a stretch of time, mostly an hour, a
+// flow was as fresh as its objective wants it. Written by the flow's consumer to
+// freshness-<name>, which keeps the events of the objective's window.
+type FreshnessMeasured struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The epoch that was measured.
+	Epoch uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// When the stretch began.
+	Since *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	// How much of it was measured. A flow is not measured while it is paused.
+	Total *durationpb.Duration `protobuf:"bytes,4,opt,name=total,proto3" json:"total,omitempty"`
+	// For how much of that the flow was within its objective.
+	Good *durationpb.Duration `protobuf:"bytes,5,opt,name=good,proto3" json:"good,omitempty"`
+	// The objective that it was held to.
+	Objective     *Objective `protobuf:"bytes,6,opt,name=objective,proto3" json:"objective,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FreshnessMeasured) Reset() {
+	*x = FreshnessMeasured{}
+	mi := &file_flow_v1_events_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FreshnessMeasured) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FreshnessMeasured) ProtoMessage() {}
+
+func (x *FreshnessMeasured) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FreshnessMeasured.ProtoReflect.Descriptor instead.
+func (*FreshnessMeasured) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *FreshnessMeasured) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *FreshnessMeasured) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *FreshnessMeasured) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *FreshnessMeasured) GetTotal() *durationpb.Duration {
+	if x != nil {
+		return x.Total
+	}
+	return nil
+}
+
+func (x *FreshnessMeasured) GetGood() *durationpb.Duration {
+	if x != nil {
+		return x.Good
+	}
+	return nil
+}
+
+func (x *FreshnessMeasured) GetObjective() *Objective {
+	if x != nil {
+		return x.Objective
+	}
+	return nil
+}
+
+// TypesAdopted says which event types a consumer takes in over a flow from a
+// place on. Written by the consumer, to flow-<name>; who takes the flow in anew,
+// on an empty database, follows it.
+type TypesAdopted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The version of the flow's types: 1 for the first, and one more with each change.
+	Version uint64 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	// The types, in the order of their names.
+	Types []string `protobuf:"bytes,3,rep,name=types,proto3" json:"types,omitempty"`
+	// The place after which the version begins: how far the flow had come.
+	Position      *Position `protobuf:"bytes,4,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TypesAdopted) Reset() {
+	*x = TypesAdopted{}
+	mi := &file_flow_v1_events_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TypesAdopted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TypesAdopted) ProtoMessage() {}
+
+func (x *TypesAdopted) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TypesAdopted.ProtoReflect.Descriptor instead.
+func (*TypesAdopted) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *TypesAdopted) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *TypesAdopted) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *TypesAdopted) GetTypes() []string {
+	if x != nil {
+		return x.Types
+	}
+	return nil
+}
+
+func (x *TypesAdopted) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+// ContractAnnounced says what a build of a service reads and writes. Written to
+// service-<name>, once for each contract, before the first replica of it takes
+// anything in.
+type ContractAnnounced struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// The build that announced it first; a later one may have the same contract.
+	Build string `protobuf:"bytes,2,opt,name=build,proto3" json:"build,omitempty"`
+	// The event types and versions that it reads, as schemas: sales.v1.OrderPlaced.
+	Reads []string `protobuf:"bytes,3,rep,name=reads,proto3" json:"reads,omitempty"`
+	// Those that it may write.
+	Writes []string `protobuf:"bytes,4,rep,name=writes,proto3" json:"writes,omitempty"`
+	// Those of them that it writes only once they are active.
+	Gated []string `protobuf:"bytes,5,rep,name=gated,proto3" json:"gated,omitempty"`
+	// The flows that it takes in, and the types that it takes in over each.
+	Flows         []*FlowTypes `protobuf:"bytes,6,rep,name=flows,proto3" json:"flows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContractAnnounced) Reset() {
+	*x = ContractAnnounced{}
+	mi := &file_flow_v1_events_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContractAnnounced) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContractAnnounced) ProtoMessage() {}
+
+func (x *ContractAnnounced) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContractAnnounced.ProtoReflect.Descriptor instead.
+func (*ContractAnnounced) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ContractAnnounced) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ContractAnnounced) GetBuild() string {
+	if x != nil {
+		return x.Build
+	}
+	return ""
+}
+
+func (x *ContractAnnounced) GetReads() []string {
+	if x != nil {
+		return x.Reads
+	}
+	return nil
+}
+
+func (x *ContractAnnounced) GetWrites() []string {
+	if x != nil {
+		return x.Writes
+	}
+	return nil
+}
+
+func (x *ContractAnnounced) GetGated() []string {
+	if x != nil {
+		return x.Gated
+	}
+	return nil
+}
+
+func (x *ContractAnnounced) GetFlows() []*FlowTypes {
+	if x != nil {
+		return x.Flows
+	}
+	return nil
+}
+
+// ReplicaSeen says that a replica of a service runs, and under which contract.
+// Written when it starts and renewed as long as it runs, to replicas-<name>, which
+// keeps only its last events.
+type ReplicaSeen struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// The replica: another one after each start.
+	Instance string `protobuf:"bytes,2,opt,name=instance,proto3" json:"instance,omitempty"`
+	// Its build.
+	Build string `protobuf:"bytes,3,opt,name=build,proto3" json:"build,omitempty"`
+	// The id of its ContractAnnounced in service-<name>.
+	ContractId    string `protobuf:"bytes,4,opt,name=contract_id,json=contractId,proto3" json:"contract_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplicaSeen) Reset() {
+	*x = ReplicaSeen{}
+	mi := &file_flow_v1_events_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplicaSeen) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplicaSeen) ProtoMessage() {}
+
+func (x *ReplicaSeen) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplicaSeen.ProtoReflect.Descriptor instead.
+func (*ReplicaSeen) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ReplicaSeen) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ReplicaSeen) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *ReplicaSeen) GetBuild() string {
+	if x != nil {
+		return x.Build
+	}
+	return ""
+}
+
+func (x *ReplicaSeen) GetContractId() string {
+	if x != nil {
+		return x.ContractId
+	}
+	return ""
+}
+
+// ReplicaLeft says that a replica has stopped in good order. Written to
+// replicas-<name>.
+type ReplicaLeft struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// The replica.
+	Instance      string `protobuf:"bytes,2,opt,name=instance,proto3" json:"instance,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplicaLeft) Reset() {
+	*x = ReplicaLeft{}
+	mi := &file_flow_v1_events_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplicaLeft) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplicaLeft) ProtoMessage() {}
+
+func (x *ReplicaLeft) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplicaLeft.ProtoReflect.Descriptor instead.
+func (*ReplicaLeft) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ReplicaLeft) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ReplicaLeft) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+// TypeActivated says that an event type, in one version, may be written from now
+// on: every running replica of every service reads it. Written to activations. No
+// flow that carries it goes past this event with a build that can't take it in.
+type TypeActivated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The schema: sales.v2.BonusGranted.
+	Schema string `protobuf:"bytes,1,opt,name=schema,proto3" json:"schema,omitempty"`
+	// The flows that carry the type.
+	Flows []string `protobuf:"bytes,2,rep,name=flows,proto3" json:"flows,omitempty"`
+	// Who asked.
+	By string `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TypeActivated) Reset() {
+	*x = TypeActivated{}
+	mi := &file_flow_v1_events_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TypeActivated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TypeActivated) ProtoMessage() {}
+
+func (x *TypeActivated) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TypeActivated.ProtoReflect.Descriptor instead.
+func (*TypeActivated) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *TypeActivated) GetSchema() string {
+	if x != nil {
+		return x.Schema
+	}
+	return ""
+}
+
+func (x *TypeActivated) GetFlows() []string {
+	if x != nil {
+		return x.Flows
+	}
+	return nil
+}
+
+func (x *TypeActivated) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *TypeActivated) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // ShadowRequested asks a flow's consumer to run a shadow: the flow's events taken
 // in once more, at another cadence, into a copy of its tables and without
 // answering. Written to flow-<name> under the expected revision; the event's id
@@ -1145,7 +1679,7 @@ type ShadowRequested struct {
 
 func (x *ShadowRequested) Reset() {
 	*x = ShadowRequested{}
-	mi := &file_flow_v1_events_proto_msgTypes[14]
+	mi := &file_flow_v1_events_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1157,7 +1691,7 @@ func (x *ShadowRequested) String() string {
 func (*ShadowRequested) ProtoMessage() {}
 
 func (x *ShadowRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[14]
+	mi := &file_flow_v1_events_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1170,7 +1704,7 @@ func (x *ShadowRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShadowRequested.ProtoReflect.Descriptor instead.
 func (*ShadowRequested) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{14}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ShadowRequested) GetFlow() string {
@@ -1219,7 +1753,7 @@ type ShadowStarted struct {
 
 func (x *ShadowStarted) Reset() {
 	*x = ShadowStarted{}
-	mi := &file_flow_v1_events_proto_msgTypes[15]
+	mi := &file_flow_v1_events_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1231,7 +1765,7 @@ func (x *ShadowStarted) String() string {
 func (*ShadowStarted) ProtoMessage() {}
 
 func (x *ShadowStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[15]
+	mi := &file_flow_v1_events_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1244,7 +1778,7 @@ func (x *ShadowStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShadowStarted.ProtoReflect.Descriptor instead.
 func (*ShadowStarted) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{15}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ShadowStarted) GetFlow() string {
@@ -1294,7 +1828,7 @@ type ShadowEnded struct {
 
 func (x *ShadowEnded) Reset() {
 	*x = ShadowEnded{}
-	mi := &file_flow_v1_events_proto_msgTypes[16]
+	mi := &file_flow_v1_events_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1306,7 +1840,7 @@ func (x *ShadowEnded) String() string {
 func (*ShadowEnded) ProtoMessage() {}
 
 func (x *ShadowEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[16]
+	mi := &file_flow_v1_events_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1319,7 +1853,7 @@ func (x *ShadowEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShadowEnded.ProtoReflect.Descriptor instead.
 func (*ShadowEnded) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{16}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ShadowEnded) GetFlow() string {
@@ -1388,7 +1922,7 @@ type ShadowCompared struct {
 
 func (x *ShadowCompared) Reset() {
 	*x = ShadowCompared{}
-	mi := &file_flow_v1_events_proto_msgTypes[17]
+	mi := &file_flow_v1_events_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1400,7 +1934,7 @@ func (x *ShadowCompared) String() string {
 func (*ShadowCompared) ProtoMessage() {}
 
 func (x *ShadowCompared) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[17]
+	mi := &file_flow_v1_events_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1413,7 +1947,7 @@ func (x *ShadowCompared) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShadowCompared.ProtoReflect.Descriptor instead.
 func (*ShadowCompared) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{17}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ShadowCompared) GetFlow() string {
@@ -1511,19 +2045,25 @@ var File_flow_v1_events_proto protoreflect.FileDescriptor
 
 const file_flow_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x14flow/v1/events.proto\x12\aflow.v1\x1a\x14flow/v1/values.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"~\n" +
+	"\x14flow/v1/events.proto\x12\aflow.v1\x1a\x14flow/v1/values.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"~\n" +
 	"\x10CadenceRequested\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x18\n" +
 	"\acadence\x18\x03 \x01(\tR\acadence\x12\x0e\n" +
 	"\x02by\x18\x04 \x01(\tR\x02by\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason\"\xa1\x01\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"\xd5\x02\n" +
 	"\vEpochClosed\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05count\x18\x03 \x01(\x04R\x05count\x12#\n" +
 	"\rintake_digest\x18\x04 \x01(\tR\fintakeDigest\x12-\n" +
-	"\bposition\x18\x05 \x01(\v2\x11.flow.v1.PositionR\bposition\"\x83\x01\n" +
+	"\bposition\x18\x05 \x01(\v2\x11.flow.v1.PositionR\bposition\x12%\n" +
+	"\x0econtent_digest\x18\x06 \x01(\tR\rcontentDigest\x12!\n" +
+	"\fcontent_rows\x18\a \x01(\x04R\vcontentRows\x12'\n" +
+	"\x0fcontent_version\x18\b \x01(\x04R\x0econtentVersion\x12'\n" +
+	"\x0fcontent_missing\x18\t \x01(\tR\x0econtentMissing\x12\x16\n" +
+	"\x06parked\x18\n" +
+	" \x01(\x04R\x06parked\"\x83\x01\n" +
 	"\x0eCadenceAdopted\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x18\n" +
@@ -1580,7 +2120,7 @@ const file_flow_v1_events_proto_rawDesc = "" +
 	"\bcause_id\x18\x03 \x01(\tR\acauseId\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\";\n" +
 	"\x12EnvironmentFounded\x12%\n" +
-	"\x0eenvironment_id\x18\x01 \x01(\tR\renvironmentId\"\x9d\x02\n" +
+	"\x0eenvironment_id\x18\x01 \x01(\tR\renvironmentId\"\xff\x02\n" +
 	"\x0eFlowProgressed\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12-\n" +
@@ -1589,7 +2129,44 @@ const file_flow_v1_events_proto_rawDesc = "" +
 	"\x06parked\x18\x05 \x01(\x04R\x06parked\x12/\n" +
 	"\x05as_of\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\x129\n" +
 	"\rparked_events\x18\a \x03(\v2\x14.flow.v1.ParkedEventR\fparkedEvents\x12\x18\n" +
-	"\asteered\x18\b \x01(\x04R\asteered\"g\n" +
+	"\asteered\x18\b \x01(\x04R\asteered\x12\x15\n" +
+	"\x03lag\x18\t \x01(\x04H\x00R\x03lag\x88\x01\x01\x12A\n" +
+	"\x0eoldest_waiting\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\roldestWaitingB\x06\n" +
+	"\x04_lag\"\x81\x02\n" +
+	"\x11FreshnessMeasured\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x120\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12/\n" +
+	"\x05total\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05total\x12-\n" +
+	"\x04good\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04good\x120\n" +
+	"\tobjective\x18\x06 \x01(\v2\x12.flow.v1.ObjectiveR\tobjective\"\x81\x01\n" +
+	"\fTypesAdopted\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x14\n" +
+	"\x05types\x18\x03 \x03(\tR\x05types\x12-\n" +
+	"\bposition\x18\x04 \x01(\v2\x11.flow.v1.PositionR\bposition\"\xb1\x01\n" +
+	"\x11ContractAnnounced\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
+	"\x05build\x18\x02 \x01(\tR\x05build\x12\x14\n" +
+	"\x05reads\x18\x03 \x03(\tR\x05reads\x12\x16\n" +
+	"\x06writes\x18\x04 \x03(\tR\x06writes\x12\x14\n" +
+	"\x05gated\x18\x05 \x03(\tR\x05gated\x12(\n" +
+	"\x05flows\x18\x06 \x03(\v2\x12.flow.v1.FlowTypesR\x05flows\"z\n" +
+	"\vReplicaSeen\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1a\n" +
+	"\binstance\x18\x02 \x01(\tR\binstance\x12\x14\n" +
+	"\x05build\x18\x03 \x01(\tR\x05build\x12\x1f\n" +
+	"\vcontract_id\x18\x04 \x01(\tR\n" +
+	"contractId\"C\n" +
+	"\vReplicaLeft\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1a\n" +
+	"\binstance\x18\x02 \x01(\tR\binstance\"e\n" +
+	"\rTypeActivated\x12\x16\n" +
+	"\x06schema\x18\x01 \x01(\tR\x06schema\x12\x14\n" +
+	"\x05flows\x18\x02 \x03(\tR\x05flows\x12\x0e\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"g\n" +
 	"\x0fShadowRequested\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x18\n" +
 	"\acadence\x18\x02 \x01(\tR\acadence\x12\x0e\n" +
@@ -1633,7 +2210,7 @@ func file_flow_v1_events_proto_rawDescGZIP() []byte {
 	return file_flow_v1_events_proto_rawDescData
 }
 
-var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_flow_v1_events_proto_goTypes = []any{
 	(*CadenceRequested)(nil),      // 0: flow.v1.CadenceRequested
 	(*EpochClosed)(nil),           // 1: flow.v1.EpochClosed
@@ -1649,41 +2226,57 @@ var file_flow_v1_events_proto_goTypes = []any{
 	(*CauseExpired)(nil),          // 11: flow.v1.CauseExpired
 	(*EnvironmentFounded)(nil),    // 12: flow.v1.EnvironmentFounded
 	(*FlowProgressed)(nil),        // 13: flow.v1.FlowProgressed
-	(*ShadowRequested)(nil),       // 14: flow.v1.ShadowRequested
-	(*ShadowStarted)(nil),         // 15: flow.v1.ShadowStarted
-	(*ShadowEnded)(nil),           // 16: flow.v1.ShadowEnded
-	(*ShadowCompared)(nil),        // 17: flow.v1.ShadowCompared
-	(*Position)(nil),              // 18: flow.v1.Position
-	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
-	(ParkingOutcome)(0),           // 20: flow.v1.ParkingOutcome
-	(*ParkedEvent)(nil),           // 21: flow.v1.ParkedEvent
-	(ShadowOutcome)(0),            // 22: flow.v1.ShadowOutcome
-	(*ShadowSide)(nil),            // 23: flow.v1.ShadowSide
-	(*ShadowDifference)(nil),      // 24: flow.v1.ShadowDifference
+	(*FreshnessMeasured)(nil),     // 14: flow.v1.FreshnessMeasured
+	(*TypesAdopted)(nil),          // 15: flow.v1.TypesAdopted
+	(*ContractAnnounced)(nil),     // 16: flow.v1.ContractAnnounced
+	(*ReplicaSeen)(nil),           // 17: flow.v1.ReplicaSeen
+	(*ReplicaLeft)(nil),           // 18: flow.v1.ReplicaLeft
+	(*TypeActivated)(nil),         // 19: flow.v1.TypeActivated
+	(*ShadowRequested)(nil),       // 20: flow.v1.ShadowRequested
+	(*ShadowStarted)(nil),         // 21: flow.v1.ShadowStarted
+	(*ShadowEnded)(nil),           // 22: flow.v1.ShadowEnded
+	(*ShadowCompared)(nil),        // 23: flow.v1.ShadowCompared
+	(*Position)(nil),              // 24: flow.v1.Position
+	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
+	(ParkingOutcome)(0),           // 26: flow.v1.ParkingOutcome
+	(*ParkedEvent)(nil),           // 27: flow.v1.ParkedEvent
+	(*durationpb.Duration)(nil),   // 28: google.protobuf.Duration
+	(*Objective)(nil),             // 29: flow.v1.Objective
+	(*FlowTypes)(nil),             // 30: flow.v1.FlowTypes
+	(ShadowOutcome)(0),            // 31: flow.v1.ShadowOutcome
+	(*ShadowSide)(nil),            // 32: flow.v1.ShadowSide
+	(*ShadowDifference)(nil),      // 33: flow.v1.ShadowDifference
 }
 var file_flow_v1_events_proto_depIdxs = []int32{
-	18, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
-	18, // 1: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
-	19, // 2: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
-	18, // 3: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
-	18, // 4: flow.v1.EventParked.position:type_name -> flow.v1.Position
-	18, // 5: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
-	18, // 6: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
-	20, // 7: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
-	18, // 8: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
-	19, // 9: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
-	21, // 10: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
-	18, // 11: flow.v1.ShadowStarted.position:type_name -> flow.v1.Position
-	18, // 12: flow.v1.ShadowCompared.position:type_name -> flow.v1.Position
-	22, // 13: flow.v1.ShadowCompared.outcome:type_name -> flow.v1.ShadowOutcome
-	23, // 14: flow.v1.ShadowCompared.live:type_name -> flow.v1.ShadowSide
-	23, // 15: flow.v1.ShadowCompared.shadow:type_name -> flow.v1.ShadowSide
-	24, // 16: flow.v1.ShadowCompared.first:type_name -> flow.v1.ShadowDifference
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	24, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
+	24, // 1: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
+	25, // 2: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
+	24, // 3: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
+	24, // 4: flow.v1.EventParked.position:type_name -> flow.v1.Position
+	24, // 5: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
+	24, // 6: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
+	26, // 7: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
+	24, // 8: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
+	25, // 9: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
+	27, // 10: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
+	25, // 11: flow.v1.FlowProgressed.oldest_waiting:type_name -> google.protobuf.Timestamp
+	25, // 12: flow.v1.FreshnessMeasured.since:type_name -> google.protobuf.Timestamp
+	28, // 13: flow.v1.FreshnessMeasured.total:type_name -> google.protobuf.Duration
+	28, // 14: flow.v1.FreshnessMeasured.good:type_name -> google.protobuf.Duration
+	29, // 15: flow.v1.FreshnessMeasured.objective:type_name -> flow.v1.Objective
+	24, // 16: flow.v1.TypesAdopted.position:type_name -> flow.v1.Position
+	30, // 17: flow.v1.ContractAnnounced.flows:type_name -> flow.v1.FlowTypes
+	24, // 18: flow.v1.ShadowStarted.position:type_name -> flow.v1.Position
+	24, // 19: flow.v1.ShadowCompared.position:type_name -> flow.v1.Position
+	31, // 20: flow.v1.ShadowCompared.outcome:type_name -> flow.v1.ShadowOutcome
+	32, // 21: flow.v1.ShadowCompared.live:type_name -> flow.v1.ShadowSide
+	32, // 22: flow.v1.ShadowCompared.shadow:type_name -> flow.v1.ShadowSide
+	33, // 23: flow.v1.ShadowCompared.first:type_name -> flow.v1.ShadowDifference
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_flow_v1_events_proto_init() }
@@ -1692,13 +2285,14 @@ func file_flow_v1_events_proto_init() {
 		return
 	}
 	file_flow_v1_values_proto_init()
+	file_flow_v1_events_proto_msgTypes[13].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flow_v1_events_proto_rawDesc), len(file_flow_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -287,6 +287,62 @@ func (x *Freshness) GetPosition() *Position {
 	return nil
 }
 
+// Objective is how fresh a flow ought to be.
+type Objective struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How old the oldest event that waits may be.
+	Staleness *durationpb.Duration `protobuf:"bytes,1,opt,name=staleness,proto3" json:"staleness,omitempty"`
+	// For which share of the time that is to hold, below 1. What is left is the
+	// error budget.
+	Share         float64 `protobuf:"fixed64,2,opt,name=share,proto3" json:"share,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Objective) Reset() {
+	*x = Objective{}
+	mi := &file_flow_v1_values_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Objective) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Objective) ProtoMessage() {}
+
+func (x *Objective) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_values_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Objective.ProtoReflect.Descriptor instead.
+func (*Objective) Descriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Objective) GetStaleness() *durationpb.Duration {
+	if x != nil {
+		return x.Staleness
+	}
+	return nil
+}
+
+func (x *Objective) GetShare() float64 {
+	if x != nil {
+		return x.Share
+	}
+	return 0
+}
+
 // ParkedEvent is an event that a consumer has put aside.
 type ParkedEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -314,7 +370,7 @@ type ParkedEvent struct {
 
 func (x *ParkedEvent) Reset() {
 	*x = ParkedEvent{}
-	mi := &file_flow_v1_values_proto_msgTypes[2]
+	mi := &file_flow_v1_values_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -326,7 +382,7 @@ func (x *ParkedEvent) String() string {
 func (*ParkedEvent) ProtoMessage() {}
 
 func (x *ParkedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_values_proto_msgTypes[2]
+	mi := &file_flow_v1_values_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -339,7 +395,7 @@ func (x *ParkedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParkedEvent.ProtoReflect.Descriptor instead.
 func (*ParkedEvent) Descriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{2}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ParkedEvent) GetEventId() string {
@@ -426,7 +482,7 @@ type ShadowSide struct {
 
 func (x *ShadowSide) Reset() {
 	*x = ShadowSide{}
-	mi := &file_flow_v1_values_proto_msgTypes[3]
+	mi := &file_flow_v1_values_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -438,7 +494,7 @@ func (x *ShadowSide) String() string {
 func (*ShadowSide) ProtoMessage() {}
 
 func (x *ShadowSide) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_values_proto_msgTypes[3]
+	mi := &file_flow_v1_values_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -451,7 +507,7 @@ func (x *ShadowSide) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShadowSide.ProtoReflect.Descriptor instead.
 func (*ShadowSide) Descriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{3}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ShadowSide) GetContentDigest() string {
@@ -529,7 +585,7 @@ type ShadowDifference struct {
 
 func (x *ShadowDifference) Reset() {
 	*x = ShadowDifference{}
-	mi := &file_flow_v1_values_proto_msgTypes[4]
+	mi := &file_flow_v1_values_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -541,7 +597,7 @@ func (x *ShadowDifference) String() string {
 func (*ShadowDifference) ProtoMessage() {}
 
 func (x *ShadowDifference) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_values_proto_msgTypes[4]
+	mi := &file_flow_v1_values_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -554,7 +610,7 @@ func (x *ShadowDifference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShadowDifference.ProtoReflect.Descriptor instead.
 func (*ShadowDifference) Descriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{4}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ShadowDifference) GetTable() string {
@@ -585,6 +641,61 @@ func (x *ShadowDifference) GetMissingFrom() string {
 	return ""
 }
 
+// FlowTypes is the event types that a service takes in over a flow.
+type FlowTypes struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The types, such as sales.OrderPlaced.
+	Types         []string `protobuf:"bytes,2,rep,name=types,proto3" json:"types,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FlowTypes) Reset() {
+	*x = FlowTypes{}
+	mi := &file_flow_v1_values_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FlowTypes) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FlowTypes) ProtoMessage() {}
+
+func (x *FlowTypes) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_values_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FlowTypes.ProtoReflect.Descriptor instead.
+func (*FlowTypes) Descriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *FlowTypes) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *FlowTypes) GetTypes() []string {
+	if x != nil {
+		return x.Types
+	}
+	return nil
+}
+
 var File_flow_v1_values_proto protoreflect.FileDescriptor
 
 const file_flow_v1_values_proto_rawDesc = "" +
@@ -598,7 +709,10 @@ const file_flow_v1_values_proto_rawDesc = "" +
 	"\x05as_of\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\x127\n" +
 	"\tstaleness\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\tstaleness\x12\x18\n" +
 	"\acadence\x18\x04 \x01(\tR\acadence\x12-\n" +
-	"\bposition\x18\x05 \x01(\v2\x11.flow.v1.PositionR\bposition\"\x87\x02\n" +
+	"\bposition\x18\x05 \x01(\v2\x11.flow.v1.PositionR\bposition\"Z\n" +
+	"\tObjective\x127\n" +
+	"\tstaleness\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\tstaleness\x12\x14\n" +
+	"\x05share\x18\x02 \x01(\x01R\x05share\"\x87\x02\n" +
 	"\vParkedEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x10\n" +
@@ -623,7 +737,10 @@ const file_flow_v1_values_proto_rawDesc = "" +
 	"\x05table\x18\x01 \x01(\tR\x05table\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x18\n" +
 	"\acolumns\x18\x03 \x03(\tR\acolumns\x12!\n" +
-	"\fmissing_from\x18\x04 \x01(\tR\vmissingFrom*\xc9\x01\n" +
+	"\fmissing_from\x18\x04 \x01(\tR\vmissingFrom\"5\n" +
+	"\tFlowTypes\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
+	"\x05types\x18\x02 \x03(\tR\x05types*\xc9\x01\n" +
 	"\x0eParkingOutcome\x12\x1f\n" +
 	"\x1bPARKING_OUTCOME_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18PARKING_OUTCOME_TAKEN_IN\x10\x01\x12 \n" +
@@ -650,29 +767,32 @@ func file_flow_v1_values_proto_rawDescGZIP() []byte {
 }
 
 var file_flow_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_flow_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_flow_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_flow_v1_values_proto_goTypes = []any{
 	(ParkingOutcome)(0),           // 0: flow.v1.ParkingOutcome
 	(ShadowOutcome)(0),            // 1: flow.v1.ShadowOutcome
 	(*Position)(nil),              // 2: flow.v1.Position
 	(*Freshness)(nil),             // 3: flow.v1.Freshness
-	(*ParkedEvent)(nil),           // 4: flow.v1.ParkedEvent
-	(*ShadowSide)(nil),            // 5: flow.v1.ShadowSide
-	(*ShadowDifference)(nil),      // 6: flow.v1.ShadowDifference
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 8: google.protobuf.Duration
+	(*Objective)(nil),             // 4: flow.v1.Objective
+	(*ParkedEvent)(nil),           // 5: flow.v1.ParkedEvent
+	(*ShadowSide)(nil),            // 6: flow.v1.ShadowSide
+	(*ShadowDifference)(nil),      // 7: flow.v1.ShadowDifference
+	(*FlowTypes)(nil),             // 8: flow.v1.FlowTypes
+	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 10: google.protobuf.Duration
 }
 var file_flow_v1_values_proto_depIdxs = []int32{
-	7, // 0: flow.v1.Freshness.as_of:type_name -> google.protobuf.Timestamp
-	8, // 1: flow.v1.Freshness.staleness:type_name -> google.protobuf.Duration
-	2, // 2: flow.v1.Freshness.position:type_name -> flow.v1.Position
-	2, // 3: flow.v1.ParkedEvent.position:type_name -> flow.v1.Position
-	7, // 4: flow.v1.ParkedEvent.parked_at:type_name -> google.protobuf.Timestamp
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	9,  // 0: flow.v1.Freshness.as_of:type_name -> google.protobuf.Timestamp
+	10, // 1: flow.v1.Freshness.staleness:type_name -> google.protobuf.Duration
+	2,  // 2: flow.v1.Freshness.position:type_name -> flow.v1.Position
+	10, // 3: flow.v1.Objective.staleness:type_name -> google.protobuf.Duration
+	2,  // 4: flow.v1.ParkedEvent.position:type_name -> flow.v1.Position
+	9,  // 5: flow.v1.ParkedEvent.parked_at:type_name -> google.protobuf.Timestamp
+	6,  // [6:6] is the sub-list for method output_type
+	6,  // [6:6] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_flow_v1_values_proto_init() }
@@ -686,7 +806,7 @@ func file_flow_v1_values_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flow_v1_values_proto_rawDesc), len(file_flow_v1_values_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -36,6 +36,7 @@ func IsFault(err error) bool {
 type Codec struct {
 	ring     keyring.Ring
 	registry *registry
+	active   func(schema string) bool // of the types that are gated; nil: none is
 }
 
 // New returns a codec that seals with the keys of ring. It fails when a contract
@@ -61,11 +62,15 @@ type Event struct {
 }
 
 // Encode makes the event of a message. Its personal fields are sealed with the
-// key of its subject, which is durable when Encode returns.
+// key of its subject, which is durable when Encode returns. It fails with
+// ErrNotActive on a type that must not be written yet.
 func (c *Codec) Encode(ctx context.Context, message proto.Message, id uuid.UUID, md Metadata) (eventlog.NewEvent, error) {
 	t, err := c.registry.of(message)
 	if err != nil {
 		return eventlog.NewEvent{}, err
+	}
+	if !c.isActive(t.Schema) {
+		return eventlog.NewEvent{}, fmt.Errorf("encode %s of schema %s: %w", t.Name, t.Schema, ErrNotActive)
 	}
 	event, err := c.encode(ctx, t, message, id, md)
 	if err != nil {

@@ -25,7 +25,11 @@ import (
 // the reader, or the event is none of ours.
 var ErrUnknownType = errors.New("unknown event type")
 
-// Type is an event type in one version.
+// Type is an event type in one version. A second version of an event is the
+// message of the same name in the service's next package: sales.v2.OrderPlaced is
+// written as sales.OrderPlaced, too, and the schema in the metadata tells which of
+// the two it is. An event that is new to the world is a new name, in whichever
+// package is current. Either is read first and written later: see flows.Gated.
 type Type struct {
 	// Name is the event type in the store, such as channel.ContactStarted.
 	Name string

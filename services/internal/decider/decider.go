@@ -164,6 +164,9 @@ func read[S any](ctx context.Context, s *Streams, stream string, d Decider[S], o
 			return h, fmt.Errorf("read %s: %w", stream, err)
 		}
 		event, err := s.Codec.Decode(ctx, raw)
+		if errors.Is(err, codec.ErrUnknownType) {
+			return h, fmt.Errorf("%w; no command is decided on a stream that this build can't read: run one that can", err)
+		}
 		if err != nil {
 			return h, err
 		}

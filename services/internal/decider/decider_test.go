@@ -164,11 +164,37 @@ func TestAnUnknownEventInTheStreamFailsTheCommand(t *testing.T) {
 	if _, err := s.Log.Append(context.Background(), stream, eventlog.NoStream, foreign); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := handle(s, call(t, "k1", ""), "loans"); !errors.Is(err, codec.ErrUnknownType) {
+	_, err := decider.Handle(context.Background(), s, call(t, "k1", ""), stream, counting, func(counter) ([]proto.Message, error) {
+		t.Error("it was decided on a past that nobody understood")
+		return nil, nil
+	})
+	if !errors.Is(err, codec.ErrUnknownType) {
 		t.Errorf("Handle: %v, want ErrUnknownType", err)
+	}
+	for _, part := range []string{stream, foreign.Type, "run one that can"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("the error does not say %q: %v", part, err)
+		}
 	}
 	if _, _, err := decider.Load(context.Background(), s, stream, counting); !errors.Is(err, codec.ErrUnknownType) {
 		t.Errorf("Load: %v, want ErrUnknownType", err)
+	}
+}
+
+// A type that is not active yet is not written, and nothing of the command is.
+func TestATypeThatIsNotActiveFailsTheCommand(t *testing.T) {
+	flows.Gated = []string{"channel.v1.InterestShown"}
+	t.Cleanup(func() { flows.Gated = nil })
+	s := newStreams(t, memory.Options{})
+	if _, err := handle(s, call(t, "k1", ""), "loans"); !errors.Is(err, codec.ErrNotActive) {
+		t.Errorf("Handle: %v, want ErrNotActive", err)
+	}
+	if _, version, err := decider.Load(context.Background(), s, stream, counting); err != nil || version.Exists {
+		t.Errorf("Load: %+v, %v; want a stream that is not there", version, err)
+	}
+	s.Codec = s.Codec.WriteOnceActive(func(schema string) bool { return schema == "channel.v1.InterestShown" })
+	if _, err := handle(s, call(t, "k1", ""), "loans"); err != nil {
+		t.Errorf("once it is active: %v", err)
 	}
 }
 

@@ -60,7 +60,7 @@ func (in *Intake) queueCauses(ctx context.Context, batch []eventlog.Event) (map[
 	}
 	queues := map[string][]codec.Event{}
 	for _, e := range batch {
-		if !in.types[e.Type] {
+		if !in.carries(e) {
 			continue
 		}
 		event, err := in.streams.Codec.Decode(ctx, e)

@@ -20,6 +20,9 @@ var tables = projection.Schema{Name: "flow", Version: 3, Tables: []string{
 		epoch BIGINT NOT NULL, cadence TEXT NOT NULL, owner TEXT NOT NULL,
 		taken BIGINT NOT NULL, digest TEXT NOT NULL, parked BIGINT NOT NULL,
 		window_taken BIGINT NOT NULL, last_due BIGINT NOT NULL, as_of BIGINT NOT NULL, steered BIGINT NOT NULL)`,
+	`CREATE TABLE flow_types (
+		flow TEXT, version BIGINT, types TEXT NOT NULL,
+		commit_position BIGINT NOT NULL, prepare_position BIGINT NOT NULL, PRIMARY KEY (flow, version))`,
 	`CREATE TABLE flow_environment (id TEXT PRIMARY KEY)`,
 	`CREATE TABLE flow_chain (flow TEXT, epoch BIGINT, key TEXT, chain BLOB NOT NULL, PRIMARY KEY (flow, epoch, key))`,
 	`CREATE TABLE flow_parked (
@@ -32,6 +35,10 @@ var tables = projection.Schema{Name: "flow", Version: 3, Tables: []string{
 		flow TEXT, reaction TEXT, key TEXT,
 		commit_position BIGINT NOT NULL, prepare_position BIGINT NOT NULL, stream TEXT NOT NULL, revision BIGINT NOT NULL,
 		PRIMARY KEY (flow, reaction, key))`,
+	`CREATE TABLE flow_closing (
+		flow TEXT, epoch BIGINT, commit_position BIGINT NOT NULL, prepare_position BIGINT NOT NULL,
+		taken BIGINT NOT NULL, digest TEXT NOT NULL, parked BIGINT NOT NULL,
+		PRIMARY KEY (flow, epoch))`,
 	`CREATE TABLE flow_outbox (
 		id TEXT PRIMARY KEY, seq BIGINT NOT NULL, stream TEXT NOT NULL, message BLOB NOT NULL,
 		service TEXT NOT NULL, decided_at BIGINT NOT NULL)`,

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/triangle-suite/triangle/contracts/flows"
 	"github.com/triangle-suite/triangle/services/internal/codec"
@@ -27,7 +29,14 @@ const (
 	markerSet        = "flow.MarkerSet"
 	retryRequested   = "flow.RetryRequested"
 	skipRequested    = "flow.SkipRequested"
+	typeActivated    = "flow.TypeActivated"
 )
+
+// markers are the types of all of them.
+var markers = []string{cadenceRequested, windowRequested, windowOpened, markerSet, retryRequested, skipRequested, typeActivated}
+
+// typesAdopted is read from the control stream at the start.
+const typesAdopted = "flow.TypesAdopted"
 
 // Intake takes in one flow.
 type Intake struct {
@@ -35,32 +44,39 @@ type Intake struct {
 	streams    *decider.Streams
 	db         *projection.DB
 	logger     *slog.Logger
-	types      map[string]bool
+	types      map[string]bool // that this build takes in
 	filter     eventlog.Filter
 	parkMax    uint64
 	posted     chan<- struct{} // tells that the outbox may hold something
 	epochEnded chan<- struct{}
+	delivery   prometheus.Observer
+
+	closing sync.WaitGroup // what closes epochs beside the intake
 
 	// dry tells that this is the intake of a flow's shadow: it tells nobody
 	// anything, and what asks for another cadence or a window is none of its
 	// business. parity is there while the flow has a shadow, and is changed in a
-	// transaction that fences the checkpoint; freeze keeps the tables as they are at
+	// transaction that fences the checkpoint; retain keeps the tables as they are at
 	// a marker of comparison.
 	dry        bool
 	parity     atomic.Pointer[parity]
-	freeze     func(context.Context) (kept bool, err error)
+	retain     func(context.Context) (kept bool, err error)
 	missed     atomic.Pointer[string] // the last marker at which it did not
 	handed     handed
 	shadowNews chan struct{}
 
-	// cp, suspect and lease belong to the goroutine that runs the intake, or that
+	// cp, history, suspect and lease belong to the goroutine that runs the intake, or that
 	// stands by.
 	cp      checkpoint
+	history typesHistory
 	suspect suspect
 	lease   lease // its token names this process in the checkpoint
 
-	mu    sync.Mutex
-	state State // what others may know
+	mu      sync.Mutex
+	state   State // what others may know; of what waits, waiting tells
+	waiting backlog
+	taken   time.Time // when the oldest event was written that was taken in since the flow was measured
+	budget  budget
 }
 
 // State is what an intake tells of itself.
@@ -71,14 +87,15 @@ type State struct {
 	Taken    uint64 // events taken in in this epoch
 	Parked   uint64
 	Steered  uint64 // how far requests about parked events have been followed
-	Lag      uint64 // events known to wait
-	// Oldest is the store's time of the oldest event that is known to wait; the
-	// zero time when there is none.
+	// Lag is how many events wait, and Oldest the store's time of the oldest of them;
+	// the zero time when there is none. Both are the meter's, whatever the gate
+	// does. Of very many they err, by little, on the side of too much.
+	Lag    uint64
 	Oldest time.Time
 	// Window tells that a window, or the rest of an epoch, is being taken in: the
 	// gate is open up to a marker.
 	Window bool
-	// Known is false until the intake has looked whether anything waits; AsOf, the
+	// Known is false until the checkpoint and the log have been looked at; AsOf, the
 	// time of the last event that was taken in, is all that is known before.
 	Known bool
 	AsOf  time.Time
@@ -92,8 +109,10 @@ func newIntake(rt *Runtime, c Consumer) *Intake {
 		logger: rt.Logger.With("flow", c.Flow.Name),
 		types:  map[string]bool{},
 		filter: filterOf(c.Flow), shadowNews: make(chan struct{}, 1),
+
+		delivery: rt.delivery.WithLabelValues(c.Flow.Name),
 	}
-	in.freeze = in.handOver
+	in.retain = in.handOver
 	for _, t := range c.Flow.Types {
 		in.types[t] = true
 	}
@@ -102,15 +121,16 @@ func newIntake(rt *Runtime, c Consumer) *Intake {
 
 // filterOf lets a flow's events through, and every event that may be a marker.
 func filterOf(f flows.Flow) eventlog.Filter {
-	return eventlog.Filter{TypePrefixes: append(
-		[]string{cadenceRequested, windowRequested, windowOpened, markerSet, retryRequested, skipRequested}, f.Types...)}
+	return eventlog.Filter{TypePrefixes: slices.Concat(markers, f.Types)}
 }
 
 // State returns what the intake tells of itself now.
 func (in *Intake) State() State {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.state
+	s := in.state
+	s.Lag, s.Oldest, s.Known = in.waiting.events, in.waiting.oldest(), in.waiting.known && s.Epoch > 0
+	return s
 }
 
 func (in *Intake) publish(change func(*State)) {
@@ -124,6 +144,8 @@ func (in *Intake) publish(change func(*State)) {
 // trying.
 func (in *Intake) run(ctx context.Context, l lease) error {
 	in.lease, in.suspect = l, suspect{}
+	in.publish(func(*State) { in.taken = time.Time{} })
+	defer in.closing.Wait()
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = 20*time.Millisecond, 2*time.Second
 	for {
@@ -169,10 +191,13 @@ func (in *Intake) follow(ctx context.Context) error {
 	if err := in.takeOver(ctx); err != nil {
 		return err
 	}
-	if err := in.freezeAgain(ctx); err != nil {
+	if err := in.retainAgain(ctx); err != nil {
 		return err
 	}
 	for {
+		if err := in.closeEpochs(ctx); err != nil {
+			return err
+		}
 		// A flow that has parked too much gets no further: what mends it comes first.
 		if err := in.followRequests(ctx); err != nil {
 			return err
@@ -203,7 +228,8 @@ func (in *Intake) follow(ctx context.Context) error {
 }
 
 // takeOver makes this process the flow's owner, and checks that the store is of
-// the database's environment, and the one that the checkpoint was made on.
+// the database's environment, and the one that the checkpoint was made on, and that
+// this build takes in what has been written. Only then the flow carries its types.
 func (in *Intake) takeOver(ctx context.Context) error {
 	err := in.db.Update(ctx, func(tx *projection.Tx) error {
 		if err := in.lease.confirm(ctx, tx); err != nil {
@@ -234,7 +260,13 @@ func (in *Intake) takeOver(ctx context.Context) error {
 	if err := in.verifyEnvironment(ctx); err != nil {
 		return err
 	}
-	return in.verifyStore(ctx)
+	if err := in.verifyStore(ctx); err != nil {
+		return err
+	}
+	if err := in.verifyActive(ctx); err != nil {
+		return err
+	}
+	return in.adoptTypes(ctx)
 }
 
 // ErrForeignStore says that a checkpoint was made on another store, or on a
@@ -260,6 +292,7 @@ func (in *Intake) publishCheckpoint() {
 	in.publish(func(s *State) {
 		s.Epoch, s.Cadence, s.Position = in.cp.epoch, in.cp.cadence, in.cp.position
 		s.Taken, s.Parked, s.Steered, s.AsOf = in.cp.taken, in.cp.parked, in.cp.steered, in.cp.asOf
+		in.waiting.drop(in.cp.position)
 	})
 }
 
@@ -290,6 +323,7 @@ func (in *Intake) takeIn(ctx context.Context, batch []eventlog.Event) error {
 		return err
 	}
 	in.suspect.clear(batch)
+	in.noteDelivery(batch)
 	return nil
 }
 

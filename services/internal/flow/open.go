@@ -28,17 +28,16 @@ func (in *Intake) isOwnMarker(e eventlog.Event) bool {
 }
 
 // rest keeps the gate closed until at, or until somebody asks for a window or
-// another cadence, and meanwhile counts what waits. It returns the marker to
-// open up to, if there is one.
+// another cadence. It returns the marker to open up to, if there is one.
 func (in *Intake) rest(ctx context.Context, at time.Time) (uuid.UUID, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	sub, err := in.streams.Log.SubscribeAll(ctx, eventlog.AllOptions{After: in.cp.position, Filter: in.filter})
+	sub, err := in.streams.Log.SubscribeAll(ctx, eventlog.AllOptions{After: in.cp.position, Filter: eventlog.Filter{TypePrefixes: markers}})
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("follow the log behind the closed gate: %w", err)
 	}
 	defer sub.Close()
-	in.publish(func(s *State) { s.Known, s.Lag, s.Oldest, s.Err = false, 0, time.Time{}, nil })
+	in.publish(func(s *State) { s.Err = nil })
 	var due <-chan time.Time
 	if !at.IsZero() {
 		timer := time.NewTimer(time.Until(at))
@@ -63,7 +62,6 @@ func (in *Intake) rest(ctx context.Context, at time.Time) (uuid.UUID, error) {
 					return uuid.Nil, err
 				}
 			}
-			in.meter(m)
 		}
 	}
 }
@@ -79,21 +77,6 @@ func (in *Intake) opensGate(e eventlog.Event) bool {
 		return false
 	}
 	return e.Type == cadenceRequested || e.Type == windowRequested && in.cp.cadence != flows.Paused
-}
-
-// meter counts an event that waits behind the closed gate.
-func (in *Intake) meter(m eventlog.Message) {
-	in.publish(func(s *State) {
-		switch {
-		case m.Kind == eventlog.KindCaughtUp:
-			s.Known = true
-		case m.Kind == eventlog.KindEvent && in.types[m.Event.Type]:
-			s.Known = true
-			if s.Lag++; s.Lag == 1 {
-				s.Oldest = m.Event.Created
-			}
-		}
-	})
 }
 
 // batchSize bounds a transaction. A reaction that reads the flow's tables appends
@@ -119,7 +102,7 @@ func (in *Intake) open(ctx context.Context, target uuid.UUID) error {
 		return fmt.Errorf("follow the log: %w", err)
 	}
 	defer sub.Close()
-	in.publish(func(s *State) { s.Known, s.Window = false, target != uuid.Nil })
+	in.publish(func(s *State) { s.Window = target != uuid.Nil })
 	defer in.publish(func(s *State) { s.Window = false })
 	epoch, live := in.cp.epoch, false
 	for {
@@ -129,11 +112,10 @@ func (in *Intake) open(ctx context.Context, target uuid.UUID) error {
 		}
 		live = live || caughtUp
 		if len(batch) > 0 {
-			in.publish(func(s *State) { s.Known, s.Oldest, s.Lag = true, batch[0].Created, uint64(len(batch)) })
 			if err := in.takeIn(ctx, batch); err != nil {
 				return err
 			}
-			if err := in.freezeAt(ctx, batch[len(batch)-1]); err != nil {
+			if err := in.retainAt(ctx, batch[len(batch)-1]); err != nil {
 				return err
 			}
 			if in.isParkingRequest(batch[len(batch)-1]) {
@@ -143,7 +125,7 @@ func (in *Intake) open(ctx context.Context, target uuid.UUID) error {
 			}
 		}
 		if idle := live && len(sub.Messages()) == 0; idle {
-			in.publish(func(s *State) { s.Known, s.Oldest, s.Lag, s.Err = true, time.Time{}, 0, nil })
+			in.publish(func(s *State) { s.Err = nil })
 		}
 		reached := target != uuid.Nil && len(batch) > 0 && batch[len(batch)-1].ID == target
 		if reached || in.cp.epoch != epoch {

@@ -162,13 +162,13 @@ func forgetCauses(ctx context.Context, db *projection.DB, flow string, compared 
 	}
 }
 
-// freezeAt freezes the flow's tables when the last event that was taken in is a
+// retainAt freezes the flow's tables when the last event that was taken in is a
 // marker of comparison. The next batch is taken in after that.
-func (in *Intake) freezeAt(ctx context.Context, e eventlog.Event) error {
+func (in *Intake) retainAt(ctx context.Context, e eventlog.Event) error {
 	if !in.parity.Load().marks(e) {
 		return nil
 	}
-	kept, err := in.freeze(ctx)
+	kept, err := in.retain(ctx)
 	if err == nil && !kept {
 		in.miss(e.ID.String())
 	}
@@ -188,9 +188,9 @@ func (in *Intake) missedAt(marker string) bool {
 	return last != nil && *last == marker
 }
 
-// freezeAgain freezes a shadow that stands at a marker of comparison: it may have
+// retainAgain freezes a shadow that stands at a marker of comparison: it may have
 // been stopped before it could.
-func (in *Intake) freezeAgain(ctx context.Context) error {
+func (in *Intake) retainAgain(ctx context.Context) error {
 	if !in.dry {
 		return nil
 	}
@@ -199,7 +199,7 @@ func (in *Intake) freezeAgain(ctx context.Context) error {
 			return fmt.Errorf("look where the shadow stands: %w", err)
 		}
 		if e.ID.String() == in.cp.eventID {
-			return in.freezeAt(ctx, e)
+			return in.retainAt(ctx, e)
 		}
 	}
 	return nil

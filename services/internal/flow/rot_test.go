@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	"github.com/triangle-suite/triangle/services/control"
 	"github.com/triangle-suite/triangle/services/internal/flow"
 )
@@ -21,35 +22,50 @@ type rot struct {
 
 	mu     sync.Mutex
 	events map[string]bool // the rotten ones, and whether they can be mended
+	ever   map[string]bool // those that have been rotten
+	once   map[string]bool // those that fail once, and then no more
 }
 
 var errRotten = flow.Unprocessable(errors.New("rotten"))
 
 func (s *schedule) letRot() {
-	s.rot.events = map[string]bool{}
+	s.rot.events, s.rot.ever, s.rot.once = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	s.rot.drains = s.random.IntN(2) == 0
 	s.parkMax = 10_000 // a flow that has stopped tries again every second, and here weeks pass
 	// A service without tables notices when it answers; where late causes are not
-	// answered at once, that is too late to park them.
+	// answered at once, that is too late to park them, and they are declined.
 	s.rot.spreads = !s.noTables || s.late.Do == flow.RunLate
 	s.rotten = func(id uuid.UUID) error {
 		s.rot.mu.Lock()
 		defer s.rot.mu.Unlock()
-		if _, rotten := s.rot.events[id.String()]; rotten {
+		if _, rotten := s.rot.events[id.String()]; rotten || s.rot.once[id.String()] {
+			delete(s.rot.once, id.String())
 			return errRotten
 		}
 		return nil
 	}
 }
 
-// mayRot makes one event in ten rotten, before it is produced.
+// mayRot makes one event in ten rotten, before it is produced, and another one
+// fail once.
 func (s *schedule) mayRot(id uuid.UUID) {
-	if !s.rot.spreads || s.random.IntN(10) > 0 {
-		return
-	}
 	s.rot.mu.Lock()
 	defer s.rot.mu.Unlock()
-	s.rot.events[id.String()] = s.random.IntN(2) == 0
+	switch luck := s.random.IntN(10); {
+	case !s.rot.spreads:
+	case luck == 0:
+		s.rot.events[id.String()], s.rot.ever[id.String()] = s.random.IntN(2) == 0, true
+	case luck == 1:
+		s.rot.once[id.String()] = true
+	}
+}
+
+// checkParked wants nothing parked, not even for a while, that has not been
+// rotten: neither the database's faults nor a single fault of its own do that.
+func (s *schedule) checkParked(m *flowv1.EventParked) {
+	if !s.rot.ever[m.GetEventId()] && !strings.Contains(m.GetReason(), "waits behind") {
+		s.t.Errorf("event %s was parked, and nothing was wrong with it: %s", m.GetEventId(), m.GetReason())
+	}
 }
 
 func (s *schedule) isRotten(id string) (rotten, mendable bool) {

@@ -2,12 +2,14 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -28,6 +30,8 @@ type Options struct {
 	DB      *projection.DB
 	Streams *decider.Streams
 	Logger  *slog.Logger
+	// Metrics takes the metrics of the flows; nil: nobody sees them.
+	Metrics prometheus.Registerer
 	// ParkMax is how many events a flow may park before it stops; 0 means 100.
 	ParkMax uint64
 	// Heartbeat is how often the store is asked whether it is there, and how often
@@ -44,6 +48,7 @@ type Runtime struct {
 	Options
 	intakes    map[string]*Intake
 	terms      terms
+	delivery   *prometheus.HistogramVec
 	parkMax    uint64
 	posted     chan struct{} // wakes deliver
 	epochEnded chan struct{} // wakes purge
@@ -53,7 +58,7 @@ type Runtime struct {
 // NewRuntime creates the tables of the consumers, and returns a Runtime that
 // takes them in once it runs.
 func NewRuntime(ctx context.Context, o Options, consumers ...Consumer) (*Runtime, error) {
-	rt := &Runtime{Options: o, intakes: map[string]*Intake{}, parkMax: o.ParkMax, posted: make(chan struct{}, 1), epochEnded: make(chan struct{}, 1)}
+	rt := &Runtime{Options: o, intakes: map[string]*Intake{}, delivery: newDelivery(), parkMax: o.ParkMax, posted: make(chan struct{}, 1), epochEnded: make(chan struct{}, 1)}
 	rt.terms.changed = make(chan struct{})
 	if rt.parkMax == 0 {
 		rt.parkMax = defaultParkMax
@@ -64,7 +69,7 @@ func NewRuntime(ctx context.Context, o Options, consumers ...Consumer) (*Runtime
 	if rt.Lease == 0 {
 		rt.Lease = defaultLease
 	}
-	schemas := []projection.Schema{tables, ownerTable, shadowTables}
+	schemas := []projection.Schema{tables, ownerTable, freshnessTable, shadowTables}
 	for _, c := range consumers {
 		if err := c.check(); err != nil {
 			return nil, err
@@ -77,10 +82,10 @@ func NewRuntime(ctx context.Context, o Options, consumers ...Consumer) (*Runtime
 	if err := o.DB.Create(ctx, schemas...); err != nil {
 		return nil, fmt.Errorf("prepare the database: %w", err)
 	}
-	return rt, nil
+	return rt, rt.register()
 }
 
-// Run takes in every flow until ctx ends. Of several replicas that share a
+// Run takes in every flow until ctx ends, and knows what waits for each. Of several replicas that share a
 // database one does so, and the others follow how far it comes and replace it
 // when it is gone. It returns an error only when another process has taken over
 // a database that is not shared.
@@ -88,11 +93,20 @@ func (rt *Runtime) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return rt.takeTurns(ctx) })
 	group.Go(func() error { return rt.watchStore(ctx) })
+	group.Go(func() error { return rt.meter(ctx) })
 	return group.Wait()
 }
 
 // Intake returns the intake of a flow; nil when the service does not take it in.
 func (rt *Runtime) Intake(flow string) *Intake { return rt.intakes[flow] }
+
+// Flows returns the flows that the service takes in, its own among them.
+func (rt *Runtime) Flows() (all []flows.Flow) {
+	for _, in := range rt.intakes {
+		all = append(all, in.consumer.Flow)
+	}
+	return all
+}
 
 // watchStore notes when the store answered last. Data can't be known to be
 // fresher than that.
@@ -126,7 +140,7 @@ func (rt *Runtime) purge(ctx context.Context) error {
 
 // tell tells progress, at most once a heartbeat.
 func (rt *Runtime) tell(ctx context.Context) error {
-	told := map[string]State{}
+	told := map[string]toldState{}
 	tick := time.NewTicker(rt.Heartbeat)
 	defer tick.Stop()
 	return repeat(ctx, rt.Logger, "progress waits to be told", func() error {
@@ -165,17 +179,35 @@ func repeat[T any](ctx context.Context, logger *slog.Logger, trouble string, wor
 // retryPause is how long work that failed waits before it is tried again.
 const retryPause = time.Second
 
-// progressKept is how many events a progress stream keeps.
-const progressKept = 10
+const (
+	// progressKept is how many events a progress stream keeps.
+	progressKept = 10
+	// lagToldEvery is how often at most progress is told when only what waits has
+	// changed.
+	lagToldEvery = 10 * time.Second
+)
 
-func (rt *Runtime) tellProgress(ctx context.Context, told map[string]State) error {
+// toldState is what was told last of a flow, and when.
+type toldState struct {
+	State
+	at time.Time
+}
+
+// hasNews tells whether there is something to tell at now.
+func (t toldState) hasNews(s State, now time.Time) bool {
+	moved := t.Position != s.Position || t.Epoch != s.Epoch || t.Parked != s.Parked || t.Steered != s.Steered
+	waits := t.Known != s.Known || t.Lag != s.Lag || !t.Oldest.Equal(s.Oldest)
+	return moved || waits && now.Sub(t.at) >= lagToldEvery
+}
+
+func (rt *Runtime) tellProgress(ctx context.Context, told map[string]toldState) error {
 	for name, in := range rt.intakes {
-		now := in.State()
+		now, at := in.State(), time.Now()
 		before, again := told[name]
 		if isOwn(in.consumer.Flow) && before.Parked == 0 && now.Parked == 0 {
 			continue // nobody else is concerned, short of an operator who has to help
 		}
-		if before.Position == now.Position && before.Epoch == now.Epoch && before.Parked == now.Parked && before.Steered == now.Steered {
+		if !before.hasNews(now, at) {
 			continue
 		}
 		stream := flows.ProgressStream(name)
@@ -192,6 +224,12 @@ func (rt *Runtime) tellProgress(ctx context.Context, told map[string]State) erro
 			Flow: name, Epoch: now.Epoch, Position: wire(now.Position), Taken: now.Taken, Parked: now.Parked,
 			AsOf: rt.Freshness(name)[0].GetAsOf(), ParkedEvents: parked, Steered: now.Steered,
 		}
+		if now.Known {
+			progressed.Lag = &now.Lag
+		}
+		if now.Known && now.Lag > 0 {
+			progressed.OldestWaiting = timestamppb.New(now.Oldest)
+		}
 		e, err := rt.Streams.Codec.Encode(ctx, progressed, uuid.New(), codec.Metadata{Source: codec.Source(in.consumer.Flow.To), Subject: name, Time: time.Now().UTC()})
 		if err != nil {
 			return fmt.Errorf("encode the progress of %s: %w", name, err)
@@ -199,7 +237,7 @@ func (rt *Runtime) tellProgress(ctx context.Context, told map[string]State) erro
 		if _, err := rt.Streams.Log.Append(ctx, stream, eventlog.Any, e); err != nil {
 			return fmt.Errorf("tell the progress of %s: %w", name, err)
 		}
-		told[name] = now
+		told[name] = toldState{now, at}
 	}
 	return nil
 }
@@ -221,6 +259,15 @@ func (rt *Runtime) Freshness(names ...string) []*flowv1.Freshness {
 		})
 	}
 	return all
+}
+
+// asOf returns up to when everything that was sent is taken in, as far as that is
+// known.
+func (rt *Runtime) asOf(s State, now time.Time) (asOf time.Time, known bool) {
+	if !s.Known || rt.lastSeen.Load() == 0 {
+		return time.Time{}, false
+	}
+	return freshAsOf(s, rt.storeSeen(now), now), true
 }
 
 // storeSeen returns when the store was last known to answer: now, when it did so
@@ -250,11 +297,18 @@ func freshAsOf(s State, storeSeen, now time.Time) time.Time {
 	return asOf
 }
 
+// errNotBegun is why a service is not ready at first.
+var errNotBegun = errors.New("has not begun")
+
 // Ready returns nil when every flow is being taken in.
 func (rt *Runtime) Ready(context.Context) error {
 	for name, in := range rt.intakes {
-		if err := in.State().Err; err != nil {
-			return fmt.Errorf("flow %s: %w", name, err)
+		s := in.State()
+		if s.Err == nil && s.Cadence == "" {
+			s.Err = errNotBegun
+		}
+		if s.Err != nil {
+			return fmt.Errorf("flow %s: %w", name, s.Err)
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
@@ -404,6 +405,9 @@ func (k *keeper) copyFlow(ctx context.Context, wish shadowWish, run *shadowRun) 
 		if _, err := tx.Exec(ctx, `UPDATE flow_checkpoint SET cadence = ?, last_due = ? WHERE flow = ?`, wish.cadence, wish.at.UnixNano(), name); err != nil {
 			return err
 		}
+		if _, err := tx.Exec(ctx, `DELETE FROM flow_closing WHERE flow = ?`, name); err != nil { // they are the flow's to tell
+			return err
+		}
 		cp, _, err := loadCheckpoint(ctx, tx, name)
 		if err != nil {
 			return err
@@ -438,9 +442,10 @@ func (k *keeper) twin(run *shadowRun) *Intake {
 	twin := &Intake{
 		consumer: dried(k.consumer), streams: k.streams, db: run.db, logger: k.logger.With("shadow", run.shadow),
 		types: k.types, filter: k.filter, parkMax: k.parkMax, dry: true, shadowNews: k.shadowNews,
+		delivery: prometheus.ObserverFunc(func(float64) {}), // it delivers nothing to anybody
 	}
 	twin.parity.Store(run.parity)
-	twin.freeze = func(ctx context.Context) (bool, error) {
+	twin.retain = func(ctx context.Context) (bool, error) {
 		kept, err := freezeInto(ctx, k.consumer, run.db, run.frozen)
 		wake(k.shadowNews)
 		return kept, err

@@ -555,3 +555,58 @@ func TestWhatCanNotBeShadowedIsRefused(t *testing.T) {
 		}
 	})
 }
+
+// A shadow belongs to whoever owns the flow: it goes on where it was, also after
+// an owner that froze in the middle of a transaction and comes back.
+func TestAShadowMovesWithTheOwner(t *testing.T) {
+	w, produced := replicated(t), map[string][]string{}
+	first := w.newMember(t)
+	await(t, "an owner", first.rt.Owns)
+	w.produceMany(produced, 10)
+	first.wantOnce(t, produced)
+	if _, err := w.flows.StartShadow(t.Context(), tested, flows.Hourly, "ada", ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.flows.WaitShadow(t.Context(), tested, control.Shadow.Started); err != nil {
+		t.Fatal(err)
+	}
+	wantEqual := func(when string, rows uint64) {
+		t.Helper()
+		c := w.compareShadow()
+		if c.GetOutcome() == flowv1.ShadowOutcome_SHADOW_OUTCOME_NOT_COMPARED { // an hour may have passed, or the owner changed
+			c = w.compareShadow()
+		}
+		if c.GetOutcome() != flowv1.ShadowOutcome_SHADOW_OUTCOME_EQUAL || c.GetLive().GetRows() != rows {
+			t.Errorf("%s: %s: %v; %v", when, control.Compared(c), c.GetFirst(), c.GetLive())
+		}
+	}
+	w.produceMany(produced, 10)
+	wantEqual("with one owner", 20)
+
+	second := w.newMember(t)
+	frozen := make(chan struct{})
+	first.frozen.Store(&frozen)
+	w.produceMany(produced, 10)
+	holder := first.holder(t)
+	await(t, "another owner", func() bool {
+		second.runOut(t, holder)
+		return second.rt.Owns()
+	})
+	second.wantOnce(t, produced)
+	wantEqual("with another owner", 30)
+	first.frozen.Store(nil)
+	close(frozen)
+	await(t, "the one that froze to see that it was replaced", func() bool { return !first.rt.Owns() })
+	w.produceMany(produced, 10)
+	wantEqual("when the one that froze is back", 40)
+	second.stop(t)
+	await(t, "the first one to own the flows again", first.rt.Owns)
+	w.produceMany(produced, 10)
+	wantEqual("with the first owner again", 50)
+	first.wantOnce(t, produced)
+	for _, c := range w.compared() {
+		if c.GetOutcome() == flowv1.ShadowOutcome_SHADOW_OUTCOME_DIFFERENT {
+			t.Errorf("%s: %v", control.Compared(c), c.GetFirst())
+		}
+	}
+}

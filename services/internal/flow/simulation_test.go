@@ -20,10 +20,12 @@ import (
 // TestSimulation plays schedules of everything that can happen to a flow: events
 // of many keys, changes of cadence, windows asked for, crashes, appends whose
 // answer is lost, a database that fails, events that can't be taken in, an
-// operator who retries or skips them, time that passes. Whatever happened, in the
+// operator who retries or skips them, a process that stands still, is replaced and
+// wakes up, time that passes. Whatever happened, in the
 // end each event has been taken in once and in the order of its key, or is parked,
 // or was skipped; each cause that was taken in has been answered once, and the
-// epochs' counts add up. A new database comes to the same.
+// epochs' counts and digests are those of the log. A new database comes to the
+// same.
 //
 // TRIANGLE_SEEDS says how many schedules, TRIANGLE_SEED_START the first seed.
 func TestSimulation(t *testing.T) {
@@ -62,6 +64,7 @@ type schedule struct {
 	produced map[string][]string // event ids per key
 	events   int
 	rot      rot
+	frozen   *frozen // a process that was replaced while it stood still
 }
 
 func playSchedule(w *world, seed uint64) {
@@ -69,12 +72,14 @@ func playSchedule(w *world, seed uint64) {
 	w.late = flow.LatePolicy{Do: flow.Lateness(s.random.IntN(3)), After: time.Duration(1+s.random.IntN(100)) * time.Minute}
 	w.heartbeat, w.lease = time.Hour, 24*time.Hour // schedules last for weeks
 	w.noTables = s.random.IntN(3) == 0
+	s.freezable = true
 	s.breakThings()
 	s.letRot()
 	w.start()
 	for range 30 + s.random.IntN(50) {
 		s.step()
 	}
+	s.thaw()
 	s.mendThings()
 	if w.end == nil {
 		w.start()
@@ -90,7 +95,9 @@ func playSchedule(w *world, seed uint64) {
 var cadences = []string{flows.RealTime, flows.RealTime, flows.Hourly, flows.Daily, flows.Weekly, flows.Paused, "0 */5 * * *"}
 
 func (s *schedule) step() {
-	switch s.random.IntN(11) {
+	switch s.random.IntN(12) {
+	case 11:
+		s.freezeOrThaw()
 	case 10:
 		s.operate()
 	case 0:
@@ -171,6 +178,7 @@ func (s *schedule) check() {
 	if err := s.rt.Intake(tested).State().Err; err != nil {
 		s.t.Errorf("the flow says %v", err)
 	}
+	s.checkControl()
 	closed := 0
 	for _, line := range s.history() {
 		var epoch, count int

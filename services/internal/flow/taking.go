@@ -38,7 +38,9 @@ func (t *taking) take(ctx context.Context, e eventlog.Event) error {
 	switch {
 	case t.isOwnMarker(e):
 		return t.takeMarker(ctx, e)
-	case !t.types[e.Type]:
+	case isActivation(e):
+		return t.passActivation(ctx, e)
+	case !t.carries(e):
 		return nil
 	}
 	event, err := t.streams.Codec.Decode(ctx, e)
@@ -152,7 +154,7 @@ func (t *taking) answerLate(ctx context.Context) error {
 			return err
 		}
 		for _, l := range late {
-			if err := r.Answer(ctx, t.tx, t.cause(r, l.event)); err != nil {
+			if err := t.answerOrDecline(ctx, r, l.event); err != nil {
 				return fmt.Errorf("%s: answer a late cause: %w", r.Name, err)
 			}
 			if err := t.noteAnswered(ctx, r, l.event); err != nil {
@@ -164,6 +166,18 @@ func (t *taking) answerLate(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// answerOrDecline answers a late cause. One that can't be answered, by its own
+// fault, is declined: its event has been taken in, so that it is too late to park
+// it.
+func (t *taking) answerOrDecline(ctx context.Context, r Reaction, event codec.Event) error {
+	cause := t.cause(r, event)
+	err := t.tx.Attempt(ctx, func() error { return r.Answer(ctx, t.tx, cause) })
+	if isOwnFault(err) {
+		return r.Decline(ctx, t.tx, cause, shorten(err))
+	}
+	return err
 }
 
 func (t *taking) forgetLate(ctx context.Context, r Reaction, key string) error {
@@ -250,11 +264,7 @@ func (t *taking) cutOver(ctx context.Context, e eventlog.Event, m *flowv1.Cadenc
 	if err := t.answerLate(ctx); err != nil {
 		return err
 	}
-	closed := &flowv1.EpochClosed{
-		Flow: t.cp.flow, Epoch: t.cp.epoch, Count: t.cp.taken, IntakeDigest: t.cp.digest.String(), Position: wire(e.Position),
-	}
-	control := flows.ControlStream(t.cp.flow)
-	if err := t.post(ctx, control, fmt.Sprintf("epoch-closed:%d", t.cp.epoch), closed); err != nil {
+	if err := t.endEpoch(ctx, e.Position); err != nil {
 		return err
 	}
 	if err := t.chains.write(ctx, t.tx); err != nil {
@@ -268,7 +278,7 @@ func (t *taking) cutOver(ctx context.Context, e eventlog.Event, m *flowv1.Cadenc
 		t.cp.cadence = m.GetCadence()
 	}
 	adopted := &flowv1.CadenceAdopted{Flow: t.cp.flow, Epoch: t.cp.epoch, Cadence: t.cp.cadence, Position: wire(e.Position)}
-	return t.post(ctx, control, fmt.Sprintf("cadence-adopted:%d", t.cp.epoch), adopted)
+	return t.post(ctx, flows.ControlStream(t.cp.flow), fmt.Sprintf("cadence-adopted:%d", t.cp.epoch), adopted)
 }
 
 // post puts a control event into the outbox. Its id derives from the flow and
@@ -286,7 +296,12 @@ func (t *taking) postAlways(ctx context.Context, stream, what string, m proto.Me
 		return nil
 	}
 	t.posted = true
-	return postOutbox(ctx, t.tx, newControl(t.consumer.Flow, stream, what, m, time.Now().UTC()))
+	return t.postControl(ctx, t.tx, stream, what, m)
+}
+
+// postControl posts in a transaction that may be another one than an intake's.
+func (in *Intake) postControl(ctx context.Context, tx *projection.Tx, stream, what string, m proto.Message) error {
+	return postOutbox(ctx, tx, newControl(in.consumer.Flow, stream, what, m, time.Now().UTC()))
 }
 
 func wire(p eventlog.Position) *flowv1.Position {

@@ -144,6 +144,7 @@ func (rt *Runtime) own(ctx context.Context, l lease) error {
 	}
 	group.Go(func() error { return rt.deliver(owning) })
 	group.Go(func() error { return rt.tell(owning) })
+	group.Go(func() error { return rt.measure(owning, l) })
 	group.Go(func() error { return rt.purge(owning) })
 	group.Go(func() error { return l.hold(owning) })
 	rt.terms.set(now)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/proto"
 
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
@@ -60,6 +61,12 @@ type world struct {
 	lease     time.Duration // by the database's clock, which goes its own way in a bubble
 	noTables  bool          // the service only reacts
 	own       bool          // the flow is sales' own, back to itself
+	types     []string      // that the build takes in; nil: the catalogue's
+	freezable bool          // what the service reads of the log can be withheld
+	ice       *ice          // by which it is
+
+	storeAhead time.Duration // by how much the store's clock is ahead of the service's
+	metrics    prometheus.Registerer
 
 	projecting func(context.Context, *projection.Tx, codec.Event) error // instead of what the tests project
 	takes      func(codec.Event) bool                                   // what the reaction takes; nil: all
@@ -70,7 +77,7 @@ type world struct {
 func newWorld(t *testing.T, where string) *world {
 	t.Helper()
 	w := &world{t: t, where: where, schema: "marketing", poison: func(string) error { return nil }, rotten: func(uuid.UUID) error { return nil }, lease: time.Hour}
-	w.log = memory.New(memory.Options{AfterAppend: func(stream string, _ []eventlog.NewEvent) error {
+	w.log = memory.New(memory.Options{Now: func() time.Time { return time.Now().Add(w.storeAhead) }, AfterAppend: func(stream string, _ []eventlog.NewEvent) error {
 		if fault := w.appendFault.Load(); fault != nil {
 			return (*fault)(stream)
 		}
@@ -114,12 +121,20 @@ func (w *world) newRuntime(db *projection.DB) *flow.Runtime {
 	if w.own {
 		f = flow.Own(flows.Sales, f.Types, f.Key)
 	}
+	if w.types != nil {
+		f.Types = w.types
+	}
 	project := w.project
 	if w.noTables {
 		project = nil
 	}
+	streams := *w.streams
+	if w.freezable {
+		w.ice = newIce(streams.Log)
+		streams.Log = w.ice
+	}
 	rt, err := flow.NewRuntime(w.t.Context(), flow.Options{
-		DB: db, Streams: w.streams, Logger: slog.New(slog.DiscardHandler), ParkMax: w.parkMax, Heartbeat: w.heartbeat, Lease: w.lease,
+		DB: db, Streams: &streams, Logger: slog.New(slog.DiscardHandler), ParkMax: w.parkMax, Heartbeat: w.heartbeat, Lease: w.lease, Metrics: w.metrics,
 	}, flow.Consumer{Flow: f, Schema: seen, Project: project, Reactions: []flow.Reaction{w.reaction()}, Answers: flow.InOrderOfKeys})
 	if err != nil {
 		w.t.Fatal(err)
@@ -154,7 +169,7 @@ func (w *world) project(ctx context.Context, tx *projection.Tx, e codec.Event) e
 	if w.projecting != nil {
 		return w.projecting(ctx, tx, e)
 	}
-	request := e.Message.(*salesv1.RequestStatusChanged).GetRequestId()
+	request := requestOf(e)
 	if err := errors.Join(w.poison(request), w.rotten(e.ID)); err != nil {
 		return err
 	}
@@ -164,11 +179,16 @@ func (w *world) project(ctx context.Context, tx *projection.Tx, e codec.Event) e
 	return err
 }
 
+// requestOf returns the request that an event is about.
+func requestOf(e codec.Event) string {
+	return e.Message.(interface{ GetRequestId() string }).GetRequestId()
+}
+
 // reaction answers each event with one of its own, in the stream of its request.
 func (w *world) reaction() flow.Reaction {
 	answer := func(text string) func(context.Context, flow.Cause) error {
 		return func(ctx context.Context, cause flow.Cause) error {
-			request := cause.Message.(*salesv1.RequestStatusChanged).GetRequestId()
+			request := requestOf(cause.Event)
 			_, err := decider.Handle(ctx, w.streams, cause.Origin, "answers-"+request, answers, func(int) ([]proto.Message, error) {
 				return []proto.Message{&flowv1.MarkerSet{Purpose: text + cause.ID.String()}}, nil
 			})
@@ -206,13 +226,18 @@ func (w *world) produce(request string) uuid.UUID {
 
 func (w *world) produceAs(id uuid.UUID, request string) {
 	w.t.Helper()
-	e, err := w.streams.Codec.Encode(w.t.Context(), &salesv1.RequestStatusChanged{
+	w.write(id, "request-"+request, &salesv1.RequestStatusChanged{
 		RequestId: request, Kind: journeyv1.RequestKind_REQUEST_KIND_COMPLAINT, Status: journeyv1.RequestStatus_REQUEST_STATUS_OPEN,
-	}, id, codec.Metadata{Source: codec.Source(flows.Sales), Time: time.Now()})
+	})
+}
+
+func (w *world) write(id uuid.UUID, stream string, m proto.Message) {
+	w.t.Helper()
+	e, err := w.streams.Codec.Encode(w.t.Context(), m, id, codec.Metadata{Source: codec.Source(flows.Sales), Time: time.Now()})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.append("request-"+request, e)
+	w.append(stream, e)
 }
 
 func (w *world) append(stream string, e eventlog.NewEvent) {

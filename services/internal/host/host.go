@@ -29,6 +29,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/config"
+	"github.com/triangle-suite/triangle/services/internal/contract"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/eventlog/esdb"
 	"github.com/triangle-suite/triangle/services/internal/flow"
@@ -49,6 +50,8 @@ type Parts struct {
 	Metrics prometheus.Registerer
 	// Origins tells where the service's calls come from.
 	Origins call.Origins
+
+	active *contract.Active
 }
 
 // Origins returns the origins of the calls of one service, at the clock now.
@@ -133,6 +136,9 @@ func Run(ctx context.Context, service config.Service, settings Settings, build B
 		return fmt.Errorf("put the service together: %w", err)
 	}
 	options := app.Serving()
+	if err := join(&options, service, parts, app.Flows.Flows()); err != nil {
+		return err
+	}
 	options.HTTPAddr, options.GRPCAddr, options.Bound = string(common.HTTPAddr), string(common.GRPCAddr), bound
 	options.Checks = append([]serve.Check{
 		{Name: "store", Check: parts.Streams.Log.Ping},
@@ -140,6 +146,28 @@ func Run(ctx context.Context, service config.Service, settings Settings, build B
 	}, options.Checks...)
 	options.Telemetry = t
 	return serve.Run(ctx, options)
+}
+
+// join makes the service a member of those that run on the store: what it reads
+// and writes is announced, and nothing that runs beside the API begins before it is
+// known to read all that is active.
+func join(options *serve.Options, service config.Service, parts Parts, taken []flows.Flow) error {
+	announced, err := contract.Of(flows.Service(service.Name), config.Version(), taken...)
+	if err != nil {
+		return err
+	}
+	member := contract.NewMember(parts.Streams, parts.active, parts.Logger, announced)
+	for i, w := range options.Workers {
+		options.Workers[i].Run = func(ctx context.Context) error {
+			if !member.Admitted(ctx) {
+				return nil
+			}
+			return w.Run(ctx)
+		}
+	}
+	options.Checks = append(options.Checks, serve.Check{Name: "contract", Check: member.Ready})
+	options.Workers = append(options.Workers, serve.Worker{Name: "contract", Run: member.Run})
+	return nil
 }
 
 // open opens what the service works with. The store need not be there yet.
@@ -163,6 +191,7 @@ func open(ctx context.Context, service config.Service, common config.Common, log
 	if err != nil {
 		return fail("make the codec", err)
 	}
+	active := &contract.Active{}
 	db, err := projection.Open(ctx, string(common.Database), service.Name)
 	if err != nil {
 		return fail("open the read models (TRIANGLE_DATABASE)", err)
@@ -174,7 +203,8 @@ func open(ctx context.Context, service config.Service, common config.Common, log
 	}
 	closers = append(closers, log.Close)
 	return Parts{
-		DB: db, Streams: &decider.Streams{Log: log, Codec: c}, Ring: ring, Logger: logger,
+		DB: db, Streams: &decider.Streams{Log: log, Codec: c.WriteOnceActive(active.Active)}, Ring: ring, Logger: logger,
+		active:  active,
 		Origins: Origins(ring, flows.Service(service.Name), time.Now),
 	}, closeAll, nil
 }

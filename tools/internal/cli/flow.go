@@ -20,8 +20,13 @@ const (
 	lookPause   = 50 * time.Millisecond
 )
 
-type flowCommands struct {
+// storeAt says where the event store is that a command works on.
+type storeAt struct {
 	EventStore string `name:"eventstore" env:"TRIANGLE_EVENTSTORE" placeholder:"URL" help:"The event store's connection string (that of the suite of --data, else esdb://127.0.0.1:2113?tls=false)."`
+}
+
+type flowCommands struct {
+	storeAt
 
 	List    flowList       `cmd:"" help:"List all flows: how they run and how far they are."`
 	Show    flowShow       `cmd:"" help:"Show one flow: what it carries, why, and how it runs."`
@@ -52,6 +57,7 @@ type steering struct {
 type flowSet struct {
 	Name    string `arg:"" help:"The flow's name."`
 	Cadence string `required:"" placeholder:"CADENCE" help:"realtime, hourly, daily, weekly, paused, or a cron expression such as \"30 6 * * 1-5\" (in UTC, or with CRON_TZ=Europe/Amsterdam before it)."`
+	Epoch   uint64 `placeholder:"N" help:"The epoch that is to begin: fails when somebody else was first. Without it, whatever comes next."`
 	steering
 }
 
@@ -73,7 +79,7 @@ func whoAsks(given string) string {
 }
 
 // with connects to the store for as long as do takes.
-func (c *flowCommands) with(s *session, usual time.Duration, do func(context.Context, *control.Flows) error) (err error) {
+func (c *storeAt) with(s *session, usual time.Duration, do func(context.Context, *control.Flows) error) (err error) {
 	store := c.EventStore
 	if store == "" {
 		running, err := s.layout().Running()
@@ -123,7 +129,15 @@ func (flowList) Run(s *session) error {
 		if err != nil {
 			return err
 		}
-		return s.printList(states)
+		all := make([]flowState, 0, len(states))
+		for _, state := range states {
+			f, err := toFlowState(ctx, steered, state)
+			if err != nil {
+				return err
+			}
+			all = append(all, f)
+		}
+		return s.printList(all)
 	})
 }
 
@@ -134,7 +148,11 @@ func (c *flowShow) Run(s *session) error {
 		if err != nil {
 			return err
 		}
-		return s.printFlow(state)
+		f, err := toFlowState(ctx, steered, state)
+		if err != nil {
+			return err
+		}
+		return s.printFlow(state.Flow, f)
 	})
 }
 
@@ -152,7 +170,7 @@ func (c *flowHistory) Run(s *session) error {
 // Run implements triangle flow set.
 func (c *flowSet) Run(s *session) error {
 	return s.commands.Flow.with(s, waitTimeout, func(ctx context.Context, steered *control.Flows) error {
-		state, err := steered.Set(ctx, c.Name, c.Cadence, c.who(), c.Reason)
+		state, err := c.ask(ctx, steered)
 		if err != nil {
 			return err
 		}
@@ -164,6 +182,13 @@ func (c *flowSet) Run(s *session) error {
 		}
 		return s.printSteered(state, setLine(state))
 	})
+}
+
+func (c *flowSet) ask(ctx context.Context, steered *control.Flows) (control.State, error) {
+	if c.Epoch > 0 {
+		return steered.Begin(ctx, c.Name, c.Epoch, c.Cadence, c.who(), c.Reason)
+	}
+	return steered.Set(ctx, c.Name, c.Cadence, c.who(), c.Reason)
 }
 
 // late tells that a consumer has not done in time what it was asked. The time may

@@ -62,9 +62,14 @@ func change(event proto.Message) (statement string, args []any) {
 	case *salesv1.ConsentChanged:
 		return consent, []any{m.GetCustomerId(), int32(m.GetConsent())}
 	default:
-		return "", nil
+		return changeNext(event)
 	}
 }
+
+// changeNext is the statement that an event comes to which this build does not
+// know. A newer build, which tests roll out beside this one, puts one of its own in
+// its place.
+var changeNext = func(proto.Message) (statement string, args []any) { return "", nil }
 
 // Customer is what marketing knows of a customer from CRM. The zero Customer is
 // of one that CRM has told nothing of yet.
