@@ -202,7 +202,8 @@ func TestAComparisonIsMadeWhenBothHaveTakenInTheMarker(t *testing.T) {
 	}
 }
 
-// planted are projections that are no function of the events alone.
+// A projection that is no function of the events alone comes to something else at
+// another cadence.
 func TestWhatDependsOnTheCadenceIsFoundAndNamed(t *testing.T) {
 	for name, tc := range map[string]struct {
 		row  func(e codec.Event) string
@@ -268,10 +269,12 @@ func TestARowThatOnlyOneHasIsNamed(t *testing.T) {
 	})
 }
 
-// takesBy takes causes by the time of day, as no reaction may.
+// A reaction that takes causes by the time of day, as none may, takes others at
+// another cadence.
 func TestACauseThatOnlyOneTakesIsNamed(t *testing.T) {
 	inBubble(t, func(w *world) {
-		w.takes = func(e codec.Event) bool { return time.Since(e.Created) < time.Hour }
+		var always atomic.Bool
+		w.takes = func(e codec.Event) bool { return always.Load() || time.Since(e.Created) < time.Hour }
 		w.startAt(flows.Weekly)
 		w.startShadow(flows.RealTime)
 		id := w.produce("r00")
@@ -284,7 +287,7 @@ func TestACauseThatOnlyOneTakesIsNamed(t *testing.T) {
 			t.Errorf("named %q", got)
 		}
 		w.produce("r01")
-		w.takes = func(codec.Event) bool { return true }
+		always.Store(true)
 		w.pass(week)
 		if c := w.compared()[1]; c.GetCausesDiffering() != 0 {
 			t.Errorf("the cause was told again: %s", control.Compared(c))
@@ -378,16 +381,6 @@ func (s *schedule) stepWithShadow() {
 			s.produceOne()
 		}
 	}
-}
-
-// compareAfterWindow asks for a comparison, and for a window that takes it in.
-func (w *world) compareAfterWindow() *flowv1.ShadowCompared {
-	w.t.Helper()
-	marker := w.askToCompare()
-	if _, err := w.flows.RunWindow(w.t.Context(), tested, "ada", "now"); err != nil {
-		w.t.Fatal(err)
-	}
-	return w.awaitCompared(marker)
 }
 
 // Wherever in a comparison the process ends, the comparison is made when it is
@@ -564,6 +557,9 @@ func TestAShadowMovesWithTheOwner(t *testing.T) {
 	await(t, "an owner", first.rt.Owns)
 	w.produceMany(produced, 10)
 	first.wantOnce(t, produced)
+	if _, err := w.flows.WaitSettled(t.Context(), tested); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := w.flows.StartShadow(t.Context(), tested, flows.Hourly, "ada", ""); err != nil {
 		t.Fatal(err)
 	}
