@@ -179,6 +179,10 @@ func ControlStream(name string) string { return "flow-" + name }
 // ProgressStream is the bounded stream in which the consumer tells how far it is.
 func ProgressStream(name string) string { return "progress-" + name }
 
+// ShadowStream holds the windows and the comparisons of a shadow of the flow. It
+// does not begin with ControlStream: what stands there is no marker of the flow.
+func ShadowStream(name, id string) string { return "shadow-" + name + ":" + id }
+
 // FreshnessStream is the bounded stream in which the consumer tells how fresh the
 // flow was, hour by hour.
 func FreshnessStream(name string) string { return "freshness-" + name }

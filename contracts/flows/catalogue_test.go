@@ -200,6 +200,9 @@ func TestStreamsOfAFlow(t *testing.T) {
 	if got := flows.ProgressStream("contacts"); got != "progress-contacts" {
 		t.Errorf("progress stream %q", got)
 	}
+	if got := flows.ShadowStream("contacts", "7"); got != "shadow-contacts:7" {
+		t.Errorf("shadow stream %q", got)
+	}
 	if got := flows.FreshnessStream("contacts"); got != "freshness-contacts" {
 		t.Errorf("freshness stream %q", got)
 	}

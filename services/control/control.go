@@ -3,11 +3,12 @@
 // an event on its control stream, under the expected revision.
 //
 //	flow-<name>          CadenceRequested, WindowRequested, RetryRequested,
-//	                     SkipRequested, AuditRequested (who steers)
+//	                     SkipRequested, AuditRequested, ShadowRequested, ShadowEnded
+//	                     (who steers)
 //	                     EpochClosed, CadenceAdopted, ParkingAnswered, TypesAdopted,
-//	                     AuditCompleted
-//	                     (the consumer)
+//	                     AuditCompleted, ShadowStarted (the consumer)
 //	flow-<name>:<epoch>  WindowOpened, WindowClosed, EventParked
+//	shadow-<name>:<id>   MarkerSet (who steers), WindowOpened, ShadowCompared
 //	progress-<name>      FlowProgressed, the last few
 //	freshness-<name>     FreshnessMeasured, those of the objective's window
 //
@@ -53,6 +54,7 @@ type State struct {
 
 	revision eventlog.Expected
 	parking  parking
+	shadows  shadows
 }
 
 // Settled tells whether the consumer runs at what was asked for last.
@@ -140,6 +142,7 @@ func (f *Flows) get(ctx context.Context, flow flows.Flow) (State, error) {
 	err := f.read(ctx, flows.ControlStream(flow.Name), eventlog.Forward, 0, 0, func(e codec.Event) {
 		s.revision = eventlog.At(e.Revision)
 		s.parking.note(e)
+		s.shadows.note(e)
 		switch m := e.Message.(type) {
 		case *flowv1.CadenceRequested:
 			s.RequestedEpoch, s.Requested = m.GetEpoch(), m.GetCadence()
@@ -173,6 +176,16 @@ func (f *Flows) History(ctx context.Context, name string) ([]Entry, error) {
 	}
 	for _, stream := range streams {
 		if err := f.read(ctx, stream, eventlog.Forward, 0, 0, add); err != nil {
+			return nil, err
+		}
+	}
+	for _, id := range s.shadows.all {
+		err := f.read(ctx, flows.ShadowStream(name, id), eventlog.Forward, 0, 0, func(e codec.Event) {
+			if _, ok := e.Message.(*flowv1.ShadowCompared); ok { // its windows are not the flow's
+				add(e)
+			}
+		})
+		if err != nil {
 			return nil, err
 		}
 	}

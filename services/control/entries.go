@@ -42,6 +42,14 @@ func (e Entry) String() string {
 		return "audit asked for, by " + m.GetBy()
 	case *flowv1.AuditCompleted:
 		return completedLine(m)
+	case *flowv1.ShadowRequested:
+		return fmt.Sprintf("shadow asked for: %s, by %s", m.GetCadence(), who(m))
+	case *flowv1.ShadowStarted:
+		return fmt.Sprintf("shadow began: %s", m.GetCadence())
+	case *flowv1.ShadowCompared:
+		return "shadow compared, " + Compared(m)
+	case *flowv1.ShadowEnded:
+		return "shadow ended, by " + who(m)
 	default:
 		return string(e.Event.ProtoReflect().Descriptor().FullName())
 	}

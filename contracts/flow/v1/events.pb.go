@@ -1890,6 +1890,388 @@ func (x *AuditCompleted) GetEnds() []*AuditedEnd {
 	return nil
 }
 
+// ShadowRequested asks a flow's consumer to run a shadow: the flow's events taken
+// in once more, at another cadence, into a copy of its tables and without
+// answering. Written to flow-<name> under the expected revision; the event's id
+// is the shadow's.
+type ShadowRequested struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The cadence that the shadow runs at, in the catalogue's notation.
+	Cadence string `protobuf:"bytes,2,opt,name=cadence,proto3" json:"cadence,omitempty"`
+	// Who asked.
+	By string `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShadowRequested) Reset() {
+	*x = ShadowRequested{}
+	mi := &file_flow_v1_events_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShadowRequested) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShadowRequested) ProtoMessage() {}
+
+func (x *ShadowRequested) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShadowRequested.ProtoReflect.Descriptor instead.
+func (*ShadowRequested) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ShadowRequested) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *ShadowRequested) GetCadence() string {
+	if x != nil {
+		return x.Cadence
+	}
+	return ""
+}
+
+func (x *ShadowRequested) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *ShadowRequested) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ShadowStarted says that a shadow has its copy and goes on from it. Written by
+// the consumer, to flow-<name>.
+type ShadowStarted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The id of the shadow.
+	ShadowId string `protobuf:"bytes,2,opt,name=shadow_id,json=shadowId,proto3" json:"shadow_id,omitempty"`
+	// The cadence that it runs at.
+	Cadence string `protobuf:"bytes,3,opt,name=cadence,proto3" json:"cadence,omitempty"`
+	// How far the flow had come when its tables were copied.
+	Position      *Position `protobuf:"bytes,4,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShadowStarted) Reset() {
+	*x = ShadowStarted{}
+	mi := &file_flow_v1_events_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShadowStarted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShadowStarted) ProtoMessage() {}
+
+func (x *ShadowStarted) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShadowStarted.ProtoReflect.Descriptor instead.
+func (*ShadowStarted) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ShadowStarted) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *ShadowStarted) GetShadowId() string {
+	if x != nil {
+		return x.ShadowId
+	}
+	return ""
+}
+
+func (x *ShadowStarted) GetCadence() string {
+	if x != nil {
+		return x.Cadence
+	}
+	return ""
+}
+
+func (x *ShadowStarted) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+// ShadowEnded ends a shadow; its copy is dropped. Written to flow-<name> by
+// whoever wants it ended, and by the consumer when the flow goes on at another
+// cadence.
+type ShadowEnded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The id of the shadow.
+	ShadowId string `protobuf:"bytes,2,opt,name=shadow_id,json=shadowId,proto3" json:"shadow_id,omitempty"`
+	// Who ended it.
+	By string `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShadowEnded) Reset() {
+	*x = ShadowEnded{}
+	mi := &file_flow_v1_events_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShadowEnded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShadowEnded) ProtoMessage() {}
+
+func (x *ShadowEnded) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShadowEnded.ProtoReflect.Descriptor instead.
+func (*ShadowEnded) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ShadowEnded) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *ShadowEnded) GetShadowId() string {
+	if x != nil {
+		return x.ShadowId
+	}
+	return ""
+}
+
+func (x *ShadowEnded) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *ShadowEnded) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ShadowCompared tells how a flow and its shadow compare at a marker that both
+// have taken in. Written by the consumer, to shadow-<name>:<id>.
+type ShadowCompared struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The id of the shadow.
+	ShadowId string `protobuf:"bytes,2,opt,name=shadow_id,json=shadowId,proto3" json:"shadow_id,omitempty"`
+	// The id of the marker.
+	MarkerId string `protobuf:"bytes,3,opt,name=marker_id,json=markerId,proto3" json:"marker_id,omitempty"`
+	// Where the marker stands.
+	Position *Position `protobuf:"bytes,4,opt,name=position,proto3" json:"position,omitempty"`
+	// What came of it.
+	Outcome ShadowOutcome `protobuf:"varint,5,opt,name=outcome,proto3,enum=flow.v1.ShadowOutcome" json:"outcome,omitempty"`
+	// Why nothing was compared; empty when something was.
+	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The flow at the marker.
+	Live *ShadowSide `protobuf:"bytes,7,opt,name=live,proto3" json:"live,omitempty"`
+	// The shadow at the marker.
+	Shadow *ShadowSide `protobuf:"bytes,8,opt,name=shadow,proto3" json:"shadow,omitempty"`
+	// How many rows of the tables differ, or are in one of the two only.
+	RowsDiffering uint64 `protobuf:"varint,9,opt,name=rows_differing,json=rowsDiffering,proto3" json:"rows_differing,omitempty"`
+	// How many causes only one of the two has taken, since the comparison before.
+	CausesDiffering uint64 `protobuf:"varint,10,opt,name=causes_differing,json=causesDiffering,proto3" json:"causes_differing,omitempty"`
+	// How many causes both have taken of which one has answered and the other has
+	// declined as late, or keeps until a later one comes. It is what the reactions
+	// declare of late causes, and no difference.
+	CausesLateInOne uint64 `protobuf:"varint,11,opt,name=causes_late_in_one,json=causesLateInOne,proto3" json:"causes_late_in_one,omitempty"`
+	// How many events are parked in one of the two only.
+	ParkedDiffering uint64 `protobuf:"varint,12,opt,name=parked_differing,json=parkedDiffering,proto3" json:"parked_differing,omitempty"`
+	// The first rows, causes and parked events that differ.
+	First         []*ShadowDifference `protobuf:"bytes,13,rep,name=first,proto3" json:"first,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShadowCompared) Reset() {
+	*x = ShadowCompared{}
+	mi := &file_flow_v1_events_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShadowCompared) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShadowCompared) ProtoMessage() {}
+
+func (x *ShadowCompared) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShadowCompared.ProtoReflect.Descriptor instead.
+func (*ShadowCompared) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ShadowCompared) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *ShadowCompared) GetShadowId() string {
+	if x != nil {
+		return x.ShadowId
+	}
+	return ""
+}
+
+func (x *ShadowCompared) GetMarkerId() string {
+	if x != nil {
+		return x.MarkerId
+	}
+	return ""
+}
+
+func (x *ShadowCompared) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *ShadowCompared) GetOutcome() ShadowOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return ShadowOutcome_SHADOW_OUTCOME_UNSPECIFIED
+}
+
+func (x *ShadowCompared) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ShadowCompared) GetLive() *ShadowSide {
+	if x != nil {
+		return x.Live
+	}
+	return nil
+}
+
+func (x *ShadowCompared) GetShadow() *ShadowSide {
+	if x != nil {
+		return x.Shadow
+	}
+	return nil
+}
+
+func (x *ShadowCompared) GetRowsDiffering() uint64 {
+	if x != nil {
+		return x.RowsDiffering
+	}
+	return 0
+}
+
+func (x *ShadowCompared) GetCausesDiffering() uint64 {
+	if x != nil {
+		return x.CausesDiffering
+	}
+	return 0
+}
+
+func (x *ShadowCompared) GetCausesLateInOne() uint64 {
+	if x != nil {
+		return x.CausesLateInOne
+	}
+	return 0
+}
+
+func (x *ShadowCompared) GetParkedDiffering() uint64 {
+	if x != nil {
+		return x.ParkedDiffering
+	}
+	return 0
+}
+
+func (x *ShadowCompared) GetFirst() []*ShadowDifference {
+	if x != nil {
+		return x.First
+	}
+	return nil
+}
+
 var File_flow_v1_events_proto protoreflect.FileDescriptor
 
 const file_flow_v1_events_proto_rawDesc = "" +
@@ -2037,7 +2419,37 @@ const file_flow_v1_events_proto_rawDesc = "" +
 	"parked_ids\x18\n" +
 	" \x03(\tR\tparkedIds\x12+\n" +
 	"\x06faults\x18\v \x03(\v2\x13.flow.v1.AuditFaultR\x06faults\x12'\n" +
-	"\x04ends\x18\f \x03(\v2\x13.flow.v1.AuditedEndR\x04endsB=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
+	"\x04ends\x18\f \x03(\v2\x13.flow.v1.AuditedEndR\x04ends\"g\n" +
+	"\x0fShadowRequested\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x18\n" +
+	"\acadence\x18\x02 \x01(\tR\acadence\x12\x0e\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x89\x01\n" +
+	"\rShadowStarted\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x1b\n" +
+	"\tshadow_id\x18\x02 \x01(\tR\bshadowId\x12\x18\n" +
+	"\acadence\x18\x03 \x01(\tR\acadence\x12-\n" +
+	"\bposition\x18\x04 \x01(\v2\x11.flow.v1.PositionR\bposition\"f\n" +
+	"\vShadowEnded\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x1b\n" +
+	"\tshadow_id\x18\x02 \x01(\tR\bshadowId\x12\x0e\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x88\x04\n" +
+	"\x0eShadowCompared\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x1b\n" +
+	"\tshadow_id\x18\x02 \x01(\tR\bshadowId\x12\x1b\n" +
+	"\tmarker_id\x18\x03 \x01(\tR\bmarkerId\x12-\n" +
+	"\bposition\x18\x04 \x01(\v2\x11.flow.v1.PositionR\bposition\x120\n" +
+	"\aoutcome\x18\x05 \x01(\x0e2\x16.flow.v1.ShadowOutcomeR\aoutcome\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12'\n" +
+	"\x04live\x18\a \x01(\v2\x13.flow.v1.ShadowSideR\x04live\x12+\n" +
+	"\x06shadow\x18\b \x01(\v2\x13.flow.v1.ShadowSideR\x06shadow\x12%\n" +
+	"\x0erows_differing\x18\t \x01(\x04R\rrowsDiffering\x12)\n" +
+	"\x10causes_differing\x18\n" +
+	" \x01(\x04R\x0fcausesDiffering\x12+\n" +
+	"\x12causes_late_in_one\x18\v \x01(\x04R\x0fcausesLateInOne\x12)\n" +
+	"\x10parked_differing\x18\f \x01(\x04R\x0fparkedDiffering\x12/\n" +
+	"\x05first\x18\r \x03(\v2\x19.flow.v1.ShadowDifferenceR\x05firstB=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
 
 var (
 	file_flow_v1_events_proto_rawDescOnce sync.Once
@@ -2051,7 +2463,7 @@ func file_flow_v1_events_proto_rawDescGZIP() []byte {
 	return file_flow_v1_events_proto_rawDescData
 }
 
-var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_flow_v1_events_proto_goTypes = []any{
 	(*CadenceRequested)(nil),      // 0: flow.v1.CadenceRequested
 	(*EpochClosed)(nil),           // 1: flow.v1.EpochClosed
@@ -2075,55 +2487,68 @@ var file_flow_v1_events_proto_goTypes = []any{
 	(*TypeActivated)(nil),         // 19: flow.v1.TypeActivated
 	(*AuditRequested)(nil),        // 20: flow.v1.AuditRequested
 	(*AuditCompleted)(nil),        // 21: flow.v1.AuditCompleted
-	(*Position)(nil),              // 22: flow.v1.Position
-	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
-	(ParkingOutcome)(0),           // 24: flow.v1.ParkingOutcome
-	(*ParkedEvent)(nil),           // 25: flow.v1.ParkedEvent
-	(*durationpb.Duration)(nil),   // 26: google.protobuf.Duration
-	(*Objective)(nil),             // 27: flow.v1.Objective
-	(*FlowTypes)(nil),             // 28: flow.v1.FlowTypes
-	(AuditOutcome)(0),             // 29: flow.v1.AuditOutcome
-	(*AuditedVersion)(nil),        // 30: flow.v1.AuditedVersion
-	(*AuditedEpoch)(nil),          // 31: flow.v1.AuditedEpoch
-	(*AuditedContent)(nil),        // 32: flow.v1.AuditedContent
-	(*AuditedReaction)(nil),       // 33: flow.v1.AuditedReaction
-	(*AuditFault)(nil),            // 34: flow.v1.AuditFault
-	(*AuditedEnd)(nil),            // 35: flow.v1.AuditedEnd
+	(*ShadowRequested)(nil),       // 22: flow.v1.ShadowRequested
+	(*ShadowStarted)(nil),         // 23: flow.v1.ShadowStarted
+	(*ShadowEnded)(nil),           // 24: flow.v1.ShadowEnded
+	(*ShadowCompared)(nil),        // 25: flow.v1.ShadowCompared
+	(*Position)(nil),              // 26: flow.v1.Position
+	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
+	(ParkingOutcome)(0),           // 28: flow.v1.ParkingOutcome
+	(*ParkedEvent)(nil),           // 29: flow.v1.ParkedEvent
+	(*durationpb.Duration)(nil),   // 30: google.protobuf.Duration
+	(*Objective)(nil),             // 31: flow.v1.Objective
+	(*FlowTypes)(nil),             // 32: flow.v1.FlowTypes
+	(AuditOutcome)(0),             // 33: flow.v1.AuditOutcome
+	(*AuditedVersion)(nil),        // 34: flow.v1.AuditedVersion
+	(*AuditedEpoch)(nil),          // 35: flow.v1.AuditedEpoch
+	(*AuditedContent)(nil),        // 36: flow.v1.AuditedContent
+	(*AuditedReaction)(nil),       // 37: flow.v1.AuditedReaction
+	(*AuditFault)(nil),            // 38: flow.v1.AuditFault
+	(*AuditedEnd)(nil),            // 39: flow.v1.AuditedEnd
+	(ShadowOutcome)(0),            // 40: flow.v1.ShadowOutcome
+	(*ShadowSide)(nil),            // 41: flow.v1.ShadowSide
+	(*ShadowDifference)(nil),      // 42: flow.v1.ShadowDifference
 }
 var file_flow_v1_events_proto_depIdxs = []int32{
-	22, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
-	22, // 1: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
-	23, // 2: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
-	22, // 3: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
-	22, // 4: flow.v1.EventParked.position:type_name -> flow.v1.Position
-	22, // 5: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
-	22, // 6: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
-	24, // 7: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
-	22, // 8: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
-	23, // 9: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
-	25, // 10: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
-	23, // 11: flow.v1.FlowProgressed.oldest_waiting:type_name -> google.protobuf.Timestamp
-	23, // 12: flow.v1.FreshnessMeasured.since:type_name -> google.protobuf.Timestamp
-	26, // 13: flow.v1.FreshnessMeasured.total:type_name -> google.protobuf.Duration
-	26, // 14: flow.v1.FreshnessMeasured.good:type_name -> google.protobuf.Duration
-	27, // 15: flow.v1.FreshnessMeasured.objective:type_name -> flow.v1.Objective
-	22, // 16: flow.v1.TypesAdopted.position:type_name -> flow.v1.Position
-	28, // 17: flow.v1.ContractAnnounced.flows:type_name -> flow.v1.FlowTypes
-	22, // 18: flow.v1.AuditRequested.from:type_name -> flow.v1.Position
-	22, // 19: flow.v1.AuditRequested.to:type_name -> flow.v1.Position
-	29, // 20: flow.v1.AuditCompleted.outcome:type_name -> flow.v1.AuditOutcome
-	22, // 21: flow.v1.AuditCompleted.position:type_name -> flow.v1.Position
-	30, // 22: flow.v1.AuditCompleted.versions:type_name -> flow.v1.AuditedVersion
-	31, // 23: flow.v1.AuditCompleted.epochs:type_name -> flow.v1.AuditedEpoch
-	32, // 24: flow.v1.AuditCompleted.content:type_name -> flow.v1.AuditedContent
-	33, // 25: flow.v1.AuditCompleted.reactions:type_name -> flow.v1.AuditedReaction
-	34, // 26: flow.v1.AuditCompleted.faults:type_name -> flow.v1.AuditFault
-	35, // 27: flow.v1.AuditCompleted.ends:type_name -> flow.v1.AuditedEnd
-	28, // [28:28] is the sub-list for method output_type
-	28, // [28:28] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	26, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
+	26, // 1: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
+	27, // 2: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
+	26, // 3: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
+	26, // 4: flow.v1.EventParked.position:type_name -> flow.v1.Position
+	26, // 5: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
+	26, // 6: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
+	28, // 7: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
+	26, // 8: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
+	27, // 9: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
+	29, // 10: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
+	27, // 11: flow.v1.FlowProgressed.oldest_waiting:type_name -> google.protobuf.Timestamp
+	27, // 12: flow.v1.FreshnessMeasured.since:type_name -> google.protobuf.Timestamp
+	30, // 13: flow.v1.FreshnessMeasured.total:type_name -> google.protobuf.Duration
+	30, // 14: flow.v1.FreshnessMeasured.good:type_name -> google.protobuf.Duration
+	31, // 15: flow.v1.FreshnessMeasured.objective:type_name -> flow.v1.Objective
+	26, // 16: flow.v1.TypesAdopted.position:type_name -> flow.v1.Position
+	32, // 17: flow.v1.ContractAnnounced.flows:type_name -> flow.v1.FlowTypes
+	26, // 18: flow.v1.AuditRequested.from:type_name -> flow.v1.Position
+	26, // 19: flow.v1.AuditRequested.to:type_name -> flow.v1.Position
+	33, // 20: flow.v1.AuditCompleted.outcome:type_name -> flow.v1.AuditOutcome
+	26, // 21: flow.v1.AuditCompleted.position:type_name -> flow.v1.Position
+	34, // 22: flow.v1.AuditCompleted.versions:type_name -> flow.v1.AuditedVersion
+	35, // 23: flow.v1.AuditCompleted.epochs:type_name -> flow.v1.AuditedEpoch
+	36, // 24: flow.v1.AuditCompleted.content:type_name -> flow.v1.AuditedContent
+	37, // 25: flow.v1.AuditCompleted.reactions:type_name -> flow.v1.AuditedReaction
+	38, // 26: flow.v1.AuditCompleted.faults:type_name -> flow.v1.AuditFault
+	39, // 27: flow.v1.AuditCompleted.ends:type_name -> flow.v1.AuditedEnd
+	26, // 28: flow.v1.ShadowStarted.position:type_name -> flow.v1.Position
+	26, // 29: flow.v1.ShadowCompared.position:type_name -> flow.v1.Position
+	40, // 30: flow.v1.ShadowCompared.outcome:type_name -> flow.v1.ShadowOutcome
+	41, // 31: flow.v1.ShadowCompared.live:type_name -> flow.v1.ShadowSide
+	41, // 32: flow.v1.ShadowCompared.shadow:type_name -> flow.v1.ShadowSide
+	42, // 33: flow.v1.ShadowCompared.first:type_name -> flow.v1.ShadowDifference
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_flow_v1_events_proto_init() }
@@ -2139,7 +2564,7 @@ func file_flow_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flow_v1_events_proto_rawDesc), len(file_flow_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

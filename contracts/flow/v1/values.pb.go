@@ -90,6 +90,63 @@ func (ParkingOutcome) EnumDescriptor() ([]byte, []int) {
 	return file_flow_v1_values_proto_rawDescGZIP(), []int{0}
 }
 
+// ShadowOutcome is what came of a comparison of a flow with its shadow.
+type ShadowOutcome int32
+
+const (
+	// Never written.
+	ShadowOutcome_SHADOW_OUTCOME_UNSPECIFIED ShadowOutcome = 0
+	// All that is compared is equal.
+	ShadowOutcome_SHADOW_OUTCOME_EQUAL ShadowOutcome = 1
+	// Something differs.
+	ShadowOutcome_SHADOW_OUTCOME_DIFFERENT ShadowOutcome = 2
+	// Nothing could be compared at this marker.
+	ShadowOutcome_SHADOW_OUTCOME_NOT_COMPARED ShadowOutcome = 3
+)
+
+// Enum value maps for ShadowOutcome.
+var (
+	ShadowOutcome_name = map[int32]string{
+		0: "SHADOW_OUTCOME_UNSPECIFIED",
+		1: "SHADOW_OUTCOME_EQUAL",
+		2: "SHADOW_OUTCOME_DIFFERENT",
+		3: "SHADOW_OUTCOME_NOT_COMPARED",
+	}
+	ShadowOutcome_value = map[string]int32{
+		"SHADOW_OUTCOME_UNSPECIFIED":  0,
+		"SHADOW_OUTCOME_EQUAL":        1,
+		"SHADOW_OUTCOME_DIFFERENT":    2,
+		"SHADOW_OUTCOME_NOT_COMPARED": 3,
+	}
+)
+
+func (x ShadowOutcome) Enum() *ShadowOutcome {
+	p := new(ShadowOutcome)
+	*p = x
+	return p
+}
+
+func (x ShadowOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ShadowOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_flow_v1_values_proto_enumTypes[1].Descriptor()
+}
+
+func (ShadowOutcome) Type() protoreflect.EnumType {
+	return &file_flow_v1_values_proto_enumTypes[1]
+}
+
+func (x ShadowOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ShadowOutcome.Descriptor instead.
+func (ShadowOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{1}
+}
+
 // AuditOutcome is what came of an audit.
 type AuditOutcome int32
 
@@ -131,11 +188,11 @@ func (x AuditOutcome) String() string {
 }
 
 func (AuditOutcome) Descriptor() protoreflect.EnumDescriptor {
-	return file_flow_v1_values_proto_enumTypes[1].Descriptor()
+	return file_flow_v1_values_proto_enumTypes[2].Descriptor()
 }
 
 func (AuditOutcome) Type() protoreflect.EnumType {
-	return &file_flow_v1_values_proto_enumTypes[1]
+	return &file_flow_v1_values_proto_enumTypes[2]
 }
 
 func (x AuditOutcome) Number() protoreflect.EnumNumber {
@@ -144,7 +201,7 @@ func (x AuditOutcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AuditOutcome.Descriptor instead.
 func (AuditOutcome) EnumDescriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{1}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{2}
 }
 
 // AuditFaultKind is a kind of fault that an audit finds.
@@ -212,11 +269,11 @@ func (x AuditFaultKind) String() string {
 }
 
 func (AuditFaultKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_flow_v1_values_proto_enumTypes[2].Descriptor()
+	return file_flow_v1_values_proto_enumTypes[3].Descriptor()
 }
 
 func (AuditFaultKind) Type() protoreflect.EnumType {
-	return &file_flow_v1_values_proto_enumTypes[2]
+	return &file_flow_v1_values_proto_enumTypes[3]
 }
 
 func (x AuditFaultKind) Number() protoreflect.EnumNumber {
@@ -225,7 +282,7 @@ func (x AuditFaultKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AuditFaultKind.Descriptor instead.
 func (AuditFaultKind) EnumDescriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{2}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{3}
 }
 
 // Position is a place in the event store's $all.
@@ -535,6 +592,193 @@ func (x *ParkedEvent) GetWaitsFor() string {
 	return ""
 }
 
+// ShadowSide is a flow, or its shadow, at a marker.
+type ShadowSide struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The sum over the rows of the tables, without what is personal, in
+	// hexadecimal.
+	ContentDigest string `protobuf:"bytes,1,opt,name=content_digest,json=contentDigest,proto3" json:"content_digest,omitempty"`
+	// How many rows that is.
+	Rows uint64 `protobuf:"varint,2,opt,name=rows,proto3" json:"rows,omitempty"`
+	// The chained hash per key of the events that the epoch has taken in, summed
+	// modulo 2^128, in hexadecimal.
+	IntakeDigest string `protobuf:"bytes,3,opt,name=intake_digest,json=intakeDigest,proto3" json:"intake_digest,omitempty"`
+	// How many events that is, parked ones included.
+	Taken uint64 `protobuf:"varint,4,opt,name=taken,proto3" json:"taken,omitempty"`
+	// The sum over the causes that reactions have taken since the comparison
+	// before, and the ids that derive from them, in hexadecimal.
+	CauseDigest string `protobuf:"bytes,5,opt,name=cause_digest,json=causeDigest,proto3" json:"cause_digest,omitempty"`
+	// How many causes that is.
+	Causes uint64 `protobuf:"varint,6,opt,name=causes,proto3" json:"causes,omitempty"`
+	// How many of them came late, and have got no answer.
+	CausesLate uint64 `protobuf:"varint,7,opt,name=causes_late,json=causesLate,proto3" json:"causes_late,omitempty"`
+	// How many events are parked.
+	Parked        uint64 `protobuf:"varint,8,opt,name=parked,proto3" json:"parked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShadowSide) Reset() {
+	*x = ShadowSide{}
+	mi := &file_flow_v1_values_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShadowSide) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShadowSide) ProtoMessage() {}
+
+func (x *ShadowSide) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_values_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShadowSide.ProtoReflect.Descriptor instead.
+func (*ShadowSide) Descriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ShadowSide) GetContentDigest() string {
+	if x != nil {
+		return x.ContentDigest
+	}
+	return ""
+}
+
+func (x *ShadowSide) GetRows() uint64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *ShadowSide) GetIntakeDigest() string {
+	if x != nil {
+		return x.IntakeDigest
+	}
+	return ""
+}
+
+func (x *ShadowSide) GetTaken() uint64 {
+	if x != nil {
+		return x.Taken
+	}
+	return 0
+}
+
+func (x *ShadowSide) GetCauseDigest() string {
+	if x != nil {
+		return x.CauseDigest
+	}
+	return ""
+}
+
+func (x *ShadowSide) GetCauses() uint64 {
+	if x != nil {
+		return x.Causes
+	}
+	return 0
+}
+
+func (x *ShadowSide) GetCausesLate() uint64 {
+	if x != nil {
+		return x.CausesLate
+	}
+	return 0
+}
+
+func (x *ShadowSide) GetParked() uint64 {
+	if x != nil {
+		return x.Parked
+	}
+	return 0
+}
+
+// ShadowDifference is a row that is not the same in a flow and in its shadow.
+type ShadowDifference struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The table.
+	Table string `protobuf:"bytes,1,opt,name=table,proto3" json:"table,omitempty"`
+	// The row's key, as column=value, column=value.
+	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// The columns in which it differs; empty for a row that only one of the two has.
+	// Their values are not told: an event is for ever.
+	Columns []string `protobuf:"bytes,3,rep,name=columns,proto3" json:"columns,omitempty"`
+	// Which of the two lacks the row: the flow, or the shadow. Empty when both have
+	// it.
+	MissingFrom   string `protobuf:"bytes,4,opt,name=missing_from,json=missingFrom,proto3" json:"missing_from,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShadowDifference) Reset() {
+	*x = ShadowDifference{}
+	mi := &file_flow_v1_values_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShadowDifference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShadowDifference) ProtoMessage() {}
+
+func (x *ShadowDifference) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_values_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShadowDifference.ProtoReflect.Descriptor instead.
+func (*ShadowDifference) Descriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ShadowDifference) GetTable() string {
+	if x != nil {
+		return x.Table
+	}
+	return ""
+}
+
+func (x *ShadowDifference) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *ShadowDifference) GetColumns() []string {
+	if x != nil {
+		return x.Columns
+	}
+	return nil
+}
+
+func (x *ShadowDifference) GetMissingFrom() string {
+	if x != nil {
+		return x.MissingFrom
+	}
+	return ""
+}
+
 // FlowTypes is the event types that a service takes in over a flow.
 type FlowTypes struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -548,7 +792,7 @@ type FlowTypes struct {
 
 func (x *FlowTypes) Reset() {
 	*x = FlowTypes{}
-	mi := &file_flow_v1_values_proto_msgTypes[4]
+	mi := &file_flow_v1_values_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -560,7 +804,7 @@ func (x *FlowTypes) String() string {
 func (*FlowTypes) ProtoMessage() {}
 
 func (x *FlowTypes) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_values_proto_msgTypes[4]
+	mi := &file_flow_v1_values_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -573,7 +817,7 @@ func (x *FlowTypes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowTypes.ProtoReflect.Descriptor instead.
 func (*FlowTypes) Descriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{4}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *FlowTypes) GetFlow() string {
@@ -616,7 +860,7 @@ type AuditedVersion struct {
 
 func (x *AuditedVersion) Reset() {
 	*x = AuditedVersion{}
-	mi := &file_flow_v1_values_proto_msgTypes[5]
+	mi := &file_flow_v1_values_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -628,7 +872,7 @@ func (x *AuditedVersion) String() string {
 func (*AuditedVersion) ProtoMessage() {}
 
 func (x *AuditedVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_values_proto_msgTypes[5]
+	mi := &file_flow_v1_values_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -641,7 +885,7 @@ func (x *AuditedVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditedVersion.ProtoReflect.Descriptor instead.
 func (*AuditedVersion) Descriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{5}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AuditedVersion) GetVersion() uint64 {
@@ -718,7 +962,7 @@ type AuditedEpoch struct {
 
 func (x *AuditedEpoch) Reset() {
 	*x = AuditedEpoch{}
-	mi := &file_flow_v1_values_proto_msgTypes[6]
+	mi := &file_flow_v1_values_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -730,7 +974,7 @@ func (x *AuditedEpoch) String() string {
 func (*AuditedEpoch) ProtoMessage() {}
 
 func (x *AuditedEpoch) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_values_proto_msgTypes[6]
+	mi := &file_flow_v1_values_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -743,7 +987,7 @@ func (x *AuditedEpoch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditedEpoch.ProtoReflect.Descriptor instead.
 func (*AuditedEpoch) Descriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{6}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *AuditedEpoch) GetEpoch() uint64 {
@@ -792,7 +1036,7 @@ type AuditedEnd struct {
 
 func (x *AuditedEnd) Reset() {
 	*x = AuditedEnd{}
-	mi := &file_flow_v1_values_proto_msgTypes[7]
+	mi := &file_flow_v1_values_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -804,7 +1048,7 @@ func (x *AuditedEnd) String() string {
 func (*AuditedEnd) ProtoMessage() {}
 
 func (x *AuditedEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_values_proto_msgTypes[7]
+	mi := &file_flow_v1_values_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -817,7 +1061,7 @@ func (x *AuditedEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditedEnd.ProtoReflect.Descriptor instead.
 func (*AuditedEnd) Descriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{7}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AuditedEnd) GetEpoch() uint64 {
@@ -871,7 +1115,7 @@ type AuditedContent struct {
 
 func (x *AuditedContent) Reset() {
 	*x = AuditedContent{}
-	mi := &file_flow_v1_values_proto_msgTypes[8]
+	mi := &file_flow_v1_values_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -883,7 +1127,7 @@ func (x *AuditedContent) String() string {
 func (*AuditedContent) ProtoMessage() {}
 
 func (x *AuditedContent) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_values_proto_msgTypes[8]
+	mi := &file_flow_v1_values_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -896,7 +1140,7 @@ func (x *AuditedContent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditedContent.ProtoReflect.Descriptor instead.
 func (*AuditedContent) Descriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{8}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AuditedContent) GetFolded() uint64 {
@@ -969,7 +1213,7 @@ type AuditedReaction struct {
 
 func (x *AuditedReaction) Reset() {
 	*x = AuditedReaction{}
-	mi := &file_flow_v1_values_proto_msgTypes[9]
+	mi := &file_flow_v1_values_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -981,7 +1225,7 @@ func (x *AuditedReaction) String() string {
 func (*AuditedReaction) ProtoMessage() {}
 
 func (x *AuditedReaction) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_values_proto_msgTypes[9]
+	mi := &file_flow_v1_values_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -994,7 +1238,7 @@ func (x *AuditedReaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditedReaction.ProtoReflect.Descriptor instead.
 func (*AuditedReaction) Descriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{9}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AuditedReaction) GetHandler() string {
@@ -1081,7 +1325,7 @@ type AuditFault struct {
 
 func (x *AuditFault) Reset() {
 	*x = AuditFault{}
-	mi := &file_flow_v1_values_proto_msgTypes[10]
+	mi := &file_flow_v1_values_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1093,7 +1337,7 @@ func (x *AuditFault) String() string {
 func (*AuditFault) ProtoMessage() {}
 
 func (x *AuditFault) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_values_proto_msgTypes[10]
+	mi := &file_flow_v1_values_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1106,7 +1350,7 @@ func (x *AuditFault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditFault.ProtoReflect.Descriptor instead.
 func (*AuditFault) Descriptor() ([]byte, []int) {
-	return file_flow_v1_values_proto_rawDescGZIP(), []int{10}
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AuditFault) GetKind() AuditFaultKind {
@@ -1176,7 +1420,23 @@ const file_flow_v1_values_proto_rawDesc = "" +
 	"\tparked_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bparkedAt\x12\x1a\n" +
 	"\battempts\x18\x06 \x01(\x04R\battempts\x12\x16\n" +
 	"\x06reason\x18\a \x01(\tR\x06reason\x12\x1b\n" +
-	"\twaits_for\x18\b \x01(\tR\bwaitsFor\"5\n" +
+	"\twaits_for\x18\b \x01(\tR\bwaitsFor\"\xf6\x01\n" +
+	"\n" +
+	"ShadowSide\x12%\n" +
+	"\x0econtent_digest\x18\x01 \x01(\tR\rcontentDigest\x12\x12\n" +
+	"\x04rows\x18\x02 \x01(\x04R\x04rows\x12#\n" +
+	"\rintake_digest\x18\x03 \x01(\tR\fintakeDigest\x12\x14\n" +
+	"\x05taken\x18\x04 \x01(\x04R\x05taken\x12!\n" +
+	"\fcause_digest\x18\x05 \x01(\tR\vcauseDigest\x12\x16\n" +
+	"\x06causes\x18\x06 \x01(\x04R\x06causes\x12\x1f\n" +
+	"\vcauses_late\x18\a \x01(\x04R\n" +
+	"causesLate\x12\x16\n" +
+	"\x06parked\x18\b \x01(\x04R\x06parked\"w\n" +
+	"\x10ShadowDifference\x12\x14\n" +
+	"\x05table\x18\x01 \x01(\tR\x05table\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12\x18\n" +
+	"\acolumns\x18\x03 \x03(\tR\acolumns\x12!\n" +
+	"\fmissing_from\x18\x04 \x01(\tR\vmissingFrom\"5\n" +
 	"\tFlowTypes\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
 	"\x05types\x18\x02 \x03(\tR\x05types\"\xee\x01\n" +
@@ -1234,7 +1494,12 @@ const file_flow_v1_values_proto_rawDesc = "" +
 	"\x1cPARKING_OUTCOME_STILL_PARKED\x10\x02\x12\x1b\n" +
 	"\x17PARKING_OUTCOME_SKIPPED\x10\x03\x12\x1e\n" +
 	"\x1aPARKING_OUTCOME_NOT_PARKED\x10\x04\x12\x19\n" +
-	"\x15PARKING_OUTCOME_WAITS\x10\x05*\x84\x01\n" +
+	"\x15PARKING_OUTCOME_WAITS\x10\x05*\x88\x01\n" +
+	"\rShadowOutcome\x12\x1e\n" +
+	"\x1aSHADOW_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14SHADOW_OUTCOME_EQUAL\x10\x01\x12\x1c\n" +
+	"\x18SHADOW_OUTCOME_DIFFERENT\x10\x02\x12\x1f\n" +
+	"\x1bSHADOW_OUTCOME_NOT_COMPARED\x10\x03*\x84\x01\n" +
 	"\fAuditOutcome\x12\x1d\n" +
 	"\x19AUDIT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16AUDIT_OUTCOME_COMPARED\x10\x01\x12\x1e\n" +
@@ -1264,35 +1529,38 @@ func file_flow_v1_values_proto_rawDescGZIP() []byte {
 	return file_flow_v1_values_proto_rawDescData
 }
 
-var file_flow_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_flow_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_flow_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_flow_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_flow_v1_values_proto_goTypes = []any{
 	(ParkingOutcome)(0),           // 0: flow.v1.ParkingOutcome
-	(AuditOutcome)(0),             // 1: flow.v1.AuditOutcome
-	(AuditFaultKind)(0),           // 2: flow.v1.AuditFaultKind
-	(*Position)(nil),              // 3: flow.v1.Position
-	(*Freshness)(nil),             // 4: flow.v1.Freshness
-	(*Objective)(nil),             // 5: flow.v1.Objective
-	(*ParkedEvent)(nil),           // 6: flow.v1.ParkedEvent
-	(*FlowTypes)(nil),             // 7: flow.v1.FlowTypes
-	(*AuditedVersion)(nil),        // 8: flow.v1.AuditedVersion
-	(*AuditedEpoch)(nil),          // 9: flow.v1.AuditedEpoch
-	(*AuditedEnd)(nil),            // 10: flow.v1.AuditedEnd
-	(*AuditedContent)(nil),        // 11: flow.v1.AuditedContent
-	(*AuditedReaction)(nil),       // 12: flow.v1.AuditedReaction
-	(*AuditFault)(nil),            // 13: flow.v1.AuditFault
-	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 15: google.protobuf.Duration
+	(ShadowOutcome)(0),            // 1: flow.v1.ShadowOutcome
+	(AuditOutcome)(0),             // 2: flow.v1.AuditOutcome
+	(AuditFaultKind)(0),           // 3: flow.v1.AuditFaultKind
+	(*Position)(nil),              // 4: flow.v1.Position
+	(*Freshness)(nil),             // 5: flow.v1.Freshness
+	(*Objective)(nil),             // 6: flow.v1.Objective
+	(*ParkedEvent)(nil),           // 7: flow.v1.ParkedEvent
+	(*ShadowSide)(nil),            // 8: flow.v1.ShadowSide
+	(*ShadowDifference)(nil),      // 9: flow.v1.ShadowDifference
+	(*FlowTypes)(nil),             // 10: flow.v1.FlowTypes
+	(*AuditedVersion)(nil),        // 11: flow.v1.AuditedVersion
+	(*AuditedEpoch)(nil),          // 12: flow.v1.AuditedEpoch
+	(*AuditedEnd)(nil),            // 13: flow.v1.AuditedEnd
+	(*AuditedContent)(nil),        // 14: flow.v1.AuditedContent
+	(*AuditedReaction)(nil),       // 15: flow.v1.AuditedReaction
+	(*AuditFault)(nil),            // 16: flow.v1.AuditFault
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 18: google.protobuf.Duration
 }
 var file_flow_v1_values_proto_depIdxs = []int32{
-	14, // 0: flow.v1.Freshness.as_of:type_name -> google.protobuf.Timestamp
-	15, // 1: flow.v1.Freshness.staleness:type_name -> google.protobuf.Duration
-	3,  // 2: flow.v1.Freshness.position:type_name -> flow.v1.Position
-	15, // 3: flow.v1.Objective.staleness:type_name -> google.protobuf.Duration
-	3,  // 4: flow.v1.ParkedEvent.position:type_name -> flow.v1.Position
-	14, // 5: flow.v1.ParkedEvent.parked_at:type_name -> google.protobuf.Timestamp
-	2,  // 6: flow.v1.AuditFault.kind:type_name -> flow.v1.AuditFaultKind
-	3,  // 7: flow.v1.AuditFault.position:type_name -> flow.v1.Position
+	17, // 0: flow.v1.Freshness.as_of:type_name -> google.protobuf.Timestamp
+	18, // 1: flow.v1.Freshness.staleness:type_name -> google.protobuf.Duration
+	4,  // 2: flow.v1.Freshness.position:type_name -> flow.v1.Position
+	18, // 3: flow.v1.Objective.staleness:type_name -> google.protobuf.Duration
+	4,  // 4: flow.v1.ParkedEvent.position:type_name -> flow.v1.Position
+	17, // 5: flow.v1.ParkedEvent.parked_at:type_name -> google.protobuf.Timestamp
+	3,  // 6: flow.v1.AuditFault.kind:type_name -> flow.v1.AuditFaultKind
+	4,  // 7: flow.v1.AuditFault.position:type_name -> flow.v1.Position
 	8,  // [8:8] is the sub-list for method output_type
 	8,  // [8:8] is the sub-list for method input_type
 	8,  // [8:8] is the sub-list for extension type_name
@@ -1310,8 +1578,8 @@ func file_flow_v1_values_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flow_v1_values_proto_rawDesc), len(file_flow_v1_values_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   11,
+			NumEnums:      4,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -52,6 +53,18 @@ type Intake struct {
 
 	closing sync.WaitGroup // what closes epochs beside the intake
 
+	// dry tells that this is the intake of a flow's shadow: it tells nobody
+	// anything, and what asks for another cadence or a window is none of its
+	// business. parity is there while the flow has a shadow, and is changed in a
+	// transaction that fences the checkpoint; retain keeps the tables as they are at
+	// a marker of comparison.
+	dry        bool
+	parity     atomic.Pointer[parity]
+	retain     func(context.Context) (kept bool, err error)
+	missed     atomic.Pointer[string] // the last marker at which it did not
+	handed     handed
+	shadowNews chan struct{}
+
 	// cp, history, suspect and lease belong to the goroutine that runs the intake, or that
 	// stands by.
 	cp      checkpoint
@@ -95,10 +108,11 @@ func newIntake(rt *Runtime, c Consumer) *Intake {
 		consumer: c, streams: rt.Streams, db: rt.DB, parkMax: rt.parkMax, posted: rt.posted, epochEnded: rt.epochEnded,
 		logger: rt.Logger.With("flow", c.Flow.Name),
 		types:  map[string]bool{},
-		filter: filterOf(c.Flow),
+		filter: filterOf(c.Flow), shadowNews: make(chan struct{}, 1),
 
 		delivery: rt.delivery.WithLabelValues(c.Flow.Name),
 	}
+	in.retain = in.handOver
 	for _, t := range c.Flow.Types {
 		in.types[t] = true
 	}
@@ -177,6 +191,9 @@ func (in *Intake) follow(ctx context.Context) error {
 	if err := in.takeOver(ctx); err != nil {
 		return err
 	}
+	if err := in.retainAgain(ctx); err != nil {
+		return err
+	}
 	for {
 		if err := in.closeEpochs(ctx); err != nil {
 			return err
@@ -231,7 +248,10 @@ func (in *Intake) takeOver(ctx context.Context) error {
 		was := cp
 		cp.owner = in.lease.token
 		in.cp = cp
-		return swapCheckpoint(ctx, tx, was, cp)
+		if err := swapCheckpoint(ctx, tx, was, cp); err != nil {
+			return err
+		}
+		return in.resumeParity(ctx, tx)
 	})
 	if err != nil {
 		return err
@@ -318,7 +338,7 @@ func (in *Intake) transact(ctx context.Context, answered map[uuid.UUID]bool, do 
 		if err := fence(ctx, tx, was); err != nil {
 			return err
 		}
-		t := &taking{Intake: in, tx: tx, cp: was, chains: newChains(was.flow, was.epoch), answered: answered}
+		t := &taking{Intake: in, tx: tx, cp: was, chains: newChains(was.flow, was.epoch), answered: answered, noting: in.parity.Load() != nil}
 		if err := do(t); err != nil {
 			return err
 		}

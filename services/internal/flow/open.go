@@ -17,10 +17,12 @@ import (
 func (in *Intake) isOwnMarker(e eventlog.Event) bool {
 	control := flows.ControlStream(in.consumer.Flow.Name)
 	switch e.Type {
-	case cadenceRequested, windowRequested, retryRequested, skipRequested:
+	case retryRequested, skipRequested:
 		return e.Stream == control
+	case cadenceRequested, windowRequested:
+		return !in.dry && e.Stream == control
 	case windowOpened:
-		return strings.HasPrefix(e.Stream, control+":")
+		return in.dry && e.Stream == in.parity.Load().stream || !in.dry && strings.HasPrefix(e.Stream, control+":")
 	default:
 		return false
 	}
@@ -66,8 +68,12 @@ func (in *Intake) rest(ctx context.Context, at time.Time) (uuid.UUID, error) {
 }
 
 // opensGate tells whether an event asks a closed gate to open up to it. A paused
-// flow has no windows.
+// flow has no windows. A shadow's gate opens for a comparison that somebody asks
+// for.
 func (in *Intake) opensGate(e eventlog.Event) bool {
+	if in.dry {
+		return e.Type == markerSet && in.parity.Load().marks(e)
+	}
 	if !in.isOwnMarker(e) {
 		return false
 	}
@@ -119,6 +125,9 @@ func (in *Intake) open(ctx context.Context, target uuid.UUID) error {
 			if err := in.takeIn(ctx, batch); err != nil {
 				return err
 			}
+			if err := in.retainAt(ctx, batch[len(batch)-1].Event); err != nil {
+				return err
+			}
 			if in.isParkingRequest(batch[len(batch)-1].Event) {
 				if err := in.followRequests(ctx); err != nil {
 					return err
@@ -139,7 +148,7 @@ var errEnded = errors.New("the subscription has ended")
 
 // nextBatch waits for a message, and returns with it what else is there. A batch
 // ends at a marker of the flow, as what comes after it may be none of this
-// epoch's business.
+// epoch's business, and where the flow is compared with its shadow.
 func (in *Intake) nextBatch(ctx context.Context, ahead <-chan *incoming) (batch []*incoming, caughtUp bool, err error) {
 	for size := in.batchSize(); len(batch) < size; {
 		var m *incoming
@@ -164,7 +173,7 @@ func (in *Intake) nextBatch(ctx context.Context, ahead <-chan *incoming) (batch 
 			caughtUp = true
 		case eventlog.KindEvent:
 			batch = append(batch, m)
-			if in.isOwnMarker(m.Event) {
+			if in.isOwnMarker(m.Event) || in.parity.Load().marks(m.Event) {
 				return batch, caughtUp, nil
 			}
 		}

@@ -146,7 +146,7 @@ func (rt *Runtime) tellRebuilt(in *Intake, at, of eventlog.Position) {
 // createTables makes the tables that are not there. Those of another version are
 // left for later.
 func (rt *Runtime) createTables(ctx context.Context) error {
-	if err := rt.DB.Create(ctx, tables, ownerTable, freshnessTable, rebuildTables); err != nil {
+	if err := rt.DB.Create(ctx, tables, ownerTable, freshnessTable, rebuildTables, shadowTables); err != nil {
 		return err
 	}
 	for _, in := range rt.intakes {

@@ -26,6 +26,7 @@ type taking struct {
 	chains chains     // of its epoch
 
 	answered map[uuid.UUID]bool // causes that have been answered ahead
+	noting   bool               // whether causes are noted, as there is a shadow
 
 	posted bool // whether it has put something into the outbox
 }
@@ -78,7 +79,7 @@ func (t *taking) apply(ctx context.Context, event codec.Event, key string) error
 		}
 	}
 	for _, r := range t.consumer.Reactions {
-		if !r.Takes(event) || t.answered[event.ID] {
+		if !r.Takes(event) {
 			continue
 		}
 		if err := t.react(ctx, r, event, key); err != nil {
@@ -94,6 +95,9 @@ func (t *taking) cause(r Reaction, event codec.Event) Cause {
 
 func (t *taking) react(ctx context.Context, r Reaction, event codec.Event, key string) error {
 	late := r.Late.Do != RunLate && time.Since(event.Created) > r.Late.After
+	if err := t.note(ctx, r, event, late); err != nil || t.answered[event.ID] {
+		return err
+	}
 	switch {
 	case late && r.Late.Do == ExpireLate:
 		return r.Decline(ctx, t.tx, t.cause(r, event), fmt.Sprintf("came %s after it happened", time.Since(event.Created).Round(time.Second)))
@@ -146,6 +150,9 @@ func (t *taking) answerLate(ctx context.Context) error {
 		for _, l := range late {
 			if err := t.answerOrDecline(ctx, r, l.event); err != nil {
 				return fmt.Errorf("%s: answer a late cause: %w", r.Name, err)
+			}
+			if err := t.noteAnswered(ctx, r, l.event); err != nil {
+				return err
 			}
 			if err := t.forgetLate(ctx, r, l.key); err != nil {
 				return err
@@ -279,6 +286,9 @@ func (t *taking) post(ctx context.Context, stream, what string, m proto.Message)
 
 // postAlways posts for a flow that stays within its service too: somebody asked.
 func (t *taking) postAlways(ctx context.Context, stream, what string, m proto.Message) error {
+	if t.dry {
+		return nil
+	}
 	t.posted = true
 	return t.postControl(ctx, t.tx, stream, what, m)
 }
@@ -297,7 +307,12 @@ func wire(p eventlog.Position) *flowv1.Position {
 func (in *Intake) setWindowMarker(ctx context.Context, due time.Time) (uuid.UUID, error) {
 	opened := &flowv1.WindowOpened{Flow: in.cp.flow, Epoch: in.cp.epoch, Due: timestamppb.New(due)}
 	what := fmt.Sprintf("window-opened:%d:%d", in.cp.epoch, due.Unix())
-	c := newControl(in.consumer.Flow, epochStream(in.cp.flow, in.cp.epoch), what, opened, time.Now().UTC())
+	stream := epochStream(in.cp.flow, in.cp.epoch)
+	if in.dry {
+		stream = in.parity.Load().stream
+		what = stream + ":" + what // the flow may have a window then, too
+	}
+	c := newControl(in.consumer.Flow, stream, what, opened, time.Now().UTC())
 	if _, err := c.ensure(ctx, in.streams); err != nil {
 		return uuid.Nil, fmt.Errorf("set the marker of a window: %w", err)
 	}

@@ -153,6 +153,7 @@ func (rt *Runtime) own(ctx context.Context, l lease) error {
 	now := &term{ctx: owning}
 	for name, in := range rt.intakes {
 		group.Go(func() error { return in.run(job.Named(owning, "flow "+name), l) })
+		group.Go(func() error { return rt.keepShadow(job.Named(owning, "shadow "+name), in, l) })
 	}
 	group.Go(func() error { return rt.deliver(job.Named(owning, "outbox")) })
 	group.Go(func() error { return rt.tell(job.Named(owning, "progress")) })

@@ -85,6 +85,9 @@ type world struct {
 	storeAhead time.Duration // by how much the store's clock is ahead of the service's
 	metrics    prometheus.Registerer
 
+	projecting func(context.Context, *projection.Tx, codec.Event) error // instead of what the tests project
+	takes      func(codec.Event) bool                                   // what the reaction takes; nil: all
+
 	appendFault atomic.Pointer[func(stream string) error] // after an append took effect
 }
 
@@ -180,6 +183,9 @@ func (w *world) stop() {
 }
 
 func (w *world) project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
+	if w.projecting != nil {
+		return w.projecting(ctx, tx, e)
+	}
 	return w.projectAs(ctx, w.shape, tx, e)
 }
 
@@ -212,7 +218,7 @@ func (w *world) reaction() flow.Reaction {
 	}
 	return flow.Reaction{
 		Name:  "test-answer",
-		Takes: func(codec.Event) bool { return true },
+		Takes: func(e codec.Event) bool { return w.takes == nil || w.takes(e) },
 		Late:  w.late,
 		Answer: func(ctx context.Context, _ projection.Querier, cause flow.Cause) error {
 			if err := w.rotten(cause.ID); err != nil || w.muted.Load() {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -42,8 +44,29 @@ func (s Schema) CopyTo(ctx context.Context, from Querier, to *Tx) error {
 		if err != nil {
 			return fmt.Errorf("copy the tables of %s: %w", s.Name, err)
 		}
-		if err := t.copyTo(ctx, from, to); err != nil {
+		if err := t.copyTo(ctx, t.rows(ctx, from, unordered), to); err != nil {
 			return fmt.Errorf("copy the table %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// CopyRows copies the rows with a value in a column, of those of the projection's
+// tables that have the column. Such rows that are there already are replaced.
+func (s Schema) CopyRows(ctx context.Context, from Querier, to *Tx, column string, value any) error {
+	for _, name := range s.TableNames() {
+		t, err := s.look(ctx, from, name)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(t.columns, column) {
+			continue
+		}
+		if _, err := to.Exec(ctx, `DELETE FROM `+name+` WHERE `+column+` = ?`, value); err != nil {
+			return fmt.Errorf("replace rows of the table %s: %w", name, err)
+		}
+		if err := t.copyTo(ctx, t.read(ctx, from, ` WHERE `+column+` = ?`, value), to); err != nil {
+			return fmt.Errorf("copy rows of the table %s: %w", name, err)
 		}
 	}
 	return nil
@@ -52,13 +75,13 @@ func (s Schema) CopyTo(ctx context.Context, from Querier, to *Tx) error {
 // copied bounds the parameters of one statement: SQLite takes 32,766.
 const copied = 8000
 
-func (t *table) copyTo(ctx context.Context, from Querier, to *Tx) error {
+func (t *table) copyTo(ctx context.Context, rows iter.Seq2[[]any, error], to *Tx) error {
 	one := "(" + strings.TrimSuffix(strings.Repeat("?,", len(t.columns)), ",") + ")"
 	insert := `INSERT INTO ` + t.name + ` (` + strings.Join(t.columns, ", ") + `) VALUES `
 	atOnce := copied / len(t.columns)
 	full := insert + strings.TrimSuffix(strings.Repeat(one+",", atOnce), ",")
 	args := make([]any, 0, atOnce*len(t.columns))
-	for row, err := range t.rows(ctx, from, unordered) {
+	for row, err := range rows {
 		if err != nil {
 			return err
 		}

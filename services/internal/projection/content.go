@@ -115,12 +115,16 @@ const (
 
 // rows reads a table's rows. What it yields is good until the next one.
 func (t *table) rows(ctx context.Context, q Querier, in order) iter.Seq2[[]any, error] {
-	query := `SELECT ` + strings.Join(t.columns, ", ") + ` FROM ` + t.name
 	if in == byKey {
-		query += ` ORDER BY ` + strings.Join(t.keyColumns(), ", ")
+		return t.read(ctx, q, ` ORDER BY `+strings.Join(t.keyColumns(), ", "))
 	}
+	return t.read(ctx, q, "")
+}
+
+func (t *table) read(ctx context.Context, q Querier, which string, args ...any) iter.Seq2[[]any, error] {
+	query := `SELECT ` + strings.Join(t.columns, ", ") + ` FROM ` + t.name + which
 	return func(yield func([]any, error) bool) {
-		if err := t.scan(ctx, q, query, func(row []any) bool { return yield(row, nil) }); err != nil {
+		if err := t.scan(ctx, q, query, args, func(row []any) bool { return yield(row, nil) }); err != nil {
 			yield(nil, fmt.Errorf("read the table %s: %w", t.name, err))
 		}
 	}
@@ -128,8 +132,8 @@ func (t *table) rows(ctx context.Context, q Querier, in order) iter.Seq2[[]any, 
 
 // scan calls each with a query's rows until it returns false, and then fails no
 // more.
-func (t *table) scan(ctx context.Context, q Querier, query string, each func([]any) bool) (err error) {
-	rows, err := q.Query(ctx, query)
+func (t *table) scan(ctx context.Context, q Querier, query string, args []any, each func([]any) bool) (err error) {
+	rows, err := q.Query(ctx, query, args...)
 	if err != nil {
 		return err
 	}

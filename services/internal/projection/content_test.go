@@ -2,6 +2,7 @@ package projection_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -307,4 +308,55 @@ func many(n int) map[string]good {
 		all[g.key()] = g
 	}
 	return all
+}
+
+// Rows are copied by a value in a column, and replace those with that value.
+func TestRowsAreCopiedByAValue(t *testing.T) {
+	for name, database := range pgtest.Databases() {
+		t.Run(name, func(t *testing.T) {
+			from, err := projection.Open(t.Context(), database(t), "copied")
+			if err != nil {
+				t.Fatal(err)
+			}
+			to, err := from.Beside(t.Context(), "there")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := errors.Join(to.Drop(context.Background()), from.Close()); err != nil {
+					t.Error(err)
+				}
+			})
+			fillWith := func(db *projection.DB, rows ...good) {
+				t.Helper()
+				if err := db.Create(t.Context(), goods); err != nil {
+					t.Fatal(err)
+				}
+				all := map[string]good{}
+				for _, g := range rows {
+					all[g.key()] = g
+				}
+				fill(t, db, all, rand.New(rand.NewPCG(1, 1)))
+			}
+			fillWith(from, good{shelf: "a", place: 1, what: "x"}, good{shelf: "a", place: 2, what: "y"}, good{shelf: "b", place: 1, what: "z"})
+			fillWith(to, good{shelf: "a", place: 1, what: "old"}, good{shelf: "a", place: 9, what: "gone"}, good{shelf: "c", place: 1, what: "stays"})
+			err = to.Update(t.Context(), func(tx *projection.Tx) error { return goods.CopyRows(t.Context(), from, tx, "shelf", "a") })
+			if err != nil {
+				t.Fatal(err)
+			}
+			rows, err := to.Query(t.Context(), `SELECT shelf, place, what FROM goods ORDER BY shelf, place`)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := projection.Collect(rows, func(row projection.Scanner, text *string) error {
+				var g good
+				err := row.Scan(&g.shelf, &g.place, &g.what)
+				*text = g.key() + " " + g.what
+				return err
+			})
+			if want := []string{"a/1 x", "a/2 y", "c/1 stays"}; err != nil || !slices.Equal(got, want) {
+				t.Errorf("there are %q, %v; want %q", got, err, want)
+			}
+		})
+	}
 }

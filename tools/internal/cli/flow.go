@@ -35,6 +35,7 @@ type flowCommands struct {
 	History flowHistory    `cmd:"" help:"Show what has been asked of a flow, and what it did."`
 	Audit   flowAudit      `cmd:"" help:"Hold what a flow's consumer has taken in against the log; fails when it does not add up."`
 	Parked  parkedCommands `cmd:"" help:"Look at events that could not be taken in; retry them, or skip them."`
+	Shadow  shadowCommands `cmd:"" help:"See what another cadence would come to, before the flow goes on at it."`
 }
 
 type flowList struct{}
