@@ -256,7 +256,8 @@ func (k *keeper) start(ctx context.Context, wish shadowWish) error {
 	if k.run != nil {
 		select {
 		case <-k.run.ended:
-			return errors.Join(k.run.err, k.rest())
+			ended := k.run.err // before it rests, and has no run
+			return errors.Join(ended, k.rest())
 		default:
 			return nil
 		}
@@ -361,7 +362,8 @@ func (k *keeper) begin(ctx context.Context, wish shadowWish, run *shadowRun) err
 	if _, err := c.ensure(ctx, k.streams); err != nil {
 		return err
 	}
-	l := lease{db: run.db, token: k.lease.token, length: k.lease.length}
+	l := k.lease // with its token
+	l.db = run.db
 	if err := l.seize(ctx); err != nil {
 		return err
 	}
@@ -380,7 +382,7 @@ func (k *keeper) begin(ctx context.Context, wish shadowWish, run *shadowRun) err
 func (l lease) seize(ctx context.Context) error {
 	return l.db.UpdateQuietly(ctx, func(tx *projection.Tx) error {
 		_, err := tx.Exec(ctx, `INSERT INTO flow_owner (role, token, until) VALUES (?,?,0) ON CONFLICT (role) DO UPDATE SET token = excluded.token`,
-			ownerRole, l.token)
+			l.role, l.token)
 		return err
 	})
 }
