@@ -203,7 +203,7 @@ var errObstacle = errors.New("the service was ended")
 // A service that ends at whatever moment of a rebuild goes on with it, or begins
 // again, and comes to the same.
 func TestARebuildSurvivesACrashAtAnyStep(t *testing.T) {
-	for seed := range uint64(4) {
+	for seed := range seeds(4) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			story := func(w *world) { crashWhileRebuilding(w, rand.New(rand.NewPCG(seed, 1))) }
 			if seed == 0 { // it takes longer on PostgreSQL

@@ -17,7 +17,6 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/flow"
-	"github.com/triangle-suite/triangle/services/internal/pgtest"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
 
@@ -308,8 +307,8 @@ func TestShadowsUnderFaults(t *testing.T) {
 		{flows.Hourly, "0 */5 * * *"},
 		{flows.Daily, flows.RealTime},
 	}
-	for seed := range number("TRIANGLE_SEEDS", 10) {
-		for on, database := range pgtest.Databases() {
+	for seed := range number("TRIANGLE_SEEDS", seeds(10)) {
+		for on, database := range databases() {
 			if on != "SQLite" && seed%5 != 0 {
 				continue
 			}

@@ -15,7 +15,6 @@ import (
 	"github.com/triangle-suite/triangle/contracts/flows"
 	"github.com/triangle-suite/triangle/services/control"
 	"github.com/triangle-suite/triangle/services/internal/flow"
-	"github.com/triangle-suite/triangle/services/internal/pgtest"
 )
 
 // TestSimulation plays schedules of everything that can happen to a flow: events
@@ -30,10 +29,10 @@ import (
 //
 // TRIANGLE_SEEDS says how many schedules, TRIANGLE_SEED_START the first seed.
 func TestSimulation(t *testing.T) {
-	start, seeds := number("TRIANGLE_SEED_START", 1), number("TRIANGLE_SEEDS", 15)
+	start, seeds := number("TRIANGLE_SEED_START", 1), number("TRIANGLE_SEEDS", seeds(15))
 	played, divergences := 0, 0
 	for seed := start; seed < start+seeds; seed++ {
-		for name, database := range pgtest.Databases() {
+		for name, database := range databases() {
 			if name != "SQLite" && seed%everySeed != 0 {
 				continue
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"os"
 	"sync/atomic"
@@ -361,10 +362,31 @@ func (w *world) freshness() (staleness time.Duration) {
 	return all[0].GetStaleness().AsDuration()
 }
 
+// databases are those that a story is told on. The race detector makes SQLite,
+// which is Go, ten times slower: under it stories are told on SQLite alone, and few
+// of each kind; make test tells all of them without it, too.
+func databases() iter.Seq2[string, func(testing.TB) string] {
+	return func(yield func(string, func(testing.TB) string) bool) {
+		for name, database := range pgtest.Databases() {
+			if (!underRace || name == "SQLite") && !yield(name, database) {
+				return
+			}
+		}
+	}
+}
+
+// seeds is how many of many seeds are played.
+func seeds(many uint64) uint64 {
+	if underRace || testing.Short() {
+		return max(1, many/5)
+	}
+	return many
+}
+
 // inBubble tells a story on each kind of database.
 func inBubble(t *testing.T, story func(w *world)) {
 	t.Helper()
-	for name, database := range pgtest.Databases() {
+	for name, database := range databases() {
 		t.Run(name, func(t *testing.T) { inBubbleOn(t, database, story) })
 	}
 }
