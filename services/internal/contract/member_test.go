@@ -91,7 +91,7 @@ func (w *world) kill(r *replica) {
 	dead := errors.New("it is dead")
 	w.fault.Store(&dead)
 	r.end()
-	<-r.ended
+	_ = <-r.ended // it was killed
 	w.fault.Store(nil)
 }
 
