@@ -91,7 +91,9 @@ func (w *world) kill(r *replica) {
 	dead := errors.New("it is dead")
 	w.fault.Store(&dead)
 	r.end()
-	_ = <-r.ended // it was killed
+	if err := <-r.ended; err != nil {
+		w.t.Logf("the replica that was killed says %v", err)
+	}
 	w.fault.Store(nil)
 }
 
