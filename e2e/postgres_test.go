@@ -2,11 +2,11 @@ package e2e
 
 import (
 	"bufio"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -52,12 +52,36 @@ func TestTheScenarioPlaysOnPostgreSQL(t *testing.T) {
 	if err != nil || len(files) > 0 {
 		t.Errorf("there are files, too: %v (%v)", files, err)
 	}
-	// Another store is not taken for the one that these read models were made from.
-	s := up(t, "--database", url)
-	s.await("a service that refuses the other store", func() bool { return s.ready("sales") == http.StatusServiceUnavailable })
-	log, err := os.ReadFile(filepath.Join(s.data, "logs", "sales.log"))
-	if err != nil || !strings.Contains(string(log), "start on a new database") {
-		t.Errorf("the log does not say what to do (%v): %s", err, log)
+	refusesAnotherStore(t, url)
+}
+
+// refusesAnotherStore starts everything on a new store and a database that was
+// filled from another one: no service takes the one for the other, and none is
+// ready.
+func refusesAnotherStore(t *testing.T, url string) {
+	t.Helper()
+	s := &suite{t: t, data: t.TempDir()}
+	cmd := exec.Command(filepath.Join(programs, "triangle"), "up", "--no-sample", "--no-scenario", "--data", s.data, "--ports", "auto", "--database", url)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.await("services that refuse the other store, and say what to do", func() bool {
+		for _, service := range services {
+			log, err := os.ReadFile(filepath.Join(s.data, "logs", service+".log"))
+			if err != nil || !strings.Contains(string(log), "start on a new database") {
+				return false
+			}
+		}
+		return true
+	})
+	if s.readAddresses() {
+		t.Error("the services count as ready")
+	}
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Error(err)
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Error("triangle up ended as if all had gone well")
 	}
 }
 

@@ -249,7 +249,8 @@ func TestOpeningCostsTheSameAfterAKill(t *testing.T) {
 	for _, events := range []int{100, 1_000, 10_000} {
 		closed, killed := cost(events, false), cost(events, true)
 		t.Logf("%d events: %d bytes of the journal are read after a close, %d after a kill", events, closed, killed)
-		if killed > closed+1024 {
+		// Which events share a group is chance, and moves the ends by some of them.
+		if killed > closed+chunk/4 {
 			t.Errorf("%d events: opening reads %d bytes after a close, and %d after a kill", events, closed, killed)
 		}
 		// The last chunk, once for its end and, in part, once for the index.
