@@ -377,10 +377,14 @@ func databases() iter.Seq2[string, func(testing.TB) string] {
 
 // seeds is how many of many seeds are played.
 func seeds(many uint64) uint64 {
-	if underRace || testing.Short() {
+	switch {
+	case underRace:
+		return max(1, many/10)
+	case testing.Short():
 		return max(1, many/5)
+	default:
+		return many
 	}
-	return many
 }
 
 // inBubble tells a story on each kind of database.
