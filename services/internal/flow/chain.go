@@ -109,7 +109,7 @@ func (t *taking) link(ctx context.Context, key string, id uuid.UUID) error {
 	old := t.chains.known[key]
 	next := old.next(id)
 	t.chains.known[key] = next
-	t.cp.digest = t.cp.digest.replace(old, next)
+	t.cp.digest = replace(t.cp.digest, old, next)
 	t.cp.taken++
 	t.cp.window++
 	return nil

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"github.com/triangle-suite/triangle/services/internal/digest"
 	"github.com/triangle-suite/triangle/services/internal/pgtest"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
@@ -91,9 +92,9 @@ func TestChainsAreTheSameHoweverEventsAreBatched(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Fatalf("seed %d: the stored chains differ (-want +got):\n%s", seed, diff)
 			}
-			var total sum
+			var total digest.Sum
 			for _, c := range got {
-				total = total.plus(c.number())
+				total = total.Plus(digest.Hash(c))
 			}
 			if total != cp.digest {
 				t.Errorf("seed %d: the chains add up to %s, and the digest is %s", seed, total, cp.digest)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/triangle-suite/triangle/services/internal/digest"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
@@ -51,11 +52,11 @@ type checkpoint struct {
 	eventID  string            // its id, by which a foreign or restored store is known; empty at the start
 	epoch    uint64
 	cadence  string
-	owner    string // the token of the process that takes the flow in
-	taken    uint64 // events of the flow's types in this epoch, parked ones included
-	digest   sum    // over them
-	parked   uint64 // events that are parked now
-	window   uint64 // events of the flow's types since the last window closed
+	owner    string     // the token of the process that takes the flow in
+	taken    uint64     // events of the flow's types in this epoch, parked ones included
+	digest   digest.Sum // over them
+	parked   uint64     // events that are parked now
+	window   uint64     // events of the flow's types since the last window closed
 	lastDue  time.Time
 	asOf     time.Time // by the store's time, of the last event that was taken in
 	steered  uint64    // the revision in the control stream that comes after the last request about a parked event
@@ -69,11 +70,11 @@ const checkpointColumns = `commit_position, prepare_position, event_id, epoch, c
 
 func loadCheckpoint(ctx context.Context, q projection.Querier, flow string) (cp checkpoint, found bool, err error) {
 	cp.flow = flow
-	var digest string
+	var sum string
 	var lastDue, asOf int64
 	err = q.QueryRow(ctx, `SELECT `+checkpointColumns+` FROM flow_checkpoint WHERE flow = ?`, flow).Scan(
 		&cp.position.Commit, &cp.position.Prepare, &cp.eventID, &cp.epoch, &cp.cadence, &cp.owner,
-		&cp.taken, &digest, &cp.parked, &cp.window, &lastDue, &asOf, &cp.steered)
+		&cp.taken, &sum, &cp.parked, &cp.window, &lastDue, &asOf, &cp.steered)
 	if errors.Is(err, sql.ErrNoRows) {
 		return checkpoint{flow: flow}, false, nil
 	}
@@ -81,7 +82,7 @@ func loadCheckpoint(ctx context.Context, q projection.Querier, flow string) (cp 
 		return cp, false, fmt.Errorf("read the checkpoint of %s: %w", flow, err)
 	}
 	cp.lastDue, cp.asOf = time.Unix(0, lastDue).UTC(), time.Unix(0, asOf).UTC()
-	cp.digest, err = parseSum(digest)
+	cp.digest, err = digest.Parse(sum)
 	return cp, true, err
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/triangle-suite/triangle/contracts/flows"
 	"github.com/triangle-suite/triangle/services/internal/codec"
+	"github.com/triangle-suite/triangle/services/internal/digest"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
 
@@ -47,13 +48,13 @@ func TestGate(t *testing.T) {
 }
 
 // The digest of a set of histories, one per key, computed all at once.
-func naiveDigest(histories map[string][]uuid.UUID) (total sum) {
+func naiveDigest(histories map[string][]uuid.UUID) (total digest.Sum) {
 	for _, ids := range histories {
 		var c chain
 		for _, id := range ids {
 			c = c.next(id)
 		}
-		total = total.plus(c.number())
+		total = total.Plus(digest.Hash(c))
 	}
 	return total
 }
@@ -62,20 +63,20 @@ func TestTheDigestDependsOnTheOrderWithinKeysOnly(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		keys := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c"}), 1, 30).Draw(t, "keys")
 		histories, chains := map[string][]uuid.UUID{}, map[string]chain{}
-		var digest sum
+		var got digest.Sum
 		for i, key := range keys {
 			id := uuid.NewSHA1(namespace, []byte{byte(i)})
 			histories[key] = append(histories[key], id)
 			next := chains[key].next(id)
-			digest = digest.replace(chains[key], next)
+			got = replace(got, chains[key], next)
 			chains[key] = next
 		}
-		if want := naiveDigest(histories); digest != want {
-			t.Fatalf("one by one the digest is %s, all at once %s", digest, want)
+		if want := naiveDigest(histories); got != want {
+			t.Fatalf("one by one the digest is %s, all at once %s", got, want)
 		}
-		parsed, err := parseSum(digest.String())
-		if err != nil || parsed != digest {
-			t.Fatalf("%s is read back as %s (%v)", digest, parsed, err)
+		parsed, err := digest.Parse(got.String())
+		if err != nil || parsed != got {
+			t.Fatalf("%s is read back as %s (%v)", got, parsed, err)
 		}
 		for key, ids := range histories {
 			if len(ids) < 2 {
@@ -86,7 +87,7 @@ func TestTheDigestDependsOnTheOrderWithinKeysOnly(t *testing.T) {
 				swapped[k] = append([]uuid.UUID(nil), v...)
 			}
 			swapped[key][0], swapped[key][1] = swapped[key][1], swapped[key][0]
-			if naiveDigest(swapped) == digest {
+			if naiveDigest(swapped) == got {
 				t.Fatalf("swapping two events of %s left the digest as it was", key)
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/triangle-suite/triangle/contracts/flows"
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/decider"
+	"github.com/triangle-suite/triangle/services/internal/digest"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
@@ -264,7 +265,7 @@ func (t *taking) cutOver(ctx context.Context, e eventlog.Event, m *flowv1.Cadenc
 	if err := t.chains.write(ctx, t.tx); err != nil {
 		return err
 	}
-	t.cp.epoch, t.cp.taken, t.cp.window, t.cp.digest = m.GetEpoch(), 0, 0, sum{}
+	t.cp.epoch, t.cp.taken, t.cp.window, t.cp.digest = m.GetEpoch(), 0, 0, digest.Sum{}
 	t.chains = newChains(t.cp.flow, t.cp.epoch)
 	t.cp.lastDue = e.Created
 	// Who asks checks the cadence; one that can't be read leaves the old one.
