@@ -102,18 +102,17 @@ func (in *Intake) open(ctx context.Context, target uuid.UUID) error {
 	if err != nil {
 		return fmt.Errorf("follow the log: %w", err)
 	}
-	ahead := in.readAhead(ctx, sub)
+	queue := in.readAhead(ctx, sub)
 	defer func() { // nothing that this has begun outlives it
 		cancel()
 		sub.Close()
-		for range ahead {
-		}
+		<-queue.over
 	}()
 	in.publish(func(s *State) { s.Window = target != uuid.Nil })
 	defer in.publish(func(s *State) { s.Window = false })
 	epoch, live := in.cp.epoch, false
 	for {
-		batch, caughtUp, err := in.nextBatch(ctx, ahead)
+		batch, caughtUp, err := in.nextBatch(ctx, queue)
 		if errors.Is(err, errEnded) {
 			err = fmt.Errorf("follow the log: %w", sub.Err())
 		}
@@ -134,7 +133,7 @@ func (in *Intake) open(ctx context.Context, target uuid.UUID) error {
 				}
 			}
 		}
-		if idle := live && len(ahead) == 0 && len(sub.Messages()) == 0; idle {
+		if idle := live && queue.isEmpty() && len(sub.Messages()) == 0; idle {
 			in.publish(func(s *State) { s.Err = nil })
 		}
 		reached := target != uuid.Nil && len(batch) > 0 && batch[len(batch)-1].Event.ID == target
@@ -149,34 +148,18 @@ var errEnded = errors.New("the subscription has ended")
 // nextBatch waits for a message, and returns with it what else is there. A batch
 // ends at a marker of the flow, as what comes after it may be none of this
 // epoch's business, and where the flow is compared with its shadow.
-func (in *Intake) nextBatch(ctx context.Context, ahead <-chan *incoming) (batch []*incoming, caughtUp bool, err error) {
-	for size := in.batchSize(); len(batch) < size; {
-		var m *incoming
-		var ok bool
-		select {
-		case m, ok = <-ahead:
-		default:
-			if len(batch) > 0 || caughtUp {
-				return batch, caughtUp, nil
-			}
-			select {
-			case <-ctx.Done():
-				return nil, false, ctx.Err()
-			case m, ok = <-ahead:
-			}
-		}
-		if !ok {
-			return nil, false, errEnded
-		}
+func (in *Intake) nextBatch(ctx context.Context, queue *queue) (batch []*incoming, caughtUp bool, err error) {
+	messages, err := queue.take(ctx, in.batchSize(), func(m *incoming) bool {
+		return m.Kind == eventlog.KindEvent && (in.isOwnMarker(m.Event) || in.parity.Load().marks(m.Event))
+	})
+	batch = messages[:0]
+	for _, m := range messages {
 		switch m.Kind {
 		case eventlog.KindCaughtUp:
 			caughtUp = true
 		case eventlog.KindEvent:
 			batch = append(batch, m)
-			if in.isOwnMarker(m.Event) || in.parity.Load().marks(m.Event) {
-				return batch, caughtUp, nil
-			}
 		}
 	}
-	return batch, caughtUp, nil
+	return batch, caughtUp, err
 }

@@ -8,9 +8,6 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
 
-// readAheadMax is how many events are decoded ahead of their turn.
-const readAheadMax = 1024
-
 // incoming is a message of the log, with what was read of it ahead of its turn.
 type incoming struct {
 	eventlog.Message
@@ -21,20 +18,35 @@ type incoming struct {
 
 // readAhead decodes what comes over a subscription, in order, while what came
 // before is being taken in: one is work for the processor, the other waits for
-// the database. Its channel is closed when the subscription, or ctx, has ended.
-func (in *Intake) readAhead(ctx context.Context, sub eventlog.Subscription) <-chan *incoming {
-	ahead := make(chan *incoming, readAheadMax)
+// the database. The queue ends when the subscription, or ctx, has ended.
+func (in *Intake) readAhead(ctx context.Context, sub eventlog.Subscription) *queue {
+	q := newQueue()
 	go func() {
-		defer close(ahead)
+		defer q.end()
 		for m := range sub.Messages() {
-			select {
-			case ahead <- in.read(ctx, m):
-			case <-ctx.Done():
+			if !q.put(ctx, in.readBurst(ctx, m, sub.Messages())) {
 				return
 			}
 		}
 	}()
-	return ahead
+	return q
+}
+
+// readBurst reads a message, and those that are there behind it.
+func (in *Intake) readBurst(ctx context.Context, m eventlog.Message, behind <-chan eventlog.Message) []*incoming {
+	burst := []*incoming{in.read(ctx, m)}
+	for len(burst) < burstMax {
+		select {
+		case m, ok := <-behind:
+			if !ok {
+				return burst
+			}
+			burst = append(burst, in.read(ctx, m))
+		default:
+			return burst
+		}
+	}
+	return burst
 }
 
 func (in *Intake) read(ctx context.Context, m eventlog.Message) *incoming {
