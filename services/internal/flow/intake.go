@@ -230,7 +230,8 @@ func (in *Intake) follow(ctx context.Context) error {
 
 // takeOver makes this process the flow's owner, and checks that the store is of
 // the database's environment, and the one that the checkpoint was made on, and that
-// this build takes in what has been written. Only then the flow carries its types.
+// this build takes in what has been written. Only then the flow carries its types,
+// and others are told of it: until then it has not begun.
 func (in *Intake) takeOver(ctx context.Context) error {
 	err := in.db.Update(ctx, func(tx *projection.Tx) error {
 		if err := errors.Join(in.lease.confirm(ctx, tx), in.confirmTables(ctx, tx)); err != nil {
@@ -257,7 +258,6 @@ func (in *Intake) takeOver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	in.publishCheckpoint()
 	if err := in.verifyEnvironment(ctx); err != nil {
 		return err
 	}
