@@ -18,6 +18,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
+	"github.com/triangle-suite/triangle/services/internal/fault"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
 
@@ -271,7 +272,7 @@ func (in *Intake) takeOver(ctx context.Context) error {
 
 // ErrForeignStore says that a checkpoint was made on another store, or on a
 // later state of this one.
-var ErrForeignStore = errors.New("the event store is not the one that the read models were made from: it has been restored, or belongs to another environment; connect the right store, or start on a new database")
+var ErrForeignStore error = fault.Precondition("the event store is not the one that the read models were made from: it has been restored, or belongs to another environment; connect the right store, or start on a new database")
 
 func (in *Intake) verifyStore(ctx context.Context) error {
 	if in.cp.eventID == "" {
