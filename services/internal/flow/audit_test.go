@@ -45,7 +45,7 @@ func TestAnAuditOfASoundFlowCloses(t *testing.T) {
 	t.Run("in real time, after windows, and over cut-overs", func(t *testing.T) {
 		inBubble(t, func(w *world) {
 			a := auditor{w}
-			w.heartbeat = 10 * time.Minute
+			w.heartbeat = time.Hour
 			w.start()
 			w.quiet()
 			a.wantClosed(control.AuditOf{}, 0, 0, 0)
@@ -234,6 +234,7 @@ func TestAnAuditDoesNotTakeTheConsumersWord(t *testing.T) {
 
 func TestWhatCantBeAuditedIsSaid(t *testing.T) {
 	inBubble(t, func(w *world) {
+		w.heartbeat = time.Minute
 		w.start()
 		w.quiet()
 		w.produce("r00")
