@@ -40,7 +40,7 @@ COUNT ?= 4
 CRASH_SEEDS ?= 400000
 KILLS ?= 27000
 BUGS ?=
-MOST ?= 400
+MOST ?= 200
 BENCH ?=
 ROUNDS ?= 16
 EVENTS ?= 200000
@@ -68,16 +68,18 @@ build: ## Build the binaries into bin/
 .PHONY: test
 test: ## Run all tests, with the race detector on
 	$(if $(RACE),,@echo 'No C compiler: the tests run without the race detector.')
-	go test $(RACE) -timeout 20m $(PACKAGES)
+	go test $(RACE) -timeout 20m -skip '^TestQuickBugsAreFound$$' $(PACKAGES)
 	go test -run $(FAULTS)'|DoNotLiveInMemory|AStartReads' ./services/eventstore/internal/storage
 	go test -timeout 20m ./services/internal/flow
 	TRIANGLE_SEEDS=$(TEST_SEEDS) go test -run '^TestSimulation$$' -timeout 30m ./services/simulation
+	go test -count=1 ./tools/internal/planted
 
 # The event store's faults, at full count only without the race detector: it
 # makes them ten times slower, and sees nothing of another process. Memory and
 # what a start reads are measured without it too. The flows' stories are told in
 # full without it, with it on SQLite alone. The simulation lets one thing
-# happen at a time: of races a few seeds show as much as many.
+# happen at a time: of races a few seeds show as much as many. What is planted
+# reads sources of other modules, whose changes a cached result would not see.
 FAULTS := 'PowerCuts|Killed|Fault|Damage'
 
 .PHONY: test-fast
@@ -91,7 +93,7 @@ test-operator: ## Run the operator's tests
 .PHONY: sim
 sim: ## Simulate the services under faults: SEEDS=n schedules from SEED_START=m on
 	@out=$$(mktemp); trap 'rm -f '$$out EXIT; \
-	TRIANGLE_SEEDS=$(SEEDS) TRIANGLE_SEED_START=$(SEED_START) go test -run '^TestSimulation$$' -count=1 -timeout 0 -v \
+	TRIANGLE_SEEDS=$(SEEDS) TRIANGLE_SEED_START=$(SEED_START) go test -run '^TestSimulation' -count=1 -timeout 0 -v \
 		./services/internal/flow/ ./services/simulation/ >$$out 2>&1; \
 	status=$$?; test $$status = 0 || grep -vE '^=== |^ *--- PASS' $$out; \
 	sed -n '/faults by await point/,/operator/p' $$out; \
@@ -99,7 +101,7 @@ sim: ## Simulate the services under faults: SEEDS=n schedules from SEED_START=m 
 		END {printf "schedules run: %d, divergences: %d\n", run, diverged}' $$out; exit $$status
 
 .PHONY: planted
-planted: ## Plant bugs, one after the other, and want make sim to find each: BUGS=expression, MOST=n seeds
+planted: ## Plant bugs, each by itself, and want a simulation of make sim to find it: BUGS=expression, MOST=n seeds
 	go run ./tools/cmd/planted -bugs '$(BUGS)' -most $(MOST)
 
 .PHONY: faults

@@ -93,7 +93,11 @@ func (rt *Runtime) measure(ctx context.Context, l lease) error {
 	return repeat(ctx, rt.Logger, "freshness waits to be told", func() error {
 		var errs []error
 		for _, m := range all {
-			errs = append(errs, m.round(ctx))
+			// Who has lost the flow has nothing to tell any more. The intake finds out, too,
+			// and that ends the term.
+			if err := m.round(ctx); !errors.Is(err, errFenced) {
+				errs = append(errs, err)
+			}
 		}
 		return errors.Join(errs...)
 	}, tick.C)

@@ -66,12 +66,14 @@ func (s *schedule) twinEpochs() (epochs map[uint64]*twinEpoch, now uint64) {
 	return epochs, now
 }
 
-// checkControl wants each control event told once, and each epoch closed once, with
-// the count and the intake digest that the log gives it.
+// checkControl wants each control event told once, each request about a parked
+// event answered, and each epoch closed once, with the count and the intake digest
+// that the log gives it.
 func (s *schedule) checkControl() {
 	s.t.Helper()
 	epochs, now := s.twinEpochs()
 	told, closed := map[uuid.UUID]bool{}, map[uint64]int{}
+	answered := map[string]bool{} // by request
 	for e, err := range s.log.ReadAll(s.t.Context(), eventlog.Forward, &eventlog.Position{}, 0) {
 		if err != nil {
 			s.t.Fatal(err)
@@ -90,12 +92,21 @@ func (s *schedule) checkControl() {
 		switch m := event.Message.(type) {
 		case *flowv1.EventParked:
 			s.checkParked(m)
+		case *flowv1.RetryRequested, *flowv1.SkipRequested:
+			answered[e.ID.String()] = false // the answer comes after it
+		case *flowv1.ParkingAnswered:
+			answered[m.GetRequestId()] = true
 		case *flowv1.EpochClosed:
 			closed[m.GetEpoch()]++
 			if twin := epochs[m.GetEpoch()]; m.GetCount() != twin.count || m.GetIntakeDigest() != twin.digest() {
 				s.t.Errorf("epoch %d closed with %d events and the digest %s, want %d and %s",
 					m.GetEpoch(), m.GetCount(), m.GetIntakeDigest(), twin.count, twin.digest())
 			}
+		}
+	}
+	for request, yes := range answered {
+		if !yes {
+			s.t.Errorf("request %s about a parked event is not answered", request)
 		}
 	}
 	for epoch := range epochs {

@@ -196,10 +196,8 @@ func (w *world) project(ctx context.Context, tx *projection.Tx, e codec.Event) e
 
 func (w *world) projectAs(ctx context.Context, s shape, tx *projection.Tx, e codec.Event) error {
 	request := requestOf(e)
-	if err := errors.Join(w.poison(request), w.rotten(e.ID)); err != nil {
-		return err
-	}
-	return s.write(ctx, tx, e, request)
+	// What fails has written: nothing of it may stay.
+	return errors.Join(s.write(ctx, tx, e, request), w.poison(request), w.rotten(e.ID))
 }
 
 // requestOf returns the request that an event is about.

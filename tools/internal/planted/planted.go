@@ -1,7 +1,7 @@
 // Package planted shows that the checks of the flows would find a bug. Each of
 // its bugs is a change of the sources that somebody could make in good faith; it
-// is built in by the compiler's overlay, and the very command that everybody runs
-// has to fail: make sim. No source holds a trace of a bug.
+// is built in by the compiler's overlay, and the very tests that make sim runs
+// have to fail. No source holds a trace of a bug.
 package planted
 
 import (

@@ -16,8 +16,8 @@ func TestEveryBugFitsTheSources(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(bugs) < 20 {
-		t.Errorf("there are %d bugs, want 20 at least", len(bugs))
+	if len(bugs) < 40 {
+		t.Errorf("there are %d bugs, want 40 at least", len(bugs))
 	}
 	for _, bug := range bugs {
 		t.Run(bug.Name, func(t *testing.T) {
