@@ -39,7 +39,7 @@ func onEachDatabase(t *testing.T, test func(t *testing.T, db *projection.DB)) {
 func linkAll(t *testing.T, db *projection.DB, cp checkpoint, events func(link func(key string, id uuid.UUID))) checkpoint {
 	t.Helper()
 	err := db.Update(t.Context(), func(tx *projection.Tx) error {
-		taking := &taking{tx: tx, cp: cp, chains: newChains(cp.flow, cp.epoch)}
+		taking := &taking{tx: tx, cp: cp, chains: newChains(cp.flow, cp.epoch, &recentChains{})}
 		var err error
 		events(func(key string, id uuid.UUID) {
 			if err == nil {
