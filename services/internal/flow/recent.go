@@ -1,6 +1,6 @@
 package flow
 
-import "maps"
+import "strings"
 
 // recentMax is how many keys a generation of recent chains has: some 4 MiB each.
 const recentMax = 1 << 15
@@ -30,7 +30,12 @@ func (r *recentChains) keep(c chains) {
 	if r.young == nil {
 		r.young = make(map[string]chain, len(c.known))
 	}
-	maps.Copy(r.young, c.known)
+	for key, link := range c.known {
+		if _, ok := r.young[key]; !ok {
+			key = strings.Clone(key) // it is part of its event, which can go
+		}
+		r.young[key] = link
+	}
 }
 
 func (r *recentChains) of(epoch uint64, key string) (c chain, ok bool) {
