@@ -267,7 +267,8 @@ func (w *world) types(stream string) []string {
 	w.t.Helper()
 	types := []string{}
 	for _, e := range w.events(stream) {
-		types = append(types, e.Type[len("channel."):])
+		_, name, _ := strings.Cut(e.Type, ".")
+		types = append(types, name)
 	}
 	return types
 }

@@ -256,10 +256,9 @@ func (b *balance) compareContent() {
 func (b *balance) compareReactions() {
 	for _, r := range b.Reactions {
 		found := b.answers.Of(r.GetHandler())
-		// Those that waited may have been answered since the consumer looked.
-		since := found.Answered - min(r.GetAnswered(), found.Answered)
-		if found.Answered < r.GetAnswered() || since > r.GetWaiting() || since == 0 && found.Sum.String() != r.GetAnsweredSum() {
-			b.object("%s: the consumer finds the answers to %d causes, the log has %d", r.GetHandler(), r.GetAnswered(), found.Answered)
+		if !agree(r, found) {
+			b.object("%s: the consumer finds the answers to %d causes and nothing to do about %d, the log has %d and %d",
+				r.GetHandler(), r.GetAnswered(), r.GetNone(), found.Answered, found.None)
 		}
 		if sum := r.GetAnswered() + r.GetNone() + r.GetWaiting() + r.GetMissing(); sum != r.GetCauses() {
 			b.object("%s: %d causes, %d accounted for", r.GetHandler(), r.GetCauses(), sum)
@@ -269,4 +268,14 @@ func (b *balance) compareReactions() {
 			b.object("%s: of its causes %d not answered, %d answered twice, %d out of order", r.GetHandler(), r.GetMissing(), twice, late)
 		}
 	}
+}
+
+// agree tells whether the log has the answers that a consumer has found, and those
+// causes answered since that waited then, but no others.
+func agree(told *flowv1.AuditedReaction, found *audit.Reaction) bool {
+	if found.Answered < told.GetAnswered() || found.None < told.GetNone() {
+		return false
+	}
+	since := found.Answered - told.GetAnswered() + found.None - told.GetNone()
+	return since <= told.GetWaiting() && (since > 0 || found.Sum.String() == told.GetAnsweredSum())
 }

@@ -60,20 +60,9 @@ func (w *world) checkDecisions(l history) {
 	}
 }
 
-// silent are the reactions that may find that there is nothing to say, and why.
-// Folding anew finds whether there is, after all.
-var silent = map[string]string{
-	"follow-request":   "a request that has come further does not go back",
-	"follow-dispatch":  "a lead that has come further does not go back",
-	"follow-response":  "a lead that has come further does not go back",
-	"update-view":      "not every change of a customer shows in the view",
-	"identify-visitor": "a visitor who is identified already is not identified again",
-	"accept-message":   "a message that is accepted already is not accepted again",
-	"accept-lead":      "a lead that is accepted already is not accepted again",
-}
-
-// checkAnswers wants each cause that a service has taken in to be answered, and
-// each answer to be what the reaction gives again.
+// checkAnswers wants each cause that a service has taken in to be answered, if
+// only by the record that there was nothing to do, and each answer to be what the
+// reaction gives again.
 func (w *world) checkAnswers(ctx context.Context, l history, anew folded) error {
 	parked, err := texts(ctx, anew.db, `SELECT flow || ' ' || event_id FROM flow_parked`)
 	if err != nil {
@@ -102,8 +91,8 @@ func (w *world) checkAnswers(ctx context.Context, l history, anew folded) error 
 func (w *world) checkAnswer(ctx context.Context, l history, anew folded, c flow.Consumer, r flow.Reaction, cause codec.Event) {
 	origin := "reaction:" + r.Name + ":" + cause.ID.String()
 	answers := l.byOrigin[origin]
-	if len(answers) == 0 && silent[r.Name] == "" {
-		w.diverge("%s: %s has not answered %s %s", c.Flow.Name, r.Name, cause.Type, cause.ID)
+	if len(answers) == 0 {
+		w.diverge("%s: %s has neither answered %s %s, nor recorded that there was nothing to do", c.Flow.Name, r.Name, cause.Type, cause.ID)
 	}
 	for _, a := range answers {
 		if a.Metadata.CausationID != cause.ID.String() || a.Metadata.CausePosition != cause.Position {

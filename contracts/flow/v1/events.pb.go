@@ -1014,6 +1014,63 @@ func (x *CauseExpired) GetReason() string {
 	return ""
 }
 
+// NothingDecided records that a reaction found nothing to do about a cause. It is
+// the reaction's answer, in the stream that was decided on, and no part of what
+// the stream tells.
+type NothingDecided struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The reaction's name.
+	Handler string `protobuf:"bytes,1,opt,name=handler,proto3" json:"handler,omitempty"`
+	// The id of the cause.
+	CauseId       string `protobuf:"bytes,2,opt,name=cause_id,json=causeId,proto3" json:"cause_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NothingDecided) Reset() {
+	*x = NothingDecided{}
+	mi := &file_flow_v1_events_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NothingDecided) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NothingDecided) ProtoMessage() {}
+
+func (x *NothingDecided) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NothingDecided.ProtoReflect.Descriptor instead.
+func (*NothingDecided) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *NothingDecided) GetHandler() string {
+	if x != nil {
+		return x.Handler
+	}
+	return ""
+}
+
+func (x *NothingDecided) GetCauseId() string {
+	if x != nil {
+		return x.CauseId
+	}
+	return ""
+}
+
 // EnvironmentFounded says, as the first event of the stream environment, whose
 // store this is.
 type EnvironmentFounded struct {
@@ -1026,7 +1083,7 @@ type EnvironmentFounded struct {
 
 func (x *EnvironmentFounded) Reset() {
 	*x = EnvironmentFounded{}
-	mi := &file_flow_v1_events_proto_msgTypes[12]
+	mi := &file_flow_v1_events_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1038,7 +1095,7 @@ func (x *EnvironmentFounded) String() string {
 func (*EnvironmentFounded) ProtoMessage() {}
 
 func (x *EnvironmentFounded) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[12]
+	mi := &file_flow_v1_events_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1051,7 +1108,7 @@ func (x *EnvironmentFounded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnvironmentFounded.ProtoReflect.Descriptor instead.
 func (*EnvironmentFounded) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{12}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *EnvironmentFounded) GetEnvironmentId() string {
@@ -1094,7 +1151,7 @@ type FlowProgressed struct {
 
 func (x *FlowProgressed) Reset() {
 	*x = FlowProgressed{}
-	mi := &file_flow_v1_events_proto_msgTypes[13]
+	mi := &file_flow_v1_events_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1106,7 +1163,7 @@ func (x *FlowProgressed) String() string {
 func (*FlowProgressed) ProtoMessage() {}
 
 func (x *FlowProgressed) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[13]
+	mi := &file_flow_v1_events_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1119,7 +1176,7 @@ func (x *FlowProgressed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowProgressed.ProtoReflect.Descriptor instead.
 func (*FlowProgressed) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{13}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *FlowProgressed) GetFlow() string {
@@ -1215,7 +1272,7 @@ type FreshnessMeasured struct {
 
 func (x *FreshnessMeasured) Reset() {
 	*x = FreshnessMeasured{}
-	mi := &file_flow_v1_events_proto_msgTypes[14]
+	mi := &file_flow_v1_events_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1227,7 +1284,7 @@ func (x *FreshnessMeasured) String() string {
 func (*FreshnessMeasured) ProtoMessage() {}
 
 func (x *FreshnessMeasured) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[14]
+	mi := &file_flow_v1_events_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1240,7 +1297,7 @@ func (x *FreshnessMeasured) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FreshnessMeasured.ProtoReflect.Descriptor instead.
 func (*FreshnessMeasured) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{14}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *FreshnessMeasured) GetFlow() string {
@@ -1304,7 +1361,7 @@ type TypesAdopted struct {
 
 func (x *TypesAdopted) Reset() {
 	*x = TypesAdopted{}
-	mi := &file_flow_v1_events_proto_msgTypes[15]
+	mi := &file_flow_v1_events_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1316,7 +1373,7 @@ func (x *TypesAdopted) String() string {
 func (*TypesAdopted) ProtoMessage() {}
 
 func (x *TypesAdopted) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[15]
+	mi := &file_flow_v1_events_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,7 +1386,7 @@ func (x *TypesAdopted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TypesAdopted.ProtoReflect.Descriptor instead.
 func (*TypesAdopted) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{15}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *TypesAdopted) GetFlow() string {
@@ -1383,7 +1440,7 @@ type ContractAnnounced struct {
 
 func (x *ContractAnnounced) Reset() {
 	*x = ContractAnnounced{}
-	mi := &file_flow_v1_events_proto_msgTypes[16]
+	mi := &file_flow_v1_events_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1395,7 +1452,7 @@ func (x *ContractAnnounced) String() string {
 func (*ContractAnnounced) ProtoMessage() {}
 
 func (x *ContractAnnounced) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[16]
+	mi := &file_flow_v1_events_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1408,7 +1465,7 @@ func (x *ContractAnnounced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContractAnnounced.ProtoReflect.Descriptor instead.
 func (*ContractAnnounced) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{16}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ContractAnnounced) GetService() string {
@@ -1472,7 +1529,7 @@ type ReplicaSeen struct {
 
 func (x *ReplicaSeen) Reset() {
 	*x = ReplicaSeen{}
-	mi := &file_flow_v1_events_proto_msgTypes[17]
+	mi := &file_flow_v1_events_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1484,7 +1541,7 @@ func (x *ReplicaSeen) String() string {
 func (*ReplicaSeen) ProtoMessage() {}
 
 func (x *ReplicaSeen) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[17]
+	mi := &file_flow_v1_events_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1497,7 +1554,7 @@ func (x *ReplicaSeen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaSeen.ProtoReflect.Descriptor instead.
 func (*ReplicaSeen) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{17}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ReplicaSeen) GetService() string {
@@ -1542,7 +1599,7 @@ type ReplicaLeft struct {
 
 func (x *ReplicaLeft) Reset() {
 	*x = ReplicaLeft{}
-	mi := &file_flow_v1_events_proto_msgTypes[18]
+	mi := &file_flow_v1_events_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1554,7 +1611,7 @@ func (x *ReplicaLeft) String() string {
 func (*ReplicaLeft) ProtoMessage() {}
 
 func (x *ReplicaLeft) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[18]
+	mi := &file_flow_v1_events_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1567,7 +1624,7 @@ func (x *ReplicaLeft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaLeft.ProtoReflect.Descriptor instead.
 func (*ReplicaLeft) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{18}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReplicaLeft) GetService() string {
@@ -1603,7 +1660,7 @@ type TypeActivated struct {
 
 func (x *TypeActivated) Reset() {
 	*x = TypeActivated{}
-	mi := &file_flow_v1_events_proto_msgTypes[19]
+	mi := &file_flow_v1_events_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1615,7 +1672,7 @@ func (x *TypeActivated) String() string {
 func (*TypeActivated) ProtoMessage() {}
 
 func (x *TypeActivated) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[19]
+	mi := &file_flow_v1_events_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1628,7 +1685,7 @@ func (x *TypeActivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TypeActivated.ProtoReflect.Descriptor instead.
 func (*TypeActivated) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{19}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *TypeActivated) GetSchema() string {
@@ -1680,7 +1737,7 @@ type AuditRequested struct {
 
 func (x *AuditRequested) Reset() {
 	*x = AuditRequested{}
-	mi := &file_flow_v1_events_proto_msgTypes[20]
+	mi := &file_flow_v1_events_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1692,7 +1749,7 @@ func (x *AuditRequested) String() string {
 func (*AuditRequested) ProtoMessage() {}
 
 func (x *AuditRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[20]
+	mi := &file_flow_v1_events_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1705,7 +1762,7 @@ func (x *AuditRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRequested.ProtoReflect.Descriptor instead.
 func (*AuditRequested) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{20}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AuditRequested) GetFlow() string {
@@ -1778,7 +1835,7 @@ type AuditCompleted struct {
 
 func (x *AuditCompleted) Reset() {
 	*x = AuditCompleted{}
-	mi := &file_flow_v1_events_proto_msgTypes[21]
+	mi := &file_flow_v1_events_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1790,7 +1847,7 @@ func (x *AuditCompleted) String() string {
 func (*AuditCompleted) ProtoMessage() {}
 
 func (x *AuditCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[21]
+	mi := &file_flow_v1_events_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1803,7 +1860,7 @@ func (x *AuditCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditCompleted.ProtoReflect.Descriptor instead.
 func (*AuditCompleted) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{21}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *AuditCompleted) GetFlow() string {
@@ -1910,7 +1967,7 @@ type ShadowRequested struct {
 
 func (x *ShadowRequested) Reset() {
 	*x = ShadowRequested{}
-	mi := &file_flow_v1_events_proto_msgTypes[22]
+	mi := &file_flow_v1_events_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1922,7 +1979,7 @@ func (x *ShadowRequested) String() string {
 func (*ShadowRequested) ProtoMessage() {}
 
 func (x *ShadowRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[22]
+	mi := &file_flow_v1_events_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1935,7 +1992,7 @@ func (x *ShadowRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShadowRequested.ProtoReflect.Descriptor instead.
 func (*ShadowRequested) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{22}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ShadowRequested) GetFlow() string {
@@ -1984,7 +2041,7 @@ type ShadowStarted struct {
 
 func (x *ShadowStarted) Reset() {
 	*x = ShadowStarted{}
-	mi := &file_flow_v1_events_proto_msgTypes[23]
+	mi := &file_flow_v1_events_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1996,7 +2053,7 @@ func (x *ShadowStarted) String() string {
 func (*ShadowStarted) ProtoMessage() {}
 
 func (x *ShadowStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[23]
+	mi := &file_flow_v1_events_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2009,7 +2066,7 @@ func (x *ShadowStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShadowStarted.ProtoReflect.Descriptor instead.
 func (*ShadowStarted) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{23}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ShadowStarted) GetFlow() string {
@@ -2059,7 +2116,7 @@ type ShadowEnded struct {
 
 func (x *ShadowEnded) Reset() {
 	*x = ShadowEnded{}
-	mi := &file_flow_v1_events_proto_msgTypes[24]
+	mi := &file_flow_v1_events_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2071,7 +2128,7 @@ func (x *ShadowEnded) String() string {
 func (*ShadowEnded) ProtoMessage() {}
 
 func (x *ShadowEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[24]
+	mi := &file_flow_v1_events_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2084,7 +2141,7 @@ func (x *ShadowEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShadowEnded.ProtoReflect.Descriptor instead.
 func (*ShadowEnded) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{24}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ShadowEnded) GetFlow() string {
@@ -2153,7 +2210,7 @@ type ShadowCompared struct {
 
 func (x *ShadowCompared) Reset() {
 	*x = ShadowCompared{}
-	mi := &file_flow_v1_events_proto_msgTypes[25]
+	mi := &file_flow_v1_events_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2165,7 +2222,7 @@ func (x *ShadowCompared) String() string {
 func (*ShadowCompared) ProtoMessage() {}
 
 func (x *ShadowCompared) ProtoReflect() protoreflect.Message {
-	mi := &file_flow_v1_events_proto_msgTypes[25]
+	mi := &file_flow_v1_events_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2178,7 +2235,7 @@ func (x *ShadowCompared) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShadowCompared.ProtoReflect.Descriptor instead.
 func (*ShadowCompared) Descriptor() ([]byte, []int) {
-	return file_flow_v1_events_proto_rawDescGZIP(), []int{25}
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ShadowCompared) GetFlow() string {
@@ -2349,7 +2406,10 @@ const file_flow_v1_events_proto_rawDesc = "" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x18\n" +
 	"\ahandler\x18\x02 \x01(\tR\ahandler\x12\x19\n" +
 	"\bcause_id\x18\x03 \x01(\tR\acauseId\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\";\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"E\n" +
+	"\x0eNothingDecided\x12\x18\n" +
+	"\ahandler\x18\x01 \x01(\tR\ahandler\x12\x19\n" +
+	"\bcause_id\x18\x02 \x01(\tR\acauseId\";\n" +
 	"\x12EnvironmentFounded\x12%\n" +
 	"\x0eenvironment_id\x18\x01 \x01(\tR\renvironmentId\"\xff\x02\n" +
 	"\x0eFlowProgressed\x12\x12\n" +
@@ -2463,7 +2523,7 @@ func file_flow_v1_events_proto_rawDescGZIP() []byte {
 	return file_flow_v1_events_proto_rawDescData
 }
 
-var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_flow_v1_events_proto_goTypes = []any{
 	(*CadenceRequested)(nil),      // 0: flow.v1.CadenceRequested
 	(*EpochClosed)(nil),           // 1: flow.v1.EpochClosed
@@ -2477,73 +2537,74 @@ var file_flow_v1_events_proto_goTypes = []any{
 	(*SkipRequested)(nil),         // 9: flow.v1.SkipRequested
 	(*ParkingAnswered)(nil),       // 10: flow.v1.ParkingAnswered
 	(*CauseExpired)(nil),          // 11: flow.v1.CauseExpired
-	(*EnvironmentFounded)(nil),    // 12: flow.v1.EnvironmentFounded
-	(*FlowProgressed)(nil),        // 13: flow.v1.FlowProgressed
-	(*FreshnessMeasured)(nil),     // 14: flow.v1.FreshnessMeasured
-	(*TypesAdopted)(nil),          // 15: flow.v1.TypesAdopted
-	(*ContractAnnounced)(nil),     // 16: flow.v1.ContractAnnounced
-	(*ReplicaSeen)(nil),           // 17: flow.v1.ReplicaSeen
-	(*ReplicaLeft)(nil),           // 18: flow.v1.ReplicaLeft
-	(*TypeActivated)(nil),         // 19: flow.v1.TypeActivated
-	(*AuditRequested)(nil),        // 20: flow.v1.AuditRequested
-	(*AuditCompleted)(nil),        // 21: flow.v1.AuditCompleted
-	(*ShadowRequested)(nil),       // 22: flow.v1.ShadowRequested
-	(*ShadowStarted)(nil),         // 23: flow.v1.ShadowStarted
-	(*ShadowEnded)(nil),           // 24: flow.v1.ShadowEnded
-	(*ShadowCompared)(nil),        // 25: flow.v1.ShadowCompared
-	(*Position)(nil),              // 26: flow.v1.Position
-	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
-	(ParkingOutcome)(0),           // 28: flow.v1.ParkingOutcome
-	(*ParkedEvent)(nil),           // 29: flow.v1.ParkedEvent
-	(*durationpb.Duration)(nil),   // 30: google.protobuf.Duration
-	(*Objective)(nil),             // 31: flow.v1.Objective
-	(*FlowTypes)(nil),             // 32: flow.v1.FlowTypes
-	(AuditOutcome)(0),             // 33: flow.v1.AuditOutcome
-	(*AuditedVersion)(nil),        // 34: flow.v1.AuditedVersion
-	(*AuditedEpoch)(nil),          // 35: flow.v1.AuditedEpoch
-	(*AuditedContent)(nil),        // 36: flow.v1.AuditedContent
-	(*AuditedReaction)(nil),       // 37: flow.v1.AuditedReaction
-	(*AuditFault)(nil),            // 38: flow.v1.AuditFault
-	(*AuditedEnd)(nil),            // 39: flow.v1.AuditedEnd
-	(ShadowOutcome)(0),            // 40: flow.v1.ShadowOutcome
-	(*ShadowSide)(nil),            // 41: flow.v1.ShadowSide
-	(*ShadowDifference)(nil),      // 42: flow.v1.ShadowDifference
+	(*NothingDecided)(nil),        // 12: flow.v1.NothingDecided
+	(*EnvironmentFounded)(nil),    // 13: flow.v1.EnvironmentFounded
+	(*FlowProgressed)(nil),        // 14: flow.v1.FlowProgressed
+	(*FreshnessMeasured)(nil),     // 15: flow.v1.FreshnessMeasured
+	(*TypesAdopted)(nil),          // 16: flow.v1.TypesAdopted
+	(*ContractAnnounced)(nil),     // 17: flow.v1.ContractAnnounced
+	(*ReplicaSeen)(nil),           // 18: flow.v1.ReplicaSeen
+	(*ReplicaLeft)(nil),           // 19: flow.v1.ReplicaLeft
+	(*TypeActivated)(nil),         // 20: flow.v1.TypeActivated
+	(*AuditRequested)(nil),        // 21: flow.v1.AuditRequested
+	(*AuditCompleted)(nil),        // 22: flow.v1.AuditCompleted
+	(*ShadowRequested)(nil),       // 23: flow.v1.ShadowRequested
+	(*ShadowStarted)(nil),         // 24: flow.v1.ShadowStarted
+	(*ShadowEnded)(nil),           // 25: flow.v1.ShadowEnded
+	(*ShadowCompared)(nil),        // 26: flow.v1.ShadowCompared
+	(*Position)(nil),              // 27: flow.v1.Position
+	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
+	(ParkingOutcome)(0),           // 29: flow.v1.ParkingOutcome
+	(*ParkedEvent)(nil),           // 30: flow.v1.ParkedEvent
+	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
+	(*Objective)(nil),             // 32: flow.v1.Objective
+	(*FlowTypes)(nil),             // 33: flow.v1.FlowTypes
+	(AuditOutcome)(0),             // 34: flow.v1.AuditOutcome
+	(*AuditedVersion)(nil),        // 35: flow.v1.AuditedVersion
+	(*AuditedEpoch)(nil),          // 36: flow.v1.AuditedEpoch
+	(*AuditedContent)(nil),        // 37: flow.v1.AuditedContent
+	(*AuditedReaction)(nil),       // 38: flow.v1.AuditedReaction
+	(*AuditFault)(nil),            // 39: flow.v1.AuditFault
+	(*AuditedEnd)(nil),            // 40: flow.v1.AuditedEnd
+	(ShadowOutcome)(0),            // 41: flow.v1.ShadowOutcome
+	(*ShadowSide)(nil),            // 42: flow.v1.ShadowSide
+	(*ShadowDifference)(nil),      // 43: flow.v1.ShadowDifference
 }
 var file_flow_v1_events_proto_depIdxs = []int32{
-	26, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
-	26, // 1: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
-	27, // 2: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
-	26, // 3: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
-	26, // 4: flow.v1.EventParked.position:type_name -> flow.v1.Position
-	26, // 5: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
-	26, // 6: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
-	28, // 7: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
-	26, // 8: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
-	27, // 9: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
-	29, // 10: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
-	27, // 11: flow.v1.FlowProgressed.oldest_waiting:type_name -> google.protobuf.Timestamp
-	27, // 12: flow.v1.FreshnessMeasured.since:type_name -> google.protobuf.Timestamp
-	30, // 13: flow.v1.FreshnessMeasured.total:type_name -> google.protobuf.Duration
-	30, // 14: flow.v1.FreshnessMeasured.good:type_name -> google.protobuf.Duration
-	31, // 15: flow.v1.FreshnessMeasured.objective:type_name -> flow.v1.Objective
-	26, // 16: flow.v1.TypesAdopted.position:type_name -> flow.v1.Position
-	32, // 17: flow.v1.ContractAnnounced.flows:type_name -> flow.v1.FlowTypes
-	26, // 18: flow.v1.AuditRequested.from:type_name -> flow.v1.Position
-	26, // 19: flow.v1.AuditRequested.to:type_name -> flow.v1.Position
-	33, // 20: flow.v1.AuditCompleted.outcome:type_name -> flow.v1.AuditOutcome
-	26, // 21: flow.v1.AuditCompleted.position:type_name -> flow.v1.Position
-	34, // 22: flow.v1.AuditCompleted.versions:type_name -> flow.v1.AuditedVersion
-	35, // 23: flow.v1.AuditCompleted.epochs:type_name -> flow.v1.AuditedEpoch
-	36, // 24: flow.v1.AuditCompleted.content:type_name -> flow.v1.AuditedContent
-	37, // 25: flow.v1.AuditCompleted.reactions:type_name -> flow.v1.AuditedReaction
-	38, // 26: flow.v1.AuditCompleted.faults:type_name -> flow.v1.AuditFault
-	39, // 27: flow.v1.AuditCompleted.ends:type_name -> flow.v1.AuditedEnd
-	26, // 28: flow.v1.ShadowStarted.position:type_name -> flow.v1.Position
-	26, // 29: flow.v1.ShadowCompared.position:type_name -> flow.v1.Position
-	40, // 30: flow.v1.ShadowCompared.outcome:type_name -> flow.v1.ShadowOutcome
-	41, // 31: flow.v1.ShadowCompared.live:type_name -> flow.v1.ShadowSide
-	41, // 32: flow.v1.ShadowCompared.shadow:type_name -> flow.v1.ShadowSide
-	42, // 33: flow.v1.ShadowCompared.first:type_name -> flow.v1.ShadowDifference
+	27, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
+	27, // 1: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
+	28, // 2: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
+	27, // 3: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
+	27, // 4: flow.v1.EventParked.position:type_name -> flow.v1.Position
+	27, // 5: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
+	27, // 6: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
+	29, // 7: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
+	27, // 8: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
+	28, // 9: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
+	30, // 10: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
+	28, // 11: flow.v1.FlowProgressed.oldest_waiting:type_name -> google.protobuf.Timestamp
+	28, // 12: flow.v1.FreshnessMeasured.since:type_name -> google.protobuf.Timestamp
+	31, // 13: flow.v1.FreshnessMeasured.total:type_name -> google.protobuf.Duration
+	31, // 14: flow.v1.FreshnessMeasured.good:type_name -> google.protobuf.Duration
+	32, // 15: flow.v1.FreshnessMeasured.objective:type_name -> flow.v1.Objective
+	27, // 16: flow.v1.TypesAdopted.position:type_name -> flow.v1.Position
+	33, // 17: flow.v1.ContractAnnounced.flows:type_name -> flow.v1.FlowTypes
+	27, // 18: flow.v1.AuditRequested.from:type_name -> flow.v1.Position
+	27, // 19: flow.v1.AuditRequested.to:type_name -> flow.v1.Position
+	34, // 20: flow.v1.AuditCompleted.outcome:type_name -> flow.v1.AuditOutcome
+	27, // 21: flow.v1.AuditCompleted.position:type_name -> flow.v1.Position
+	35, // 22: flow.v1.AuditCompleted.versions:type_name -> flow.v1.AuditedVersion
+	36, // 23: flow.v1.AuditCompleted.epochs:type_name -> flow.v1.AuditedEpoch
+	37, // 24: flow.v1.AuditCompleted.content:type_name -> flow.v1.AuditedContent
+	38, // 25: flow.v1.AuditCompleted.reactions:type_name -> flow.v1.AuditedReaction
+	39, // 26: flow.v1.AuditCompleted.faults:type_name -> flow.v1.AuditFault
+	40, // 27: flow.v1.AuditCompleted.ends:type_name -> flow.v1.AuditedEnd
+	27, // 28: flow.v1.ShadowStarted.position:type_name -> flow.v1.Position
+	27, // 29: flow.v1.ShadowCompared.position:type_name -> flow.v1.Position
+	41, // 30: flow.v1.ShadowCompared.outcome:type_name -> flow.v1.ShadowOutcome
+	42, // 31: flow.v1.ShadowCompared.live:type_name -> flow.v1.ShadowSide
+	42, // 32: flow.v1.ShadowCompared.shadow:type_name -> flow.v1.ShadowSide
+	43, // 33: flow.v1.ShadowCompared.first:type_name -> flow.v1.ShadowDifference
 	34, // [34:34] is the sub-list for method output_type
 	34, // [34:34] is the sub-list for method input_type
 	34, // [34:34] is the sub-list for extension type_name
@@ -2557,14 +2618,14 @@ func file_flow_v1_events_proto_init() {
 		return
 	}
 	file_flow_v1_values_proto_init()
-	file_flow_v1_events_proto_msgTypes[13].OneofWrappers = []any{}
+	file_flow_v1_events_proto_msgTypes[14].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flow_v1_events_proto_rawDesc), len(file_flow_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -222,7 +222,7 @@ const (
 	AuditFaultKind_AUDIT_FAULT_KIND_PARKED_UNKNOWN AuditFaultKind = 5
 	// A row that is not as it should be.
 	AuditFaultKind_AUDIT_FAULT_KIND_ROW AuditFaultKind = 6
-	// A cause without an answer.
+	// A cause of which nothing is on record.
 	AuditFaultKind_AUDIT_FAULT_KIND_UNANSWERED AuditFaultKind = 7
 	// A cause that was answered more than once.
 	AuditFaultKind_AUDIT_FAULT_KIND_ANSWERED_TWICE AuditFaultKind = 8
@@ -1194,14 +1194,14 @@ type AuditedReaction struct {
 	Causes uint64 `protobuf:"varint,2,opt,name=causes,proto3" json:"causes,omitempty"`
 	// How many of them have an answer in the log, declined ones included.
 	Answered uint64 `protobuf:"varint,3,opt,name=answered,proto3" json:"answered,omitempty"`
-	// The sum of hashes over the ids of these, modulo 2^128 and in hexadecimal.
+	// The sum of hashes over the ids of these and of those recorded as none, modulo
+	// 2^128 and in hexadecimal.
 	AnsweredSum string `protobuf:"bytes,4,opt,name=answered_sum,json=answeredSum,proto3" json:"answered_sum,omitempty"`
-	// How many have none, and at a moment after they happened there was nothing to
-	// do about them.
+	// How many are on record as giving nothing to do.
 	None uint64 `protobuf:"varint,5,opt,name=none,proto3" json:"none,omitempty"`
 	// How many came late, and wait until no later one of their key can replace them.
 	Waiting uint64 `protobuf:"varint,6,opt,name=waiting,proto3" json:"waiting,omitempty"`
-	// How many have no answer though there is something to do about them.
+	// How many have neither an answer nor the record that there was nothing to do.
 	Missing uint64 `protobuf:"varint,7,opt,name=missing,proto3" json:"missing,omitempty"`
 	// How many were answered more than once.
 	Twice uint64 `protobuf:"varint,8,opt,name=twice,proto3" json:"twice,omitempty"`

@@ -39,9 +39,6 @@ func (e appendError) isLost() bool {
 func (s *Streams) append(
 	ctx context.Context, origin Origin, stream string, on Version, messages []proto.Message,
 ) (eventlog.Appended, []uuid.UUID, error) {
-	if err := checkAppend(ctx, stream); err != nil { // before a key is made to seal with
-		return eventlog.Appended{}, nil, err
-	}
 	md := origin.metadata(ctx, stream)
 	events := make([]eventlog.NewEvent, len(messages))
 	ids := make([]uuid.UUID, len(messages))
@@ -110,7 +107,7 @@ type Ensured struct {
 func Ensure(
 	ctx context.Context, s *Streams, origin Origin, stream string, id uuid.UUID, message proto.Message,
 ) (Ensured, error) {
-	if err := errors.Join(origin.check(), checkAppend(ctx, stream)); err != nil {
+	if err := origin.check(); err != nil {
 		return Ensured{}, err
 	}
 	event, err := s.Codec.Encode(ctx, message, id, origin.metadata(ctx, stream))

@@ -29,7 +29,8 @@ type Streams struct {
 	Codec *codec.Codec
 }
 
-// Version is how far a stream has come.
+// Version is how far a stream has come. That a stream exists does not tell that
+// what it is about does: its state does.
 type Version struct {
 	Exists   bool
 	Revision uint64 // of its last event, where it exists
@@ -51,13 +52,14 @@ type Outcome[S any] struct {
 	// Version is the stream's version that State stands for.
 	Version Version
 	// Events is the answer, and IDs are its ids. A command may have decided
-	// nothing: then there are none.
+	// nothing: then there are none, on record or not.
 	Events []proto.Message
 	IDs    []uuid.UUID
 	// Position is that of the answer's last event, to wait for; the zero Position
 	// when nothing was decided.
 	Position eventlog.Position
-	// Repeated tells that the answer was there already.
+	// Repeated tells that the answer was there already, if only the record that
+	// there was nothing to do.
 	Repeated bool
 }
 
@@ -75,6 +77,9 @@ var (
 //
 // decide is called again when the stream changed meanwhile. It must neither
 // change the state nor look at anything but its arguments.
+//
+// Where a reaction decides nothing, that is its answer, and goes on record: see
+// Origin.Handler. A call that decides nothing writes nothing.
 //
 // An unknown event type in the stream fails the command: who does not understand
 // the past must not decide on it.
@@ -112,7 +117,8 @@ func handleOnce[S any](
 	}
 	outcome := Outcome[S]{State: h.state, Version: h.version}
 	if len(messages) == 0 {
-		return outcome, nil
+		outcome.Version, err = s.recordNothing(ctx, origin, stream, h.version)
+		return outcome, err
 	}
 	appended, ids, err := s.append(ctx, origin, stream, h.version, messages)
 	if err != nil {
@@ -133,6 +139,9 @@ func repeated[S any](h history[S], origin Origin) (Outcome[S], error) {
 		if event.Metadata.RequestDigest != origin.Digest {
 			return Outcome[S]{}, fault.Precondition("the idempotency key was used before, for another request").
 				WithReason("IDEMPOTENCY_KEY_REUSED").Because(ErrKeyReused)
+		}
+		if isNothing(event.Message) {
+			continue
 		}
 		outcome.Events = append(outcome.Events, event.Message)
 		outcome.IDs = append(outcome.IDs, event.ID)
@@ -163,9 +172,6 @@ func read[S any](ctx context.Context, s *Streams, stream string, d Decider[S], o
 		if err != nil {
 			return h, fmt.Errorf("read %s: %w", stream, err)
 		}
-		if !sees(ctx, raw.Position) {
-			return h, nil
-		}
 		event, err := s.Codec.Decode(ctx, raw)
 		if errors.Is(err, codec.ErrUnknownType) {
 			return h, fmt.Errorf("%w; no command is decided on a stream that this build can't read: run one that can", err)
@@ -173,7 +179,9 @@ func read[S any](ctx context.Context, s *Streams, stream string, d Decider[S], o
 		if err != nil {
 			return h, err
 		}
-		h.state = d.Evolve(h.state, event.Message)
+		if !isNothing(event.Message) {
+			h.state = d.Evolve(h.state, event.Message)
+		}
 		h.version = Version{Exists: true, Revision: event.Revision}
 		if origin != "" && event.Metadata.Origin == origin {
 			h.own = append(h.own, event)

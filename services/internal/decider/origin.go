@@ -38,6 +38,9 @@ type Origin struct {
 	Time time.Time
 	// CorrelationID is shared by all that comes of one call.
 	CorrelationID string
+	// Handler names the reaction whose answer the command is; empty for a call, and
+	// for a Step. Only an answer goes on record when it is to do nothing.
+	Handler string
 	// CausationID and CausePosition are those of the event that is reacted to.
 	CausationID   string
 	CausePosition eventlog.Position
@@ -75,6 +78,7 @@ func CauseOrigin(service flows.Service, handler string, cause codec.Event, now t
 		Key:           "reaction:" + handler + ":" + cause.ID.String(),
 		Service:       service,
 		Time:          now,
+		Handler:       handler,
 		CorrelationID: cause.Metadata.CorrelationID,
 		CausationID:   cause.ID.String(),
 		CausePosition: cause.Position,
@@ -85,6 +89,15 @@ func CauseOrigin(service flows.Service, handler string, cause codec.Event, now t
 		origin.CorrelationID = origin.CausationID
 	}
 	return origin
+}
+
+// Step is the origin of a step on the way to an answer: of what a reaction has to
+// see to in other streams before it answers. A step that finds nothing to do
+// leaves no record there. The answer does, and may be another one for as long as
+// there is none.
+func (o Origin) Step() Origin {
+	o.Handler = ""
+	return o
 }
 
 // errNoOrigin is a mistake in a program: without an origin no retry could be told

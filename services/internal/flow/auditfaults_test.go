@@ -229,6 +229,16 @@ var faults = map[string]fault{
 		},
 		kind: flowv1.AuditFaultKind_AUDIT_FAULT_KIND_UNANSWERED, names: eventOf("r02", 1), events: 1,
 	},
+	"nothing is on record of a cause, and there would be nothing to do about it": {
+		plant: func(p planted) {
+			p.mute(true)
+			p.ids["r02"] = append(p.ids["r02"], p.produce("r02"))
+			p.quiet()
+			p.mute(false)
+			p.content = func(int) bool { return true }
+		},
+		kind: flowv1.AuditFaultKind_AUDIT_FAULT_KIND_UNANSWERED, names: eventOf("r02", 1), events: 1,
+	},
 	"a cause is answered twice": {
 		plant: func(p planted) {
 			for e, err := range p.log.ReadStream(p.t.Context(), "answers-r01", eventlog.Forward, 2, 1) {

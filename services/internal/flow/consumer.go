@@ -82,7 +82,8 @@ func isOwn(f flows.Flow) bool { return f.From == f.To }
 
 // Reaction answers causes: it looks whether the cause has been answered, decides
 // and appends. Package decider's Handle, with the cause as origin, is what keeps
-// the first answer standing.
+// the first answer standing, and what records that there was nothing to do: of
+// each cause that a reaction takes, it has to come to a Handle.
 type Reaction struct {
 	// Name names the reaction, for good: answers are found by it.
 	Name string

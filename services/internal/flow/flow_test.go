@@ -23,6 +23,7 @@ import (
 
 func TestADailyFlowTakesInNothingUntilItsWindow(t *testing.T) {
 	inBubble(t, func(w *world) {
+		w.heartbeat = time.Minute
 		w.start() // synctest begins at midnight UTC; the window is due at 02:00
 		w.quiet()
 		for i := range 5 {

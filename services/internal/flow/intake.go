@@ -18,6 +18,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
+	"github.com/triangle-suite/triangle/services/internal/fault"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
 
@@ -230,7 +231,8 @@ func (in *Intake) follow(ctx context.Context) error {
 
 // takeOver makes this process the flow's owner, and checks that the store is of
 // the database's environment, and the one that the checkpoint was made on, and that
-// this build takes in what has been written. Only then the flow carries its types.
+// this build takes in what has been written. Only then the flow carries its types,
+// and others are told of it: until then it has not begun.
 func (in *Intake) takeOver(ctx context.Context) error {
 	in.recent.forget()
 	err := in.db.Update(ctx, func(tx *projection.Tx) error {
@@ -258,7 +260,6 @@ func (in *Intake) takeOver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	in.publishCheckpoint()
 	if err := in.verifyEnvironment(ctx); err != nil {
 		return err
 	}
@@ -273,7 +274,7 @@ func (in *Intake) takeOver(ctx context.Context) error {
 
 // ErrForeignStore says that a checkpoint was made on another store, or on a
 // later state of this one.
-var ErrForeignStore = errors.New("the event store is not the one that the read models were made from: it has been restored, or belongs to another environment; connect the right store, or start on a new database")
+var ErrForeignStore error = fault.Precondition("the event store is not the one that the read models were made from: it has been restored, or belongs to another environment; connect the right store, or start on a new database")
 
 func (in *Intake) verifyStore(ctx context.Context) error {
 	if in.cp.eventID == "" {

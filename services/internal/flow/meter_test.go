@@ -60,6 +60,7 @@ func (w *world) progress() []*flowv1.FlowProgressed {
 
 func TestStalenessGrowsBehindAClosedWeeklyGate(t *testing.T) {
 	inBubble(t, func(w *world) {
+		w.heartbeat = 5 * time.Second
 		w.set(flows.Weekly)
 		w.start() // on a Saturday, at midnight; the window is due on Monday at 02:00
 		w.quiet()

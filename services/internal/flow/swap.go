@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
+	"github.com/triangle-suite/triangle/services/internal/fault"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
 
@@ -109,7 +110,7 @@ func (v *versions) progress() error {
 	for _, name := range slices.Sorted(maps.Keys(v.done)) {
 		parts = append(parts, fmt.Sprintf("%s, %d %%", name, v.done[name]))
 	}
-	return fmt.Errorf("rebuilding %s", strings.Join(parts, "; "))
+	return fault.Unavailable("rebuilding %s", strings.Join(parts, "; "))
 }
 
 // hinder says why this replica can't work on the tables, and logs it once.

@@ -94,7 +94,11 @@ type world struct {
 
 func newWorld(t *testing.T, where string) *world {
 	t.Helper()
-	w := &world{t: t, where: where, schema: "marketing", shape: plain, poison: func(string) error { return nil }, rotten: func(uuid.UUID) error { return nil }, lease: time.Hour}
+	w := &world{
+		t: t, where: where, schema: "marketing", shape: plain,
+		lease:  24 * time.Hour, // in most stories days pass
+		poison: func(string) error { return nil }, rotten: func(uuid.UUID) error { return nil },
+	}
 	w.log = memory.New(memory.Options{Now: func() time.Time { return time.Now().Add(w.storeAhead) }, AfterAppend: func(stream string, _ []eventlog.NewEvent) error {
 		if fault := w.appendFault.Load(); fault != nil {
 			return (*fault)(stream)

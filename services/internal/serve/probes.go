@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -12,6 +13,8 @@ import (
 	"golang.org/x/sync/singleflight"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/triangle-suite/triangle/services/internal/fault"
 )
 
 // readiness tells whether the service can do its work now, over REST and as
@@ -32,7 +35,7 @@ type readiness struct {
 // report is what /readyz answers.
 type report struct {
 	Status string            `json:"status"` // ready, not ready, stopping
-	Checks map[string]string `json:"checks"` // by name: ok, failed
+	Checks map[string]string `json:"checks"` // by name: ok, failed, or failed: and what there is to say to everybody
 	Failed []string          `json:"failed,omitempty"`
 }
 
@@ -76,7 +79,7 @@ func (r *readiness) conclude(ctx context.Context, results []error) report {
 	for i, check := range r.checks {
 		out.Checks[check.Name] = "ok"
 		if results[i] != nil {
-			out.Checks[check.Name] = "failed"
+			out.Checks[check.Name] = failed(results[i])
 			out.Failed = append(out.Failed, check.Name)
 		}
 		r.note(ctx, check.Name, results[i])
@@ -92,6 +95,14 @@ func (r *readiness) conclude(ctx context.Context, results []error) report {
 		r.tell(healthv1.HealthCheckResponse_SERVING)
 	}
 	return out
+}
+
+// failed says that a check failed, and why if the error was written for callers.
+func failed(err error) string {
+	if refused, ok := errors.AsType[*fault.Error](err); ok {
+		return "failed: " + refused.Message
+	}
+	return "failed"
 }
 
 // note logs a check's turn for the worse or the better, with the error that the

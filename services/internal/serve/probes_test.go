@@ -3,6 +3,7 @@ package serve_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,8 +15,23 @@ import (
 	"google.golang.org/grpc/status"
 
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
+	"github.com/triangle-suite/triangle/services/internal/fault"
 	"github.com/triangle-suite/triangle/services/internal/serve"
 )
+
+// What keeps a service from being ready is said to everybody where it was written
+// for everybody, as is how far a rebuild has come.
+func TestReadinessSaysWhatIsMeantForCallers(t *testing.T) {
+	s := run(t, &api{}, func(o *serve.Options) {
+		o.Checks = []serve.Check{{Name: "flows", Check: func(context.Context) error {
+			return fmt.Errorf("on 10.1.2.3: %w", fault.Unavailable("rebuilding crm, 40 %%"))
+		}}}
+	})
+	got := s.do("GET", "/readyz", "")
+	if checks, _ := got.json(t)["checks"].(map[string]any); got.code != 503 || checks["flows"] != "failed: rebuilding crm, 40 %" {
+		t.Errorf("not ready: %d %s", got.code, got.body)
+	}
+}
 
 func TestReadinessFollowsItsChecksOnBothPorts(t *testing.T) {
 	var broken atomic.Bool

@@ -31,7 +31,8 @@ type Config struct {
 	Triangle string
 	// Environment is what the children inherit.
 	Environment []string
-	// StartTimeout bounds how long a child may take to get ready; 0: a minute.
+	// StartTimeout bounds how long a child may take to get ready, or to get on with
+	// it; 0: a minute.
 	StartTimeout time.Duration
 	// Say is told, in one line each, what a reader of the terminal should know.
 	Say func(line string)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -98,48 +97,44 @@ func (c *child) start() (*life, error) {
 	return l, nil
 }
 
-// ready waits until the child answers its probe.
+// ready waits until the child answers its probe with yes. Each answer that it has
+// not given before shows that it gets on: read models may be rebuilt meanwhile.
 func (c *child) ready(ctx context.Context, l *life) error {
 	if c.spec.Ready == "" {
 		return nil
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, c.options.StartTimeout, ErrNotReady)
-	defer cancel()
+	patience := time.NewTimer(c.options.StartTimeout)
+	defer patience.Stop()
+	heard := hearing{given: map[string]bool{}}
 	last := errors.New("not asked yet")
 	for {
+		var why error
 		select {
 		case <-l.ended:
 			return fmt.Errorf("%w (%s); the end of %s reads:\n%s", ErrEnded, l.outcome(), c.spec.Log, c.lastLines(l))
 		case <-ctx.Done():
-			//nolint:errorlint // what the last probe got is only told
-			return fmt.Errorf("%w; %s: %v; see %s", context.Cause(ctx), c.spec.Ready, last, c.spec.Log)
+			why = context.Cause(ctx)
+		case <-patience.C:
+			why = ErrNotReady
 		case <-time.After(probePause):
+		}
+		if why != nil {
+			//nolint:errorlint // what the last probe got is only told
+			return fmt.Errorf("%w; %s: %v; see %s", why, c.spec.Ready, last, c.spec.Log)
 		}
 		if last = probe(ctx, c.spec.Ready); last == nil {
 			return nil
 		}
+		if answer, ok := errors.AsType[*notReady](last); ok {
+			line, isNew := heard.note(answer, time.Now())
+			if isNew {
+				patience.Reset(c.options.StartTimeout)
+			}
+			if line != "" {
+				c.options.Say(c.spec.Name + " is not ready yet: " + line)
+			}
+		}
 	}
-}
-
-func probe(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 300))
-	if err := errors.Join(err, resp.Body.Close()); err != nil {
-		return err
-	}
-	if resp.StatusCode/100 != 2 {
-		return fmt.Errorf("%s: %s", resp.Status, bytes.TrimSpace(body))
-	}
-	return nil
 }
 
 // keep holds the child running until it is to stop.

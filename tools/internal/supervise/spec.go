@@ -25,7 +25,8 @@ type Spec struct {
 
 // Options changes how children are run. Zero values stand for the defaults.
 type Options struct {
-	// StartTimeout bounds how long a child may take to get ready: 60 s.
+	// StartTimeout bounds how long a child that is not ready may answer its probe
+	// with nothing new: 60 s.
 	StartTimeout time.Duration
 	// StopTimeout bounds how long it may take to stop: 15 s.
 	StopTimeout time.Duration

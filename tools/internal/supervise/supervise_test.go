@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -227,6 +228,29 @@ func TestAChildThatDoesNotGetReadyIsGivenUp(t *testing.T) {
 	}
 	if answers(spec.Listens[0]) {
 		t.Error("it still runs")
+	}
+}
+
+// One that says how it gets on is waited for, however long it takes, and what it
+// says is told.
+func TestAChildThatGetsOnIsWaitedFor(t *testing.T) {
+	f := newFixture(t)
+	asked := 0
+	probed := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked++; asked > 100 {
+			return
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintf(w, `{"checks": {"database": "ok", "flows": "failed: rebuilding crm, %d %%"}}`, asked)
+	}))
+	defer probed.Close()
+	spec := f.spec("serve")
+	spec.Ready = probed.URL
+	if err := f.group(Options{StartTimeout: 80 * probePause}).Start(t.Context(), spec); err != nil {
+		t.Error(err)
+	}
+	if want := spec.Name + " is not ready yet: rebuilding crm, 1 %"; f.words() != want {
+		t.Errorf("told %q, want %q", f.words(), want)
 	}
 }
 

@@ -16,16 +16,18 @@ import (
 // Answers counts, in the log, the answers that reactions gave to causes. It knows
 // them by their origin, which is reaction:<handler>:<cause>. An answer may be of
 // several events, in several streams; in each of these there is one answer only,
-// and the ids of its events derive from stream, origin and ordinal.
+// and the ids of its events derive from stream, origin and ordinal. That there was
+// nothing to do is on record like any other answer, and counted apart.
 type Answers struct {
 	handlers map[string]*Reaction
 }
 
 // Reaction is what was found of one handler's answers.
 type Reaction struct {
-	// Answered is how many causes have one, and Sum a sum over their ids.
-	Answered uint64
-	Sum      digest.Sum
+	// Answered is how many causes have one, None how many have only the record that
+	// there was nothing to do, and Sum a sum over the ids of both.
+	Answered, None uint64
+	Sum            digest.Sum
 	// Twice are the causes with more than one answer, OutOfOrder those that were
 	// answered after a later one of their key in the same stream.
 	Twice, OutOfOrder []Cause
@@ -44,8 +46,21 @@ type Cause struct {
 
 type cause struct {
 	Cause
-	answered, twice, late bool
+	fate        fate
+	twice, late bool
 }
+
+// fate is what is on record of a cause.
+type fate int
+
+const (
+	missing fate = iota
+	none
+	answered
+)
+
+// nothingDecided is the record that there was nothing to do.
+const nothingDecided = "flow.NothingDecided"
 
 // NewAnswers counts the answers of some handlers.
 func NewAnswers(handlers ...string) *Answers {
@@ -94,11 +109,7 @@ func reactionTo(origin string) (handler string, cause uuid.UUID, ok bool) {
 }
 
 func (r *Reaction) note(c *cause, e eventlog.Event, origin string) {
-	if !c.answered {
-		c.answered = true
-		r.Answered++
-		r.Sum = r.Sum.Plus(hashOf(c.ID.String()))
-	}
+	r.settle(c, e.Type)
 	place := hashOf(origin, e.Stream)
 	n := r.written[place]
 	r.written[place] = n + 1
@@ -123,13 +134,38 @@ func (r *Reaction) note(c *cause, e eventlog.Event, origin string) {
 	r.last[lane] = c.Position
 }
 
+// settle counts a cause by the best that is on record of it: steps on the way to
+// an answer stand in streams of their own.
+func (r *Reaction) settle(c *cause, eventType string) {
+	is := answered
+	if eventType == nothingDecided {
+		is = none
+	}
+	if is <= c.fate {
+		return
+	}
+	switch c.fate {
+	case missing:
+		r.Sum = r.Sum.Plus(hashOf(c.ID.String()))
+	case none:
+		r.None--
+	case answered:
+	}
+	if c.fate = is; is == none {
+		r.None++
+	} else {
+		r.Answered++
+	}
+}
+
 // Causes is how many causes there are.
 func (r *Reaction) Causes() uint64 { return uint64(len(r.causes)) }
 
-// Unanswered returns the causes without an answer, in the order of the log.
-func (r *Reaction) Unanswered() (all []Cause) {
+// Missing returns the causes of which nothing is on record, in the order of the
+// log.
+func (r *Reaction) Missing() (all []Cause) {
 	for _, c := range r.causes {
-		if !c.answered {
+		if c.fate == missing {
 			all = append(all, c.Cause)
 		}
 	}

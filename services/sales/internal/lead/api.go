@@ -32,11 +32,11 @@ func (a *Leads) GetLead(ctx context.Context, req *salesv1.GetLeadRequest) (*sale
 	if err := checks.Err(); err != nil {
 		return nil, err
 	}
-	state, version, err := decider.Load(ctx, a.Streams, Stream(id), Decider)
+	state, _, err := decider.Load(ctx, a.Streams, Stream(id), Decider)
 	if err != nil {
 		return nil, err
 	}
-	if !version.Exists {
+	if state.LeadID == "" {
 		return nil, fault.NotFound("there is no lead %s", id).WithReason("LEAD_UNKNOWN")
 	}
 	return &salesv1.GetLeadResponse{Lead: state.view(), Freshness: a.freshness()}, nil

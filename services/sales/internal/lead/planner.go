@@ -168,7 +168,7 @@ func (p *Planner) dispatch(ctx context.Context, a Assignment) error {
 		return err
 	}
 	origin := decider.CauseOrigin(flows.Sales, "dispatch-lead", cause, p.Now().UTC())
-	spent, err := decider.Handle(ctx, p.Streams, origin, grantStream(a.Grant.Name), grantDecider,
+	spent, err := decider.Handle(ctx, p.Streams, origin.Step(), grantStream(a.Grant.Name), grantDecider,
 		func(s spending) ([]proto.Message, error) {
 			return spend(s, a.Grant.Capacity, a.LeadID, state.CustomerID)
 		})

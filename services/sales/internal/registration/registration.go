@@ -107,7 +107,7 @@ func (r reaction) answer(ctx context.Context, _ projection.Querier, cause flow.C
 	if cause.Erased && len(claims) == 0 {
 		return r.decline(ctx, cause, claimed.GetContactId(), "the visitor was erased")
 	}
-	found, err := r.registrar.Identify(ctx, cause.Origin, claims, person(claimed), sourceContact)
+	found, err := r.registrar.Identify(ctx, cause.Origin.Step(), claims, person(claimed), sourceContact)
 	if err != nil {
 		return fmt.Errorf("identify the visitor: %w", err)
 	}

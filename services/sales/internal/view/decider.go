@@ -4,10 +4,9 @@
 //	CustomerRegistered, CustomerChanged, ConsentChanged, ┐
 //	OrderPlaced, RequestOpened, RequestStatusChanged     ┴▶ CustomerViewChanged, whole
 //
-// Each view is the one before it with one cause applied. A cause that changes
-// nothing gets no answer, so nothing tells that it was there: applying it again,
-// behind later ones, must change nothing either. That is why a request only ever
-// moves forward, and why one that was done stays away.
+// Each view is the one before it with one cause applied, once. That a cause
+// changed nothing is on record too, so that none is applied again behind later
+// ones.
 package view
 
 import (
@@ -24,24 +23,15 @@ import (
 type State struct {
 	// View is nil while there is none.
 	View *salesv1.CustomerViewChanged
-	// Done are the requests that were shown and are no more.
-	Done map[string]bool
 }
 
 // Decider folds view-<customer id>.
 var Decider = decider.Decider[State]{
-	Initial: func() State { return State{Done: map[string]bool{}} },
+	Initial: func() State { return State{} },
 	Evolve: func(s State, event proto.Message) State {
-		view, ok := event.(*salesv1.CustomerViewChanged)
-		if !ok {
-			return s
+		if view, ok := event.(*salesv1.CustomerViewChanged); ok {
+			s.View = view
 		}
-		for _, shown := range s.View.GetOpenRequests() {
-			if indexOf(view.GetOpenRequests(), shown.GetRequestId()) < 0 {
-				s.Done[shown.GetRequestId()] = true
-			}
-		}
-		s.View = view
 		return s
 	},
 }
@@ -55,14 +45,14 @@ func Decide(s State, customerID string, cause proto.Message) []proto.Message {
 	if s.View != nil {
 		view = proto.CloneOf(s.View)
 	}
-	apply(s, view, cause)
+	apply(view, cause)
 	if proto.Equal(s.View, view) {
 		return nil
 	}
 	return []proto.Message{view}
 }
 
-func apply(s State, view *salesv1.CustomerViewChanged, cause proto.Message) {
+func apply(view *salesv1.CustomerViewChanged, cause proto.Message) {
 	switch e := cause.(type) {
 	case *salesv1.CustomerRegistered:
 		view.CustomerNumber, view.Person = e.GetCustomerNumber(), e.GetPerson()
@@ -74,28 +64,24 @@ func apply(s State, view *salesv1.CustomerViewChanged, cause proto.Message) {
 		view.Orders++
 		view.SpentCents += e.GetAmountCents()
 	case *salesv1.RequestOpened:
-		s.show(view, &journeyv1.OpenRequest{
+		show(view, &journeyv1.OpenRequest{
 			RequestId: e.GetRequestId(), Kind: e.GetKind(), Status: journeyv1.RequestStatus_REQUEST_STATUS_OPEN,
 		})
 	case *salesv1.RequestStatusChanged:
-		s.show(view, &journeyv1.OpenRequest{RequestId: e.GetRequestId(), Kind: e.GetKind(), Status: e.GetStatus()})
+		show(view, &journeyv1.OpenRequest{RequestId: e.GetRequestId(), Kind: e.GetKind(), Status: e.GetStatus()})
 	}
 }
 
 // show shows where a request stands, or that it is done.
-func (s State) show(view *salesv1.CustomerViewChanged, request *journeyv1.OpenRequest) {
-	i := indexOf(view.OpenRequests, request.GetRequestId())
+func show(view *salesv1.CustomerViewChanged, request *journeyv1.OpenRequest) {
+	i := slices.IndexFunc(view.OpenRequests, func(r *journeyv1.OpenRequest) bool { return r.GetRequestId() == request.GetRequestId() })
 	switch done := request.GetStatus() == journeyv1.RequestStatus_REQUEST_STATUS_DONE; {
 	case done && i >= 0:
 		view.OpenRequests = slices.Delete(view.OpenRequests, i, i+1)
-	case done || s.Done[request.GetRequestId()]:
+	case done:
 	case i < 0:
 		view.OpenRequests = append(view.OpenRequests, request)
-	case request.GetStatus() > view.OpenRequests[i].GetStatus():
+	default:
 		view.OpenRequests[i] = request
 	}
-}
-
-func indexOf(requests []*journeyv1.OpenRequest, id string) int {
-	return slices.IndexFunc(requests, func(r *journeyv1.OpenRequest) bool { return r.GetRequestId() == id })
 }

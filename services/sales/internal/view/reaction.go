@@ -7,6 +7,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/triangle-suite/triangle/contracts/flows"
+	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
+	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/flow"
@@ -27,11 +29,18 @@ func Consumer(streams *decider.Streams) flow.Consumer {
 	own.Name += "-view"
 	return flow.Consumer{Flow: own, Answers: flow.InOrderOfKeys, Reactions: []flow.Reaction{{
 		Name:  "update-view",
-		Takes: func(codec.Event) bool { return true },
+		Takes: takes,
 		Answer: func(ctx context.Context, _ projection.Querier, cause flow.Cause) error {
 			return answer(ctx, streams, cause)
 		},
 	}}}
+}
+
+// takes tells whether an event changes a view. That a request is open is said
+// twice, and its opening has shown it.
+func takes(e codec.Event) bool {
+	status, ok := e.Message.(*salesv1.RequestStatusChanged)
+	return !ok || status.GetStatus() != journeyv1.RequestStatus_REQUEST_STATUS_OPEN
 }
 
 func answer(ctx context.Context, streams *decider.Streams, cause flow.Cause) error {

@@ -34,7 +34,6 @@ func TestScenarios(t *testing.T) {
 		"opened": cause(func(w scenario.Words) proto.Message {
 			return &salesv1.RequestOpened{RequestId: w.Get("id"), CustomerId: "c1", Kind: journeyv1.RequestKind_REQUEST_KIND_QUOTE}
 		}),
-		"open":        status(journeyv1.RequestStatus_REQUEST_STATUS_OPEN),
 		"in-progress": status(journeyv1.RequestStatus_REQUEST_STATUS_IN_PROGRESS),
 		"done":        status(journeyv1.RequestStatus_REQUEST_STATUS_DONE),
 	})
