@@ -21,8 +21,8 @@ type Tx struct {
 	run      []string             // statements that were not compiled
 	pending  []written
 	// unbroken is the context of a compiled statement, which runs within the process
-	// and waits for nothing. The driver would start a goroutine for each statement,
-	// to be able to break it off, at a third of what the statement costs itself.
+	// and waits for nothing: the driver would start a goroutine for each statement,
+	// to be able to break it off.
 	unbroken context.Context
 	attached []string // files that are detached when the transaction is over
 }
