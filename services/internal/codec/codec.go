@@ -176,8 +176,10 @@ func (c *Codec) decode(ctx context.Context, raw eventlog.Event) (Event, error) {
 		return Event{}, err
 	}
 	event := Event{Event: raw, Message: t.New(), Metadata: md}
-	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(raw.Data, event.Message); err != nil {
-		return Event{}, malformedData(err)
+	if !t.flat.scan(raw.Data, event.Message.ProtoReflect()) {
+		if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(raw.Data, event.Message); err != nil {
+			return Event{}, malformedData(err)
+		}
 	}
 	if err := c.open(ctx, t, &event); err != nil {
 		return Event{}, err

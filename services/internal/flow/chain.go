@@ -17,16 +17,17 @@ import (
 // epoch. Each is read once, when it is first needed, and written once, at the
 // end: a key with a hundred events in a window costs one row.
 type chains struct {
-	flow  string
-	epoch uint64
-	known map[string]chain
+	flow   string
+	epoch  uint64
+	known  map[string]chain
+	recent *recentChains // those that need not be read
 }
 
-func newChains(flow string, epoch uint64) chains {
-	return chains{flow: flow, epoch: epoch, known: map[string]chain{}}
+func newChains(flow string, epoch uint64, recent *recentChains) chains {
+	return chains{flow: flow, epoch: epoch, known: map[string]chain{}, recent: recent}
 }
 
-// chunks are how many rows a statement holds. They are few, so that each
+// chunks are how many keys a statement looks up. They are few, so that each
 // statement is prepared once.
 var chunks = []int{256, 16, 1}
 
@@ -47,10 +48,14 @@ func inChunks[T any](all []T, do func([]T) error) error {
 func (c chains) load(ctx context.Context, tx *projection.Tx, keys ...string) error {
 	missing := make([]string, 0, len(keys))
 	for _, key := range keys {
-		if _, ok := c.known[key]; !ok {
-			c.known[key] = chain{}
+		if _, ok := c.known[key]; ok {
+			continue
+		}
+		recent, ok := c.recent.of(c.epoch, key)
+		if !ok {
 			missing = append(missing, key)
 		}
+		c.known[key] = recent
 	}
 	return inChunks(missing, func(keys []string) error {
 		args := []any{c.flow, c.epoch}
@@ -90,15 +95,17 @@ func (c chains) scan(row projection.Scanner) error {
 // write writes all that are known, in the order of their keys: the database
 // finds their places side by side.
 func (c chains) write(ctx context.Context, tx *projection.Tx) error {
-	return inChunks(slices.Sorted(maps.Keys(c.known)), func(keys []string) error {
-		args := make([]any, 0, 4*len(keys))
-		for _, key := range keys {
-			link := c.known[key]
-			args = append(args, c.flow, c.epoch, key, link[:])
-		}
-		return tx.Write(ctx, `INSERT INTO flow_chain (flow, epoch, key, chain) VALUES (?,?,?,?)`+strings.Repeat(`,(?,?,?,?)`, len(keys)-1)+`
-			ON CONFLICT (flow, epoch, key) DO UPDATE SET chain = excluded.chain`, args...)
-	})
+	args := make([]any, 0, 4*len(c.known))
+	for _, key := range slices.Sorted(maps.Keys(c.known)) {
+		link := c.known[key]
+		args = append(args, c.flow, c.epoch, key, link[:])
+	}
+	err := tx.WriteRows(ctx, `INSERT INTO flow_chain (flow, epoch, key, chain) VALUES `, 4,
+		` ON CONFLICT (flow, epoch, key) DO UPDATE SET chain = excluded.chain`, args)
+	if err != nil {
+		return fmt.Errorf("write the chains of keys: %w", err)
+	}
+	return nil
 }
 
 // link adds an event to its key's chain and to the digest.

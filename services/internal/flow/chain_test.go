@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -39,7 +40,7 @@ func onEachDatabase(t *testing.T, test func(t *testing.T, db *projection.DB)) {
 func linkAll(t *testing.T, db *projection.DB, cp checkpoint, events func(link func(key string, id uuid.UUID))) checkpoint {
 	t.Helper()
 	err := db.Update(t.Context(), func(tx *projection.Tx) error {
-		taking := &taking{tx: tx, cp: cp, chains: newChains(cp.flow, cp.epoch)}
+		taking := &taking{tx: tx, cp: cp, chains: newChains(cp.flow, cp.epoch, &recentChains{})}
 		var err error
 		events(func(key string, id uuid.UUID) {
 			if err == nil {
@@ -135,4 +136,40 @@ func TestOldChainsAreDeletedSomeAtATime(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Chains that are recent are those of the epoch and of keys that were used not
+// long ago; they hold no more than two generations.
+func TestRecentChainsAreBounded(t *testing.T) {
+	var recent recentChains
+	keep := func(epoch uint64, from, keys int) {
+		c := newChains("f", epoch, &recent)
+		for i := range keys {
+			c.known[strconv.Itoa(from+i)] = chain{byte(epoch), 1}
+		}
+		recent.keep(c)
+	}
+	wantKnown := func(epoch uint64, key int, want bool) {
+		t.Helper()
+		if got, ok := recent.of(epoch, strconv.Itoa(key)); ok != want || ok && got != (chain{byte(epoch), 1}) {
+			t.Errorf("the chain of key %d in epoch %d: %v, %t; want it known: %t", key, epoch, got, ok, want)
+		}
+	}
+	keep(1, 0, 10)
+	wantKnown(1, 5, true)
+	wantKnown(1, 10, false)
+	wantKnown(2, 5, false)
+	for from := 10; from < 3*recentMax; from += 1000 {
+		keep(1, from, 1000)
+		if n := len(recent.young) + len(recent.old); n > 2*recentMax {
+			t.Fatalf("%d chains are kept, want at most %d", n, 2*recentMax)
+		}
+	}
+	wantKnown(1, 5, false)
+	wantKnown(1, 3*recentMax-1, true)
+	keep(2, 0, 10)
+	wantKnown(2, 5, true)
+	wantKnown(1, 3*recentMax-1, false)
+	recent.forget()
+	wantKnown(2, 5, false)
 }

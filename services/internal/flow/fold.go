@@ -27,8 +27,8 @@ type fold struct {
 	until eventlog.Position
 }
 
-// foldedAtOnce bounds a transaction.
-const foldedAtOnce = 1000
+// foldedAtOnce bounds a transaction. Nobody waits for it.
+const foldedAtOnce = mostAtOnce
 
 // into projects into db, whose tables it makes where they are not there, and
 // returns how many events it has projected.

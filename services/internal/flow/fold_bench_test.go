@@ -39,9 +39,8 @@ func foldWorld(b *testing.B, events int) (f fold) {
 		`CREATE TABLE stand (request TEXT PRIMARY KEY, status BIGINT NOT NULL, changes BIGINT NOT NULL)`,
 	}}, Project: func(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 		m := e.Message.(*salesv1.RequestStatusChanged)
-		_, err := tx.Exec(ctx, `INSERT INTO stand (request, status, changes) VALUES (?,?,1)
+		return tx.Write(ctx, `INSERT INTO stand (request, status, changes) VALUES (?,?,1)
 			ON CONFLICT (request) DO UPDATE SET status = excluded.status, changes = stand.changes + 1`, m.GetRequestId(), int32(m.GetStatus()))
-		return err
 	}}
 	f.takes = func(e eventlog.Event) bool { return e.Type == "sales.RequestStatusChanged" }
 	for i := range events {

@@ -66,9 +66,10 @@ type Intake struct {
 	handed     handed
 	shadowNews chan struct{}
 
-	// cp, history, suspect and lease belong to the goroutine that runs the intake, or that
-	// stands by.
+	// cp, recent, history, suspect and lease belong to the goroutine that runs the
+	// intake, or that stands by.
 	cp      checkpoint
+	recent  recentChains
 	history typesHistory
 	suspect suspect
 	lease   lease // its token names this process in the checkpoint
@@ -233,6 +234,7 @@ func (in *Intake) follow(ctx context.Context) error {
 // this build takes in what has been written. Only then the flow carries its types,
 // and others are told of it: until then it has not begun.
 func (in *Intake) takeOver(ctx context.Context) error {
+	in.recent.forget()
 	err := in.db.Update(ctx, func(tx *projection.Tx) error {
 		if err := errors.Join(in.lease.confirm(ctx, tx), in.confirmTables(ctx, tx)); err != nil {
 			return err
@@ -334,12 +336,13 @@ func (in *Intake) takeIn(ctx context.Context, batch []*incoming) error {
 // transact moves the checkpoint and what do changes, together or not at all.
 func (in *Intake) transact(ctx context.Context, answered map[uuid.UUID]bool, do func(*taking) error) error {
 	was, is := in.cp, in.cp
+	var left chains
 	var posted bool
 	err := in.db.Update(ctx, func(tx *projection.Tx) error {
 		if err := fence(ctx, tx, was); err != nil {
 			return err
 		}
-		t := &taking{Intake: in, tx: tx, cp: was, chains: newChains(was.flow, was.epoch), answered: answered, noting: in.parity.Load() != nil}
+		t := &taking{Intake: in, tx: tx, cp: was, chains: newChains(was.flow, was.epoch, &in.recent), answered: answered, noting: in.parity.Load() != nil}
 		if err := do(t); err != nil {
 			return err
 		}
@@ -351,13 +354,14 @@ func (in *Intake) transact(ctx context.Context, answered map[uuid.UUID]bool, do 
 		if err := t.chains.write(ctx, tx); err != nil {
 			return err
 		}
-		is, posted = t.cp, t.posted
+		is, left, posted = t.cp, t.chains, t.posted
 		return swapCheckpoint(ctx, tx, was, is)
 	})
 	if err != nil {
 		return err
 	}
 	in.cp = is
+	in.recent.keep(left)
 	in.publishCheckpoint()
 	if posted {
 		wake(in.posted)

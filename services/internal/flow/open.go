@@ -80,6 +80,18 @@ func (in *Intake) opensGate(e eventlog.Event) bool {
 	return e.Type == cadenceRequested || e.Type == windowRequested && in.cp.cadence != flows.Paused
 }
 
+const (
+	// mostAtOnce is how many events a transaction takes in at most. The more, the
+	// less each costs: what is behind keys comes in any order, so that each
+	// transaction writes nearly every page anew. But whoever else writes waits for
+	// it: with so many for less than a tenth of a second.
+	mostAtOnce = 4000
+	// causesAtOnce bounds a batch whose causes are answered ahead.
+	causesAtOnce = 1000
+	// withinAtOnce bounds one whose causes are answered within the transaction.
+	withinAtOnce = 50
+)
+
 // batchSize bounds a transaction. A reaction that reads the flow's tables appends
 // within it, so that such batches are kept short: the database has one writer.
 func (in *Intake) batchSize() int {
@@ -87,9 +99,11 @@ func (in *Intake) batchSize() int {
 	case in.suspect.id != uuid.Nil:
 		return 1
 	case len(in.consumer.Reactions) > 0 && in.consumer.Project != nil:
-		return 50
+		return withinAtOnce
+	case len(in.consumer.Reactions) > 0:
+		return causesAtOnce
 	default:
-		return 1000
+		return mostAtOnce
 	}
 }
 

@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	// queueMax is from how many messages on a queue is full.
-	queueMax = 1024
+	// queueMax is from how many messages on a queue is full: it holds a batch.
+	queueMax = mostAtOnce
 	// burstMax bounds what is put in a queue at once.
 	burstMax = 64
 )

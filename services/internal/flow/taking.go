@@ -266,7 +266,7 @@ func (t *taking) cutOver(ctx context.Context, e eventlog.Event, m *flowv1.Cadenc
 		return err
 	}
 	t.cp.epoch, t.cp.taken, t.cp.window, t.cp.digest = m.GetEpoch(), 0, 0, digest.Sum{}
-	t.chains = newChains(t.cp.flow, t.cp.epoch)
+	t.chains = newChains(t.cp.flow, t.cp.epoch, &t.recent)
 	t.cp.lastDue = e.Created
 	// Who asks checks the cadence; one that can't be read leaves the old one.
 	if _, err := flows.ParseCadence(m.GetCadence()); err == nil {

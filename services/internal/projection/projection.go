@@ -61,6 +61,9 @@ type engine interface {
 	compiled(statement string) *sql.Stmt
 	// compile keeps statements that were run, compiled for the next time.
 	compile(ctx context.Context, writer *sql.DB, statements []string)
+	// rows are how many rows WriteRows puts in a statement, the most first and 1
+	// last. They are few, so that each statement is prepared once.
+	rows() []int
 	// gather is how many statements are worth sending together, on one connection.
 	gather() int
 	send(ctx context.Context, conn *sql.Conn, statements []written) error

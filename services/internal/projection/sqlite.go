@@ -51,9 +51,13 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 // of a log before it is worked in: keys come in any order, so that a window writes
 // the same pages over and over.
 func dsn(path, more string) string {
+	return location(path).String() + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&" + more
+}
+
+// location names the file and nothing else, whatever its name means in a URL.
+func location(path string) *url.URL {
 	escaped := (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()
-	u := url.URL{Scheme: "file", Opaque: escaped}
-	return u.String() + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&" + more
+	return &url.URL{Scheme: "file", Opaque: escaped}
 }
 
 func (*sqlite) statement(s string) string  { return s }
@@ -96,6 +100,8 @@ func (s *sqlite) compile(ctx context.Context, writer *sql.DB, statements []strin
 		}
 	}
 }
+
+func (*sqlite) rows() []int { return []int{1} }
 
 // There is no way to a server to be saved.
 func (*sqlite) gather() int                                      { return 1 }

@@ -3,7 +3,9 @@ package projection
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/triangle-suite/triangle/services/internal/postgres"
@@ -18,6 +20,11 @@ type Tx struct {
 	compiled map[string]*sql.Stmt // nil where statements are not kept
 	run      []string             // statements that were not compiled
 	pending  []written
+	// unbroken is the context of a compiled statement, which runs within the process
+	// and waits for nothing: the driver would start a goroutine for each statement,
+	// to be able to break it off.
+	unbroken context.Context
+	attached []string // files that are detached when the transaction is over
 }
 
 // written is a statement that waits to be sent with others.
@@ -32,7 +39,10 @@ func (tx *Tx) Exec(ctx context.Context, statement string, args ...any) (sql.Resu
 		return nil, err
 	}
 	if compiled := tx.compile(ctx, statement); compiled != nil { //nolint:sqlclosecheck // it is kept
-		return compiled.ExecContext(ctx, storable(args)...)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		return compiled.ExecContext(tx.unbroken, storable(args)...)
 	}
 	return tx.tx.ExecContext(ctx, tx.engine.statement(statement), storable(args)...)
 }
@@ -51,6 +61,27 @@ func (tx *Tx) Write(ctx context.Context, statement string, args ...any) error {
 		return nil
 	}
 	return tx.send(ctx)
+}
+
+// WriteRows writes rows, of so many columns each, by a statement that ends in
+// VALUES before them; after is what follows them, and may be empty. No row has
+// the key of another one. As with Write an error may be told late, and args must
+// not change.
+//
+// A server takes many rows in one statement. SQLite takes them one by one: in a
+// statement of many it copies the pages that it changes, lest it has to take the
+// first rows back when a later one fails, and that costs more than is saved.
+func (tx *Tx) WriteRows(ctx context.Context, insert string, columns int, after string, args []any) error {
+	row := "(" + strings.TrimSuffix(strings.Repeat("?,", columns), ",") + ")"
+	for _, size := range tx.engine.rows() {
+		statement := insert + strings.TrimSuffix(strings.Repeat(row+",", size), ",") + after
+		for n := size * columns; len(args) >= n; args = args[n:] {
+			if err := tx.Write(ctx, statement, args[:n:n]...); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // send sends what waits.
@@ -126,10 +157,20 @@ func (db *DB) transact(ctx context.Context, change func(*Tx) error) error {
 	if err != nil {
 		return fmt.Errorf("begin a transaction: %w", postgres.Explain(err))
 	}
-	tx := &Tx{conn: conn, engine: db.engine, hooks: db.hooks, compiled: map[string]*sql.Stmt{}}
-	err = tx.transact(ctx, change)
+	tx := &Tx{conn: conn, engine: db.engine, hooks: db.hooks, compiled: map[string]*sql.Stmt{}, unbroken: context.WithoutCancel(ctx)}
+	err = errors.Join(tx.transact(ctx, change), tx.detach())
 	_ = conn.Close() // it only gives it back
 	db.engine.compile(ctx, db.writer, tx.run)
+	return err
+}
+
+// detach detaches what was attached in the transaction, which is over.
+func (tx *Tx) detach() (err error) {
+	for i := range tx.attached {
+		if _, failed := tx.conn.ExecContext(tx.unbroken, `DETACH `+attachedAs(i)); failed != nil {
+			err = errors.Join(err, fmt.Errorf("detach a database: %w", failed))
+		}
+	}
 	return err
 }
 

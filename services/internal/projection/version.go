@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -45,10 +46,57 @@ func (s Schema) Discard(ctx context.Context, tx *Tx) error {
 	return nil
 }
 
-// adopt copies the rows: the tables beside are in another file.
+// adopt copies the rows: the tables beside are in another file, and one transaction
+// over two files is none when the power fails in the middle. Both tables are made
+// alike and the one is empty, so that SQLite moves rows and entries of indexes as
+// they are, in their order, without looking into them.
 func (*sqlite) adopt(ctx context.Context, tx *Tx, beside *DB, s Schema) error {
-	return s.CopyTo(ctx, beside, tx)
+	other, ok := beside.engine.(*sqlite)
+	if !ok {
+		return errors.New("the database beside is of another kind")
+	}
+	from, err := tx.attach(ctx, other.path)
+	if err != nil {
+		return err
+	}
+	if from == "" {
+		return s.CopyTo(ctx, beside, tx)
+	}
+	if err := s.replace(ctx, tx); err != nil {
+		return err
+	}
+	for _, name := range s.TableNames() {
+		if _, err := tx.define(ctx, `INSERT INTO main.`+name+` SELECT * FROM `+from+`.`+name); err != nil {
+			return fmt.Errorf("copy the table %s: %w", name, err)
+		}
+	}
+	return nil
 }
+
+// attachable is how many files can be attached at a time.
+const attachable = 10
+
+// attach makes the tables of another file known, until the transaction is over,
+// under a name that it returns; empty when too many are attached. A table of the
+// same name in this file goes before them where no file is named.
+func (tx *Tx) attach(ctx context.Context, path string) (name string, err error) {
+	i := slices.Index(tx.attached, path)
+	if i < 0 && len(tx.attached) == attachable {
+		return "", nil
+	}
+	if i < 0 {
+		i = len(tx.attached)
+		// One may be left of a transaction that was broken off; if it is not, this fails.
+		_, _ = tx.tx.ExecContext(ctx, `DETACH `+attachedAs(i))
+		if _, err := tx.tx.ExecContext(ctx, `ATTACH ? AS `+attachedAs(i), location(path).String()); err != nil {
+			return "", fmt.Errorf("attach the database beside: %w", err)
+		}
+		tx.attached = append(tx.attached, path)
+	}
+	return attachedAs(i), nil
+}
+
+func attachedAs(i int) string { return fmt.Sprint("beside", i) }
 
 // patience is how long those who read the old tables are waited for. Meanwhile
 // nobody else can begin to read them.
