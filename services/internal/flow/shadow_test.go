@@ -452,10 +452,11 @@ func TestAShadowMovesWithTheOwner(t *testing.T) {
 	}
 	wantEqual := func(when string, rows uint64) {
 		t.Helper()
-		c := w.compareShadow()
-		if c.GetOutcome() == flowv1.ShadowOutcome_SHADOW_OUTCOME_NOT_COMPARED { // an hour may have passed, or the owner changed
+		var c *flowv1.ShadowCompared
+		await(t, "a comparison "+when, func() bool { // none while the owner changes, or when an hour has passed
 			c = w.compareShadow()
-		}
+			return c.GetOutcome() != flowv1.ShadowOutcome_SHADOW_OUTCOME_NOT_COMPARED
+		})
 		if c.GetOutcome() != flowv1.ShadowOutcome_SHADOW_OUTCOME_EQUAL || c.GetLive().GetRows() != rows {
 			t.Errorf("%s: %s: %v; %v", when, control.Compared(c), c.GetFirst(), c.GetLive())
 		}
