@@ -66,9 +66,9 @@ build: ## Build the binaries into bin/
 ##@ Check
 
 .PHONY: test
-test: ## Run all tests, with the race detector on
+test: ## Run all tests but e2e, with the race detector on
 	$(if $(RACE),,@echo 'No C compiler: the tests run without the race detector.')
-	go test $(RACE) -timeout 20m -skip '^TestQuickBugsAreFound$$' $(PACKAGES)
+	go test $(RACE) -timeout 20m -skip '^TestQuickBugsAreFound$$' $(filter-out %/e2e/...,$(PACKAGES))
 	go test -run $(FAULTS)'|DoNotLiveInMemory|AStartReads' ./services/eventstore/internal/storage
 	go test -timeout 20m ./services/internal/flow
 	TRIANGLE_SEEDS=$(TEST_SEEDS) go test -run '^TestSimulation$$' -timeout 30m ./services/simulation

@@ -52,6 +52,7 @@ func TestSimulationOfAShadow(t *testing.T) {
 
 func (s *schedule) playShadow(cadence, shadow string) {
 	s.t.Helper()
+	s.most = mostWork
 	s.late = flow.LatePolicy{Do: flow.Lateness(s.random.IntN(3)), After: time.Duration(1+s.random.IntN(100)) * time.Minute}
 	s.breakThings()
 	s.startAt(cadence)

@@ -68,7 +68,12 @@ type schedule struct {
 	frozen   *frozen // a process that was replaced while it stood still
 }
 
+// mostWork is how many transactions a schedule takes at most: some six times as
+// many as it does.
+const mostWork = 10_000
+
 func playSchedule(w *world, seed uint64) {
+	w.most = mostWork
 	s := &schedule{world: w, random: rand.New(rand.NewPCG(seed, 0)), produced: map[string][]string{}}
 	w.late = flow.LatePolicy{Do: flow.Lateness(s.random.IntN(3)), After: time.Duration(1+s.random.IntN(100)) * time.Minute}
 	w.heartbeat, w.lease = time.Hour, 24*time.Hour // schedules last for weeks

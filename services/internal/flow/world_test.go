@@ -75,6 +75,8 @@ type world struct {
 	content func(answers int) bool // when the reaction has nothing to do, by the answers that there are
 	muted   atomic.Bool            // the reaction answers nothing, as if it had
 
+	most      int64        // how many transactions are enough; 0: any number
+	began     atomic.Int64 // so many have
 	heartbeat time.Duration
 	lease     time.Duration // by the database's clock, which goes its own way in a bubble
 	noTables  bool          // the service only reacts
@@ -129,12 +131,28 @@ func (w *world) start() {
 	if w.db, err = projection.Open(w.t.Context(), w.where, w.schema); err != nil {
 		w.t.Fatal(err)
 	}
+	if w.most > 0 {
+		w.db.Hook(projection.Hooks{Begin: w.noteWork})
+	}
 	w.rt = w.newRuntime(w.db)
 	var ctx context.Context
 	ctx, w.end = context.WithCancel(context.Background())
 	rt, done := w.rt, make(chan error, 1) // not the world's own: another may take its place
 	w.done = done
 	go func() { done <- rt.Run(ctx) }()
+}
+
+// noteWork stops a service that goes on and on: what else is to happen, and the end
+// of the test, would wait for it.
+func (w *world) noteWork(ctx context.Context) error {
+	switch n := w.began.Add(1); {
+	case n <= w.most:
+		return nil
+	case n == w.most+1:
+		w.t.Errorf("the service does not come to rest: it has begun %d transactions", n)
+	}
+	<-ctx.Done()
+	return ctx.Err()
 }
 
 func (w *world) newRuntime(db *projection.DB) *flow.Runtime {

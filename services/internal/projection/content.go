@@ -66,44 +66,49 @@ type table struct {
 
 // look asks the database for a table's columns and key.
 func (s Schema) look(ctx context.Context, q Querier, name string) (*table, error) {
-	t := &table{name: name}
-	var err error
-	if t.columns, err = columns(ctx, q, name); err != nil {
+	columns, err := columnsOf(ctx, q, name)
+	if err != nil {
 		return nil, fmt.Errorf("look at the table %s: %w", name, err)
 	}
-	for _, column := range t.columns {
-		t.personal = append(t.personal, slices.Contains(s.Personal, name+"."+column))
+	t := &table{name: name, key: make([]int, len(columns))}
+	key := 0
+	for i, c := range columns {
+		t.columns = append(t.columns, c.name)
+		t.personal = append(t.personal, slices.Contains(s.Personal, name+"."+c.name))
+		if c.key > 0 {
+			t.key[c.key-1] = i
+			key++
+		}
 	}
-	key, err := primaryKey(ctx, q, name)
-	if err != nil {
-		return nil, fmt.Errorf("look at the key of the table %s: %w", name, err)
-	}
-	for _, column := range key {
-		t.key = append(t.key, slices.Index(t.columns, column))
-	}
-	if len(t.key) == 0 {
-		for i := range t.columns {
+	if t.key = t.key[:key]; key == 0 {
+		for i := range columns {
 			t.key = append(t.key, i)
 		}
 	}
 	return t, nil
 }
 
-func columns(ctx context.Context, q Querier, table string) (names []string, err error) {
-	rows, err := q.Query(ctx, `SELECT * FROM `+table+` WHERE 1 = 0`)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Err(), rows.Close()) }()
-	return rows.Columns()
+// column is a column, and which of the primary key's it is: from 1 on, 0 if none.
+type column struct {
+	name string
+	key  int
 }
 
-func primaryKey(ctx context.Context, q Querier, table string) ([]string, error) {
-	rows, err := q.Query(ctx, q.keyOf(), table)
+var errNoTable = errors.New("there is none")
+
+// columnsOf reads the database's own description of a table. Reading the table
+// would do where its columns stay; but a statement that PostgreSQL has compiled
+// for other ones of the same name fails.
+func columnsOf(ctx context.Context, q Querier, table string) ([]column, error) {
+	rows, err := q.Query(ctx, q.columnsOf(), table)
 	if err != nil {
 		return nil, err
 	}
-	return Collect(rows, func(row Scanner, column *string) error { return row.Scan(column) })
+	all, err := Collect(rows, func(row Scanner, c *column) error { return row.Scan(&c.name, &c.key) })
+	if err == nil && len(all) == 0 {
+		err = errNoTable
+	}
+	return all, err
 }
 
 type order bool

@@ -360,3 +360,28 @@ func TestRowsAreCopiedByAValue(t *testing.T) {
 		})
 	}
 }
+
+// What is compiled for a table is not in the way of one of the same name with
+// other columns, that has taken its place.
+func TestATableThatWasReplacedIsReadAsItIs(t *testing.T) {
+	onEach(t, func(t *testing.T, where string) {
+		db := open(t, where)
+		for version, columns := range []string{`a TEXT PRIMARY KEY, b BIGINT`, `b BLOB, a BIGINT, c TEXT, PRIMARY KEY (c, a)`, `a TEXT`} {
+			s := projection.Schema{Name: "replaced", Version: version + 1, Tables: []string{`CREATE TABLE replaced (` + columns + `)`}}
+			if err := db.Create(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if _, err := s.Content(t.Context(), db); err != nil {
+					t.Errorf("version %d can't be read: %v", s.Version, err)
+				}
+			}
+			if err := db.Update(t.Context(), func(tx *projection.Tx) error { return s.Discard(t.Context(), tx) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := (projection.Schema{Name: "replaced", Tables: []string{`CREATE TABLE replaced (a TEXT)`}}).Content(t.Context(), db); err == nil {
+			t.Error("a table that is not there has content")
+		}
+	})
+}

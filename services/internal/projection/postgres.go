@@ -129,9 +129,10 @@ func (s *server) clock(ctx context.Context, q rower) (now time.Time, err error) 
 
 func (s *server) shared() bool { return true }
 
-func (s *server) keyOf() string {
-	return `SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
-		WHERE i.indrelid = to_regclass(?::text) AND i.indisprimary ORDER BY array_position(i.indkey::int2[], a.attnum)`
+func (s *server) columnsOf() string {
+	return `SELECT a.attname, coalesce(array_position(i.indkey::int2[], a.attnum) + 1, 0)
+		FROM pg_attribute a LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary
+		WHERE a.attrelid = to_regclass(?::text) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`
 }
 
 func (s *server) steady() sql.IsolationLevel { return sql.LevelRepeatableRead }

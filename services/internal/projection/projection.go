@@ -30,9 +30,10 @@ type Querier interface {
 	QueryRow(ctx context.Context, statement string, args ...any) Scanner
 	// Clock returns the time by the database's clock, which all replicas share.
 	Clock(ctx context.Context) (time.Time, error)
-	// keyOf is the query for the columns of a table's primary key, in their order;
-	// its parameter is the table's name.
-	keyOf() string
+	// columnsOf is the query for the columns of a table, in their order, and for the
+	// place of each in the primary key, from 1 on, or 0; its parameter is the table's
+	// name.
+	columnsOf() string
 }
 
 // DB is a service's database. Its methods may be called concurrently.
@@ -73,8 +74,8 @@ type engine interface {
 	clock(ctx context.Context, q rower) (time.Time, error)
 	// shared tells whether several replicas may work on the database.
 	shared() bool
-	// keyOf is Querier's.
-	keyOf() string
+	// columnsOf is Querier's.
+	columnsOf() string
 	// steady is the isolation of a transaction that sees one state of everything.
 	steady() sql.IsolationLevel
 	// beside opens a database of the same kind beside this one; drop removes what
@@ -137,7 +138,7 @@ func (db *DB) QueryRow(ctx context.Context, statement string, args ...any) Scann
 	return db.reader.QueryRowContext(ctx, db.engine.statement(statement), storable(args)...)
 }
 
-func (db *DB) keyOf() string { return db.engine.keyOf() }
+func (db *DB) columnsOf() string { return db.engine.columnsOf() }
 
 // Clock implements Querier.
 func (db *DB) Clock(ctx context.Context) (time.Time, error) { return db.engine.clock(ctx, db.reader) }

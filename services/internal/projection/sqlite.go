@@ -71,8 +71,8 @@ func (*sqlite) follow(func())                       {}
 func (*sqlite) shared() bool                        { return false }
 func (*sqlite) close()                              {} // its connections take the statements along
 
-func (*sqlite) keyOf() string {
-	return `SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk`
+func (*sqlite) columnsOf() string {
+	return `SELECT name, pk FROM pragma_table_info(?) ORDER BY cid`
 }
 
 // A transaction sees one state of everything, whatever it is called.

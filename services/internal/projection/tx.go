@@ -119,7 +119,7 @@ type failed struct{ err error }
 // Scan implements Scanner.
 func (f failed) Scan(...any) error { return f.err }
 
-func (tx *Tx) keyOf() string { return tx.engine.keyOf() }
+func (tx *Tx) columnsOf() string { return tx.engine.columnsOf() }
 
 // Clock implements Querier.
 func (tx *Tx) Clock(ctx context.Context) (time.Time, error) {
