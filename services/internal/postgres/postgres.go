@@ -158,6 +158,8 @@ func (s *Server) connect(ctx context.Context) (*pgx.Conn, error) {
 }
 
 // Pool returns up to so many connections. ReadOnly ones can't change anything.
+// What is open stays open: the server starts a process for each new one, and
+// there are few.
 func (s *Server) Pool(connections int, access Access) *sql.DB {
 	config := s.config.Copy()
 	if access == ReadOnly {
@@ -168,7 +170,6 @@ func (s *Server) Pool(connections int, access Access) *sql.DB {
 	db := stdlib.OpenDB(*config)
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
-	db.SetConnMaxIdleTime(5 * time.Minute)
 	return db
 }
 
