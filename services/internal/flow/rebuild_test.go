@@ -62,9 +62,9 @@ func (w *world) restartAs(s shape) {
 func (w *world) wantFolded(when string) {
 	w.t.Helper()
 	ctx := w.t.Context()
-	version, found, err := projection.Version(ctx, w.db, "seen")
-	if err != nil || !found || version != w.shape.schema.Version {
-		w.t.Errorf("%s: the tables are of version %d (%t, %v), want %d", when, version, found, err, w.shape.schema.Version)
+	versions, err := projection.Versions(ctx, w.db)
+	if err != nil || versions["seen"] != w.shape.schema.Version {
+		w.t.Errorf("%s: the tables are of versions %v (%v), want version %d of seen", when, versions, err, w.shape.schema.Version)
 		return
 	}
 	scratch, err := projection.Open(ctx, filepath.Join(w.t.TempDir(), "scratch.db"), "")

@@ -1,7 +1,6 @@
 package flow_test
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -28,26 +27,11 @@ func TestSimulationOfAShadow(t *testing.T) {
 		{flows.Hourly, "0 */5 * * *"},
 		{flows.Daily, flows.RealTime},
 	}
-	start, seeds := number("TRIANGLE_SEED_START", 1), number("TRIANGLE_SEEDS", seeds(10))
-	played, divergences := 0, 0
-	for seed := start; seed < start+seeds; seed++ {
-		for on, database := range databases() {
-			if on != "SQLite" && seed%everySeed != 0 {
-				continue
-			}
-			ok := t.Run(fmt.Sprintf("%s, seed=%d", on, seed), func(t *testing.T) {
-				inBubbleOn(t, database, func(w *world) {
-					s := &schedule{world: w, random: rand.New(rand.NewPCG(seed, 7)), produced: map[string][]string{}}
-					pair := pairs[seed%uint64(len(pairs))]
-					s.playShadow(pair[0], pair[1])
-				})
-			})
-			if played++; !ok {
-				divergences++
-			}
-		}
-	}
-	t.Logf("schedules run: %d, divergences: %d", played, divergences)
+	playSeeds(t, number("TRIANGLE_SEED_START", 1), number("TRIANGLE_SEEDS", seeds(10)), func(w *world, seed uint64) {
+		s := &schedule{world: w, random: rand.New(rand.NewPCG(seed, 7)), produced: map[string][]string{}}
+		pair := pairs[seed%uint64(len(pairs))]
+		s.playShadow(pair[0], pair[1])
+	})
 }
 
 func (s *schedule) playShadow(cadence, shadow string) {

@@ -422,10 +422,12 @@ func TestWhatCanNotBeShadowedIsRefused(t *testing.T) {
 		if err := start(tested, flows.Hourly); !errors.Is(err, control.ErrShadowRuns) {
 			t.Errorf("got %v, want %v", err, control.ErrShadowRuns)
 		}
+		w.stop() // and so does not adopt it
 		w.set(flows.Paused)
 		if err := start(tested, flows.Hourly); !errors.Is(err, control.ErrUnsettled) {
 			t.Errorf("got %v, want %v", err, control.ErrUnsettled)
 		}
+		w.start()
 		w.pass(time.Minute)
 		if err := start(tested, flows.Hourly); !errors.Is(err, control.ErrPaused) {
 			t.Errorf("got %v, want %v", err, control.ErrPaused)

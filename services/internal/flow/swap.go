@@ -150,8 +150,12 @@ func (rt *Runtime) createTables(ctx context.Context) error {
 	if err := rt.DB.Create(ctx, tables, ownerTable, freshnessTable, rebuildTables, shadowTables); err != nil {
 		return err
 	}
+	versions, err := projection.Versions(ctx, rt.DB)
+	if err != nil {
+		return err
+	}
 	for _, in := range rt.intakes {
-		foreign, err := in.isForeign(ctx, rt.DB)
+		foreign, err := in.isForeign(ctx, rt.DB, versions)
 		switch {
 		case err != nil:
 			return err
@@ -170,16 +174,16 @@ func (rt *Runtime) createTables(ctx context.Context) error {
 	return nil
 }
 
-// isForeign tells whether the flow's tables are of another version than this
-// build's. Tables that are not there are, when the flow has been taken in.
-func (in *Intake) isForeign(ctx context.Context, q projection.Querier) (bool, error) {
+// isForeign tells whether the flow's tables, which are of these versions, are of
+// another than this build's. Tables that are not there are, when the flow has been
+// taken in.
+func (in *Intake) isForeign(ctx context.Context, q projection.Querier, versions map[string]int) (bool, error) {
 	s := in.consumer.Schema
 	if s.Name == "" {
 		return false, nil
 	}
-	version, found, err := projection.Version(ctx, q, s.Name)
-	if err != nil || found {
-		return version != s.Version, err
+	if version, found := versions[s.Name]; found {
+		return version != s.Version, nil
 	}
 	cp, _, err := loadCheckpoint(ctx, q, in.consumer.Flow.Name)
 	return cp.eventID != "", err
@@ -187,9 +191,13 @@ func (in *Intake) isForeign(ctx context.Context, q projection.Querier) (bool, er
 
 // foreign returns the intakes whose tables are of another version.
 func (rt *Runtime) foreign(ctx context.Context) (all []*Intake, err error) {
+	versions, err := projection.Versions(ctx, rt.DB)
+	if err != nil {
+		return nil, err
+	}
 	for _, name := range slices.Sorted(maps.Keys(rt.intakes)) {
 		in := rt.intakes[name]
-		is, err := in.isForeign(ctx, rt.DB)
+		is, err := in.isForeign(ctx, rt.DB, versions)
 		if err != nil {
 			return nil, err
 		}
@@ -210,7 +218,11 @@ func replaced(all []*Intake) error {
 
 // confirmTables fails with errFenced when the tables have been replaced.
 func (in *Intake) confirmTables(ctx context.Context, tx *projection.Tx) error {
-	foreign, err := in.isForeign(ctx, tx)
+	versions, err := projection.Versions(ctx, tx)
+	if err != nil {
+		return err
+	}
+	foreign, err := in.isForeign(ctx, tx, versions)
 	if err == nil && foreign {
 		err = errors.Join(errFenced, replaced([]*Intake{in}))
 	}

@@ -2,7 +2,6 @@ package flow_test
 
 import (
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -18,7 +17,6 @@ import (
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
 	"github.com/triangle-suite/triangle/services/internal/contract"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
-	"github.com/triangle-suite/triangle/services/internal/pgtest"
 )
 
 // The older build takes in what the catalogue says, the newer one a further type,
@@ -267,16 +265,7 @@ func wantHeld(w *world) {
 // there. In the end each event has been taken in once, in the order of its key,
 // whatever happened, and a naive reading of the log by the told versions agrees.
 func TestBuildsRollForwardAndBackAtWill(t *testing.T) {
-	for seed := range uint64(15) {
-		for name, database := range pgtest.Databases() {
-			if name != "SQLite" && seed%everySeed != 0 {
-				continue
-			}
-			t.Run(fmt.Sprintf("%s, seed=%d", name, seed), func(t *testing.T) {
-				inBubbleOn(t, database, func(w *world) { playBuilds(w, rand.New(rand.NewPCG(seed, 7))) })
-			})
-		}
-	}
+	playSeeds(t, 0, seeds(15), func(w *world, seed uint64) { playBuilds(w, rand.New(rand.NewPCG(seed, 7))) })
 }
 
 func playBuilds(w *world, chance *rand.Rand) {

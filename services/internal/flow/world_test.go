@@ -407,9 +407,11 @@ func seeds(many uint64) uint64 {
 	}
 }
 
-// inBubble tells a story on each kind of database.
+// inBubble tells a story on each kind of database, beside other stories: each
+// has a database and a clock of its own.
 func inBubble(t *testing.T, story func(w *world)) {
 	t.Helper()
+	t.Parallel()
 	for name, database := range databases() {
 		t.Run(name, func(t *testing.T) { inBubbleOn(t, database, story) })
 	}
@@ -419,6 +421,7 @@ func inBubble(t *testing.T, story func(w *world)) {
 // test has ended.
 func inBubbleOn(t *testing.T, database func(testing.TB) string, story func(w *world)) {
 	t.Helper()
+	t.Parallel()
 	where := database(t)
 	synctest.Test(t, func(t *testing.T) { story(newWorld(t, where)) })
 }

@@ -79,8 +79,8 @@ func filled(t *testing.T, db *projection.DB, s projection.Schema, rows int) *pro
 
 func wantAdopted(t *testing.T, db *projection.DB, s projection.Schema, rows int) {
 	t.Helper()
-	if version, found, err := projection.Version(t.Context(), db, s.Name); err != nil || !found || version != s.Version {
-		t.Errorf("%s is of version %d (%t, %v), want %d", s.Name, version, found, err, s.Version)
+	if versions, err := projection.Versions(t.Context(), db); err != nil || versions[s.Name] != s.Version {
+		t.Errorf("the tables are of versions %v (%v), want version %d of %s", versions, err, s.Version, s.Name)
 	}
 	for query, want := range map[string]int{
 		`SELECT count(*) FROM ` + s.Name + ` WHERE n = 2 AND name <> 'last'`: rows, // by the index

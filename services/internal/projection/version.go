@@ -2,7 +2,6 @@ package projection
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,17 +9,26 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Version tells of which version a projection's tables are; found is false when
-// there are none.
-func Version(ctx context.Context, q Querier, name string) (version int, found bool, err error) {
-	err = q.QueryRow(ctx, `SELECT version FROM projections WHERE name = ?`, name).Scan(&version)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, false, nil
+// Versions tells of which version the tables of each projection are, by its name.
+// One that has none is not among them.
+func Versions(ctx context.Context, q Querier) (map[string]int, error) {
+	type made struct {
+		name    string
+		version int
 	}
+	rows, err := q.Query(ctx, `SELECT name, version FROM projections`)
 	if err != nil {
-		return 0, false, fmt.Errorf("look of which version the tables of %s are: %w", name, err)
+		return nil, fmt.Errorf("look of which version the tables are: %w", err)
 	}
-	return version, true, nil
+	all, err := Collect(rows, func(rows Scanner, m *made) error { return rows.Scan(&m.name, &m.version) })
+	if err != nil {
+		return nil, fmt.Errorf("look of which version the tables are: %w", err)
+	}
+	versions := make(map[string]int, len(all))
+	for _, m := range all {
+		versions[m.name] = m.version
+	}
+	return versions, nil
 }
 
 // Adopt puts tables from a database beside this one in the place of those that

@@ -193,9 +193,11 @@ func (c *flowSet) ask(ctx context.Context, steered *control.Flows) (control.Stat
 }
 
 // late tells that a consumer has not done in time what it was asked. The time may
-// be up in the middle of a read, whose own words would only confuse.
+// be up in the middle of a read, whose own words would only confuse, and a little
+// before the context knows of it.
 func late(ctx context.Context, err error, flow flows.Flow, what string) error {
-	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	deadline, _ := ctx.Deadline()
+	if errors.Is(ctx.Err(), context.Canceled) || time.Now().Before(deadline) {
 		return err
 	}
 	return fmt.Errorf("%s %s yet; the request stands, and is followed as soon as %s support runs", flow.Name, what, flow.To)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"google.golang.org/grpc/codes"
@@ -23,7 +24,7 @@ func explain(callers context.Context, err error) error {
 	}
 	meaning := meaningOf(err)
 	decided := meaning != nil && !errors.Is(meaning, eventlog.ErrUnavailable)
-	ended := callers.Err()
+	ended := endOf(callers)
 	switch {
 	case decided:
 		return reword(meaning, err)
@@ -38,6 +39,15 @@ func explain(callers context.Context, err error) error {
 	default:
 		return err
 	}
+}
+
+// endOf tells why a context is over. Its timer may fire a little later than the
+// client looks at its deadline, and refuses a call for it.
+func endOf(ctx context.Context) error {
+	if deadline, has := ctx.Deadline(); has && ctx.Err() == nil && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
 }
 
 // reword returns an error that is meaning and says what err said.
