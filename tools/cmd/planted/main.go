@@ -39,6 +39,9 @@ func run(ctx context.Context, out io.Writer) (missed int, err error) {
 	most := flag.Int("most", 400, "how many seeds of each simulation are run before a bug counts as missed")
 	atOnce := flag.Int("at-once", runtime.NumCPU(), "how many bugs are hunted at a time")
 	flag.Parse()
+	if *most < 1 {
+		return 0, fmt.Errorf("-most: %d seeds find nothing: say at least 1", *most)
+	}
 	wanted, err := regexp.Compile(*only)
 	if err != nil {
 		return 0, fmt.Errorf("-bugs: %w", err)
