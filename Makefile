@@ -72,14 +72,14 @@ test: ## Run all tests but e2e, with the race detector on
 	go test -run $(FAULTS)'|DoNotLiveInMemory|AStartReads' ./services/eventstore/internal/storage
 	go test -timeout 20m ./services/internal/flow
 	TRIANGLE_SEEDS=$(TEST_SEEDS) go test -run '^TestSimulation$$' -timeout 30m ./services/simulation
-	go test -count=1 ./tools/internal/planted
+	go test -count=1 ./tools/arch ./tools/internal/planted
 
 # The event store's faults, at full count only without the race detector: it
 # makes them ten times slower, and sees nothing of another process. Memory and
 # what a start reads are measured without it too. The flows' stories are told in
 # full without it, with it on SQLite alone. The simulation lets one thing
-# happen at a time: of races a few seeds show as much as many. What is planted
-# reads sources of other modules, whose changes a cached result would not see.
+# happen at a time: of races a few seeds show as much as many. The last ones
+# read sources of other modules, whose changes a cached result would not see.
 FAULTS := 'PowerCuts|Killed|Fault|Damage'
 
 .PHONY: test-fast
