@@ -94,6 +94,37 @@ func TestAWindowCanBeAskedFor(t *testing.T) {
 	})
 }
 
+// A window that was asked for lies before one that was due. Whoever ends between
+// the two goes on up to the latter.
+func TestAWindowThatIsBrokenOffIsGoneOnWith(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.start()
+		w.pass(time.Minute)
+		w.stop()
+		w.pass(24 * time.Hour)
+		if _, err := w.flows.RunWindow(t.Context(), tested, "ada", ""); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 3 {
+			w.produce(name("r", i))
+		}
+		w.poison = func(request string) error {
+			if request == name("r", 2) {
+				return errors.New("the database is busy")
+			}
+			return nil
+		}
+		w.start()
+		w.pass(time.Second)
+		wantCount(w, 2, "in the midst of the window")
+		w.stop()
+		w.poison = func(string) error { return nil }
+		w.start()
+		w.pass(time.Second)
+		wantCount(w, 3, "when the service is back")
+	})
+}
+
 func TestAFlowMovesThroughItsCadencesAndLosesNothing(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.start()
@@ -384,12 +415,7 @@ func TestARequestForAnEpochThatHasBeenIsOutOfDate(t *testing.T) {
 		w.set(flows.RealTime) // epoch 3
 		w.start()
 		w.pass(time.Second)
-		e, err := w.streams.Codec.Encode(w.t.Context(), &flowv1.CadenceRequested{Flow: tested, Epoch: 2, Cadence: flows.Paused, By: "a deposed controller"},
-			uuid.New(), codec.Metadata{Source: "/triangle/control", Time: time.Now()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.append(flows.ControlStream(tested), e)
+		w.requestAgain(2, flows.Paused)
 		w.produce("r")
 		w.pass(time.Second)
 		wantCount(w, 1, "after a stale request to pause")
@@ -397,6 +423,18 @@ func TestARequestForAnEpochThatHasBeenIsOutOfDate(t *testing.T) {
 			t.Errorf("the flow is in epoch %d, %s; want 3, realtime", state.Epoch, state.Cadence)
 		}
 	})
+}
+
+// requestAgain requests an epoch that has been, as a controller that was deposed
+// may, by other means than ours.
+func (w *world) requestAgain(epoch uint64, cadence string) {
+	w.t.Helper()
+	e, err := w.streams.Codec.Encode(w.t.Context(), &flowv1.CadenceRequested{Flow: tested, Epoch: epoch, Cadence: cadence, By: "a deposed controller"},
+		uuid.New(), codec.Metadata{Source: "/triangle/control", Time: time.Now()})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.append(flows.ControlStream(tested), e)
 }
 
 func TestAStoreOfAnotherEnvironmentStopsTheFlowBeforeItTakesAnythingIn(t *testing.T) {

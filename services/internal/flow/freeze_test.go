@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/projection"
@@ -92,7 +93,7 @@ func (s *schedule) freezeOrThaw() {
 	case s.frozen != nil:
 		s.thaw()
 	case s.end != nil && !s.db.Shared():
-		s.quiet() // so that it has taken over, if it has just started
+		s.pass(time.Minute) // so that it has taken over, if it has just started, whatever failed
 		s.ice.freeze()
 		s.frozen = &frozen{ice: s.ice, db: s.db, end: s.end, done: s.done}
 		s.end = nil

@@ -39,7 +39,7 @@ func told[M any](w *world, stream string) (all []M, ids []uuid.UUID) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		if e.Stream != stream {
+		if stream != anyStream && e.Stream != stream {
 			continue
 		}
 		decoded, err := w.streams.Codec.Decode(w.t.Context(), e)
@@ -52,6 +52,9 @@ func told[M any](w *world, stream string) (all []M, ids []uuid.UUID) {
 	}
 	return all, ids
 }
+
+// anyStream has told look into all of them.
+const anyStream = ""
 
 func (w *world) progress() []*flowv1.FlowProgressed {
 	all, _ := told[*flowv1.FlowProgressed](w, flows.ProgressStream(tested))

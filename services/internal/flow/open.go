@@ -68,8 +68,8 @@ func (in *Intake) rest(ctx context.Context, at time.Time) (uuid.UUID, error) {
 }
 
 // opensGate tells whether an event asks a closed gate to open up to it. A paused
-// flow has no windows. A shadow's gate opens for a comparison that somebody asks
-// for.
+// flow has no windows. One that was opened, and lies ahead still, was broken off. A
+// shadow's gate opens for a comparison that somebody asks for.
 func (in *Intake) opensGate(e eventlog.Event) bool {
 	if in.dry {
 		return e.Type == markerSet && in.parity.Load().marks(e)
@@ -77,7 +77,8 @@ func (in *Intake) opensGate(e eventlog.Event) bool {
 	if !in.isOwnMarker(e) {
 		return false
 	}
-	return e.Type == cadenceRequested || e.Type == windowRequested && in.cp.cadence != flows.Paused
+	isWindow := e.Type == windowRequested || e.Type == windowOpened
+	return e.Type == cadenceRequested || isWindow && in.cp.cadence != flows.Paused
 }
 
 const (

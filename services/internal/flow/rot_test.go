@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
+	"github.com/triangle-suite/triangle/contracts/flows"
 	"github.com/triangle-suite/triangle/services/control"
 	"github.com/triangle-suite/triangle/services/internal/flow"
 )
@@ -166,6 +167,24 @@ func (s *schedule) checkKeys() {
 			s.t.Errorf("%s: taken in %v and parked %v, of %v", key, taken[key], parked, left)
 		}
 		s.checkAnswers(key, left[:place])
+	}
+}
+
+// checkParking wants each event that is parked no more to have been let go by a
+// request, which says so.
+func (s *schedule) checkParking() {
+	s.t.Helper()
+	parked, _ := told[*flowv1.EventParked](s.world, anyStream)
+	answers, _ := told[*flowv1.ParkingAnswered](s.world, flows.ControlStream(tested))
+	released := 0
+	for _, a := range answers {
+		released += int(a.GetReleased())
+		if o := a.GetOutcome(); o == flowv1.ParkingOutcome_PARKING_OUTCOME_TAKEN_IN || o == flowv1.ParkingOutcome_PARKING_OUTCOME_SKIPPED {
+			released++
+		}
+	}
+	if left := len(parkedRows(s.world)); len(parked) != released+left {
+		s.t.Errorf("%d events were parked; %d are still, and requests have let go %d", len(parked), left, released)
 	}
 }
 

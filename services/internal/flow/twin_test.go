@@ -41,7 +41,8 @@ func (e *twinEpoch) digest() string {
 	return fmt.Sprintf("%032x", sum.Mod(sum, new(big.Int).Lsh(big.NewInt(1), 128)))
 }
 
-// twinEpochs reads the log: an epoch ends where the next one is asked for.
+// twinEpochs reads the log: an epoch ends where the next one is asked for. What
+// asks for one that has been is out of date.
 func (s *schedule) twinEpochs() (epochs map[uint64]*twinEpoch, now uint64) {
 	epochs, now = map[uint64]*twinEpoch{1: {chains: map[string][]byte{}}}, 1
 	for e, err := range s.log.ReadAll(s.t.Context(), eventlog.Forward, &eventlog.Position{}, 0) {
@@ -57,8 +58,10 @@ func (s *schedule) twinEpochs() (epochs map[uint64]*twinEpoch, now uint64) {
 		}
 		switch m := event.Message.(type) {
 		case *flowv1.CadenceRequested:
-			now = m.GetEpoch()
-			epochs[now] = &twinEpoch{chains: map[string][]byte{}}
+			if m.GetEpoch() > now {
+				now = m.GetEpoch()
+				epochs[now] = &twinEpoch{chains: map[string][]byte{}}
+			}
 		case *salesv1.RequestStatusChanged:
 			epochs[now].add(m.GetRequestId(), e.ID)
 		}

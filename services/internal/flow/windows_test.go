@@ -59,7 +59,9 @@ func (s *schedule) checkWindows() {
 		opens := false
 		switch m := event.Message.(type) {
 		case *flowv1.CadenceRequested:
-			epoch, cadence, waiting = m.GetEpoch(), m.GetCadence(), 0
+			if m.GetEpoch() > epoch { // it is not out of date
+				epoch, cadence, waiting = m.GetEpoch(), m.GetCadence(), 0
+			}
 		case *flowv1.WindowOpened:
 			if opens = m.GetEpoch() == epoch; opens {
 				s.checkDue(e, m, cadence)
