@@ -145,7 +145,9 @@ func (f *Flows) get(ctx context.Context, flow flows.Flow) (State, error) {
 		s.shadows.note(e)
 		switch m := e.Message.(type) {
 		case *flowv1.CadenceRequested:
-			s.RequestedEpoch, s.Requested = m.GetEpoch(), m.GetCadence()
+			if m.GetEpoch() > s.RequestedEpoch { // else it is out of date, and nobody follows it
+				s.RequestedEpoch, s.Requested = m.GetEpoch(), m.GetCadence()
+			}
 		case *flowv1.CadenceAdopted:
 			s.Epoch, s.Cadence = m.GetEpoch(), m.GetCadence()
 		case *flowv1.TypesAdopted:

@@ -36,8 +36,11 @@ const (
 // markers are the types of all of them.
 var markers = []string{cadenceRequested, windowRequested, windowOpened, markerSet, retryRequested, skipRequested, typeActivated}
 
-// typesAdopted is read from the control stream at the start.
-const typesAdopted = "flow.TypesAdopted"
+// What intakes look up in the control stream: not being markers, they open nothing.
+const (
+	typesAdopted    = "flow.TypesAdopted"
+	parkingAnswered = "flow.ParkingAnswered"
+)
 
 // Intake takes in one flow.
 type Intake struct {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	"github.com/triangle-suite/triangle/contracts/flows"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 )
@@ -55,7 +56,7 @@ func (in *Intake) rest(ctx context.Context, at time.Time) (uuid.UUID, error) {
 			if !ok {
 				return uuid.Nil, fmt.Errorf("follow the log behind the closed gate: %w", sub.Err())
 			}
-			if m.Kind == eventlog.KindEvent && in.opensGate(m.Event) {
+			if m.Kind == eventlog.KindEvent && in.opensGate(ctx, m.Event) {
 				return m.Event.ID, nil
 			}
 			if m.Kind == eventlog.KindEvent && in.isParkingRequest(m.Event) {
@@ -67,18 +68,31 @@ func (in *Intake) rest(ctx context.Context, at time.Time) (uuid.UUID, error) {
 	}
 }
 
-// opensGate tells whether an event asks a closed gate to open up to it. A paused
-// flow has no windows. One that was opened, and lies ahead still, was broken off. A
-// shadow's gate opens for a comparison that somebody asks for.
-func (in *Intake) opensGate(e eventlog.Event) bool {
+// opensGate tells whether an event asks a closed gate to open up to it: a request
+// for the next epoch, or a window of this one that was asked for, or was opened and
+// broken off. A paused flow has no windows. A shadow's gate opens for a comparison
+// that somebody asks for.
+func (in *Intake) opensGate(ctx context.Context, e eventlog.Event) bool {
 	if in.dry {
 		return e.Type == markerSet && in.parity.Load().marks(e)
 	}
 	if !in.isOwnMarker(e) {
 		return false
 	}
-	isWindow := e.Type == windowRequested || e.Type == windowOpened
-	return e.Type == cadenceRequested || isWindow && in.cp.cadence != flows.Paused
+	event, err := in.streams.Codec.Decode(ctx, e)
+	if err != nil {
+		return true // it stops the flow where it is taken in
+	}
+	switch m := event.Message.(type) {
+	case *flowv1.CadenceRequested:
+		return m.GetEpoch() > in.cp.epoch
+	case *flowv1.WindowOpened:
+		return m.GetEpoch() == in.cp.epoch && in.cp.cadence != flows.Paused
+	case *flowv1.WindowRequested:
+		return in.cp.cadence != flows.Paused
+	default:
+		return false
+	}
 }
 
 const (

@@ -33,6 +33,10 @@ func (in *Intake) isParkingRequest(e eventlog.Event) bool {
 // the flow itself can't, as it has parked too much.
 func (in *Intake) followRequests(ctx context.Context) error {
 	control := flows.ControlStream(in.consumer.Flow.Name)
+	refused, err := in.refused(ctx, control)
+	if err != nil {
+		return err
+	}
 	for e, err := range in.streams.Log.ReadStream(ctx, control, eventlog.Forward, in.cp.steered, 0) {
 		if errors.Is(err, eventlog.ErrNoStream) {
 			return nil
@@ -54,11 +58,47 @@ func (in *Intake) followRequests(ctx context.Context) error {
 		if !in.cp.reaches(e, request) {
 			return nil
 		}
-		if err := in.transact(ctx, nil, func(t *taking) error { return t.follow(ctx, e, request) }); err != nil {
+		err = in.transact(ctx, nil, func(t *taking) error {
+			t.cp.steered = e.Revision + 1
+			if refused[e.ID.String()] {
+				return nil
+			}
+			return t.follow(ctx, e, request)
+		})
+		if err != nil {
 			return fmt.Errorf("follow %s %s: %w", e.Type, e.ID, err)
 		}
 	}
 	return nil
+}
+
+// refused are the requests that have been answered, and changed nothing: on a new
+// database they change nothing either. What the event waited behind may not be
+// parked there any more, and who was told that it was left as it is relies on that.
+func (in *Intake) refused(ctx context.Context, control string) (map[string]bool, error) {
+	all := map[string]bool{}
+	for e, err := range in.streams.Log.ReadStream(ctx, control, eventlog.Forward, in.cp.steered, 0) {
+		if errors.Is(err, eventlog.ErrNoStream) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("look for answers about parked events: %w", err)
+		}
+		if e.Type != parkingAnswered {
+			continue
+		}
+		event, err := in.streams.Codec.Decode(ctx, e)
+		if err != nil {
+			return nil, fmt.Errorf("read a control event: %w", err)
+		}
+		if m, ok := event.Message.(*flowv1.ParkingAnswered); ok {
+			switch m.GetOutcome() {
+			case flowv1.ParkingOutcome_PARKING_OUTCOME_NOT_PARKED, flowv1.ParkingOutcome_PARKING_OUTCOME_WAITS:
+				all[m.GetRequestId()] = true
+			}
+		}
+	}
+	return all, nil
 }
 
 // reaches tells whether the flow has come to the event that a request is about.
@@ -73,7 +113,6 @@ func (cp checkpoint) reaches(e eventlog.Event, r parkingRequest) bool {
 // follow does what a request asks, and answers it. An event that is not parked,
 // or waits behind another one, is left as it is.
 func (t *taking) follow(ctx context.Context, e eventlog.Event, r parkingRequest) error {
-	t.cp.steered = e.Revision + 1
 	answer := &flowv1.ParkingAnswered{Flow: t.cp.flow, RequestId: e.ID.String(), EventId: r.GetEventId()}
 	queue, err := loadParked(ctx, t.tx, `flow = ? AND key = (SELECT p.key FROM flow_parked p WHERE p.flow = ? AND p.event_id = ?)`,
 		t.cp.flow, t.cp.flow, r.GetEventId())
