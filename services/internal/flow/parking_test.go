@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
 
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	"github.com/triangle-suite/triangle/contracts/flows"
@@ -278,14 +279,7 @@ func TestWhatAServiceParksOfItsOwnEventsIsSeenToAsWell(t *testing.T) {
 func TestTheConsumerAnswersWhatIsAskedInVain(t *testing.T) {
 	inParking(t, func(o operator, _ *switchOf, parked []uuid.UUID) {
 		for _, event := range []string{uuid.NewString(), parked[1].String(), "", parked[0].String()} {
-			id := uuid.New()
-			e, err := o.streams.Codec.Encode(o.t.Context(), &flowv1.RetryRequested{Flow: tested, EventId: event, By: "by hand"}, id,
-				codec.Metadata{Source: "/triangle/control", Time: time.Now()})
-			if err != nil {
-				t.Fatal(err)
-			}
-			o.append(flows.ControlStream(tested), e)
-			outcome := o.outcome(id, nil)
+			outcome := o.outcome(o.askByHand(&flowv1.RetryRequested{Flow: tested, EventId: event, By: "by hand"}), nil)
 			want := "was not parked any more"
 			switch event {
 			case parked[0].String():
@@ -298,6 +292,57 @@ func TestTheConsumerAnswersWhatIsAskedInVain(t *testing.T) {
 			}
 		}
 		o.wantParked(3, "after all of that")
+	})
+}
+
+// askByHand writes a request to the control stream, and returns its id.
+func (o operator) askByHand(request proto.Message) uuid.UUID {
+	o.t.Helper()
+	id := uuid.New()
+	e, err := o.streams.Codec.Encode(o.t.Context(), request, id, codec.Metadata{Source: "/triangle/control", Time: time.Now()})
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	o.append(flows.ControlStream(tested), e)
+	return id
+}
+
+// Somebody wants to skip an event that waits behind another one, and is told that
+// it is left as it is. So it is on a new database, where the other one can be taken
+// in.
+func TestWhatWasLeftAsItIsStaysSoOnANewDatabase(t *testing.T) {
+	inBubble(t, func(w *world) {
+		first, second := uuid.New(), uuid.New()
+		w.rotten = func(event uuid.UUID) error {
+			if event == first || event == second {
+				return flow.Unprocessable(errors.New("it is rotten"))
+			}
+			return nil
+		}
+		w.set(flows.RealTime)
+		w.start()
+		w.produceAs(first, "r")
+		w.produceAs(second, "r")
+		w.pass(time.Minute)
+		o := operator{w}
+		waits := o.list()[0].Waiting[0]
+		skip := &flowv1.SkipRequested{Flow: tested, EventId: second.String(), Position: waits.GetPosition(), By: "by hand", Reason: "it is rotten"}
+		if told := o.outcome(o.askByHand(skip), nil); !strings.Contains(told, "waits behind "+first.String()) {
+			t.Errorf("told %q, want what it waits behind", told)
+		}
+		w.stop()
+		w.rotten = func(event uuid.UUID) error {
+			if event == second {
+				return flow.Unprocessable(errors.New("it is rotten"))
+			}
+			return nil
+		}
+		w.anew()
+		w.start()
+		w.pass(time.Minute)
+		if parked := parkedRows(w); !slices.Equal(parked, []string{second.String()}) {
+			t.Errorf("a new database has parked %v, want %s", parked, second)
+		}
 	})
 }
 
