@@ -3,6 +3,7 @@ package channel
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -31,8 +32,9 @@ const (
 
 // changing is a call that changes something.
 type changing struct {
-	name  string
-	call  func(ctx context.Context, api channelv1.ChannelServiceServer) (proto.Message, error)
+	name string
+	call func(ctx context.Context, api channelv1.ChannelServiceServer) (proto.Message, error)
+	// other is another request to the same stream; nil where there is none.
 	other func(ctx context.Context, api channelv1.ChannelServiceServer) (proto.Message, error)
 }
 
@@ -44,6 +46,9 @@ func changes[Q, A proto.Message](
 		return func(ctx context.Context, api channelv1.ChannelServiceServer) (proto.Message, error) {
 			return method(api, ctx, proto.CloneOf(q))
 		}
+	}
+	if !other.ProtoReflect().IsValid() {
+		return changing{name, with(request), nil}
 	}
 	return changing{name, with(request), with(other)}
 }
@@ -82,6 +87,9 @@ func everyCall(contact string) []changing {
 		changes("RespondToLead", api.RespondToLead,
 			&channelv1.RespondToLeadRequest{ContactId: contact, LeadId: "l", Answer: accepted},
 			&channelv1.RespondToLeadRequest{ContactId: contact, LeadId: "m", Answer: accepted}),
+		changes("ShowVariant", api.ShowVariant,
+			&channelv1.ShowVariantRequest{ContactId: contact, ExperimentId: "banner"},
+			&channelv1.ShowVariantRequest{ContactId: contact, ExperimentId: "greeting"}),
 		changes("EndContact", api.EndContact,
 			&channelv1.EndContactRequest{ContactId: contact, Outcome: handled},
 			&channelv1.EndContactRequest{ContactId: contact, Outcome: 2}),
@@ -91,6 +99,22 @@ func everyCall(contact string) []changing {
 		changes("ReportWorkload", api.ReportWorkload,
 			&channelv1.ReportWorkloadRequest{Channel: calls, Waiting: 7},
 			&channelv1.ReportWorkloadRequest{Channel: calls, Waiting: 8}),
+		changes("DefineExperiment", api.DefineExperiment,
+			&channelv1.DefineExperimentRequest{Experiment: experimentOf("colour", 0.1)},
+			&channelv1.DefineExperimentRequest{Experiment: experimentOf("colour", 0.2)}),
+		changes("EndExperiment", api.EndExperiment, &channelv1.EndExperimentRequest{ExperimentId: "banner"}, nil),
+	}
+}
+
+// inNoContact are the calls that have nothing to do with a contact that goes on.
+var inNoContact = []string{"StartContact", "GrantCapacity", "ReportWorkload", "DefineExperiment", "EndExperiment"}
+
+// experimentOf is an experiment of two variants, compared by clicks on banners.
+func experimentOf(id string, expected float64) *channelv1.Experiment {
+	return &channelv1.Experiment{
+		ExperimentId: id, Variants: []*channelv1.Variant{{VariantId: "old", Weight: 1}, {VariantId: "new", Weight: 1}},
+		Outcome:      &channelv1.Outcome{Kind: channelv1.OutcomeKind_OUTCOME_KIND_EVENT_RECORDED, EventKind: "banner-clicked"},
+		ExpectedRate: expected,
 	}
 }
 
@@ -112,7 +136,17 @@ func (w *world) prepare() (contact string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.define("banner")
+	w.define("greeting")
 	return contact
+}
+
+func (w *world) define(experiment string) {
+	w.t.Helper()
+	request := &channelv1.DefineExperimentRequest{Experiment: experimentOf(experiment, 0.1)}
+	if _, err := w.api().DefineExperiment(w.withKey("define "+experiment), request); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func TestACallThatIsRepeatedHasOneEffectAndOneAnswer(t *testing.T) {
@@ -133,8 +167,10 @@ func TestACallThatIsRepeatedHasOneEffectAndOneAnswer(t *testing.T) {
 			if n := w.size(); n != size {
 				t.Errorf("%s again: %d events more", c.name, n-size)
 			}
-			if _, err := c.other(w.withKey(c.name), w.api()); !fault.Is(err, fault.KindPrecondition) {
-				t.Errorf("%s: another request with the same key gets %v", c.name, err)
+			if c.other != nil {
+				if _, err := c.other(w.withKey(c.name), w.api()); !fault.Is(err, fault.KindPrecondition) {
+					t.Errorf("%s: another request with the same key gets %v", c.name, err)
+				}
 			}
 			if n := w.size(); n != size {
 				t.Errorf("%s, another request: %d events more", c.name, n-size)
@@ -213,8 +249,12 @@ func TestACallThatIsNotRightIsToldAllThatIsWrong(t *testing.T) {
 			"channel capacity starts_at": call(api.GrantCapacity(ctx, &channelv1.GrantCapacityRequest{
 				Channel: website, StartsAt: timestamppb.New(time.Date(2026, 11, 21, 14, 30, 0, 0, time.UTC)),
 			})),
-			"capacity":          call(api.GrantCapacity(ctx, &channelv1.GrantCapacityRequest{Channel: calls, Capacity: 2_000_000})),
-			"channel":           call(api.ReportWorkload(ctx, &channelv1.ReportWorkloadRequest{})),
+			"capacity":                 call(api.GrantCapacity(ctx, &channelv1.GrantCapacityRequest{Channel: calls, Capacity: 2_000_000})),
+			"channel":                  call(api.ReportWorkload(ctx, &channelv1.ReportWorkloadRequest{})),
+			"contact_id experiment_id": call(api.ShowVariant(ctx, &channelv1.ShowVariantRequest{})),
+			"experiment_id":            call(api.EndExperiment(ctx, &channelv1.EndExperimentRequest{ExperimentId: long})),
+			"experiment.experiment_id experiment.variants experiment.outcome.kind experiment.expected_rate": call(
+				api.DefineExperiment(ctx, &channelv1.DefineExperimentRequest{})),
 			"channel page_size": call(api.ListMessages(ctx, &channelv1.ListMessagesRequest{Channel: 99, PageSize: 1001})),
 		} {
 			f, ok := fault.Of(err)
@@ -239,7 +279,7 @@ func TestACallThatIsNotRightIsToldAllThatIsWrong(t *testing.T) {
 func TestAContactThatIsUnknownOrEndedIsSaidToBeSo(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		for _, c := range everyCall("nobody's") {
-			if c.name == "StartContact" || c.name == "GrantCapacity" || c.name == "ReportWorkload" {
+			if slices.Contains(inNoContact, c.name) {
 				continue
 			}
 			if _, err := c.call(w.withKey(c.name), w.api()); !fault.Is(err, fault.KindNotFound) {
@@ -255,15 +295,13 @@ func TestAContactThatIsUnknownOrEndedIsSaidToBeSo(t *testing.T) {
 		}
 		for _, c := range everyCall(contact) {
 			_, err := c.call(w.withKey(c.name), w.api())
-			switch c.name {
-			case "StartContact", "GrantCapacity", "ReportWorkload", "EndContact": // the end is known
+			switch {
+			case slices.Contains(inNoContact, c.name) || c.name == "EndContact": // the end is known
 				if err != nil {
 					t.Errorf("%s: %v", c.name, err)
 				}
-			default:
-				if !fault.Is(err, fault.KindPrecondition) {
-					t.Errorf("%s in a contact that has ended: %v", c.name, err)
-				}
+			case !fault.Is(err, fault.KindPrecondition):
+				t.Errorf("%s in a contact that has ended: %v", c.name, err)
 			}
 		}
 	})
@@ -319,7 +357,7 @@ func TestWhateverFailsEachCallHasOneEffect(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		run++
 		c := every[rapid.IntRange(0, len(every)-1).Draw(rt, "call")]
-		if c.name == "EndContact" || c.name == "GrantCapacity" {
+		if c.name == "EndContact" || c.name == "GrantCapacity" || c.name == "EndExperiment" {
 			rt.Skip("they end what the others need")
 		}
 		key := fmt.Sprint(run)

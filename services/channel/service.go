@@ -13,6 +13,7 @@ import (
 	"github.com/triangle-suite/triangle/services/channel/internal/capacity"
 	"github.com/triangle-suite/triangle/services/channel/internal/contact"
 	"github.com/triangle-suite/triangle/services/channel/internal/customerview"
+	"github.com/triangle-suite/triangle/services/channel/internal/experiment"
 	"github.com/triangle-suite/triangle/services/channel/internal/nba"
 	"github.com/triangle-suite/triangle/services/channel/internal/outbound"
 	"github.com/triangle-suite/triangle/services/internal/backoffice"
@@ -63,12 +64,14 @@ type api struct {
 	*contacts
 	*capacities
 	*messages
+	*experiments
 }
 
 type (
-	contacts   = contact.API
-	capacities = capacity.API
-	messages   = outbound.API
+	contacts    = contact.API
+	capacities  = capacity.API
+	messages    = outbound.API
+	experiments = experiment.API
 	// unknownCalls answers what newer callers may ask for. It lies a level deeper
 	// than the capabilities, so that their methods come first.
 	unknownCalls struct {
@@ -106,6 +109,9 @@ func newService(ctx context.Context, parts host.Parts, settings Settings) (*serv
 			},
 			capacities: &capacity.API{Streams: parts.Streams, Origins: origins},
 			messages:   &outbound.API{DB: parts.DB},
+			experiments: &experiment.API{
+				Streams: parts.Streams, DB: parts.DB, Origins: origins, Hash: parts.Ring.Hash,
+			},
 		},
 		flows:    runtime,
 		workers:  workers,
@@ -137,6 +143,7 @@ func consumers(parts host.Parts) ([]flow.Consumer, error) {
 	all := []flow.Consumer{
 		{Flow: outbound.OwnFlow, Schema: outbound.Schema, Project: outbound.Project},
 		{Flow: contact.OwnFlow, Schema: contact.Schema, Project: contact.Project},
+		{Flow: experiment.OwnFlow, Schema: experiment.Schema, Project: experiment.Project},
 	}
 	for _, f := range flows.Into(flows.Channel) {
 		c, ok := takes[f.Name]

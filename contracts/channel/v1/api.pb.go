@@ -250,6 +250,116 @@ func (MessageState) EnumDescriptor() ([]byte, []int) {
 	return file_channel_v1_api_proto_rawDescGZIP(), []int{3}
 }
 
+// ExperimentState is where an experiment stands.
+type ExperimentState int32
+
+const (
+	// Not given.
+	ExperimentState_EXPERIMENT_STATE_UNSPECIFIED ExperimentState = 0
+	// Visitors are assigned variants.
+	ExperimentState_EXPERIMENT_STATE_RUNNING ExperimentState = 1
+	// No further visitor is.
+	ExperimentState_EXPERIMENT_STATE_ENDED ExperimentState = 2
+)
+
+// Enum value maps for ExperimentState.
+var (
+	ExperimentState_name = map[int32]string{
+		0: "EXPERIMENT_STATE_UNSPECIFIED",
+		1: "EXPERIMENT_STATE_RUNNING",
+		2: "EXPERIMENT_STATE_ENDED",
+	}
+	ExperimentState_value = map[string]int32{
+		"EXPERIMENT_STATE_UNSPECIFIED": 0,
+		"EXPERIMENT_STATE_RUNNING":     1,
+		"EXPERIMENT_STATE_ENDED":       2,
+	}
+)
+
+func (x ExperimentState) Enum() *ExperimentState {
+	p := new(ExperimentState)
+	*p = x
+	return p
+}
+
+func (x ExperimentState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ExperimentState) Descriptor() protoreflect.EnumDescriptor {
+	return file_channel_v1_api_proto_enumTypes[4].Descriptor()
+}
+
+func (ExperimentState) Type() protoreflect.EnumType {
+	return &file_channel_v1_api_proto_enumTypes[4]
+}
+
+func (x ExperimentState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ExperimentState.Descriptor instead.
+func (ExperimentState) EnumDescriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{4}
+}
+
+// Verdict is what an experiment says of a variant.
+type Verdict int32
+
+const (
+	// There is nothing to say: it is what the others are held against.
+	Verdict_VERDICT_UNSPECIFIED Verdict = 0
+	// It can't be told yet: 0 lies within the interval.
+	Verdict_VERDICT_UNDECIDED Verdict = 1
+	// The outcome comes about more often.
+	Verdict_VERDICT_MORE Verdict = 2
+	// The outcome comes about less often.
+	Verdict_VERDICT_LESS Verdict = 3
+)
+
+// Enum value maps for Verdict.
+var (
+	Verdict_name = map[int32]string{
+		0: "VERDICT_UNSPECIFIED",
+		1: "VERDICT_UNDECIDED",
+		2: "VERDICT_MORE",
+		3: "VERDICT_LESS",
+	}
+	Verdict_value = map[string]int32{
+		"VERDICT_UNSPECIFIED": 0,
+		"VERDICT_UNDECIDED":   1,
+		"VERDICT_MORE":        2,
+		"VERDICT_LESS":        3,
+	}
+)
+
+func (x Verdict) Enum() *Verdict {
+	p := new(Verdict)
+	*p = x
+	return p
+}
+
+func (x Verdict) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Verdict) Descriptor() protoreflect.EnumDescriptor {
+	return file_channel_v1_api_proto_enumTypes[5].Descriptor()
+}
+
+func (Verdict) Type() protoreflect.EnumType {
+	return &file_channel_v1_api_proto_enumTypes[5]
+}
+
+func (x Verdict) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Verdict.Descriptor instead.
+func (Verdict) EnumDescriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{5}
+}
+
 // Claims is who a visitor claims to be.
 type Claims struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2163,6 +2273,787 @@ func (x *ListMessagesResponse) GetMessages() []*Message {
 	return nil
 }
 
+// Experiment is what is compared, and how.
+type Experiment struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The experiment's name: lower-case letters, digits and dashes.
+	ExperimentId string `protobuf:"bytes,1,opt,name=experiment_id,json=experimentId,proto3" json:"experiment_id,omitempty"`
+	// The ways that are compared, 2 to 10; the first is what the others are held
+	// against.
+	Variants []*Variant `protobuf:"bytes,2,rep,name=variants,proto3" json:"variants,omitempty"`
+	// What they are compared by.
+	Outcome *Outcome `protobuf:"bytes,3,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// The channels that it runs in; none: all.
+	Channels []v1.Channel `protobuf:"varint,4,rep,packed,name=channels,proto3,enum=journey.v1.Channel" json:"channels,omitempty"`
+	// The chance that is taken of finding a difference where there is none, however
+	// often one looks, and however many variants there are; 0.05 when not given.
+	ErrorRate float64 `protobuf:"fixed64,5,opt,name=error_rate,json=errorRate,proto3" json:"error_rate,omitempty"`
+	// The share of the visitors with whom the outcome is thought to come about,
+	// above 0 and below 1. The nearer to the truth, the sooner a difference is found;
+	// a wrong one finds none that is not there.
+	ExpectedRate float64 `protobuf:"fixed64,6,opt,name=expected_rate,json=expectedRate,proto3" json:"expected_rate,omitempty"`
+	// The number of visitors at which the comparison is the sharpest; 10,000 when
+	// not given. The experiment may be ended sooner or later.
+	PlannedVisitors uint64 `protobuf:"varint,7,opt,name=planned_visitors,json=plannedVisitors,proto3" json:"planned_visitors,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *Experiment) Reset() {
+	*x = Experiment{}
+	mi := &file_channel_v1_api_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Experiment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Experiment) ProtoMessage() {}
+
+func (x *Experiment) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Experiment.ProtoReflect.Descriptor instead.
+func (*Experiment) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *Experiment) GetExperimentId() string {
+	if x != nil {
+		return x.ExperimentId
+	}
+	return ""
+}
+
+func (x *Experiment) GetVariants() []*Variant {
+	if x != nil {
+		return x.Variants
+	}
+	return nil
+}
+
+func (x *Experiment) GetOutcome() *Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return nil
+}
+
+func (x *Experiment) GetChannels() []v1.Channel {
+	if x != nil {
+		return x.Channels
+	}
+	return nil
+}
+
+func (x *Experiment) GetErrorRate() float64 {
+	if x != nil {
+		return x.ErrorRate
+	}
+	return 0
+}
+
+func (x *Experiment) GetExpectedRate() float64 {
+	if x != nil {
+		return x.ExpectedRate
+	}
+	return 0
+}
+
+func (x *Experiment) GetPlannedVisitors() uint64 {
+	if x != nil {
+		return x.PlannedVisitors
+	}
+	return 0
+}
+
+// VariantResult is what a variant came to.
+type VariantResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The variant.
+	VariantId string `protobuf:"bytes,1,opt,name=variant_id,json=variantId,proto3" json:"variant_id,omitempty"`
+	// How many visitors it was shown to.
+	Exposed uint64 `protobuf:"varint,2,opt,name=exposed,proto3" json:"exposed,omitempty"`
+	// How many of them have ended the contact in which they first saw it: only they
+	// are compared, as with the others the outcome may still come about.
+	Finished uint64 `protobuf:"varint,3,opt,name=finished,proto3" json:"finished,omitempty"`
+	// With how many of those the outcome came about.
+	Outcomes uint64 `protobuf:"varint,4,opt,name=outcomes,proto3" json:"outcomes,omitempty"`
+	// Their share.
+	Rate float64 `protobuf:"fixed64,5,opt,name=rate,proto3" json:"rate,omitempty"`
+	// How far it is from the first variant; not given for that one, and as long as
+	// nobody has finished with one of the two.
+	Difference    *Difference `protobuf:"bytes,6,opt,name=difference,proto3" json:"difference,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VariantResult) Reset() {
+	*x = VariantResult{}
+	mi := &file_channel_v1_api_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VariantResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VariantResult) ProtoMessage() {}
+
+func (x *VariantResult) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VariantResult.ProtoReflect.Descriptor instead.
+func (*VariantResult) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *VariantResult) GetVariantId() string {
+	if x != nil {
+		return x.VariantId
+	}
+	return ""
+}
+
+func (x *VariantResult) GetExposed() uint64 {
+	if x != nil {
+		return x.Exposed
+	}
+	return 0
+}
+
+func (x *VariantResult) GetFinished() uint64 {
+	if x != nil {
+		return x.Finished
+	}
+	return 0
+}
+
+func (x *VariantResult) GetOutcomes() uint64 {
+	if x != nil {
+		return x.Outcomes
+	}
+	return 0
+}
+
+func (x *VariantResult) GetRate() float64 {
+	if x != nil {
+		return x.Rate
+	}
+	return 0
+}
+
+func (x *VariantResult) GetDifference() *Difference {
+	if x != nil {
+		return x.Difference
+	}
+	return nil
+}
+
+// Difference is how much more often the outcome comes about with a variant than
+// with the first one.
+type Difference struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The difference of the rates, as estimated: outcomes are weighted by the share
+	// of the visitors that a variant was meant to get.
+	Estimate float64 `protobuf:"fixed64,1,opt,name=estimate,proto3" json:"estimate,omitempty"`
+	// The least that it may be.
+	Lower float64 `protobuf:"fixed64,2,opt,name=lower,proto3" json:"lower,omitempty"`
+	// The most that it may be. With a chance of 1 - error_rate the differences of
+	// all variants lie in their intervals at all times, from the first visitor on: who
+	// looks often, and stops when 0 is out, is wrong no more often than that.
+	Upper float64 `protobuf:"fixed64,3,opt,name=upper,proto3" json:"upper,omitempty"`
+	// What it says.
+	Verdict       Verdict `protobuf:"varint,4,opt,name=verdict,proto3,enum=channel.v1.Verdict" json:"verdict,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Difference) Reset() {
+	*x = Difference{}
+	mi := &file_channel_v1_api_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Difference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Difference) ProtoMessage() {}
+
+func (x *Difference) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Difference.ProtoReflect.Descriptor instead.
+func (*Difference) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Difference) GetEstimate() float64 {
+	if x != nil {
+		return x.Estimate
+	}
+	return 0
+}
+
+func (x *Difference) GetLower() float64 {
+	if x != nil {
+		return x.Lower
+	}
+	return 0
+}
+
+func (x *Difference) GetUpper() float64 {
+	if x != nil {
+		return x.Upper
+	}
+	return 0
+}
+
+func (x *Difference) GetVerdict() Verdict {
+	if x != nil {
+		return x.Verdict
+	}
+	return Verdict_VERDICT_UNSPECIFIED
+}
+
+// ExperimentResult is an experiment, and what came of it so far.
+type ExperimentResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The experiment.
+	Experiment *Experiment `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
+	// Where it stands.
+	State ExperimentState `protobuf:"varint,2,opt,name=state,proto3,enum=channel.v1.ExperimentState" json:"state,omitempty"`
+	// The variants, in the experiment's order.
+	Variants      []*VariantResult `protobuf:"bytes,3,rep,name=variants,proto3" json:"variants,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExperimentResult) Reset() {
+	*x = ExperimentResult{}
+	mi := &file_channel_v1_api_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExperimentResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExperimentResult) ProtoMessage() {}
+
+func (x *ExperimentResult) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExperimentResult.ProtoReflect.Descriptor instead.
+func (*ExperimentResult) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ExperimentResult) GetExperiment() *Experiment {
+	if x != nil {
+		return x.Experiment
+	}
+	return nil
+}
+
+func (x *ExperimentResult) GetState() ExperimentState {
+	if x != nil {
+		return x.State
+	}
+	return ExperimentState_EXPERIMENT_STATE_UNSPECIFIED
+}
+
+func (x *ExperimentResult) GetVariants() []*VariantResult {
+	if x != nil {
+		return x.Variants
+	}
+	return nil
+}
+
+// DefineExperimentRequest defines an experiment.
+type DefineExperimentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The experiment.
+	Experiment    *Experiment `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DefineExperimentRequest) Reset() {
+	*x = DefineExperimentRequest{}
+	mi := &file_channel_v1_api_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DefineExperimentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DefineExperimentRequest) ProtoMessage() {}
+
+func (x *DefineExperimentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DefineExperimentRequest.ProtoReflect.Descriptor instead.
+func (*DefineExperimentRequest) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *DefineExperimentRequest) GetExperiment() *Experiment {
+	if x != nil {
+		return x.Experiment
+	}
+	return nil
+}
+
+// DefineExperimentResponse confirms it.
+type DefineExperimentResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DefineExperimentResponse) Reset() {
+	*x = DefineExperimentResponse{}
+	mi := &file_channel_v1_api_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DefineExperimentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DefineExperimentResponse) ProtoMessage() {}
+
+func (x *DefineExperimentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DefineExperimentResponse.ProtoReflect.Descriptor instead.
+func (*DefineExperimentResponse) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{34}
+}
+
+// EndExperimentRequest ends an experiment.
+type EndExperimentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The experiment.
+	ExperimentId  string `protobuf:"bytes,1,opt,name=experiment_id,json=experimentId,proto3" json:"experiment_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndExperimentRequest) Reset() {
+	*x = EndExperimentRequest{}
+	mi := &file_channel_v1_api_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndExperimentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndExperimentRequest) ProtoMessage() {}
+
+func (x *EndExperimentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndExperimentRequest.ProtoReflect.Descriptor instead.
+func (*EndExperimentRequest) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *EndExperimentRequest) GetExperimentId() string {
+	if x != nil {
+		return x.ExperimentId
+	}
+	return ""
+}
+
+// EndExperimentResponse confirms it.
+type EndExperimentResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndExperimentResponse) Reset() {
+	*x = EndExperimentResponse{}
+	mi := &file_channel_v1_api_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndExperimentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndExperimentResponse) ProtoMessage() {}
+
+func (x *EndExperimentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndExperimentResponse.ProtoReflect.Descriptor instead.
+func (*EndExperimentResponse) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{36}
+}
+
+// ShowVariantRequest asks which variant to show.
+type ShowVariantRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The contact.
+	ContactId string `protobuf:"bytes,1,opt,name=contact_id,json=contactId,proto3" json:"contact_id,omitempty"`
+	// The experiment.
+	ExperimentId  string `protobuf:"bytes,2,opt,name=experiment_id,json=experimentId,proto3" json:"experiment_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowVariantRequest) Reset() {
+	*x = ShowVariantRequest{}
+	mi := &file_channel_v1_api_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowVariantRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowVariantRequest) ProtoMessage() {}
+
+func (x *ShowVariantRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowVariantRequest.ProtoReflect.Descriptor instead.
+func (*ShowVariantRequest) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ShowVariantRequest) GetContactId() string {
+	if x != nil {
+		return x.ContactId
+	}
+	return ""
+}
+
+func (x *ShowVariantRequest) GetExperimentId() string {
+	if x != nil {
+		return x.ExperimentId
+	}
+	return ""
+}
+
+// ShowVariantResponse tells which variant to show.
+type ShowVariantResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The variant.
+	VariantId     string `protobuf:"bytes,1,opt,name=variant_id,json=variantId,proto3" json:"variant_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowVariantResponse) Reset() {
+	*x = ShowVariantResponse{}
+	mi := &file_channel_v1_api_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowVariantResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowVariantResponse) ProtoMessage() {}
+
+func (x *ShowVariantResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowVariantResponse.ProtoReflect.Descriptor instead.
+func (*ShowVariantResponse) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *ShowVariantResponse) GetVariantId() string {
+	if x != nil {
+		return x.VariantId
+	}
+	return ""
+}
+
+// GetExperimentRequest asks for an experiment.
+type GetExperimentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The experiment.
+	ExperimentId  string `protobuf:"bytes,1,opt,name=experiment_id,json=experimentId,proto3" json:"experiment_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetExperimentRequest) Reset() {
+	*x = GetExperimentRequest{}
+	mi := &file_channel_v1_api_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetExperimentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetExperimentRequest) ProtoMessage() {}
+
+func (x *GetExperimentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetExperimentRequest.ProtoReflect.Descriptor instead.
+func (*GetExperimentRequest) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *GetExperimentRequest) GetExperimentId() string {
+	if x != nil {
+		return x.ExperimentId
+	}
+	return ""
+}
+
+// GetExperimentResponse holds it.
+type GetExperimentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The experiment with its result.
+	Result        *ExperimentResult `protobuf:"bytes,1,opt,name=result,proto3" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetExperimentResponse) Reset() {
+	*x = GetExperimentResponse{}
+	mi := &file_channel_v1_api_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetExperimentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetExperimentResponse) ProtoMessage() {}
+
+func (x *GetExperimentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetExperimentResponse.ProtoReflect.Descriptor instead.
+func (*GetExperimentResponse) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *GetExperimentResponse) GetResult() *ExperimentResult {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+// ListExperimentsRequest asks for all experiments.
+type ListExperimentsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListExperimentsRequest) Reset() {
+	*x = ListExperimentsRequest{}
+	mi := &file_channel_v1_api_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListExperimentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListExperimentsRequest) ProtoMessage() {}
+
+func (x *ListExperimentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListExperimentsRequest.ProtoReflect.Descriptor instead.
+func (*ListExperimentsRequest) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{41}
+}
+
+// ListExperimentsResponse holds them.
+type ListExperimentsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The experiments with their results.
+	Results       []*ExperimentResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListExperimentsResponse) Reset() {
+	*x = ListExperimentsResponse{}
+	mi := &file_channel_v1_api_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListExperimentsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListExperimentsResponse) ProtoMessage() {}
+
+func (x *ListExperimentsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListExperimentsResponse.ProtoReflect.Descriptor instead.
+func (*ListExperimentsResponse) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *ListExperimentsResponse) GetResults() []*ExperimentResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
 var File_channel_v1_api_proto protoreflect.FileDescriptor
 
 const file_channel_v1_api_proto_rawDesc = "" +
@@ -2305,7 +3196,61 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\achannel\x18\x01 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\rR\bpageSize\"G\n" +
 	"\x14ListMessagesResponse\x12/\n" +
-	"\bmessages\x18\x01 \x03(\v2\x13.channel.v1.MessageR\bmessages*^\n" +
+	"\bmessages\x18\x01 \x03(\v2\x13.channel.v1.MessageR\bmessages\"\xb1\x02\n" +
+	"\n" +
+	"Experiment\x12#\n" +
+	"\rexperiment_id\x18\x01 \x01(\tR\fexperimentId\x12/\n" +
+	"\bvariants\x18\x02 \x03(\v2\x13.channel.v1.VariantR\bvariants\x12-\n" +
+	"\aoutcome\x18\x03 \x01(\v2\x13.channel.v1.OutcomeR\aoutcome\x12/\n" +
+	"\bchannels\x18\x04 \x03(\x0e2\x13.journey.v1.ChannelR\bchannels\x12\x1d\n" +
+	"\n" +
+	"error_rate\x18\x05 \x01(\x01R\terrorRate\x12#\n" +
+	"\rexpected_rate\x18\x06 \x01(\x01R\fexpectedRate\x12)\n" +
+	"\x10planned_visitors\x18\a \x01(\x04R\x0fplannedVisitors\"\xcc\x01\n" +
+	"\rVariantResult\x12\x1d\n" +
+	"\n" +
+	"variant_id\x18\x01 \x01(\tR\tvariantId\x12\x18\n" +
+	"\aexposed\x18\x02 \x01(\x04R\aexposed\x12\x1a\n" +
+	"\bfinished\x18\x03 \x01(\x04R\bfinished\x12\x1a\n" +
+	"\boutcomes\x18\x04 \x01(\x04R\boutcomes\x12\x12\n" +
+	"\x04rate\x18\x05 \x01(\x01R\x04rate\x126\n" +
+	"\n" +
+	"difference\x18\x06 \x01(\v2\x16.channel.v1.DifferenceR\n" +
+	"difference\"\x83\x01\n" +
+	"\n" +
+	"Difference\x12\x1a\n" +
+	"\bestimate\x18\x01 \x01(\x01R\bestimate\x12\x14\n" +
+	"\x05lower\x18\x02 \x01(\x01R\x05lower\x12\x14\n" +
+	"\x05upper\x18\x03 \x01(\x01R\x05upper\x12-\n" +
+	"\averdict\x18\x04 \x01(\x0e2\x13.channel.v1.VerdictR\averdict\"\xb4\x01\n" +
+	"\x10ExperimentResult\x126\n" +
+	"\n" +
+	"experiment\x18\x01 \x01(\v2\x16.channel.v1.ExperimentR\n" +
+	"experiment\x121\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x1b.channel.v1.ExperimentStateR\x05state\x125\n" +
+	"\bvariants\x18\x03 \x03(\v2\x19.channel.v1.VariantResultR\bvariants\"Q\n" +
+	"\x17DefineExperimentRequest\x126\n" +
+	"\n" +
+	"experiment\x18\x01 \x01(\v2\x16.channel.v1.ExperimentR\n" +
+	"experiment\"\x1a\n" +
+	"\x18DefineExperimentResponse\";\n" +
+	"\x14EndExperimentRequest\x12#\n" +
+	"\rexperiment_id\x18\x01 \x01(\tR\fexperimentId\"\x17\n" +
+	"\x15EndExperimentResponse\"X\n" +
+	"\x12ShowVariantRequest\x12\x1d\n" +
+	"\n" +
+	"contact_id\x18\x01 \x01(\tR\tcontactId\x12#\n" +
+	"\rexperiment_id\x18\x02 \x01(\tR\fexperimentId\"4\n" +
+	"\x13ShowVariantResponse\x12\x1d\n" +
+	"\n" +
+	"variant_id\x18\x01 \x01(\tR\tvariantId\";\n" +
+	"\x14GetExperimentRequest\x12#\n" +
+	"\rexperiment_id\x18\x01 \x01(\tR\fexperimentId\"M\n" +
+	"\x15GetExperimentResponse\x124\n" +
+	"\x06result\x18\x01 \x01(\v2\x1c.channel.v1.ExperimentResultR\x06result\"\x18\n" +
+	"\x16ListExperimentsRequest\"Q\n" +
+	"\x17ListExperimentsResponse\x126\n" +
+	"\aresults\x18\x01 \x03(\v2\x1c.channel.v1.ExperimentResultR\aresults*^\n" +
 	"\n" +
 	"ListSource\x12\x1b\n" +
 	"\x17LIST_SOURCE_UNSPECIFIED\x10\x00\x12\x17\n" +
@@ -2325,7 +3270,17 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\x12MESSAGE_STATE_SENT\x10\x02\x12\x19\n" +
 	"\x15MESSAGE_STATE_REFUSED\x10\x03\x12\x19\n" +
 	"\x15MESSAGE_STATE_BOUNCED\x10\x04\x12\x19\n" +
-	"\x15MESSAGE_STATE_UNKNOWN\x10\x052\xd7\x06\n" +
+	"\x15MESSAGE_STATE_UNKNOWN\x10\x05*m\n" +
+	"\x0fExperimentState\x12 \n" +
+	"\x1cEXPERIMENT_STATE_UNSPECIFIED\x10\x00\x12\x1c\n" +
+	"\x18EXPERIMENT_STATE_RUNNING\x10\x01\x12\x1a\n" +
+	"\x16EXPERIMENT_STATE_ENDED\x10\x02*]\n" +
+	"\aVerdict\x12\x17\n" +
+	"\x13VERDICT_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11VERDICT_UNDECIDED\x10\x01\x12\x10\n" +
+	"\fVERDICT_MORE\x10\x02\x12\x10\n" +
+	"\fVERDICT_LESS\x10\x032\x8e\n" +
+	"\n" +
 	"\x0eChannelService\x12Q\n" +
 	"\fStartContact\x12\x1f.channel.v1.StartContactRequest\x1a .channel.v1.StartContactResponse\x12Z\n" +
 	"\x0fIdentifyVisitor\x12\".channel.v1.IdentifyVisitorRequest\x1a#.channel.v1.IdentifyVisitorResponse\x12K\n" +
@@ -2338,7 +3293,12 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"EndContact\x12\x1d.channel.v1.EndContactRequest\x1a\x1e.channel.v1.EndContactResponse\x12T\n" +
 	"\rGrantCapacity\x12 .channel.v1.GrantCapacityRequest\x1a!.channel.v1.GrantCapacityResponse\x12W\n" +
 	"\x0eReportWorkload\x12!.channel.v1.ReportWorkloadRequest\x1a\".channel.v1.ReportWorkloadResponse\x12Q\n" +
-	"\fListMessages\x12\x1f.channel.v1.ListMessagesRequest\x1a .channel.v1.ListMessagesResponseBCZAgithub.com/triangle-suite/triangle/contracts/channel/v1;channelv1b\x06proto3"
+	"\fListMessages\x12\x1f.channel.v1.ListMessagesRequest\x1a .channel.v1.ListMessagesResponse\x12]\n" +
+	"\x10DefineExperiment\x12#.channel.v1.DefineExperimentRequest\x1a$.channel.v1.DefineExperimentResponse\x12T\n" +
+	"\rEndExperiment\x12 .channel.v1.EndExperimentRequest\x1a!.channel.v1.EndExperimentResponse\x12N\n" +
+	"\vShowVariant\x12\x1e.channel.v1.ShowVariantRequest\x1a\x1f.channel.v1.ShowVariantResponse\x12T\n" +
+	"\rGetExperiment\x12 .channel.v1.GetExperimentRequest\x1a!.channel.v1.GetExperimentResponse\x12Z\n" +
+	"\x0fListExperiments\x12\".channel.v1.ListExperimentsRequest\x1a#.channel.v1.ListExperimentsResponseBCZAgithub.com/triangle-suite/triangle/contracts/channel/v1;channelv1b\x06proto3"
 
 var (
 	file_channel_v1_api_proto_rawDescOnce sync.Once
@@ -2352,126 +3312,165 @@ func file_channel_v1_api_proto_rawDescGZIP() []byte {
 	return file_channel_v1_api_proto_rawDescData
 }
 
-var file_channel_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_channel_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_channel_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_channel_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_channel_v1_api_proto_goTypes = []any{
-	(ListSource)(0),                 // 0: channel.v1.ListSource
-	(ContactState)(0),               // 1: channel.v1.ContactState
-	(Handling)(0),                   // 2: channel.v1.Handling
-	(MessageState)(0),               // 3: channel.v1.MessageState
-	(*Claims)(nil),                  // 4: channel.v1.Claims
-	(*Actions)(nil),                 // 5: channel.v1.Actions
-	(*CustomerView)(nil),            // 6: channel.v1.CustomerView
-	(*Contact)(nil),                 // 7: channel.v1.Contact
-	(*StartContactRequest)(nil),     // 8: channel.v1.StartContactRequest
-	(*StartContactResponse)(nil),    // 9: channel.v1.StartContactResponse
-	(*IdentifyVisitorRequest)(nil),  // 10: channel.v1.IdentifyVisitorRequest
-	(*IdentifyVisitorResponse)(nil), // 11: channel.v1.IdentifyVisitorResponse
-	(*GetContactRequest)(nil),       // 12: channel.v1.GetContactRequest
-	(*GetContactResponse)(nil),      // 13: channel.v1.GetContactResponse
-	(*PresentedEvent)(nil),          // 14: channel.v1.PresentedEvent
-	(*AnsweredEvent)(nil),           // 15: channel.v1.AnsweredEvent
-	(*InterestEvent)(nil),           // 16: channel.v1.InterestEvent
-	(*BannerEvent)(nil),             // 17: channel.v1.BannerEvent
-	(*RecordEventRequest)(nil),      // 18: channel.v1.RecordEventRequest
-	(*RecordEventResponse)(nil),     // 19: channel.v1.RecordEventResponse
-	(*SubmitRequestRequest)(nil),    // 20: channel.v1.SubmitRequestRequest
-	(*SubmitRequestResponse)(nil),   // 21: channel.v1.SubmitRequestResponse
-	(*RespondToLeadRequest)(nil),    // 22: channel.v1.RespondToLeadRequest
-	(*RespondToLeadResponse)(nil),   // 23: channel.v1.RespondToLeadResponse
-	(*EndContactRequest)(nil),       // 24: channel.v1.EndContactRequest
-	(*EndContactResponse)(nil),      // 25: channel.v1.EndContactResponse
-	(*GrantCapacityRequest)(nil),    // 26: channel.v1.GrantCapacityRequest
-	(*GrantCapacityResponse)(nil),   // 27: channel.v1.GrantCapacityResponse
-	(*ReportWorkloadRequest)(nil),   // 28: channel.v1.ReportWorkloadRequest
-	(*ReportWorkloadResponse)(nil),  // 29: channel.v1.ReportWorkloadResponse
-	(*Message)(nil),                 // 30: channel.v1.Message
-	(*ListMessagesRequest)(nil),     // 31: channel.v1.ListMessagesRequest
-	(*ListMessagesResponse)(nil),    // 32: channel.v1.ListMessagesResponse
-	(*timestamppb.Timestamp)(nil),   // 33: google.protobuf.Timestamp
-	(*v1.NextBestAction)(nil),       // 34: journey.v1.NextBestAction
-	(*v11.Freshness)(nil),           // 35: flow.v1.Freshness
-	(*v1.Person)(nil),               // 36: journey.v1.Person
-	(v1.Consent)(0),                 // 37: journey.v1.Consent
-	(*v1.OpenRequest)(nil),          // 38: journey.v1.OpenRequest
-	(v1.Channel)(0),                 // 39: journey.v1.Channel
-	(*durationpb.Duration)(nil),     // 40: google.protobuf.Duration
-	(v1.Answer)(0),                  // 41: journey.v1.Answer
-	(v1.RequestKind)(0),             // 42: journey.v1.RequestKind
-	(ContactOutcome)(0),             // 43: channel.v1.ContactOutcome
+	(ListSource)(0),                  // 0: channel.v1.ListSource
+	(ContactState)(0),                // 1: channel.v1.ContactState
+	(Handling)(0),                    // 2: channel.v1.Handling
+	(MessageState)(0),                // 3: channel.v1.MessageState
+	(ExperimentState)(0),             // 4: channel.v1.ExperimentState
+	(Verdict)(0),                     // 5: channel.v1.Verdict
+	(*Claims)(nil),                   // 6: channel.v1.Claims
+	(*Actions)(nil),                  // 7: channel.v1.Actions
+	(*CustomerView)(nil),             // 8: channel.v1.CustomerView
+	(*Contact)(nil),                  // 9: channel.v1.Contact
+	(*StartContactRequest)(nil),      // 10: channel.v1.StartContactRequest
+	(*StartContactResponse)(nil),     // 11: channel.v1.StartContactResponse
+	(*IdentifyVisitorRequest)(nil),   // 12: channel.v1.IdentifyVisitorRequest
+	(*IdentifyVisitorResponse)(nil),  // 13: channel.v1.IdentifyVisitorResponse
+	(*GetContactRequest)(nil),        // 14: channel.v1.GetContactRequest
+	(*GetContactResponse)(nil),       // 15: channel.v1.GetContactResponse
+	(*PresentedEvent)(nil),           // 16: channel.v1.PresentedEvent
+	(*AnsweredEvent)(nil),            // 17: channel.v1.AnsweredEvent
+	(*InterestEvent)(nil),            // 18: channel.v1.InterestEvent
+	(*BannerEvent)(nil),              // 19: channel.v1.BannerEvent
+	(*RecordEventRequest)(nil),       // 20: channel.v1.RecordEventRequest
+	(*RecordEventResponse)(nil),      // 21: channel.v1.RecordEventResponse
+	(*SubmitRequestRequest)(nil),     // 22: channel.v1.SubmitRequestRequest
+	(*SubmitRequestResponse)(nil),    // 23: channel.v1.SubmitRequestResponse
+	(*RespondToLeadRequest)(nil),     // 24: channel.v1.RespondToLeadRequest
+	(*RespondToLeadResponse)(nil),    // 25: channel.v1.RespondToLeadResponse
+	(*EndContactRequest)(nil),        // 26: channel.v1.EndContactRequest
+	(*EndContactResponse)(nil),       // 27: channel.v1.EndContactResponse
+	(*GrantCapacityRequest)(nil),     // 28: channel.v1.GrantCapacityRequest
+	(*GrantCapacityResponse)(nil),    // 29: channel.v1.GrantCapacityResponse
+	(*ReportWorkloadRequest)(nil),    // 30: channel.v1.ReportWorkloadRequest
+	(*ReportWorkloadResponse)(nil),   // 31: channel.v1.ReportWorkloadResponse
+	(*Message)(nil),                  // 32: channel.v1.Message
+	(*ListMessagesRequest)(nil),      // 33: channel.v1.ListMessagesRequest
+	(*ListMessagesResponse)(nil),     // 34: channel.v1.ListMessagesResponse
+	(*Experiment)(nil),               // 35: channel.v1.Experiment
+	(*VariantResult)(nil),            // 36: channel.v1.VariantResult
+	(*Difference)(nil),               // 37: channel.v1.Difference
+	(*ExperimentResult)(nil),         // 38: channel.v1.ExperimentResult
+	(*DefineExperimentRequest)(nil),  // 39: channel.v1.DefineExperimentRequest
+	(*DefineExperimentResponse)(nil), // 40: channel.v1.DefineExperimentResponse
+	(*EndExperimentRequest)(nil),     // 41: channel.v1.EndExperimentRequest
+	(*EndExperimentResponse)(nil),    // 42: channel.v1.EndExperimentResponse
+	(*ShowVariantRequest)(nil),       // 43: channel.v1.ShowVariantRequest
+	(*ShowVariantResponse)(nil),      // 44: channel.v1.ShowVariantResponse
+	(*GetExperimentRequest)(nil),     // 45: channel.v1.GetExperimentRequest
+	(*GetExperimentResponse)(nil),    // 46: channel.v1.GetExperimentResponse
+	(*ListExperimentsRequest)(nil),   // 47: channel.v1.ListExperimentsRequest
+	(*ListExperimentsResponse)(nil),  // 48: channel.v1.ListExperimentsResponse
+	(*timestamppb.Timestamp)(nil),    // 49: google.protobuf.Timestamp
+	(*v1.NextBestAction)(nil),        // 50: journey.v1.NextBestAction
+	(*v11.Freshness)(nil),            // 51: flow.v1.Freshness
+	(*v1.Person)(nil),                // 52: journey.v1.Person
+	(v1.Consent)(0),                  // 53: journey.v1.Consent
+	(*v1.OpenRequest)(nil),           // 54: journey.v1.OpenRequest
+	(v1.Channel)(0),                  // 55: journey.v1.Channel
+	(*durationpb.Duration)(nil),      // 56: google.protobuf.Duration
+	(v1.Answer)(0),                   // 57: journey.v1.Answer
+	(v1.RequestKind)(0),              // 58: journey.v1.RequestKind
+	(ContactOutcome)(0),              // 59: channel.v1.ContactOutcome
+	(*Variant)(nil),                  // 60: channel.v1.Variant
+	(*Outcome)(nil),                  // 61: channel.v1.Outcome
 }
 var file_channel_v1_api_proto_depIdxs = []int32{
 	0,  // 0: channel.v1.Actions.source:type_name -> channel.v1.ListSource
-	33, // 1: channel.v1.Actions.decided_at:type_name -> google.protobuf.Timestamp
-	34, // 2: channel.v1.Actions.actions:type_name -> journey.v1.NextBestAction
-	35, // 3: channel.v1.Actions.rested_on:type_name -> flow.v1.Freshness
-	36, // 4: channel.v1.CustomerView.person:type_name -> journey.v1.Person
-	37, // 5: channel.v1.CustomerView.consent:type_name -> journey.v1.Consent
-	38, // 6: channel.v1.CustomerView.open_requests:type_name -> journey.v1.OpenRequest
-	39, // 7: channel.v1.Contact.channel:type_name -> journey.v1.Channel
+	49, // 1: channel.v1.Actions.decided_at:type_name -> google.protobuf.Timestamp
+	50, // 2: channel.v1.Actions.actions:type_name -> journey.v1.NextBestAction
+	51, // 3: channel.v1.Actions.rested_on:type_name -> flow.v1.Freshness
+	52, // 4: channel.v1.CustomerView.person:type_name -> journey.v1.Person
+	53, // 5: channel.v1.CustomerView.consent:type_name -> journey.v1.Consent
+	54, // 6: channel.v1.CustomerView.open_requests:type_name -> journey.v1.OpenRequest
+	55, // 7: channel.v1.Contact.channel:type_name -> journey.v1.Channel
 	1,  // 8: channel.v1.Contact.state:type_name -> channel.v1.ContactState
-	39, // 9: channel.v1.StartContactRequest.channel:type_name -> journey.v1.Channel
-	4,  // 10: channel.v1.StartContactRequest.claims:type_name -> channel.v1.Claims
-	40, // 11: channel.v1.StartContactRequest.wait:type_name -> google.protobuf.Duration
-	7,  // 12: channel.v1.StartContactResponse.contact:type_name -> channel.v1.Contact
-	6,  // 13: channel.v1.StartContactResponse.customer:type_name -> channel.v1.CustomerView
-	5,  // 14: channel.v1.StartContactResponse.next_best_actions:type_name -> channel.v1.Actions
-	35, // 15: channel.v1.StartContactResponse.freshness:type_name -> flow.v1.Freshness
-	4,  // 16: channel.v1.IdentifyVisitorRequest.claims:type_name -> channel.v1.Claims
-	40, // 17: channel.v1.IdentifyVisitorRequest.wait:type_name -> google.protobuf.Duration
-	7,  // 18: channel.v1.IdentifyVisitorResponse.contact:type_name -> channel.v1.Contact
-	6,  // 19: channel.v1.IdentifyVisitorResponse.customer:type_name -> channel.v1.CustomerView
-	5,  // 20: channel.v1.IdentifyVisitorResponse.next_best_actions:type_name -> channel.v1.Actions
-	35, // 21: channel.v1.IdentifyVisitorResponse.freshness:type_name -> flow.v1.Freshness
-	7,  // 22: channel.v1.GetContactResponse.contact:type_name -> channel.v1.Contact
-	6,  // 23: channel.v1.GetContactResponse.customer:type_name -> channel.v1.CustomerView
-	5,  // 24: channel.v1.GetContactResponse.next_best_actions:type_name -> channel.v1.Actions
-	35, // 25: channel.v1.GetContactResponse.freshness:type_name -> flow.v1.Freshness
-	41, // 26: channel.v1.AnsweredEvent.answer:type_name -> journey.v1.Answer
-	14, // 27: channel.v1.RecordEventRequest.presented:type_name -> channel.v1.PresentedEvent
-	15, // 28: channel.v1.RecordEventRequest.answered:type_name -> channel.v1.AnsweredEvent
-	16, // 29: channel.v1.RecordEventRequest.interest:type_name -> channel.v1.InterestEvent
-	17, // 30: channel.v1.RecordEventRequest.banner:type_name -> channel.v1.BannerEvent
-	40, // 31: channel.v1.RecordEventRequest.wait:type_name -> google.protobuf.Duration
-	5,  // 32: channel.v1.RecordEventResponse.next_best_actions:type_name -> channel.v1.Actions
-	35, // 33: channel.v1.RecordEventResponse.freshness:type_name -> flow.v1.Freshness
-	42, // 34: channel.v1.SubmitRequestRequest.kind:type_name -> journey.v1.RequestKind
+	55, // 9: channel.v1.StartContactRequest.channel:type_name -> journey.v1.Channel
+	6,  // 10: channel.v1.StartContactRequest.claims:type_name -> channel.v1.Claims
+	56, // 11: channel.v1.StartContactRequest.wait:type_name -> google.protobuf.Duration
+	9,  // 12: channel.v1.StartContactResponse.contact:type_name -> channel.v1.Contact
+	8,  // 13: channel.v1.StartContactResponse.customer:type_name -> channel.v1.CustomerView
+	7,  // 14: channel.v1.StartContactResponse.next_best_actions:type_name -> channel.v1.Actions
+	51, // 15: channel.v1.StartContactResponse.freshness:type_name -> flow.v1.Freshness
+	6,  // 16: channel.v1.IdentifyVisitorRequest.claims:type_name -> channel.v1.Claims
+	56, // 17: channel.v1.IdentifyVisitorRequest.wait:type_name -> google.protobuf.Duration
+	9,  // 18: channel.v1.IdentifyVisitorResponse.contact:type_name -> channel.v1.Contact
+	8,  // 19: channel.v1.IdentifyVisitorResponse.customer:type_name -> channel.v1.CustomerView
+	7,  // 20: channel.v1.IdentifyVisitorResponse.next_best_actions:type_name -> channel.v1.Actions
+	51, // 21: channel.v1.IdentifyVisitorResponse.freshness:type_name -> flow.v1.Freshness
+	9,  // 22: channel.v1.GetContactResponse.contact:type_name -> channel.v1.Contact
+	8,  // 23: channel.v1.GetContactResponse.customer:type_name -> channel.v1.CustomerView
+	7,  // 24: channel.v1.GetContactResponse.next_best_actions:type_name -> channel.v1.Actions
+	51, // 25: channel.v1.GetContactResponse.freshness:type_name -> flow.v1.Freshness
+	57, // 26: channel.v1.AnsweredEvent.answer:type_name -> journey.v1.Answer
+	16, // 27: channel.v1.RecordEventRequest.presented:type_name -> channel.v1.PresentedEvent
+	17, // 28: channel.v1.RecordEventRequest.answered:type_name -> channel.v1.AnsweredEvent
+	18, // 29: channel.v1.RecordEventRequest.interest:type_name -> channel.v1.InterestEvent
+	19, // 30: channel.v1.RecordEventRequest.banner:type_name -> channel.v1.BannerEvent
+	56, // 31: channel.v1.RecordEventRequest.wait:type_name -> google.protobuf.Duration
+	7,  // 32: channel.v1.RecordEventResponse.next_best_actions:type_name -> channel.v1.Actions
+	51, // 33: channel.v1.RecordEventResponse.freshness:type_name -> flow.v1.Freshness
+	58, // 34: channel.v1.SubmitRequestRequest.kind:type_name -> journey.v1.RequestKind
 	2,  // 35: channel.v1.SubmitRequestResponse.handling:type_name -> channel.v1.Handling
-	41, // 36: channel.v1.RespondToLeadRequest.answer:type_name -> journey.v1.Answer
-	43, // 37: channel.v1.EndContactRequest.outcome:type_name -> channel.v1.ContactOutcome
-	7,  // 38: channel.v1.EndContactResponse.contact:type_name -> channel.v1.Contact
-	39, // 39: channel.v1.GrantCapacityRequest.channel:type_name -> journey.v1.Channel
-	33, // 40: channel.v1.GrantCapacityRequest.starts_at:type_name -> google.protobuf.Timestamp
-	39, // 41: channel.v1.ReportWorkloadRequest.channel:type_name -> journey.v1.Channel
-	39, // 42: channel.v1.Message.channel:type_name -> journey.v1.Channel
+	57, // 36: channel.v1.RespondToLeadRequest.answer:type_name -> journey.v1.Answer
+	59, // 37: channel.v1.EndContactRequest.outcome:type_name -> channel.v1.ContactOutcome
+	9,  // 38: channel.v1.EndContactResponse.contact:type_name -> channel.v1.Contact
+	55, // 39: channel.v1.GrantCapacityRequest.channel:type_name -> journey.v1.Channel
+	49, // 40: channel.v1.GrantCapacityRequest.starts_at:type_name -> google.protobuf.Timestamp
+	55, // 41: channel.v1.ReportWorkloadRequest.channel:type_name -> journey.v1.Channel
+	55, // 42: channel.v1.Message.channel:type_name -> journey.v1.Channel
 	3,  // 43: channel.v1.Message.state:type_name -> channel.v1.MessageState
-	39, // 44: channel.v1.ListMessagesRequest.channel:type_name -> journey.v1.Channel
-	30, // 45: channel.v1.ListMessagesResponse.messages:type_name -> channel.v1.Message
-	8,  // 46: channel.v1.ChannelService.StartContact:input_type -> channel.v1.StartContactRequest
-	10, // 47: channel.v1.ChannelService.IdentifyVisitor:input_type -> channel.v1.IdentifyVisitorRequest
-	12, // 48: channel.v1.ChannelService.GetContact:input_type -> channel.v1.GetContactRequest
-	18, // 49: channel.v1.ChannelService.RecordEvent:input_type -> channel.v1.RecordEventRequest
-	20, // 50: channel.v1.ChannelService.SubmitRequest:input_type -> channel.v1.SubmitRequestRequest
-	22, // 51: channel.v1.ChannelService.RespondToLead:input_type -> channel.v1.RespondToLeadRequest
-	24, // 52: channel.v1.ChannelService.EndContact:input_type -> channel.v1.EndContactRequest
-	26, // 53: channel.v1.ChannelService.GrantCapacity:input_type -> channel.v1.GrantCapacityRequest
-	28, // 54: channel.v1.ChannelService.ReportWorkload:input_type -> channel.v1.ReportWorkloadRequest
-	31, // 55: channel.v1.ChannelService.ListMessages:input_type -> channel.v1.ListMessagesRequest
-	9,  // 56: channel.v1.ChannelService.StartContact:output_type -> channel.v1.StartContactResponse
-	11, // 57: channel.v1.ChannelService.IdentifyVisitor:output_type -> channel.v1.IdentifyVisitorResponse
-	13, // 58: channel.v1.ChannelService.GetContact:output_type -> channel.v1.GetContactResponse
-	19, // 59: channel.v1.ChannelService.RecordEvent:output_type -> channel.v1.RecordEventResponse
-	21, // 60: channel.v1.ChannelService.SubmitRequest:output_type -> channel.v1.SubmitRequestResponse
-	23, // 61: channel.v1.ChannelService.RespondToLead:output_type -> channel.v1.RespondToLeadResponse
-	25, // 62: channel.v1.ChannelService.EndContact:output_type -> channel.v1.EndContactResponse
-	27, // 63: channel.v1.ChannelService.GrantCapacity:output_type -> channel.v1.GrantCapacityResponse
-	29, // 64: channel.v1.ChannelService.ReportWorkload:output_type -> channel.v1.ReportWorkloadResponse
-	32, // 65: channel.v1.ChannelService.ListMessages:output_type -> channel.v1.ListMessagesResponse
-	56, // [56:66] is the sub-list for method output_type
-	46, // [46:56] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	55, // 44: channel.v1.ListMessagesRequest.channel:type_name -> journey.v1.Channel
+	32, // 45: channel.v1.ListMessagesResponse.messages:type_name -> channel.v1.Message
+	60, // 46: channel.v1.Experiment.variants:type_name -> channel.v1.Variant
+	61, // 47: channel.v1.Experiment.outcome:type_name -> channel.v1.Outcome
+	55, // 48: channel.v1.Experiment.channels:type_name -> journey.v1.Channel
+	37, // 49: channel.v1.VariantResult.difference:type_name -> channel.v1.Difference
+	5,  // 50: channel.v1.Difference.verdict:type_name -> channel.v1.Verdict
+	35, // 51: channel.v1.ExperimentResult.experiment:type_name -> channel.v1.Experiment
+	4,  // 52: channel.v1.ExperimentResult.state:type_name -> channel.v1.ExperimentState
+	36, // 53: channel.v1.ExperimentResult.variants:type_name -> channel.v1.VariantResult
+	35, // 54: channel.v1.DefineExperimentRequest.experiment:type_name -> channel.v1.Experiment
+	38, // 55: channel.v1.GetExperimentResponse.result:type_name -> channel.v1.ExperimentResult
+	38, // 56: channel.v1.ListExperimentsResponse.results:type_name -> channel.v1.ExperimentResult
+	10, // 57: channel.v1.ChannelService.StartContact:input_type -> channel.v1.StartContactRequest
+	12, // 58: channel.v1.ChannelService.IdentifyVisitor:input_type -> channel.v1.IdentifyVisitorRequest
+	14, // 59: channel.v1.ChannelService.GetContact:input_type -> channel.v1.GetContactRequest
+	20, // 60: channel.v1.ChannelService.RecordEvent:input_type -> channel.v1.RecordEventRequest
+	22, // 61: channel.v1.ChannelService.SubmitRequest:input_type -> channel.v1.SubmitRequestRequest
+	24, // 62: channel.v1.ChannelService.RespondToLead:input_type -> channel.v1.RespondToLeadRequest
+	26, // 63: channel.v1.ChannelService.EndContact:input_type -> channel.v1.EndContactRequest
+	28, // 64: channel.v1.ChannelService.GrantCapacity:input_type -> channel.v1.GrantCapacityRequest
+	30, // 65: channel.v1.ChannelService.ReportWorkload:input_type -> channel.v1.ReportWorkloadRequest
+	33, // 66: channel.v1.ChannelService.ListMessages:input_type -> channel.v1.ListMessagesRequest
+	39, // 67: channel.v1.ChannelService.DefineExperiment:input_type -> channel.v1.DefineExperimentRequest
+	41, // 68: channel.v1.ChannelService.EndExperiment:input_type -> channel.v1.EndExperimentRequest
+	43, // 69: channel.v1.ChannelService.ShowVariant:input_type -> channel.v1.ShowVariantRequest
+	45, // 70: channel.v1.ChannelService.GetExperiment:input_type -> channel.v1.GetExperimentRequest
+	47, // 71: channel.v1.ChannelService.ListExperiments:input_type -> channel.v1.ListExperimentsRequest
+	11, // 72: channel.v1.ChannelService.StartContact:output_type -> channel.v1.StartContactResponse
+	13, // 73: channel.v1.ChannelService.IdentifyVisitor:output_type -> channel.v1.IdentifyVisitorResponse
+	15, // 74: channel.v1.ChannelService.GetContact:output_type -> channel.v1.GetContactResponse
+	21, // 75: channel.v1.ChannelService.RecordEvent:output_type -> channel.v1.RecordEventResponse
+	23, // 76: channel.v1.ChannelService.SubmitRequest:output_type -> channel.v1.SubmitRequestResponse
+	25, // 77: channel.v1.ChannelService.RespondToLead:output_type -> channel.v1.RespondToLeadResponse
+	27, // 78: channel.v1.ChannelService.EndContact:output_type -> channel.v1.EndContactResponse
+	29, // 79: channel.v1.ChannelService.GrantCapacity:output_type -> channel.v1.GrantCapacityResponse
+	31, // 80: channel.v1.ChannelService.ReportWorkload:output_type -> channel.v1.ReportWorkloadResponse
+	34, // 81: channel.v1.ChannelService.ListMessages:output_type -> channel.v1.ListMessagesResponse
+	40, // 82: channel.v1.ChannelService.DefineExperiment:output_type -> channel.v1.DefineExperimentResponse
+	42, // 83: channel.v1.ChannelService.EndExperiment:output_type -> channel.v1.EndExperimentResponse
+	44, // 84: channel.v1.ChannelService.ShowVariant:output_type -> channel.v1.ShowVariantResponse
+	46, // 85: channel.v1.ChannelService.GetExperiment:output_type -> channel.v1.GetExperimentResponse
+	48, // 86: channel.v1.ChannelService.ListExperiments:output_type -> channel.v1.ListExperimentsResponse
+	72, // [72:87] is the sub-list for method output_type
+	57, // [57:72] is the sub-list for method input_type
+	57, // [57:57] is the sub-list for extension type_name
+	57, // [57:57] is the sub-list for extension extendee
+	0,  // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_channel_v1_api_proto_init() }
@@ -2491,8 +3490,8 @@ func file_channel_v1_api_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_channel_v1_api_proto_rawDesc), len(file_channel_v1_api_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   29,
+			NumEnums:      6,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
