@@ -81,6 +81,9 @@ func everyCall(contact string) []changing {
 		changes("RecordEvent banner", api.RecordEvent,
 			record(&channelv1.RecordEventRequest{Event: &channelv1.RecordEventRequest_Banner{Banner: &channelv1.BannerEvent{PropositionId: "p"}}}),
 			record(&channelv1.RecordEventRequest{Event: &channelv1.RecordEventRequest_Banner{Banner: &channelv1.BannerEvent{PropositionId: "q"}}})),
+		changes("RecordEvent other", api.RecordEvent,
+			record(otherEvent("brochure-taken", map[string]any{"topic": "jazz"})),
+			record(otherEvent("brochure-taken", map[string]any{"topic": "opera"}))),
 		changes("SubmitRequest", api.SubmitRequest,
 			&channelv1.SubmitRequestRequest{ContactId: contact, Kind: quote, Text: "How much?"},
 			&channelv1.SubmitRequestRequest{ContactId: contact, Kind: quote, Text: "How many?"}),
@@ -99,6 +102,9 @@ func everyCall(contact string) []changing {
 		changes("ReportWorkload", api.ReportWorkload,
 			&channelv1.ReportWorkloadRequest{Channel: calls, Waiting: 7},
 			&channelv1.ReportWorkloadRequest{Channel: calls, Waiting: 8}),
+		changes("RegisterEventKind", api.RegisterEventKind,
+			&channelv1.RegisterEventKindRequest{Kind: "chair-tried", Schema: schemaOf("chair")},
+			&channelv1.RegisterEventKindRequest{Kind: "chair-tried", Schema: schemaOf("stool")}),
 		changes("DefineExperiment", api.DefineExperiment,
 			&channelv1.DefineExperimentRequest{Experiment: experimentOf("colour", 0.1)},
 			&channelv1.DefineExperimentRequest{Experiment: experimentOf("colour", 0.2)}),
@@ -107,7 +113,7 @@ func everyCall(contact string) []changing {
 }
 
 // inNoContact are the calls that have nothing to do with a contact that goes on.
-var inNoContact = []string{"StartContact", "GrantCapacity", "ReportWorkload", "DefineExperiment", "EndExperiment"}
+var inNoContact = []string{"StartContact", "GrantCapacity", "ReportWorkload", "RegisterEventKind", "DefineExperiment", "EndExperiment"}
 
 // experimentOf is an experiment of two variants, compared by clicks on banners.
 func experimentOf(id string, expected float64) *channelv1.Experiment {
@@ -136,6 +142,7 @@ func (w *world) prepare() (contact string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.register("brochure-taken", schemaOf("topic"))
 	w.define("banner")
 	w.define("greeting")
 	return contact
@@ -227,6 +234,13 @@ func TestACallThatIsNotRightIsToldAllThatIsWrong(t *testing.T) {
 			})),
 			"contact_id claims": call(api.IdentifyVisitor(ctx, &channelv1.IdentifyVisitorRequest{})),
 			"contact_id":        call(api.GetContact(ctx, &channelv1.GetContactRequest{ContactId: " "})),
+			"other.kind": call(api.RecordEvent(ctx, &channelv1.RecordEventRequest{
+				ContactId: "c", Event: &channelv1.RecordEventRequest_Other{Other: &channelv1.KindEvent{}},
+			})),
+			"contact_id other.kind wait": call(api.RecordEvent(ctx, &channelv1.RecordEventRequest{
+				Wait: late, Event: otherEvent("nobody-knows", nil).GetEvent(),
+			})),
+			"kind schema.type": call(api.RegisterEventKind(ctx, &channelv1.RegisterEventKindRequest{})),
 			"contact_id event wait": call(api.RecordEvent(ctx, &channelv1.RecordEventRequest{
 				Wait: late,
 			})),
@@ -278,6 +292,7 @@ func TestACallThatIsNotRightIsToldAllThatIsWrong(t *testing.T) {
 
 func TestAContactThatIsUnknownOrEndedIsSaidToBeSo(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
+		w.register("brochure-taken", schemaOf("topic"))
 		for _, c := range everyCall("nobody's") {
 			if slices.Contains(inNoContact, c.name) {
 				continue

@@ -13,6 +13,7 @@ import (
 	"github.com/triangle-suite/triangle/services/channel/internal/capacity"
 	"github.com/triangle-suite/triangle/services/channel/internal/contact"
 	"github.com/triangle-suite/triangle/services/channel/internal/customerview"
+	"github.com/triangle-suite/triangle/services/channel/internal/eventkind"
 	"github.com/triangle-suite/triangle/services/channel/internal/experiment"
 	"github.com/triangle-suite/triangle/services/channel/internal/nba"
 	"github.com/triangle-suite/triangle/services/channel/internal/outbound"
@@ -65,6 +66,7 @@ type api struct {
 	*capacities
 	*messages
 	*experiments
+	*eventKinds
 }
 
 type (
@@ -72,6 +74,7 @@ type (
 	capacities  = capacity.API
 	messages    = outbound.API
 	experiments = experiment.API
+	eventKinds  = eventkind.API
 	// unknownCalls answers what newer callers may ask for. It lies a level deeper
 	// than the capabilities, so that their methods come first.
 	unknownCalls struct {
@@ -99,19 +102,20 @@ func newService(ctx context.Context, parts host.Parts, settings Settings) (*serv
 	if err != nil {
 		return nil, err
 	}
-	origins := call.Asking(parts.Origins)
+	origins, kinds := call.Asking(parts.Origins), &eventkind.Kinds{Streams: parts.Streams}
 	return &service{
 		api: &api{
 			contacts: &contact.API{
 				Streams: parts.Streams, DB: parts.DB, Lists: nba.NewLists(parts.DB, cadence),
-				BackOffice: backOffice(settings),
-				Origins:    origins, Cadence: cadence, Freshness: runtime.Freshness,
+				BackOffice: backOffice(settings), Kinds: kinds,
+				Origins: origins, Cadence: cadence, Freshness: runtime.Freshness,
 			},
 			capacities: &capacity.API{Streams: parts.Streams, Origins: origins},
 			messages:   &outbound.API{DB: parts.DB},
 			experiments: &experiment.API{
-				Streams: parts.Streams, DB: parts.DB, Origins: origins, Hash: parts.Ring.Hash,
+				Streams: parts.Streams, DB: parts.DB, Origins: origins, Hash: parts.Ring.Hash, Kinds: kinds,
 			},
+			eventKinds: &eventkind.API{Streams: parts.Streams, DB: parts.DB, Origins: origins},
 		},
 		flows:    runtime,
 		workers:  workers,
@@ -144,6 +148,7 @@ func consumers(parts host.Parts) ([]flow.Consumer, error) {
 		{Flow: outbound.OwnFlow, Schema: outbound.Schema, Project: outbound.Project},
 		{Flow: contact.OwnFlow, Schema: contact.Schema, Project: contact.Project},
 		{Flow: experiment.OwnFlow, Schema: experiment.Schema, Project: experiment.Project},
+		{Flow: eventkind.OwnFlow, Schema: eventkind.Schema, Project: eventkind.Project},
 	}
 	for _, f := range flows.Into(flows.Channel) {
 		c, ok := takes[f.Name]

@@ -12,6 +12,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -358,6 +359,59 @@ func (x Verdict) Number() protoreflect.EnumNumber {
 // Deprecated: Use Verdict.Descriptor instead.
 func (Verdict) EnumDescriptor() ([]byte, []int) {
 	return file_channel_v1_api_proto_rawDescGZIP(), []int{5}
+}
+
+// EventKindOrigin tells where a kind of commercial event comes from.
+type EventKindOrigin int32
+
+const (
+	// Not given.
+	EventKindOrigin_EVENT_KIND_ORIGIN_UNSPECIFIED EventKindOrigin = 0
+	// It is there from the start, and has an event type of its own.
+	EventKindOrigin_EVENT_KIND_ORIGIN_BUILT_IN EventKindOrigin = 1
+	// It was registered.
+	EventKindOrigin_EVENT_KIND_ORIGIN_REGISTERED EventKindOrigin = 2
+)
+
+// Enum value maps for EventKindOrigin.
+var (
+	EventKindOrigin_name = map[int32]string{
+		0: "EVENT_KIND_ORIGIN_UNSPECIFIED",
+		1: "EVENT_KIND_ORIGIN_BUILT_IN",
+		2: "EVENT_KIND_ORIGIN_REGISTERED",
+	}
+	EventKindOrigin_value = map[string]int32{
+		"EVENT_KIND_ORIGIN_UNSPECIFIED": 0,
+		"EVENT_KIND_ORIGIN_BUILT_IN":    1,
+		"EVENT_KIND_ORIGIN_REGISTERED":  2,
+	}
+)
+
+func (x EventKindOrigin) Enum() *EventKindOrigin {
+	p := new(EventKindOrigin)
+	*p = x
+	return p
+}
+
+func (x EventKindOrigin) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (EventKindOrigin) Descriptor() protoreflect.EnumDescriptor {
+	return file_channel_v1_api_proto_enumTypes[6].Descriptor()
+}
+
+func (EventKindOrigin) Type() protoreflect.EnumType {
+	return &file_channel_v1_api_proto_enumTypes[6]
+}
+
+func (x EventKindOrigin) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use EventKindOrigin.Descriptor instead.
+func (EventKindOrigin) EnumDescriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{6}
 }
 
 // Claims is who a visitor claims to be.
@@ -1337,6 +1391,61 @@ func (x *BannerEvent) GetPropositionId() string {
 	return ""
 }
 
+// KindEvent is something of a registered kind that happened.
+type KindEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The kind.
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// What there is to say, as the kind's schema has it.
+	Data          *structpb.Struct `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KindEvent) Reset() {
+	*x = KindEvent{}
+	mi := &file_channel_v1_api_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KindEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KindEvent) ProtoMessage() {}
+
+func (x *KindEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KindEvent.ProtoReflect.Descriptor instead.
+func (*KindEvent) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *KindEvent) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *KindEvent) GetData() *structpb.Struct {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 // RecordEventRequest passes one commercially interesting event.
 type RecordEventRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1350,6 +1459,7 @@ type RecordEventRequest struct {
 	//	*RecordEventRequest_Answered
 	//	*RecordEventRequest_Interest
 	//	*RecordEventRequest_Banner
+	//	*RecordEventRequest_Other
 	Event isRecordEventRequest_Event `protobuf_oneof:"event"`
 	// How long to wait for marketing's decision; the default is 150 ms, at most 10 s.
 	Wait          *durationpb.Duration `protobuf:"bytes,6,opt,name=wait,proto3" json:"wait,omitempty"`
@@ -1359,7 +1469,7 @@ type RecordEventRequest struct {
 
 func (x *RecordEventRequest) Reset() {
 	*x = RecordEventRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[14]
+	mi := &file_channel_v1_api_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1371,7 +1481,7 @@ func (x *RecordEventRequest) String() string {
 func (*RecordEventRequest) ProtoMessage() {}
 
 func (x *RecordEventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[14]
+	mi := &file_channel_v1_api_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1384,7 +1494,7 @@ func (x *RecordEventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventRequest.ProtoReflect.Descriptor instead.
 func (*RecordEventRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{14}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RecordEventRequest) GetContactId() string {
@@ -1437,6 +1547,15 @@ func (x *RecordEventRequest) GetBanner() *BannerEvent {
 	return nil
 }
 
+func (x *RecordEventRequest) GetOther() *KindEvent {
+	if x != nil {
+		if x, ok := x.Event.(*RecordEventRequest_Other); ok {
+			return x.Other
+		}
+	}
+	return nil
+}
+
 func (x *RecordEventRequest) GetWait() *durationpb.Duration {
 	if x != nil {
 		return x.Wait
@@ -1468,6 +1587,11 @@ type RecordEventRequest_Banner struct {
 	Banner *BannerEvent `protobuf:"bytes,5,opt,name=banner,proto3,oneof"`
 }
 
+type RecordEventRequest_Other struct {
+	// Something of a registered kind happened.
+	Other *KindEvent `protobuf:"bytes,7,opt,name=other,proto3,oneof"`
+}
+
 func (*RecordEventRequest_Presented) isRecordEventRequest_Event() {}
 
 func (*RecordEventRequest_Answered) isRecordEventRequest_Event() {}
@@ -1475,6 +1599,8 @@ func (*RecordEventRequest_Answered) isRecordEventRequest_Event() {}
 func (*RecordEventRequest_Interest) isRecordEventRequest_Event() {}
 
 func (*RecordEventRequest_Banner) isRecordEventRequest_Event() {}
+
+func (*RecordEventRequest_Other) isRecordEventRequest_Event() {}
 
 // RecordEventResponse is the list that the event led to.
 type RecordEventResponse struct {
@@ -1489,7 +1615,7 @@ type RecordEventResponse struct {
 
 func (x *RecordEventResponse) Reset() {
 	*x = RecordEventResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[15]
+	mi := &file_channel_v1_api_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1501,7 +1627,7 @@ func (x *RecordEventResponse) String() string {
 func (*RecordEventResponse) ProtoMessage() {}
 
 func (x *RecordEventResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[15]
+	mi := &file_channel_v1_api_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1514,7 +1640,7 @@ func (x *RecordEventResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventResponse.ProtoReflect.Descriptor instead.
 func (*RecordEventResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{15}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RecordEventResponse) GetNextBestActions() *Actions {
@@ -1546,7 +1672,7 @@ type SubmitRequestRequest struct {
 
 func (x *SubmitRequestRequest) Reset() {
 	*x = SubmitRequestRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[16]
+	mi := &file_channel_v1_api_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1558,7 +1684,7 @@ func (x *SubmitRequestRequest) String() string {
 func (*SubmitRequestRequest) ProtoMessage() {}
 
 func (x *SubmitRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[16]
+	mi := &file_channel_v1_api_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1571,7 +1697,7 @@ func (x *SubmitRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRequestRequest.ProtoReflect.Descriptor instead.
 func (*SubmitRequestRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{16}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SubmitRequestRequest) GetContactId() string {
@@ -1610,7 +1736,7 @@ type SubmitRequestResponse struct {
 
 func (x *SubmitRequestResponse) Reset() {
 	*x = SubmitRequestResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[17]
+	mi := &file_channel_v1_api_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1622,7 +1748,7 @@ func (x *SubmitRequestResponse) String() string {
 func (*SubmitRequestResponse) ProtoMessage() {}
 
 func (x *SubmitRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[17]
+	mi := &file_channel_v1_api_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1635,7 +1761,7 @@ func (x *SubmitRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRequestResponse.ProtoReflect.Descriptor instead.
 func (*SubmitRequestResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{17}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SubmitRequestResponse) GetRequestId() string {
@@ -1674,7 +1800,7 @@ type RespondToLeadRequest struct {
 
 func (x *RespondToLeadRequest) Reset() {
 	*x = RespondToLeadRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[18]
+	mi := &file_channel_v1_api_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1686,7 +1812,7 @@ func (x *RespondToLeadRequest) String() string {
 func (*RespondToLeadRequest) ProtoMessage() {}
 
 func (x *RespondToLeadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[18]
+	mi := &file_channel_v1_api_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1699,7 +1825,7 @@ func (x *RespondToLeadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RespondToLeadRequest.ProtoReflect.Descriptor instead.
 func (*RespondToLeadRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{18}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RespondToLeadRequest) GetContactId() string {
@@ -1732,7 +1858,7 @@ type RespondToLeadResponse struct {
 
 func (x *RespondToLeadResponse) Reset() {
 	*x = RespondToLeadResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[19]
+	mi := &file_channel_v1_api_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1744,7 +1870,7 @@ func (x *RespondToLeadResponse) String() string {
 func (*RespondToLeadResponse) ProtoMessage() {}
 
 func (x *RespondToLeadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[19]
+	mi := &file_channel_v1_api_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1757,7 +1883,7 @@ func (x *RespondToLeadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RespondToLeadResponse.ProtoReflect.Descriptor instead.
 func (*RespondToLeadResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{19}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{20}
 }
 
 // EndContactRequest ends a contact.
@@ -1773,7 +1899,7 @@ type EndContactRequest struct {
 
 func (x *EndContactRequest) Reset() {
 	*x = EndContactRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[20]
+	mi := &file_channel_v1_api_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1785,7 +1911,7 @@ func (x *EndContactRequest) String() string {
 func (*EndContactRequest) ProtoMessage() {}
 
 func (x *EndContactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[20]
+	mi := &file_channel_v1_api_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1798,7 +1924,7 @@ func (x *EndContactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndContactRequest.ProtoReflect.Descriptor instead.
 func (*EndContactRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{20}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *EndContactRequest) GetContactId() string {
@@ -1826,7 +1952,7 @@ type EndContactResponse struct {
 
 func (x *EndContactResponse) Reset() {
 	*x = EndContactResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[21]
+	mi := &file_channel_v1_api_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1838,7 +1964,7 @@ func (x *EndContactResponse) String() string {
 func (*EndContactResponse) ProtoMessage() {}
 
 func (x *EndContactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[21]
+	mi := &file_channel_v1_api_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1851,7 +1977,7 @@ func (x *EndContactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndContactResponse.ProtoReflect.Descriptor instead.
 func (*EndContactResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{21}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *EndContactResponse) GetContact() *Contact {
@@ -1876,7 +2002,7 @@ type GrantCapacityRequest struct {
 
 func (x *GrantCapacityRequest) Reset() {
 	*x = GrantCapacityRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[22]
+	mi := &file_channel_v1_api_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1888,7 +2014,7 @@ func (x *GrantCapacityRequest) String() string {
 func (*GrantCapacityRequest) ProtoMessage() {}
 
 func (x *GrantCapacityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[22]
+	mi := &file_channel_v1_api_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1901,7 +2027,7 @@ func (x *GrantCapacityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantCapacityRequest.ProtoReflect.Descriptor instead.
 func (*GrantCapacityRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{22}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GrantCapacityRequest) GetChannel() v1.Channel {
@@ -1936,7 +2062,7 @@ type GrantCapacityResponse struct {
 
 func (x *GrantCapacityResponse) Reset() {
 	*x = GrantCapacityResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[23]
+	mi := &file_channel_v1_api_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1948,7 +2074,7 @@ func (x *GrantCapacityResponse) String() string {
 func (*GrantCapacityResponse) ProtoMessage() {}
 
 func (x *GrantCapacityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[23]
+	mi := &file_channel_v1_api_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1961,7 +2087,7 @@ func (x *GrantCapacityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantCapacityResponse.ProtoReflect.Descriptor instead.
 func (*GrantCapacityResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{23}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GrantCapacityResponse) GetGrant() string {
@@ -1984,7 +2110,7 @@ type ReportWorkloadRequest struct {
 
 func (x *ReportWorkloadRequest) Reset() {
 	*x = ReportWorkloadRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[24]
+	mi := &file_channel_v1_api_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1996,7 +2122,7 @@ func (x *ReportWorkloadRequest) String() string {
 func (*ReportWorkloadRequest) ProtoMessage() {}
 
 func (x *ReportWorkloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[24]
+	mi := &file_channel_v1_api_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2009,7 +2135,7 @@ func (x *ReportWorkloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportWorkloadRequest.ProtoReflect.Descriptor instead.
 func (*ReportWorkloadRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{24}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ReportWorkloadRequest) GetChannel() v1.Channel {
@@ -2035,7 +2161,7 @@ type ReportWorkloadResponse struct {
 
 func (x *ReportWorkloadResponse) Reset() {
 	*x = ReportWorkloadResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[25]
+	mi := &file_channel_v1_api_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2047,7 +2173,7 @@ func (x *ReportWorkloadResponse) String() string {
 func (*ReportWorkloadResponse) ProtoMessage() {}
 
 func (x *ReportWorkloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[25]
+	mi := &file_channel_v1_api_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2060,7 +2186,7 @@ func (x *ReportWorkloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportWorkloadResponse.ProtoReflect.Descriptor instead.
 func (*ReportWorkloadResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{25}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{26}
 }
 
 // Message is an outbound message.
@@ -2088,7 +2214,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_channel_v1_api_proto_msgTypes[26]
+	mi := &file_channel_v1_api_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2100,7 +2226,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[26]
+	mi := &file_channel_v1_api_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2113,7 +2239,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{26}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Message) GetMessageId() string {
@@ -2185,7 +2311,7 @@ type ListMessagesRequest struct {
 
 func (x *ListMessagesRequest) Reset() {
 	*x = ListMessagesRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[27]
+	mi := &file_channel_v1_api_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2197,7 +2323,7 @@ func (x *ListMessagesRequest) String() string {
 func (*ListMessagesRequest) ProtoMessage() {}
 
 func (x *ListMessagesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[27]
+	mi := &file_channel_v1_api_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2210,7 +2336,7 @@ func (x *ListMessagesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMessagesRequest.ProtoReflect.Descriptor instead.
 func (*ListMessagesRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{27}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListMessagesRequest) GetChannel() v1.Channel {
@@ -2238,7 +2364,7 @@ type ListMessagesResponse struct {
 
 func (x *ListMessagesResponse) Reset() {
 	*x = ListMessagesResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[28]
+	mi := &file_channel_v1_api_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2250,7 +2376,7 @@ func (x *ListMessagesResponse) String() string {
 func (*ListMessagesResponse) ProtoMessage() {}
 
 func (x *ListMessagesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[28]
+	mi := &file_channel_v1_api_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2263,7 +2389,7 @@ func (x *ListMessagesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMessagesResponse.ProtoReflect.Descriptor instead.
 func (*ListMessagesResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{28}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListMessagesResponse) GetMessages() []*Message {
@@ -2301,7 +2427,7 @@ type Experiment struct {
 
 func (x *Experiment) Reset() {
 	*x = Experiment{}
-	mi := &file_channel_v1_api_proto_msgTypes[29]
+	mi := &file_channel_v1_api_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2313,7 +2439,7 @@ func (x *Experiment) String() string {
 func (*Experiment) ProtoMessage() {}
 
 func (x *Experiment) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[29]
+	mi := &file_channel_v1_api_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2326,7 +2452,7 @@ func (x *Experiment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Experiment.ProtoReflect.Descriptor instead.
 func (*Experiment) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{29}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Experiment) GetExperimentId() string {
@@ -2401,7 +2527,7 @@ type VariantResult struct {
 
 func (x *VariantResult) Reset() {
 	*x = VariantResult{}
-	mi := &file_channel_v1_api_proto_msgTypes[30]
+	mi := &file_channel_v1_api_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2413,7 +2539,7 @@ func (x *VariantResult) String() string {
 func (*VariantResult) ProtoMessage() {}
 
 func (x *VariantResult) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[30]
+	mi := &file_channel_v1_api_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2426,7 +2552,7 @@ func (x *VariantResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VariantResult.ProtoReflect.Descriptor instead.
 func (*VariantResult) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{30}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *VariantResult) GetVariantId() string {
@@ -2492,7 +2618,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_channel_v1_api_proto_msgTypes[31]
+	mi := &file_channel_v1_api_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2504,7 +2630,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[31]
+	mi := &file_channel_v1_api_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2517,7 +2643,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{31}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Difference) GetEstimate() float64 {
@@ -2563,7 +2689,7 @@ type ExperimentResult struct {
 
 func (x *ExperimentResult) Reset() {
 	*x = ExperimentResult{}
-	mi := &file_channel_v1_api_proto_msgTypes[32]
+	mi := &file_channel_v1_api_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2575,7 +2701,7 @@ func (x *ExperimentResult) String() string {
 func (*ExperimentResult) ProtoMessage() {}
 
 func (x *ExperimentResult) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[32]
+	mi := &file_channel_v1_api_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2588,7 +2714,7 @@ func (x *ExperimentResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExperimentResult.ProtoReflect.Descriptor instead.
 func (*ExperimentResult) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{32}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ExperimentResult) GetExperiment() *Experiment {
@@ -2623,7 +2749,7 @@ type DefineExperimentRequest struct {
 
 func (x *DefineExperimentRequest) Reset() {
 	*x = DefineExperimentRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[33]
+	mi := &file_channel_v1_api_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2635,7 +2761,7 @@ func (x *DefineExperimentRequest) String() string {
 func (*DefineExperimentRequest) ProtoMessage() {}
 
 func (x *DefineExperimentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[33]
+	mi := &file_channel_v1_api_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2648,7 +2774,7 @@ func (x *DefineExperimentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DefineExperimentRequest.ProtoReflect.Descriptor instead.
 func (*DefineExperimentRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{33}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *DefineExperimentRequest) GetExperiment() *Experiment {
@@ -2667,7 +2793,7 @@ type DefineExperimentResponse struct {
 
 func (x *DefineExperimentResponse) Reset() {
 	*x = DefineExperimentResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[34]
+	mi := &file_channel_v1_api_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2679,7 +2805,7 @@ func (x *DefineExperimentResponse) String() string {
 func (*DefineExperimentResponse) ProtoMessage() {}
 
 func (x *DefineExperimentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[34]
+	mi := &file_channel_v1_api_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2692,7 +2818,7 @@ func (x *DefineExperimentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DefineExperimentResponse.ProtoReflect.Descriptor instead.
 func (*DefineExperimentResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{34}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{35}
 }
 
 // EndExperimentRequest ends an experiment.
@@ -2706,7 +2832,7 @@ type EndExperimentRequest struct {
 
 func (x *EndExperimentRequest) Reset() {
 	*x = EndExperimentRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[35]
+	mi := &file_channel_v1_api_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2718,7 +2844,7 @@ func (x *EndExperimentRequest) String() string {
 func (*EndExperimentRequest) ProtoMessage() {}
 
 func (x *EndExperimentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[35]
+	mi := &file_channel_v1_api_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2731,7 +2857,7 @@ func (x *EndExperimentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndExperimentRequest.ProtoReflect.Descriptor instead.
 func (*EndExperimentRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{35}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *EndExperimentRequest) GetExperimentId() string {
@@ -2750,7 +2876,7 @@ type EndExperimentResponse struct {
 
 func (x *EndExperimentResponse) Reset() {
 	*x = EndExperimentResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[36]
+	mi := &file_channel_v1_api_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2762,7 +2888,7 @@ func (x *EndExperimentResponse) String() string {
 func (*EndExperimentResponse) ProtoMessage() {}
 
 func (x *EndExperimentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[36]
+	mi := &file_channel_v1_api_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2775,7 +2901,7 @@ func (x *EndExperimentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndExperimentResponse.ProtoReflect.Descriptor instead.
 func (*EndExperimentResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{36}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{37}
 }
 
 // ShowVariantRequest asks which variant to show.
@@ -2791,7 +2917,7 @@ type ShowVariantRequest struct {
 
 func (x *ShowVariantRequest) Reset() {
 	*x = ShowVariantRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[37]
+	mi := &file_channel_v1_api_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2803,7 +2929,7 @@ func (x *ShowVariantRequest) String() string {
 func (*ShowVariantRequest) ProtoMessage() {}
 
 func (x *ShowVariantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[37]
+	mi := &file_channel_v1_api_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2816,7 +2942,7 @@ func (x *ShowVariantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowVariantRequest.ProtoReflect.Descriptor instead.
 func (*ShowVariantRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{37}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ShowVariantRequest) GetContactId() string {
@@ -2844,7 +2970,7 @@ type ShowVariantResponse struct {
 
 func (x *ShowVariantResponse) Reset() {
 	*x = ShowVariantResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[38]
+	mi := &file_channel_v1_api_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2856,7 +2982,7 @@ func (x *ShowVariantResponse) String() string {
 func (*ShowVariantResponse) ProtoMessage() {}
 
 func (x *ShowVariantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[38]
+	mi := &file_channel_v1_api_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2869,7 +2995,7 @@ func (x *ShowVariantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowVariantResponse.ProtoReflect.Descriptor instead.
 func (*ShowVariantResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{38}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ShowVariantResponse) GetVariantId() string {
@@ -2890,7 +3016,7 @@ type GetExperimentRequest struct {
 
 func (x *GetExperimentRequest) Reset() {
 	*x = GetExperimentRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[39]
+	mi := &file_channel_v1_api_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2902,7 +3028,7 @@ func (x *GetExperimentRequest) String() string {
 func (*GetExperimentRequest) ProtoMessage() {}
 
 func (x *GetExperimentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[39]
+	mi := &file_channel_v1_api_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2915,7 +3041,7 @@ func (x *GetExperimentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetExperimentRequest.ProtoReflect.Descriptor instead.
 func (*GetExperimentRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{39}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *GetExperimentRequest) GetExperimentId() string {
@@ -2936,7 +3062,7 @@ type GetExperimentResponse struct {
 
 func (x *GetExperimentResponse) Reset() {
 	*x = GetExperimentResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[40]
+	mi := &file_channel_v1_api_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2948,7 +3074,7 @@ func (x *GetExperimentResponse) String() string {
 func (*GetExperimentResponse) ProtoMessage() {}
 
 func (x *GetExperimentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[40]
+	mi := &file_channel_v1_api_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2961,7 +3087,7 @@ func (x *GetExperimentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetExperimentResponse.ProtoReflect.Descriptor instead.
 func (*GetExperimentResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{40}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *GetExperimentResponse) GetResult() *ExperimentResult {
@@ -2980,7 +3106,7 @@ type ListExperimentsRequest struct {
 
 func (x *ListExperimentsRequest) Reset() {
 	*x = ListExperimentsRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[41]
+	mi := &file_channel_v1_api_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2992,7 +3118,7 @@ func (x *ListExperimentsRequest) String() string {
 func (*ListExperimentsRequest) ProtoMessage() {}
 
 func (x *ListExperimentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[41]
+	mi := &file_channel_v1_api_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3005,7 +3131,7 @@ func (x *ListExperimentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExperimentsRequest.ProtoReflect.Descriptor instead.
 func (*ListExperimentsRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{41}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{42}
 }
 
 // ListExperimentsResponse holds them.
@@ -3019,7 +3145,7 @@ type ListExperimentsResponse struct {
 
 func (x *ListExperimentsResponse) Reset() {
 	*x = ListExperimentsResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[42]
+	mi := &file_channel_v1_api_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3031,7 +3157,7 @@ func (x *ListExperimentsResponse) String() string {
 func (*ListExperimentsResponse) ProtoMessage() {}
 
 func (x *ListExperimentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[42]
+	mi := &file_channel_v1_api_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3044,7 +3170,7 @@ func (x *ListExperimentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExperimentsResponse.ProtoReflect.Descriptor instead.
 func (*ListExperimentsResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{42}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ListExperimentsResponse) GetResults() []*ExperimentResult {
@@ -3054,12 +3180,273 @@ func (x *ListExperimentsResponse) GetResults() []*ExperimentResult {
 	return nil
 }
 
+// RegisterEventKindRequest registers a kind of commercial event, or the next
+// version of its schema.
+type RegisterEventKindRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The kind: lower-case letters, digits and dashes.
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// The schema of its data: an object, in JSON Schema of the draft 2020-12, with
+	// the keywords that the answer to another one names. The next version may have
+	// more properties, which are not required, more values, and wider limits.
+	Schema        *structpb.Struct `protobuf:"bytes,2,opt,name=schema,proto3" json:"schema,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegisterEventKindRequest) Reset() {
+	*x = RegisterEventKindRequest{}
+	mi := &file_channel_v1_api_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegisterEventKindRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegisterEventKindRequest) ProtoMessage() {}
+
+func (x *RegisterEventKindRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegisterEventKindRequest.ProtoReflect.Descriptor instead.
+func (*RegisterEventKindRequest) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *RegisterEventKindRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *RegisterEventKindRequest) GetSchema() *structpb.Struct {
+	if x != nil {
+		return x.Schema
+	}
+	return nil
+}
+
+// RegisterEventKindResponse confirms it.
+type RegisterEventKindResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The version of the schema, from 1. A schema that is there already keeps its
+	// version.
+	Version       uint32 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegisterEventKindResponse) Reset() {
+	*x = RegisterEventKindResponse{}
+	mi := &file_channel_v1_api_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegisterEventKindResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegisterEventKindResponse) ProtoMessage() {}
+
+func (x *RegisterEventKindResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegisterEventKindResponse.ProtoReflect.Descriptor instead.
+func (*RegisterEventKindResponse) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *RegisterEventKindResponse) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+// EventKind is a kind of commercial event.
+type EventKind struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The kind.
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// The version of its schema.
+	Version uint32 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	// The schema.
+	Schema *structpb.Struct `protobuf:"bytes,3,opt,name=schema,proto3" json:"schema,omitempty"`
+	// Where the kind comes from.
+	Origin        EventKindOrigin `protobuf:"varint,4,opt,name=origin,proto3,enum=channel.v1.EventKindOrigin" json:"origin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventKind) Reset() {
+	*x = EventKind{}
+	mi := &file_channel_v1_api_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventKind) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventKind) ProtoMessage() {}
+
+func (x *EventKind) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventKind.ProtoReflect.Descriptor instead.
+func (*EventKind) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *EventKind) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *EventKind) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *EventKind) GetSchema() *structpb.Struct {
+	if x != nil {
+		return x.Schema
+	}
+	return nil
+}
+
+func (x *EventKind) GetOrigin() EventKindOrigin {
+	if x != nil {
+		return x.Origin
+	}
+	return EventKindOrigin_EVENT_KIND_ORIGIN_UNSPECIFIED
+}
+
+// ListEventKindsRequest asks for the kinds of commercial events.
+type ListEventKindsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEventKindsRequest) Reset() {
+	*x = ListEventKindsRequest{}
+	mi := &file_channel_v1_api_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEventKindsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEventKindsRequest) ProtoMessage() {}
+
+func (x *ListEventKindsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEventKindsRequest.ProtoReflect.Descriptor instead.
+func (*ListEventKindsRequest) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{47}
+}
+
+// ListEventKindsResponse holds them.
+type ListEventKindsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The kinds, each with the last version of its schema.
+	Kinds         []*EventKind `protobuf:"bytes,1,rep,name=kinds,proto3" json:"kinds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEventKindsResponse) Reset() {
+	*x = ListEventKindsResponse{}
+	mi := &file_channel_v1_api_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEventKindsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEventKindsResponse) ProtoMessage() {}
+
+func (x *ListEventKindsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEventKindsResponse.ProtoReflect.Descriptor instead.
+func (*ListEventKindsResponse) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *ListEventKindsResponse) GetKinds() []*EventKind {
+	if x != nil {
+		return x.Kinds
+	}
+	return nil
+}
+
 var File_channel_v1_api_proto protoreflect.FileDescriptor
 
 const file_channel_v1_api_proto_rawDesc = "" +
 	"\n" +
 	"\x14channel/v1/api.proto\x12\n" +
-	"channel.v1\x1a\x17channel/v1/values.proto\x1a\x14flow/v1/values.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17journey/v1/values.proto\"\x96\x01\n" +
+	"channel.v1\x1a\x17channel/v1/values.proto\x1a\x14flow/v1/values.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17journey/v1/values.proto\"\x96\x01\n" +
 	"\x06Claims\x12'\n" +
 	"\x0fcustomer_number\x18\x01 \x01(\tR\x0ecustomerNumber\x12\x14\n" +
 	"\x05email\x18\x02 \x01(\tR\x05email\x12\x14\n" +
@@ -3136,7 +3523,10 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
 	"\x05topic\x18\x02 \x01(\tR\x05topic\"4\n" +
 	"\vBannerEvent\x12%\n" +
-	"\x0eproposition_id\x18\x01 \x01(\tR\rpropositionId\"\xcc\x02\n" +
+	"\x0eproposition_id\x18\x01 \x01(\tR\rpropositionId\"L\n" +
+	"\tKindEvent\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12+\n" +
+	"\x04data\x18\x02 \x01(\v2\x17.google.protobuf.StructR\x04data\"\xfb\x02\n" +
 	"\x12RecordEventRequest\x12\x1d\n" +
 	"\n" +
 	"contact_id\x18\x01 \x01(\tR\tcontactId\x12:\n" +
@@ -3144,6 +3534,7 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\banswered\x18\x03 \x01(\v2\x19.channel.v1.AnsweredEventH\x00R\banswered\x127\n" +
 	"\binterest\x18\x04 \x01(\v2\x19.channel.v1.InterestEventH\x00R\binterest\x121\n" +
 	"\x06banner\x18\x05 \x01(\v2\x17.channel.v1.BannerEventH\x00R\x06banner\x12-\n" +
+	"\x05other\x18\a \x01(\v2\x15.channel.v1.KindEventH\x00R\x05other\x12-\n" +
 	"\x04wait\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x04waitB\a\n" +
 	"\x05event\"\x88\x01\n" +
 	"\x13RecordEventResponse\x12?\n" +
@@ -3250,7 +3641,20 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\x06result\x18\x01 \x01(\v2\x1c.channel.v1.ExperimentResultR\x06result\"\x18\n" +
 	"\x16ListExperimentsRequest\"Q\n" +
 	"\x17ListExperimentsResponse\x126\n" +
-	"\aresults\x18\x01 \x03(\v2\x1c.channel.v1.ExperimentResultR\aresults*^\n" +
+	"\aresults\x18\x01 \x03(\v2\x1c.channel.v1.ExperimentResultR\aresults\"_\n" +
+	"\x18RegisterEventKindRequest\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12/\n" +
+	"\x06schema\x18\x02 \x01(\v2\x17.google.protobuf.StructR\x06schema\"5\n" +
+	"\x19RegisterEventKindResponse\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion\"\x9f\x01\n" +
+	"\tEventKind\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\rR\aversion\x12/\n" +
+	"\x06schema\x18\x03 \x01(\v2\x17.google.protobuf.StructR\x06schema\x123\n" +
+	"\x06origin\x18\x04 \x01(\x0e2\x1b.channel.v1.EventKindOriginR\x06origin\"\x17\n" +
+	"\x15ListEventKindsRequest\"E\n" +
+	"\x16ListEventKindsResponse\x12+\n" +
+	"\x05kinds\x18\x01 \x03(\v2\x15.channel.v1.EventKindR\x05kinds*^\n" +
 	"\n" +
 	"ListSource\x12\x1b\n" +
 	"\x17LIST_SOURCE_UNSPECIFIED\x10\x00\x12\x17\n" +
@@ -3279,8 +3683,11 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\x13VERDICT_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11VERDICT_UNDECIDED\x10\x01\x12\x10\n" +
 	"\fVERDICT_MORE\x10\x02\x12\x10\n" +
-	"\fVERDICT_LESS\x10\x032\x8e\n" +
-	"\n" +
+	"\fVERDICT_LESS\x10\x03*v\n" +
+	"\x0fEventKindOrigin\x12!\n" +
+	"\x1dEVENT_KIND_ORIGIN_UNSPECIFIED\x10\x00\x12\x1e\n" +
+	"\x1aEVENT_KIND_ORIGIN_BUILT_IN\x10\x01\x12 \n" +
+	"\x1cEVENT_KIND_ORIGIN_REGISTERED\x10\x022\xc9\v\n" +
 	"\x0eChannelService\x12Q\n" +
 	"\fStartContact\x12\x1f.channel.v1.StartContactRequest\x1a .channel.v1.StartContactResponse\x12Z\n" +
 	"\x0fIdentifyVisitor\x12\".channel.v1.IdentifyVisitorRequest\x1a#.channel.v1.IdentifyVisitorResponse\x12K\n" +
@@ -3293,7 +3700,9 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"EndContact\x12\x1d.channel.v1.EndContactRequest\x1a\x1e.channel.v1.EndContactResponse\x12T\n" +
 	"\rGrantCapacity\x12 .channel.v1.GrantCapacityRequest\x1a!.channel.v1.GrantCapacityResponse\x12W\n" +
 	"\x0eReportWorkload\x12!.channel.v1.ReportWorkloadRequest\x1a\".channel.v1.ReportWorkloadResponse\x12Q\n" +
-	"\fListMessages\x12\x1f.channel.v1.ListMessagesRequest\x1a .channel.v1.ListMessagesResponse\x12]\n" +
+	"\fListMessages\x12\x1f.channel.v1.ListMessagesRequest\x1a .channel.v1.ListMessagesResponse\x12`\n" +
+	"\x11RegisterEventKind\x12$.channel.v1.RegisterEventKindRequest\x1a%.channel.v1.RegisterEventKindResponse\x12W\n" +
+	"\x0eListEventKinds\x12!.channel.v1.ListEventKindsRequest\x1a\".channel.v1.ListEventKindsResponse\x12]\n" +
 	"\x10DefineExperiment\x12#.channel.v1.DefineExperimentRequest\x1a$.channel.v1.DefineExperimentResponse\x12T\n" +
 	"\rEndExperiment\x12 .channel.v1.EndExperimentRequest\x1a!.channel.v1.EndExperimentResponse\x12N\n" +
 	"\vShowVariant\x12\x1e.channel.v1.ShowVariantRequest\x1a\x1f.channel.v1.ShowVariantResponse\x12T\n" +
@@ -3312,165 +3721,183 @@ func file_channel_v1_api_proto_rawDescGZIP() []byte {
 	return file_channel_v1_api_proto_rawDescData
 }
 
-var file_channel_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_channel_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_channel_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_channel_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_channel_v1_api_proto_goTypes = []any{
-	(ListSource)(0),                  // 0: channel.v1.ListSource
-	(ContactState)(0),                // 1: channel.v1.ContactState
-	(Handling)(0),                    // 2: channel.v1.Handling
-	(MessageState)(0),                // 3: channel.v1.MessageState
-	(ExperimentState)(0),             // 4: channel.v1.ExperimentState
-	(Verdict)(0),                     // 5: channel.v1.Verdict
-	(*Claims)(nil),                   // 6: channel.v1.Claims
-	(*Actions)(nil),                  // 7: channel.v1.Actions
-	(*CustomerView)(nil),             // 8: channel.v1.CustomerView
-	(*Contact)(nil),                  // 9: channel.v1.Contact
-	(*StartContactRequest)(nil),      // 10: channel.v1.StartContactRequest
-	(*StartContactResponse)(nil),     // 11: channel.v1.StartContactResponse
-	(*IdentifyVisitorRequest)(nil),   // 12: channel.v1.IdentifyVisitorRequest
-	(*IdentifyVisitorResponse)(nil),  // 13: channel.v1.IdentifyVisitorResponse
-	(*GetContactRequest)(nil),        // 14: channel.v1.GetContactRequest
-	(*GetContactResponse)(nil),       // 15: channel.v1.GetContactResponse
-	(*PresentedEvent)(nil),           // 16: channel.v1.PresentedEvent
-	(*AnsweredEvent)(nil),            // 17: channel.v1.AnsweredEvent
-	(*InterestEvent)(nil),            // 18: channel.v1.InterestEvent
-	(*BannerEvent)(nil),              // 19: channel.v1.BannerEvent
-	(*RecordEventRequest)(nil),       // 20: channel.v1.RecordEventRequest
-	(*RecordEventResponse)(nil),      // 21: channel.v1.RecordEventResponse
-	(*SubmitRequestRequest)(nil),     // 22: channel.v1.SubmitRequestRequest
-	(*SubmitRequestResponse)(nil),    // 23: channel.v1.SubmitRequestResponse
-	(*RespondToLeadRequest)(nil),     // 24: channel.v1.RespondToLeadRequest
-	(*RespondToLeadResponse)(nil),    // 25: channel.v1.RespondToLeadResponse
-	(*EndContactRequest)(nil),        // 26: channel.v1.EndContactRequest
-	(*EndContactResponse)(nil),       // 27: channel.v1.EndContactResponse
-	(*GrantCapacityRequest)(nil),     // 28: channel.v1.GrantCapacityRequest
-	(*GrantCapacityResponse)(nil),    // 29: channel.v1.GrantCapacityResponse
-	(*ReportWorkloadRequest)(nil),    // 30: channel.v1.ReportWorkloadRequest
-	(*ReportWorkloadResponse)(nil),   // 31: channel.v1.ReportWorkloadResponse
-	(*Message)(nil),                  // 32: channel.v1.Message
-	(*ListMessagesRequest)(nil),      // 33: channel.v1.ListMessagesRequest
-	(*ListMessagesResponse)(nil),     // 34: channel.v1.ListMessagesResponse
-	(*Experiment)(nil),               // 35: channel.v1.Experiment
-	(*VariantResult)(nil),            // 36: channel.v1.VariantResult
-	(*Difference)(nil),               // 37: channel.v1.Difference
-	(*ExperimentResult)(nil),         // 38: channel.v1.ExperimentResult
-	(*DefineExperimentRequest)(nil),  // 39: channel.v1.DefineExperimentRequest
-	(*DefineExperimentResponse)(nil), // 40: channel.v1.DefineExperimentResponse
-	(*EndExperimentRequest)(nil),     // 41: channel.v1.EndExperimentRequest
-	(*EndExperimentResponse)(nil),    // 42: channel.v1.EndExperimentResponse
-	(*ShowVariantRequest)(nil),       // 43: channel.v1.ShowVariantRequest
-	(*ShowVariantResponse)(nil),      // 44: channel.v1.ShowVariantResponse
-	(*GetExperimentRequest)(nil),     // 45: channel.v1.GetExperimentRequest
-	(*GetExperimentResponse)(nil),    // 46: channel.v1.GetExperimentResponse
-	(*ListExperimentsRequest)(nil),   // 47: channel.v1.ListExperimentsRequest
-	(*ListExperimentsResponse)(nil),  // 48: channel.v1.ListExperimentsResponse
-	(*timestamppb.Timestamp)(nil),    // 49: google.protobuf.Timestamp
-	(*v1.NextBestAction)(nil),        // 50: journey.v1.NextBestAction
-	(*v11.Freshness)(nil),            // 51: flow.v1.Freshness
-	(*v1.Person)(nil),                // 52: journey.v1.Person
-	(v1.Consent)(0),                  // 53: journey.v1.Consent
-	(*v1.OpenRequest)(nil),           // 54: journey.v1.OpenRequest
-	(v1.Channel)(0),                  // 55: journey.v1.Channel
-	(*durationpb.Duration)(nil),      // 56: google.protobuf.Duration
-	(v1.Answer)(0),                   // 57: journey.v1.Answer
-	(v1.RequestKind)(0),              // 58: journey.v1.RequestKind
-	(ContactOutcome)(0),              // 59: channel.v1.ContactOutcome
-	(*Variant)(nil),                  // 60: channel.v1.Variant
-	(*Outcome)(nil),                  // 61: channel.v1.Outcome
+	(ListSource)(0),                   // 0: channel.v1.ListSource
+	(ContactState)(0),                 // 1: channel.v1.ContactState
+	(Handling)(0),                     // 2: channel.v1.Handling
+	(MessageState)(0),                 // 3: channel.v1.MessageState
+	(ExperimentState)(0),              // 4: channel.v1.ExperimentState
+	(Verdict)(0),                      // 5: channel.v1.Verdict
+	(EventKindOrigin)(0),              // 6: channel.v1.EventKindOrigin
+	(*Claims)(nil),                    // 7: channel.v1.Claims
+	(*Actions)(nil),                   // 8: channel.v1.Actions
+	(*CustomerView)(nil),              // 9: channel.v1.CustomerView
+	(*Contact)(nil),                   // 10: channel.v1.Contact
+	(*StartContactRequest)(nil),       // 11: channel.v1.StartContactRequest
+	(*StartContactResponse)(nil),      // 12: channel.v1.StartContactResponse
+	(*IdentifyVisitorRequest)(nil),    // 13: channel.v1.IdentifyVisitorRequest
+	(*IdentifyVisitorResponse)(nil),   // 14: channel.v1.IdentifyVisitorResponse
+	(*GetContactRequest)(nil),         // 15: channel.v1.GetContactRequest
+	(*GetContactResponse)(nil),        // 16: channel.v1.GetContactResponse
+	(*PresentedEvent)(nil),            // 17: channel.v1.PresentedEvent
+	(*AnsweredEvent)(nil),             // 18: channel.v1.AnsweredEvent
+	(*InterestEvent)(nil),             // 19: channel.v1.InterestEvent
+	(*BannerEvent)(nil),               // 20: channel.v1.BannerEvent
+	(*KindEvent)(nil),                 // 21: channel.v1.KindEvent
+	(*RecordEventRequest)(nil),        // 22: channel.v1.RecordEventRequest
+	(*RecordEventResponse)(nil),       // 23: channel.v1.RecordEventResponse
+	(*SubmitRequestRequest)(nil),      // 24: channel.v1.SubmitRequestRequest
+	(*SubmitRequestResponse)(nil),     // 25: channel.v1.SubmitRequestResponse
+	(*RespondToLeadRequest)(nil),      // 26: channel.v1.RespondToLeadRequest
+	(*RespondToLeadResponse)(nil),     // 27: channel.v1.RespondToLeadResponse
+	(*EndContactRequest)(nil),         // 28: channel.v1.EndContactRequest
+	(*EndContactResponse)(nil),        // 29: channel.v1.EndContactResponse
+	(*GrantCapacityRequest)(nil),      // 30: channel.v1.GrantCapacityRequest
+	(*GrantCapacityResponse)(nil),     // 31: channel.v1.GrantCapacityResponse
+	(*ReportWorkloadRequest)(nil),     // 32: channel.v1.ReportWorkloadRequest
+	(*ReportWorkloadResponse)(nil),    // 33: channel.v1.ReportWorkloadResponse
+	(*Message)(nil),                   // 34: channel.v1.Message
+	(*ListMessagesRequest)(nil),       // 35: channel.v1.ListMessagesRequest
+	(*ListMessagesResponse)(nil),      // 36: channel.v1.ListMessagesResponse
+	(*Experiment)(nil),                // 37: channel.v1.Experiment
+	(*VariantResult)(nil),             // 38: channel.v1.VariantResult
+	(*Difference)(nil),                // 39: channel.v1.Difference
+	(*ExperimentResult)(nil),          // 40: channel.v1.ExperimentResult
+	(*DefineExperimentRequest)(nil),   // 41: channel.v1.DefineExperimentRequest
+	(*DefineExperimentResponse)(nil),  // 42: channel.v1.DefineExperimentResponse
+	(*EndExperimentRequest)(nil),      // 43: channel.v1.EndExperimentRequest
+	(*EndExperimentResponse)(nil),     // 44: channel.v1.EndExperimentResponse
+	(*ShowVariantRequest)(nil),        // 45: channel.v1.ShowVariantRequest
+	(*ShowVariantResponse)(nil),       // 46: channel.v1.ShowVariantResponse
+	(*GetExperimentRequest)(nil),      // 47: channel.v1.GetExperimentRequest
+	(*GetExperimentResponse)(nil),     // 48: channel.v1.GetExperimentResponse
+	(*ListExperimentsRequest)(nil),    // 49: channel.v1.ListExperimentsRequest
+	(*ListExperimentsResponse)(nil),   // 50: channel.v1.ListExperimentsResponse
+	(*RegisterEventKindRequest)(nil),  // 51: channel.v1.RegisterEventKindRequest
+	(*RegisterEventKindResponse)(nil), // 52: channel.v1.RegisterEventKindResponse
+	(*EventKind)(nil),                 // 53: channel.v1.EventKind
+	(*ListEventKindsRequest)(nil),     // 54: channel.v1.ListEventKindsRequest
+	(*ListEventKindsResponse)(nil),    // 55: channel.v1.ListEventKindsResponse
+	(*timestamppb.Timestamp)(nil),     // 56: google.protobuf.Timestamp
+	(*v1.NextBestAction)(nil),         // 57: journey.v1.NextBestAction
+	(*v11.Freshness)(nil),             // 58: flow.v1.Freshness
+	(*v1.Person)(nil),                 // 59: journey.v1.Person
+	(v1.Consent)(0),                   // 60: journey.v1.Consent
+	(*v1.OpenRequest)(nil),            // 61: journey.v1.OpenRequest
+	(v1.Channel)(0),                   // 62: journey.v1.Channel
+	(*durationpb.Duration)(nil),       // 63: google.protobuf.Duration
+	(v1.Answer)(0),                    // 64: journey.v1.Answer
+	(*structpb.Struct)(nil),           // 65: google.protobuf.Struct
+	(v1.RequestKind)(0),               // 66: journey.v1.RequestKind
+	(ContactOutcome)(0),               // 67: channel.v1.ContactOutcome
+	(*Variant)(nil),                   // 68: channel.v1.Variant
+	(*Outcome)(nil),                   // 69: channel.v1.Outcome
 }
 var file_channel_v1_api_proto_depIdxs = []int32{
 	0,  // 0: channel.v1.Actions.source:type_name -> channel.v1.ListSource
-	49, // 1: channel.v1.Actions.decided_at:type_name -> google.protobuf.Timestamp
-	50, // 2: channel.v1.Actions.actions:type_name -> journey.v1.NextBestAction
-	51, // 3: channel.v1.Actions.rested_on:type_name -> flow.v1.Freshness
-	52, // 4: channel.v1.CustomerView.person:type_name -> journey.v1.Person
-	53, // 5: channel.v1.CustomerView.consent:type_name -> journey.v1.Consent
-	54, // 6: channel.v1.CustomerView.open_requests:type_name -> journey.v1.OpenRequest
-	55, // 7: channel.v1.Contact.channel:type_name -> journey.v1.Channel
+	56, // 1: channel.v1.Actions.decided_at:type_name -> google.protobuf.Timestamp
+	57, // 2: channel.v1.Actions.actions:type_name -> journey.v1.NextBestAction
+	58, // 3: channel.v1.Actions.rested_on:type_name -> flow.v1.Freshness
+	59, // 4: channel.v1.CustomerView.person:type_name -> journey.v1.Person
+	60, // 5: channel.v1.CustomerView.consent:type_name -> journey.v1.Consent
+	61, // 6: channel.v1.CustomerView.open_requests:type_name -> journey.v1.OpenRequest
+	62, // 7: channel.v1.Contact.channel:type_name -> journey.v1.Channel
 	1,  // 8: channel.v1.Contact.state:type_name -> channel.v1.ContactState
-	55, // 9: channel.v1.StartContactRequest.channel:type_name -> journey.v1.Channel
-	6,  // 10: channel.v1.StartContactRequest.claims:type_name -> channel.v1.Claims
-	56, // 11: channel.v1.StartContactRequest.wait:type_name -> google.protobuf.Duration
-	9,  // 12: channel.v1.StartContactResponse.contact:type_name -> channel.v1.Contact
-	8,  // 13: channel.v1.StartContactResponse.customer:type_name -> channel.v1.CustomerView
-	7,  // 14: channel.v1.StartContactResponse.next_best_actions:type_name -> channel.v1.Actions
-	51, // 15: channel.v1.StartContactResponse.freshness:type_name -> flow.v1.Freshness
-	6,  // 16: channel.v1.IdentifyVisitorRequest.claims:type_name -> channel.v1.Claims
-	56, // 17: channel.v1.IdentifyVisitorRequest.wait:type_name -> google.protobuf.Duration
-	9,  // 18: channel.v1.IdentifyVisitorResponse.contact:type_name -> channel.v1.Contact
-	8,  // 19: channel.v1.IdentifyVisitorResponse.customer:type_name -> channel.v1.CustomerView
-	7,  // 20: channel.v1.IdentifyVisitorResponse.next_best_actions:type_name -> channel.v1.Actions
-	51, // 21: channel.v1.IdentifyVisitorResponse.freshness:type_name -> flow.v1.Freshness
-	9,  // 22: channel.v1.GetContactResponse.contact:type_name -> channel.v1.Contact
-	8,  // 23: channel.v1.GetContactResponse.customer:type_name -> channel.v1.CustomerView
-	7,  // 24: channel.v1.GetContactResponse.next_best_actions:type_name -> channel.v1.Actions
-	51, // 25: channel.v1.GetContactResponse.freshness:type_name -> flow.v1.Freshness
-	57, // 26: channel.v1.AnsweredEvent.answer:type_name -> journey.v1.Answer
-	16, // 27: channel.v1.RecordEventRequest.presented:type_name -> channel.v1.PresentedEvent
-	17, // 28: channel.v1.RecordEventRequest.answered:type_name -> channel.v1.AnsweredEvent
-	18, // 29: channel.v1.RecordEventRequest.interest:type_name -> channel.v1.InterestEvent
-	19, // 30: channel.v1.RecordEventRequest.banner:type_name -> channel.v1.BannerEvent
-	56, // 31: channel.v1.RecordEventRequest.wait:type_name -> google.protobuf.Duration
-	7,  // 32: channel.v1.RecordEventResponse.next_best_actions:type_name -> channel.v1.Actions
-	51, // 33: channel.v1.RecordEventResponse.freshness:type_name -> flow.v1.Freshness
-	58, // 34: channel.v1.SubmitRequestRequest.kind:type_name -> journey.v1.RequestKind
-	2,  // 35: channel.v1.SubmitRequestResponse.handling:type_name -> channel.v1.Handling
-	57, // 36: channel.v1.RespondToLeadRequest.answer:type_name -> journey.v1.Answer
-	59, // 37: channel.v1.EndContactRequest.outcome:type_name -> channel.v1.ContactOutcome
-	9,  // 38: channel.v1.EndContactResponse.contact:type_name -> channel.v1.Contact
-	55, // 39: channel.v1.GrantCapacityRequest.channel:type_name -> journey.v1.Channel
-	49, // 40: channel.v1.GrantCapacityRequest.starts_at:type_name -> google.protobuf.Timestamp
-	55, // 41: channel.v1.ReportWorkloadRequest.channel:type_name -> journey.v1.Channel
-	55, // 42: channel.v1.Message.channel:type_name -> journey.v1.Channel
-	3,  // 43: channel.v1.Message.state:type_name -> channel.v1.MessageState
-	55, // 44: channel.v1.ListMessagesRequest.channel:type_name -> journey.v1.Channel
-	32, // 45: channel.v1.ListMessagesResponse.messages:type_name -> channel.v1.Message
-	60, // 46: channel.v1.Experiment.variants:type_name -> channel.v1.Variant
-	61, // 47: channel.v1.Experiment.outcome:type_name -> channel.v1.Outcome
-	55, // 48: channel.v1.Experiment.channels:type_name -> journey.v1.Channel
-	37, // 49: channel.v1.VariantResult.difference:type_name -> channel.v1.Difference
-	5,  // 50: channel.v1.Difference.verdict:type_name -> channel.v1.Verdict
-	35, // 51: channel.v1.ExperimentResult.experiment:type_name -> channel.v1.Experiment
-	4,  // 52: channel.v1.ExperimentResult.state:type_name -> channel.v1.ExperimentState
-	36, // 53: channel.v1.ExperimentResult.variants:type_name -> channel.v1.VariantResult
-	35, // 54: channel.v1.DefineExperimentRequest.experiment:type_name -> channel.v1.Experiment
-	38, // 55: channel.v1.GetExperimentResponse.result:type_name -> channel.v1.ExperimentResult
-	38, // 56: channel.v1.ListExperimentsResponse.results:type_name -> channel.v1.ExperimentResult
-	10, // 57: channel.v1.ChannelService.StartContact:input_type -> channel.v1.StartContactRequest
-	12, // 58: channel.v1.ChannelService.IdentifyVisitor:input_type -> channel.v1.IdentifyVisitorRequest
-	14, // 59: channel.v1.ChannelService.GetContact:input_type -> channel.v1.GetContactRequest
-	20, // 60: channel.v1.ChannelService.RecordEvent:input_type -> channel.v1.RecordEventRequest
-	22, // 61: channel.v1.ChannelService.SubmitRequest:input_type -> channel.v1.SubmitRequestRequest
-	24, // 62: channel.v1.ChannelService.RespondToLead:input_type -> channel.v1.RespondToLeadRequest
-	26, // 63: channel.v1.ChannelService.EndContact:input_type -> channel.v1.EndContactRequest
-	28, // 64: channel.v1.ChannelService.GrantCapacity:input_type -> channel.v1.GrantCapacityRequest
-	30, // 65: channel.v1.ChannelService.ReportWorkload:input_type -> channel.v1.ReportWorkloadRequest
-	33, // 66: channel.v1.ChannelService.ListMessages:input_type -> channel.v1.ListMessagesRequest
-	39, // 67: channel.v1.ChannelService.DefineExperiment:input_type -> channel.v1.DefineExperimentRequest
-	41, // 68: channel.v1.ChannelService.EndExperiment:input_type -> channel.v1.EndExperimentRequest
-	43, // 69: channel.v1.ChannelService.ShowVariant:input_type -> channel.v1.ShowVariantRequest
-	45, // 70: channel.v1.ChannelService.GetExperiment:input_type -> channel.v1.GetExperimentRequest
-	47, // 71: channel.v1.ChannelService.ListExperiments:input_type -> channel.v1.ListExperimentsRequest
-	11, // 72: channel.v1.ChannelService.StartContact:output_type -> channel.v1.StartContactResponse
-	13, // 73: channel.v1.ChannelService.IdentifyVisitor:output_type -> channel.v1.IdentifyVisitorResponse
-	15, // 74: channel.v1.ChannelService.GetContact:output_type -> channel.v1.GetContactResponse
-	21, // 75: channel.v1.ChannelService.RecordEvent:output_type -> channel.v1.RecordEventResponse
-	23, // 76: channel.v1.ChannelService.SubmitRequest:output_type -> channel.v1.SubmitRequestResponse
-	25, // 77: channel.v1.ChannelService.RespondToLead:output_type -> channel.v1.RespondToLeadResponse
-	27, // 78: channel.v1.ChannelService.EndContact:output_type -> channel.v1.EndContactResponse
-	29, // 79: channel.v1.ChannelService.GrantCapacity:output_type -> channel.v1.GrantCapacityResponse
-	31, // 80: channel.v1.ChannelService.ReportWorkload:output_type -> channel.v1.ReportWorkloadResponse
-	34, // 81: channel.v1.ChannelService.ListMessages:output_type -> channel.v1.ListMessagesResponse
-	40, // 82: channel.v1.ChannelService.DefineExperiment:output_type -> channel.v1.DefineExperimentResponse
-	42, // 83: channel.v1.ChannelService.EndExperiment:output_type -> channel.v1.EndExperimentResponse
-	44, // 84: channel.v1.ChannelService.ShowVariant:output_type -> channel.v1.ShowVariantResponse
-	46, // 85: channel.v1.ChannelService.GetExperiment:output_type -> channel.v1.GetExperimentResponse
-	48, // 86: channel.v1.ChannelService.ListExperiments:output_type -> channel.v1.ListExperimentsResponse
-	72, // [72:87] is the sub-list for method output_type
-	57, // [57:72] is the sub-list for method input_type
-	57, // [57:57] is the sub-list for extension type_name
-	57, // [57:57] is the sub-list for extension extendee
-	0,  // [0:57] is the sub-list for field type_name
+	62, // 9: channel.v1.StartContactRequest.channel:type_name -> journey.v1.Channel
+	7,  // 10: channel.v1.StartContactRequest.claims:type_name -> channel.v1.Claims
+	63, // 11: channel.v1.StartContactRequest.wait:type_name -> google.protobuf.Duration
+	10, // 12: channel.v1.StartContactResponse.contact:type_name -> channel.v1.Contact
+	9,  // 13: channel.v1.StartContactResponse.customer:type_name -> channel.v1.CustomerView
+	8,  // 14: channel.v1.StartContactResponse.next_best_actions:type_name -> channel.v1.Actions
+	58, // 15: channel.v1.StartContactResponse.freshness:type_name -> flow.v1.Freshness
+	7,  // 16: channel.v1.IdentifyVisitorRequest.claims:type_name -> channel.v1.Claims
+	63, // 17: channel.v1.IdentifyVisitorRequest.wait:type_name -> google.protobuf.Duration
+	10, // 18: channel.v1.IdentifyVisitorResponse.contact:type_name -> channel.v1.Contact
+	9,  // 19: channel.v1.IdentifyVisitorResponse.customer:type_name -> channel.v1.CustomerView
+	8,  // 20: channel.v1.IdentifyVisitorResponse.next_best_actions:type_name -> channel.v1.Actions
+	58, // 21: channel.v1.IdentifyVisitorResponse.freshness:type_name -> flow.v1.Freshness
+	10, // 22: channel.v1.GetContactResponse.contact:type_name -> channel.v1.Contact
+	9,  // 23: channel.v1.GetContactResponse.customer:type_name -> channel.v1.CustomerView
+	8,  // 24: channel.v1.GetContactResponse.next_best_actions:type_name -> channel.v1.Actions
+	58, // 25: channel.v1.GetContactResponse.freshness:type_name -> flow.v1.Freshness
+	64, // 26: channel.v1.AnsweredEvent.answer:type_name -> journey.v1.Answer
+	65, // 27: channel.v1.KindEvent.data:type_name -> google.protobuf.Struct
+	17, // 28: channel.v1.RecordEventRequest.presented:type_name -> channel.v1.PresentedEvent
+	18, // 29: channel.v1.RecordEventRequest.answered:type_name -> channel.v1.AnsweredEvent
+	19, // 30: channel.v1.RecordEventRequest.interest:type_name -> channel.v1.InterestEvent
+	20, // 31: channel.v1.RecordEventRequest.banner:type_name -> channel.v1.BannerEvent
+	21, // 32: channel.v1.RecordEventRequest.other:type_name -> channel.v1.KindEvent
+	63, // 33: channel.v1.RecordEventRequest.wait:type_name -> google.protobuf.Duration
+	8,  // 34: channel.v1.RecordEventResponse.next_best_actions:type_name -> channel.v1.Actions
+	58, // 35: channel.v1.RecordEventResponse.freshness:type_name -> flow.v1.Freshness
+	66, // 36: channel.v1.SubmitRequestRequest.kind:type_name -> journey.v1.RequestKind
+	2,  // 37: channel.v1.SubmitRequestResponse.handling:type_name -> channel.v1.Handling
+	64, // 38: channel.v1.RespondToLeadRequest.answer:type_name -> journey.v1.Answer
+	67, // 39: channel.v1.EndContactRequest.outcome:type_name -> channel.v1.ContactOutcome
+	10, // 40: channel.v1.EndContactResponse.contact:type_name -> channel.v1.Contact
+	62, // 41: channel.v1.GrantCapacityRequest.channel:type_name -> journey.v1.Channel
+	56, // 42: channel.v1.GrantCapacityRequest.starts_at:type_name -> google.protobuf.Timestamp
+	62, // 43: channel.v1.ReportWorkloadRequest.channel:type_name -> journey.v1.Channel
+	62, // 44: channel.v1.Message.channel:type_name -> journey.v1.Channel
+	3,  // 45: channel.v1.Message.state:type_name -> channel.v1.MessageState
+	62, // 46: channel.v1.ListMessagesRequest.channel:type_name -> journey.v1.Channel
+	34, // 47: channel.v1.ListMessagesResponse.messages:type_name -> channel.v1.Message
+	68, // 48: channel.v1.Experiment.variants:type_name -> channel.v1.Variant
+	69, // 49: channel.v1.Experiment.outcome:type_name -> channel.v1.Outcome
+	62, // 50: channel.v1.Experiment.channels:type_name -> journey.v1.Channel
+	39, // 51: channel.v1.VariantResult.difference:type_name -> channel.v1.Difference
+	5,  // 52: channel.v1.Difference.verdict:type_name -> channel.v1.Verdict
+	37, // 53: channel.v1.ExperimentResult.experiment:type_name -> channel.v1.Experiment
+	4,  // 54: channel.v1.ExperimentResult.state:type_name -> channel.v1.ExperimentState
+	38, // 55: channel.v1.ExperimentResult.variants:type_name -> channel.v1.VariantResult
+	37, // 56: channel.v1.DefineExperimentRequest.experiment:type_name -> channel.v1.Experiment
+	40, // 57: channel.v1.GetExperimentResponse.result:type_name -> channel.v1.ExperimentResult
+	40, // 58: channel.v1.ListExperimentsResponse.results:type_name -> channel.v1.ExperimentResult
+	65, // 59: channel.v1.RegisterEventKindRequest.schema:type_name -> google.protobuf.Struct
+	65, // 60: channel.v1.EventKind.schema:type_name -> google.protobuf.Struct
+	6,  // 61: channel.v1.EventKind.origin:type_name -> channel.v1.EventKindOrigin
+	53, // 62: channel.v1.ListEventKindsResponse.kinds:type_name -> channel.v1.EventKind
+	11, // 63: channel.v1.ChannelService.StartContact:input_type -> channel.v1.StartContactRequest
+	13, // 64: channel.v1.ChannelService.IdentifyVisitor:input_type -> channel.v1.IdentifyVisitorRequest
+	15, // 65: channel.v1.ChannelService.GetContact:input_type -> channel.v1.GetContactRequest
+	22, // 66: channel.v1.ChannelService.RecordEvent:input_type -> channel.v1.RecordEventRequest
+	24, // 67: channel.v1.ChannelService.SubmitRequest:input_type -> channel.v1.SubmitRequestRequest
+	26, // 68: channel.v1.ChannelService.RespondToLead:input_type -> channel.v1.RespondToLeadRequest
+	28, // 69: channel.v1.ChannelService.EndContact:input_type -> channel.v1.EndContactRequest
+	30, // 70: channel.v1.ChannelService.GrantCapacity:input_type -> channel.v1.GrantCapacityRequest
+	32, // 71: channel.v1.ChannelService.ReportWorkload:input_type -> channel.v1.ReportWorkloadRequest
+	35, // 72: channel.v1.ChannelService.ListMessages:input_type -> channel.v1.ListMessagesRequest
+	51, // 73: channel.v1.ChannelService.RegisterEventKind:input_type -> channel.v1.RegisterEventKindRequest
+	54, // 74: channel.v1.ChannelService.ListEventKinds:input_type -> channel.v1.ListEventKindsRequest
+	41, // 75: channel.v1.ChannelService.DefineExperiment:input_type -> channel.v1.DefineExperimentRequest
+	43, // 76: channel.v1.ChannelService.EndExperiment:input_type -> channel.v1.EndExperimentRequest
+	45, // 77: channel.v1.ChannelService.ShowVariant:input_type -> channel.v1.ShowVariantRequest
+	47, // 78: channel.v1.ChannelService.GetExperiment:input_type -> channel.v1.GetExperimentRequest
+	49, // 79: channel.v1.ChannelService.ListExperiments:input_type -> channel.v1.ListExperimentsRequest
+	12, // 80: channel.v1.ChannelService.StartContact:output_type -> channel.v1.StartContactResponse
+	14, // 81: channel.v1.ChannelService.IdentifyVisitor:output_type -> channel.v1.IdentifyVisitorResponse
+	16, // 82: channel.v1.ChannelService.GetContact:output_type -> channel.v1.GetContactResponse
+	23, // 83: channel.v1.ChannelService.RecordEvent:output_type -> channel.v1.RecordEventResponse
+	25, // 84: channel.v1.ChannelService.SubmitRequest:output_type -> channel.v1.SubmitRequestResponse
+	27, // 85: channel.v1.ChannelService.RespondToLead:output_type -> channel.v1.RespondToLeadResponse
+	29, // 86: channel.v1.ChannelService.EndContact:output_type -> channel.v1.EndContactResponse
+	31, // 87: channel.v1.ChannelService.GrantCapacity:output_type -> channel.v1.GrantCapacityResponse
+	33, // 88: channel.v1.ChannelService.ReportWorkload:output_type -> channel.v1.ReportWorkloadResponse
+	36, // 89: channel.v1.ChannelService.ListMessages:output_type -> channel.v1.ListMessagesResponse
+	52, // 90: channel.v1.ChannelService.RegisterEventKind:output_type -> channel.v1.RegisterEventKindResponse
+	55, // 91: channel.v1.ChannelService.ListEventKinds:output_type -> channel.v1.ListEventKindsResponse
+	42, // 92: channel.v1.ChannelService.DefineExperiment:output_type -> channel.v1.DefineExperimentResponse
+	44, // 93: channel.v1.ChannelService.EndExperiment:output_type -> channel.v1.EndExperimentResponse
+	46, // 94: channel.v1.ChannelService.ShowVariant:output_type -> channel.v1.ShowVariantResponse
+	48, // 95: channel.v1.ChannelService.GetExperiment:output_type -> channel.v1.GetExperimentResponse
+	50, // 96: channel.v1.ChannelService.ListExperiments:output_type -> channel.v1.ListExperimentsResponse
+	80, // [80:97] is the sub-list for method output_type
+	63, // [63:80] is the sub-list for method input_type
+	63, // [63:63] is the sub-list for extension type_name
+	63, // [63:63] is the sub-list for extension extendee
+	0,  // [0:63] is the sub-list for field type_name
 }
 
 func init() { file_channel_v1_api_proto_init() }
@@ -3479,19 +3906,20 @@ func file_channel_v1_api_proto_init() {
 		return
 	}
 	file_channel_v1_values_proto_init()
-	file_channel_v1_api_proto_msgTypes[14].OneofWrappers = []any{
+	file_channel_v1_api_proto_msgTypes[15].OneofWrappers = []any{
 		(*RecordEventRequest_Presented)(nil),
 		(*RecordEventRequest_Answered)(nil),
 		(*RecordEventRequest_Interest)(nil),
 		(*RecordEventRequest_Banner)(nil),
+		(*RecordEventRequest_Other)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_channel_v1_api_proto_rawDesc), len(file_channel_v1_api_proto_rawDesc)),
-			NumEnums:      6,
-			NumMessages:   43,
+			NumEnums:      7,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -415,6 +415,72 @@ func local_request_ChannelService_ListMessages_0(ctx context.Context, marshaler 
 	return msg, metadata, err
 }
 
+func request_ChannelService_RegisterEventKind_0(ctx context.Context, marshaler runtime.Marshaler, client ChannelServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq RegisterEventKindRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq.Schema); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	val, ok := pathParams["kind"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "kind")
+	}
+	protoReq.Kind, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "kind", err)
+	}
+	if req.Body != nil {
+		_, _ = io.Copy(io.Discard, req.Body)
+	}
+	msg, err := client.RegisterEventKind(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
+	return msg, metadata, err
+}
+
+func local_request_ChannelService_RegisterEventKind_0(ctx context.Context, marshaler runtime.Marshaler, server ChannelServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq RegisterEventKindRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq.Schema); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	val, ok := pathParams["kind"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "kind")
+	}
+	protoReq.Kind, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "kind", err)
+	}
+	msg, err := server.RegisterEventKind(ctx, &protoReq)
+	return msg, metadata, err
+}
+
+func request_ChannelService_ListEventKinds_0(ctx context.Context, marshaler runtime.Marshaler, client ChannelServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq ListEventKindsRequest
+		metadata runtime.ServerMetadata
+	)
+	if req.Body != nil {
+		_, _ = io.Copy(io.Discard, req.Body)
+	}
+	msg, err := client.ListEventKinds(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
+	return msg, metadata, err
+}
+
+func local_request_ChannelService_ListEventKinds_0(ctx context.Context, marshaler runtime.Marshaler, server ChannelServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq ListEventKindsRequest
+		metadata runtime.ServerMetadata
+	)
+	msg, err := server.ListEventKinds(ctx, &protoReq)
+	return msg, metadata, err
+}
+
 func request_ChannelService_DefineExperiment_0(ctx context.Context, marshaler runtime.Marshaler, client ChannelServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
 		protoReq DefineExperimentRequest
@@ -816,6 +882,46 @@ func RegisterChannelServiceHandlerServer(ctx context.Context, mux *runtime.Serve
 		}
 		forward_ChannelService_ListMessages_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodPut, pattern_ChannelService_RegisterEventKind_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		var stream runtime.ServerTransportStream
+		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/channel.v1.ChannelService/RegisterEventKind", runtime.WithHTTPPathPattern("/v1/event-kinds/{kind}"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := local_request_ChannelService_RegisterEventKind_0(annotatedContext, inboundMarshaler, server, req, pathParams)
+		md.HeaderMD, md.TrailerMD = metadata.Join(md.HeaderMD, stream.Header()), metadata.Join(md.TrailerMD, stream.Trailer())
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_ChannelService_RegisterEventKind_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+	})
+	mux.Handle(http.MethodGet, pattern_ChannelService_ListEventKinds_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		var stream runtime.ServerTransportStream
+		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/channel.v1.ChannelService/ListEventKinds", runtime.WithHTTPPathPattern("/v1/event-kinds"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := local_request_ChannelService_ListEventKinds_0(annotatedContext, inboundMarshaler, server, req, pathParams)
+		md.HeaderMD, md.TrailerMD = metadata.Join(md.HeaderMD, stream.Header()), metadata.Join(md.TrailerMD, stream.Trailer())
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_ChannelService_ListEventKinds_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodPut, pattern_ChannelService_DefineExperiment_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -1126,6 +1232,40 @@ func RegisterChannelServiceHandlerClient(ctx context.Context, mux *runtime.Serve
 		}
 		forward_ChannelService_ListMessages_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodPut, pattern_ChannelService_RegisterEventKind_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/channel.v1.ChannelService/RegisterEventKind", runtime.WithHTTPPathPattern("/v1/event-kinds/{kind}"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := request_ChannelService_RegisterEventKind_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_ChannelService_RegisterEventKind_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+	})
+	mux.Handle(http.MethodGet, pattern_ChannelService_ListEventKinds_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/channel.v1.ChannelService/ListEventKinds", runtime.WithHTTPPathPattern("/v1/event-kinds"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := request_ChannelService_ListEventKinds_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_ChannelService_ListEventKinds_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodPut, pattern_ChannelService_DefineExperiment_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -1215,37 +1355,41 @@ func RegisterChannelServiceHandlerClient(ctx context.Context, mux *runtime.Serve
 }
 
 var (
-	pattern_ChannelService_StartContact_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "contacts"}, ""))
-	pattern_ChannelService_IdentifyVisitor_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "contacts", "contact_id", "identity"}, ""))
-	pattern_ChannelService_GetContact_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "contacts", "contact_id"}, ""))
-	pattern_ChannelService_RecordEvent_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "contacts", "contact_id", "events"}, ""))
-	pattern_ChannelService_SubmitRequest_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "contacts", "contact_id", "requests"}, ""))
-	pattern_ChannelService_RespondToLead_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "contacts", "contact_id", "lead-responses"}, ""))
-	pattern_ChannelService_EndContact_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "contacts", "contact_id", "end"}, ""))
-	pattern_ChannelService_GrantCapacity_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "grants"}, ""))
-	pattern_ChannelService_ReportWorkload_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "workload"}, ""))
-	pattern_ChannelService_ListMessages_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "messages"}, ""))
-	pattern_ChannelService_DefineExperiment_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "experiments", "experiment.experiment_id"}, ""))
-	pattern_ChannelService_EndExperiment_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "experiments", "experiment_id", "end"}, ""))
-	pattern_ChannelService_ShowVariant_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "contacts", "contact_id", "variants"}, ""))
-	pattern_ChannelService_GetExperiment_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "experiments", "experiment_id"}, ""))
-	pattern_ChannelService_ListExperiments_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "experiments"}, ""))
+	pattern_ChannelService_StartContact_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "contacts"}, ""))
+	pattern_ChannelService_IdentifyVisitor_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "contacts", "contact_id", "identity"}, ""))
+	pattern_ChannelService_GetContact_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "contacts", "contact_id"}, ""))
+	pattern_ChannelService_RecordEvent_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "contacts", "contact_id", "events"}, ""))
+	pattern_ChannelService_SubmitRequest_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "contacts", "contact_id", "requests"}, ""))
+	pattern_ChannelService_RespondToLead_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "contacts", "contact_id", "lead-responses"}, ""))
+	pattern_ChannelService_EndContact_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "contacts", "contact_id", "end"}, ""))
+	pattern_ChannelService_GrantCapacity_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "grants"}, ""))
+	pattern_ChannelService_ReportWorkload_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "workload"}, ""))
+	pattern_ChannelService_ListMessages_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "messages"}, ""))
+	pattern_ChannelService_RegisterEventKind_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "event-kinds", "kind"}, ""))
+	pattern_ChannelService_ListEventKinds_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "event-kinds"}, ""))
+	pattern_ChannelService_DefineExperiment_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "experiments", "experiment.experiment_id"}, ""))
+	pattern_ChannelService_EndExperiment_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "experiments", "experiment_id", "end"}, ""))
+	pattern_ChannelService_ShowVariant_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "contacts", "contact_id", "variants"}, ""))
+	pattern_ChannelService_GetExperiment_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "experiments", "experiment_id"}, ""))
+	pattern_ChannelService_ListExperiments_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "experiments"}, ""))
 )
 
 var (
-	forward_ChannelService_StartContact_0     = runtime.ForwardResponseMessage
-	forward_ChannelService_IdentifyVisitor_0  = runtime.ForwardResponseMessage
-	forward_ChannelService_GetContact_0       = runtime.ForwardResponseMessage
-	forward_ChannelService_RecordEvent_0      = runtime.ForwardResponseMessage
-	forward_ChannelService_SubmitRequest_0    = runtime.ForwardResponseMessage
-	forward_ChannelService_RespondToLead_0    = runtime.ForwardResponseMessage
-	forward_ChannelService_EndContact_0       = runtime.ForwardResponseMessage
-	forward_ChannelService_GrantCapacity_0    = runtime.ForwardResponseMessage
-	forward_ChannelService_ReportWorkload_0   = runtime.ForwardResponseMessage
-	forward_ChannelService_ListMessages_0     = runtime.ForwardResponseMessage
-	forward_ChannelService_DefineExperiment_0 = runtime.ForwardResponseMessage
-	forward_ChannelService_EndExperiment_0    = runtime.ForwardResponseMessage
-	forward_ChannelService_ShowVariant_0      = runtime.ForwardResponseMessage
-	forward_ChannelService_GetExperiment_0    = runtime.ForwardResponseMessage
-	forward_ChannelService_ListExperiments_0  = runtime.ForwardResponseMessage
+	forward_ChannelService_StartContact_0      = runtime.ForwardResponseMessage
+	forward_ChannelService_IdentifyVisitor_0   = runtime.ForwardResponseMessage
+	forward_ChannelService_GetContact_0        = runtime.ForwardResponseMessage
+	forward_ChannelService_RecordEvent_0       = runtime.ForwardResponseMessage
+	forward_ChannelService_SubmitRequest_0     = runtime.ForwardResponseMessage
+	forward_ChannelService_RespondToLead_0     = runtime.ForwardResponseMessage
+	forward_ChannelService_EndContact_0        = runtime.ForwardResponseMessage
+	forward_ChannelService_GrantCapacity_0     = runtime.ForwardResponseMessage
+	forward_ChannelService_ReportWorkload_0    = runtime.ForwardResponseMessage
+	forward_ChannelService_ListMessages_0      = runtime.ForwardResponseMessage
+	forward_ChannelService_RegisterEventKind_0 = runtime.ForwardResponseMessage
+	forward_ChannelService_ListEventKinds_0    = runtime.ForwardResponseMessage
+	forward_ChannelService_DefineExperiment_0  = runtime.ForwardResponseMessage
+	forward_ChannelService_EndExperiment_0     = runtime.ForwardResponseMessage
+	forward_ChannelService_ShowVariant_0       = runtime.ForwardResponseMessage
+	forward_ChannelService_GetExperiment_0     = runtime.ForwardResponseMessage
+	forward_ChannelService_ListExperiments_0   = runtime.ForwardResponseMessage
 )

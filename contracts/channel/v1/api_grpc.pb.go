@@ -19,21 +19,23 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ChannelService_StartContact_FullMethodName     = "/channel.v1.ChannelService/StartContact"
-	ChannelService_IdentifyVisitor_FullMethodName  = "/channel.v1.ChannelService/IdentifyVisitor"
-	ChannelService_GetContact_FullMethodName       = "/channel.v1.ChannelService/GetContact"
-	ChannelService_RecordEvent_FullMethodName      = "/channel.v1.ChannelService/RecordEvent"
-	ChannelService_SubmitRequest_FullMethodName    = "/channel.v1.ChannelService/SubmitRequest"
-	ChannelService_RespondToLead_FullMethodName    = "/channel.v1.ChannelService/RespondToLead"
-	ChannelService_EndContact_FullMethodName       = "/channel.v1.ChannelService/EndContact"
-	ChannelService_GrantCapacity_FullMethodName    = "/channel.v1.ChannelService/GrantCapacity"
-	ChannelService_ReportWorkload_FullMethodName   = "/channel.v1.ChannelService/ReportWorkload"
-	ChannelService_ListMessages_FullMethodName     = "/channel.v1.ChannelService/ListMessages"
-	ChannelService_DefineExperiment_FullMethodName = "/channel.v1.ChannelService/DefineExperiment"
-	ChannelService_EndExperiment_FullMethodName    = "/channel.v1.ChannelService/EndExperiment"
-	ChannelService_ShowVariant_FullMethodName      = "/channel.v1.ChannelService/ShowVariant"
-	ChannelService_GetExperiment_FullMethodName    = "/channel.v1.ChannelService/GetExperiment"
-	ChannelService_ListExperiments_FullMethodName  = "/channel.v1.ChannelService/ListExperiments"
+	ChannelService_StartContact_FullMethodName      = "/channel.v1.ChannelService/StartContact"
+	ChannelService_IdentifyVisitor_FullMethodName   = "/channel.v1.ChannelService/IdentifyVisitor"
+	ChannelService_GetContact_FullMethodName        = "/channel.v1.ChannelService/GetContact"
+	ChannelService_RecordEvent_FullMethodName       = "/channel.v1.ChannelService/RecordEvent"
+	ChannelService_SubmitRequest_FullMethodName     = "/channel.v1.ChannelService/SubmitRequest"
+	ChannelService_RespondToLead_FullMethodName     = "/channel.v1.ChannelService/RespondToLead"
+	ChannelService_EndContact_FullMethodName        = "/channel.v1.ChannelService/EndContact"
+	ChannelService_GrantCapacity_FullMethodName     = "/channel.v1.ChannelService/GrantCapacity"
+	ChannelService_ReportWorkload_FullMethodName    = "/channel.v1.ChannelService/ReportWorkload"
+	ChannelService_ListMessages_FullMethodName      = "/channel.v1.ChannelService/ListMessages"
+	ChannelService_RegisterEventKind_FullMethodName = "/channel.v1.ChannelService/RegisterEventKind"
+	ChannelService_ListEventKinds_FullMethodName    = "/channel.v1.ChannelService/ListEventKinds"
+	ChannelService_DefineExperiment_FullMethodName  = "/channel.v1.ChannelService/DefineExperiment"
+	ChannelService_EndExperiment_FullMethodName     = "/channel.v1.ChannelService/EndExperiment"
+	ChannelService_ShowVariant_FullMethodName       = "/channel.v1.ChannelService/ShowVariant"
+	ChannelService_GetExperiment_FullMethodName     = "/channel.v1.ChannelService/GetExperiment"
+	ChannelService_ListExperiments_FullMethodName   = "/channel.v1.ChannelService/ListExperiments"
 )
 
 // ChannelServiceClient is the client API for ChannelService service.
@@ -69,6 +71,11 @@ type ChannelServiceClient interface {
 	// ListMessages returns outbound messages, the call centre's work list among
 	// them, newest first.
 	ListMessages(ctx context.Context, in *ListMessagesRequest, opts ...grpc.CallOption) (*ListMessagesResponse, error)
+	// RegisterEventKind says what a commercial event of a kind looks like, which may
+	// be recorded from then on.
+	RegisterEventKind(ctx context.Context, in *RegisterEventKindRequest, opts ...grpc.CallOption) (*RegisterEventKindResponse, error)
+	// ListEventKinds returns the kinds of commercial events, by their name.
+	ListEventKinds(ctx context.Context, in *ListEventKindsRequest, opts ...grpc.CallOption) (*ListEventKindsResponse, error)
 	// DefineExperiment has ways in which a contact looks, or is handled, compared.
 	DefineExperiment(ctx context.Context, in *DefineExperimentRequest, opts ...grpc.CallOption) (*DefineExperimentResponse, error)
 	// EndExperiment has no further visitor assigned a variant.
@@ -191,6 +198,26 @@ func (c *channelServiceClient) ListMessages(ctx context.Context, in *ListMessage
 	return out, nil
 }
 
+func (c *channelServiceClient) RegisterEventKind(ctx context.Context, in *RegisterEventKindRequest, opts ...grpc.CallOption) (*RegisterEventKindResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RegisterEventKindResponse)
+	err := c.cc.Invoke(ctx, ChannelService_RegisterEventKind_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *channelServiceClient) ListEventKinds(ctx context.Context, in *ListEventKindsRequest, opts ...grpc.CallOption) (*ListEventKindsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListEventKindsResponse)
+	err := c.cc.Invoke(ctx, ChannelService_ListEventKinds_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *channelServiceClient) DefineExperiment(ctx context.Context, in *DefineExperimentRequest, opts ...grpc.CallOption) (*DefineExperimentResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(DefineExperimentResponse)
@@ -274,6 +301,11 @@ type ChannelServiceServer interface {
 	// ListMessages returns outbound messages, the call centre's work list among
 	// them, newest first.
 	ListMessages(context.Context, *ListMessagesRequest) (*ListMessagesResponse, error)
+	// RegisterEventKind says what a commercial event of a kind looks like, which may
+	// be recorded from then on.
+	RegisterEventKind(context.Context, *RegisterEventKindRequest) (*RegisterEventKindResponse, error)
+	// ListEventKinds returns the kinds of commercial events, by their name.
+	ListEventKinds(context.Context, *ListEventKindsRequest) (*ListEventKindsResponse, error)
 	// DefineExperiment has ways in which a contact looks, or is handled, compared.
 	DefineExperiment(context.Context, *DefineExperimentRequest) (*DefineExperimentResponse, error)
 	// EndExperiment has no further visitor assigned a variant.
@@ -325,6 +357,12 @@ func (UnimplementedChannelServiceServer) ReportWorkload(context.Context, *Report
 }
 func (UnimplementedChannelServiceServer) ListMessages(context.Context, *ListMessagesRequest) (*ListMessagesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListMessages not implemented")
+}
+func (UnimplementedChannelServiceServer) RegisterEventKind(context.Context, *RegisterEventKindRequest) (*RegisterEventKindResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RegisterEventKind not implemented")
+}
+func (UnimplementedChannelServiceServer) ListEventKinds(context.Context, *ListEventKindsRequest) (*ListEventKindsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListEventKinds not implemented")
 }
 func (UnimplementedChannelServiceServer) DefineExperiment(context.Context, *DefineExperimentRequest) (*DefineExperimentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DefineExperiment not implemented")
@@ -542,6 +580,42 @@ func _ChannelService_ListMessages_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ChannelService_RegisterEventKind_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RegisterEventKindRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ChannelServiceServer).RegisterEventKind(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ChannelService_RegisterEventKind_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ChannelServiceServer).RegisterEventKind(ctx, req.(*RegisterEventKindRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ChannelService_ListEventKinds_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListEventKindsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ChannelServiceServer).ListEventKinds(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ChannelService_ListEventKinds_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ChannelServiceServer).ListEventKinds(ctx, req.(*ListEventKindsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ChannelService_DefineExperiment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(DefineExperimentRequest)
 	if err := dec(in); err != nil {
@@ -678,6 +752,14 @@ var ChannelService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListMessages",
 			Handler:    _ChannelService_ListMessages_Handler,
+		},
+		{
+			MethodName: "RegisterEventKind",
+			Handler:    _ChannelService_RegisterEventKind_Handler,
+		},
+		{
+			MethodName: "ListEventKinds",
+			Handler:    _ChannelService_ListEventKinds_Handler,
 		},
 		{
 			MethodName: "DefineExperiment",

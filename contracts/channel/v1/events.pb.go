@@ -1688,6 +1688,164 @@ func (x *VariantShown) GetUnit() string {
 	return ""
 }
 
+// EventKindRegistered says what a commercial event of a kind looks like from now
+// on. A later version takes all that an earlier one takes, and always holds what
+// an earlier one always holds.
+type EventKindRegistered struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The kind, such as brochure-taken.
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// The version of its schema, from 1.
+	Version uint32 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	// The schema: JSON Schema of the draft 2020-12.
+	Schema string `protobuf:"bytes,3,opt,name=schema,proto3" json:"schema,omitempty"`
+	// When it was registered.
+	RegisteredAt  *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=registered_at,json=registeredAt,proto3" json:"registered_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventKindRegistered) Reset() {
+	*x = EventKindRegistered{}
+	mi := &file_channel_v1_events_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventKindRegistered) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventKindRegistered) ProtoMessage() {}
+
+func (x *EventKindRegistered) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_events_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventKindRegistered.ProtoReflect.Descriptor instead.
+func (*EventKindRegistered) Descriptor() ([]byte, []int) {
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *EventKindRegistered) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *EventKindRegistered) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *EventKindRegistered) GetSchema() string {
+	if x != nil {
+		return x.Schema
+	}
+	return ""
+}
+
+func (x *EventKindRegistered) GetRegisteredAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RegisteredAt
+	}
+	return nil
+}
+
+// CommercialEventRecorded says that something of a registered kind happened in a
+// contact. A further kind is registered, and needs no further event type.
+type CommercialEventRecorded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The contact; its key seals the data, as they may be about the visitor.
+	ContactId string `protobuf:"bytes,1,opt,name=contact_id,json=contactId,proto3" json:"contact_id,omitempty"`
+	// The customer, where known.
+	CustomerId string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// The kind.
+	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	// The version of the kind's schema that the data fit.
+	Version uint32 `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"`
+	// What there is to say, as a JSON object.
+	Data          string `protobuf:"bytes,5,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommercialEventRecorded) Reset() {
+	*x = CommercialEventRecorded{}
+	mi := &file_channel_v1_events_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommercialEventRecorded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommercialEventRecorded) ProtoMessage() {}
+
+func (x *CommercialEventRecorded) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_events_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommercialEventRecorded.ProtoReflect.Descriptor instead.
+func (*CommercialEventRecorded) Descriptor() ([]byte, []int) {
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *CommercialEventRecorded) GetContactId() string {
+	if x != nil {
+		return x.ContactId
+	}
+	return ""
+}
+
+func (x *CommercialEventRecorded) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *CommercialEventRecorded) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *CommercialEventRecorded) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *CommercialEventRecorded) GetData() string {
+	if x != nil {
+		return x.Data
+	}
+	return ""
+}
+
 var File_channel_v1_events_proto protoreflect.FileDescriptor
 
 const file_channel_v1_events_proto_rawDesc = "" +
@@ -1848,7 +2006,20 @@ const file_channel_v1_events_proto_rawDesc = "" +
 	"\rexperiment_id\x18\x03 \x01(\tR\fexperimentId\x12\x1d\n" +
 	"\n" +
 	"variant_id\x18\x04 \x01(\tR\tvariantId\x12\x12\n" +
-	"\x04unit\x18\x05 \x01(\tR\x04unitBCZAgithub.com/triangle-suite/triangle/contracts/channel/v1;channelv1b\x06proto3"
+	"\x04unit\x18\x05 \x01(\tR\x04unit\"\x9c\x01\n" +
+	"\x13EventKindRegistered\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\rR\aversion\x12\x16\n" +
+	"\x06schema\x18\x03 \x01(\tR\x06schema\x12?\n" +
+	"\rregistered_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\fregisteredAt\"\xa7\x01\n" +
+	"\x17CommercialEventRecorded\x12#\n" +
+	"\n" +
+	"contact_id\x18\x01 \x01(\tB\x04\xb0\xbb\x18\x01R\tcontactId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x18\n" +
+	"\aversion\x18\x04 \x01(\rR\aversion\x12\x18\n" +
+	"\x04data\x18\x05 \x01(\tB\x04\xa8\xbb\x18\x01R\x04dataBCZAgithub.com/triangle-suite/triangle/contracts/channel/v1;channelv1b\x06proto3"
 
 var (
 	file_channel_v1_events_proto_rawDescOnce sync.Once
@@ -1862,68 +2033,71 @@ func file_channel_v1_events_proto_rawDescGZIP() []byte {
 	return file_channel_v1_events_proto_rawDescData
 }
 
-var file_channel_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_channel_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_channel_v1_events_proto_goTypes = []any{
-	(*ContactStarted)(nil),        // 0: channel.v1.ContactStarted
-	(*IdentityClaimed)(nil),       // 1: channel.v1.IdentityClaimed
-	(*VisitorIdentified)(nil),     // 2: channel.v1.VisitorIdentified
-	(*ContactEnded)(nil),          // 3: channel.v1.ContactEnded
-	(*RequestSubmitted)(nil),      // 4: channel.v1.RequestSubmitted
-	(*RequestHandled)(nil),        // 5: channel.v1.RequestHandled
-	(*RequestHandledInPart)(nil),  // 6: channel.v1.RequestHandledInPart
-	(*PropositionPresented)(nil),  // 7: channel.v1.PropositionPresented
-	(*PropositionAnswered)(nil),   // 8: channel.v1.PropositionAnswered
-	(*InterestShown)(nil),         // 9: channel.v1.InterestShown
-	(*BannerClicked)(nil),         // 10: channel.v1.BannerClicked
-	(*LeadResponseReceived)(nil),  // 11: channel.v1.LeadResponseReceived
-	(*MessageAccepted)(nil),       // 12: channel.v1.MessageAccepted
-	(*MessageSent)(nil),           // 13: channel.v1.MessageSent
-	(*MessageBounced)(nil),        // 14: channel.v1.MessageBounced
-	(*MessageRefused)(nil),        // 15: channel.v1.MessageRefused
-	(*MessageOutcomeUnknown)(nil), // 16: channel.v1.MessageOutcomeUnknown
-	(*CapacityGranted)(nil),       // 17: channel.v1.CapacityGranted
-	(*WorkloadReported)(nil),      // 18: channel.v1.WorkloadReported
-	(*ExperimentDefined)(nil),     // 19: channel.v1.ExperimentDefined
-	(*ExperimentEnded)(nil),       // 20: channel.v1.ExperimentEnded
-	(*VariantShown)(nil),          // 21: channel.v1.VariantShown
-	(v1.Channel)(0),               // 22: journey.v1.Channel
-	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
-	(ContactOutcome)(0),           // 24: channel.v1.ContactOutcome
-	(v1.RequestKind)(0),           // 25: journey.v1.RequestKind
-	(v1.Answer)(0),                // 26: journey.v1.Answer
-	(*Variant)(nil),               // 27: channel.v1.Variant
-	(*Outcome)(nil),               // 28: channel.v1.Outcome
+	(*ContactStarted)(nil),          // 0: channel.v1.ContactStarted
+	(*IdentityClaimed)(nil),         // 1: channel.v1.IdentityClaimed
+	(*VisitorIdentified)(nil),       // 2: channel.v1.VisitorIdentified
+	(*ContactEnded)(nil),            // 3: channel.v1.ContactEnded
+	(*RequestSubmitted)(nil),        // 4: channel.v1.RequestSubmitted
+	(*RequestHandled)(nil),          // 5: channel.v1.RequestHandled
+	(*RequestHandledInPart)(nil),    // 6: channel.v1.RequestHandledInPart
+	(*PropositionPresented)(nil),    // 7: channel.v1.PropositionPresented
+	(*PropositionAnswered)(nil),     // 8: channel.v1.PropositionAnswered
+	(*InterestShown)(nil),           // 9: channel.v1.InterestShown
+	(*BannerClicked)(nil),           // 10: channel.v1.BannerClicked
+	(*LeadResponseReceived)(nil),    // 11: channel.v1.LeadResponseReceived
+	(*MessageAccepted)(nil),         // 12: channel.v1.MessageAccepted
+	(*MessageSent)(nil),             // 13: channel.v1.MessageSent
+	(*MessageBounced)(nil),          // 14: channel.v1.MessageBounced
+	(*MessageRefused)(nil),          // 15: channel.v1.MessageRefused
+	(*MessageOutcomeUnknown)(nil),   // 16: channel.v1.MessageOutcomeUnknown
+	(*CapacityGranted)(nil),         // 17: channel.v1.CapacityGranted
+	(*WorkloadReported)(nil),        // 18: channel.v1.WorkloadReported
+	(*ExperimentDefined)(nil),       // 19: channel.v1.ExperimentDefined
+	(*ExperimentEnded)(nil),         // 20: channel.v1.ExperimentEnded
+	(*VariantShown)(nil),            // 21: channel.v1.VariantShown
+	(*EventKindRegistered)(nil),     // 22: channel.v1.EventKindRegistered
+	(*CommercialEventRecorded)(nil), // 23: channel.v1.CommercialEventRecorded
+	(v1.Channel)(0),                 // 24: journey.v1.Channel
+	(*timestamppb.Timestamp)(nil),   // 25: google.protobuf.Timestamp
+	(ContactOutcome)(0),             // 26: channel.v1.ContactOutcome
+	(v1.RequestKind)(0),             // 27: journey.v1.RequestKind
+	(v1.Answer)(0),                  // 28: journey.v1.Answer
+	(*Variant)(nil),                 // 29: channel.v1.Variant
+	(*Outcome)(nil),                 // 30: channel.v1.Outcome
 }
 var file_channel_v1_events_proto_depIdxs = []int32{
-	22, // 0: channel.v1.ContactStarted.channel:type_name -> journey.v1.Channel
-	23, // 1: channel.v1.ContactStarted.started_at:type_name -> google.protobuf.Timestamp
-	22, // 2: channel.v1.VisitorIdentified.channel:type_name -> journey.v1.Channel
-	24, // 3: channel.v1.ContactEnded.outcome:type_name -> channel.v1.ContactOutcome
-	23, // 4: channel.v1.ContactEnded.ended_at:type_name -> google.protobuf.Timestamp
-	25, // 5: channel.v1.RequestSubmitted.kind:type_name -> journey.v1.RequestKind
-	23, // 6: channel.v1.RequestSubmitted.submitted_at:type_name -> google.protobuf.Timestamp
-	22, // 7: channel.v1.PropositionPresented.channel:type_name -> journey.v1.Channel
-	26, // 8: channel.v1.PropositionAnswered.answer:type_name -> journey.v1.Answer
-	26, // 9: channel.v1.LeadResponseReceived.answer:type_name -> journey.v1.Answer
-	22, // 10: channel.v1.LeadResponseReceived.channel:type_name -> journey.v1.Channel
-	22, // 11: channel.v1.MessageAccepted.channel:type_name -> journey.v1.Channel
-	22, // 12: channel.v1.MessageSent.channel:type_name -> journey.v1.Channel
-	23, // 13: channel.v1.MessageSent.sent_at:type_name -> google.protobuf.Timestamp
-	22, // 14: channel.v1.CapacityGranted.channel:type_name -> journey.v1.Channel
-	23, // 15: channel.v1.CapacityGranted.starts_at:type_name -> google.protobuf.Timestamp
-	23, // 16: channel.v1.CapacityGranted.ends_at:type_name -> google.protobuf.Timestamp
-	22, // 17: channel.v1.WorkloadReported.channel:type_name -> journey.v1.Channel
-	23, // 18: channel.v1.WorkloadReported.measured_at:type_name -> google.protobuf.Timestamp
-	27, // 19: channel.v1.ExperimentDefined.variants:type_name -> channel.v1.Variant
-	28, // 20: channel.v1.ExperimentDefined.outcome:type_name -> channel.v1.Outcome
-	22, // 21: channel.v1.ExperimentDefined.channels:type_name -> journey.v1.Channel
-	23, // 22: channel.v1.ExperimentDefined.defined_at:type_name -> google.protobuf.Timestamp
-	23, // 23: channel.v1.ExperimentEnded.ended_at:type_name -> google.protobuf.Timestamp
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	24, // 0: channel.v1.ContactStarted.channel:type_name -> journey.v1.Channel
+	25, // 1: channel.v1.ContactStarted.started_at:type_name -> google.protobuf.Timestamp
+	24, // 2: channel.v1.VisitorIdentified.channel:type_name -> journey.v1.Channel
+	26, // 3: channel.v1.ContactEnded.outcome:type_name -> channel.v1.ContactOutcome
+	25, // 4: channel.v1.ContactEnded.ended_at:type_name -> google.protobuf.Timestamp
+	27, // 5: channel.v1.RequestSubmitted.kind:type_name -> journey.v1.RequestKind
+	25, // 6: channel.v1.RequestSubmitted.submitted_at:type_name -> google.protobuf.Timestamp
+	24, // 7: channel.v1.PropositionPresented.channel:type_name -> journey.v1.Channel
+	28, // 8: channel.v1.PropositionAnswered.answer:type_name -> journey.v1.Answer
+	28, // 9: channel.v1.LeadResponseReceived.answer:type_name -> journey.v1.Answer
+	24, // 10: channel.v1.LeadResponseReceived.channel:type_name -> journey.v1.Channel
+	24, // 11: channel.v1.MessageAccepted.channel:type_name -> journey.v1.Channel
+	24, // 12: channel.v1.MessageSent.channel:type_name -> journey.v1.Channel
+	25, // 13: channel.v1.MessageSent.sent_at:type_name -> google.protobuf.Timestamp
+	24, // 14: channel.v1.CapacityGranted.channel:type_name -> journey.v1.Channel
+	25, // 15: channel.v1.CapacityGranted.starts_at:type_name -> google.protobuf.Timestamp
+	25, // 16: channel.v1.CapacityGranted.ends_at:type_name -> google.protobuf.Timestamp
+	24, // 17: channel.v1.WorkloadReported.channel:type_name -> journey.v1.Channel
+	25, // 18: channel.v1.WorkloadReported.measured_at:type_name -> google.protobuf.Timestamp
+	29, // 19: channel.v1.ExperimentDefined.variants:type_name -> channel.v1.Variant
+	30, // 20: channel.v1.ExperimentDefined.outcome:type_name -> channel.v1.Outcome
+	24, // 21: channel.v1.ExperimentDefined.channels:type_name -> journey.v1.Channel
+	25, // 22: channel.v1.ExperimentDefined.defined_at:type_name -> google.protobuf.Timestamp
+	25, // 23: channel.v1.ExperimentEnded.ended_at:type_name -> google.protobuf.Timestamp
+	25, // 24: channel.v1.EventKindRegistered.registered_at:type_name -> google.protobuf.Timestamp
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_channel_v1_events_proto_init() }
@@ -1938,7 +2112,7 @@ func file_channel_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_channel_v1_events_proto_rawDesc), len(file_channel_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -8,6 +8,7 @@ import (
 	"github.com/triangle-suite/triangle/contracts/flows"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	"github.com/triangle-suite/triangle/services/channel/internal/customerview"
+	"github.com/triangle-suite/triangle/services/channel/internal/eventkind"
 	"github.com/triangle-suite/triangle/services/channel/internal/nba"
 	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/decider"
@@ -20,6 +21,7 @@ type API struct {
 	DB         *projection.DB
 	Lists      *nba.Lists
 	BackOffice BackOffice
+	Kinds      *eventkind.Kinds
 	Origins    call.Origins
 	// Cadence tells at which cadence a flow runs.
 	Cadence func(flow string) string

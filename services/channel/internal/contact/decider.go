@@ -86,7 +86,7 @@ func evolveStep(s State, event proto.Message) State {
 		s.presented[e.GetPropositionId()] = e.GetAnswer()
 	case *channelv1.LeadResponseReceived:
 		s.responses[e.GetLeadId()] = e.GetAnswer()
-	case *channelv1.InterestShown, *channelv1.BannerClicked, *channelv1.RequestSubmitted:
+	case *channelv1.InterestShown, *channelv1.BannerClicked, *channelv1.CommercialEventRecorded, *channelv1.RequestSubmitted:
 	default:
 		return s
 	}

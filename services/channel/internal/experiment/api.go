@@ -6,8 +6,10 @@ import (
 
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	"github.com/triangle-suite/triangle/services/channel/internal/contact"
+	"github.com/triangle-suite/triangle/services/channel/internal/eventkind"
 	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/decider"
+	"github.com/triangle-suite/triangle/services/internal/fault"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
 
@@ -16,6 +18,7 @@ type API struct {
 	Streams *decider.Streams
 	DB      *projection.DB
 	Origins call.Origins
+	Kinds   *eventkind.Kinds
 	// Hash is the key ring's.
 	Hash func(kind, value string) string
 }
@@ -27,6 +30,9 @@ func (a *API) DefineExperiment(ctx context.Context, request *channelv1.DefineExp
 	if err := checks.Err(); err != nil {
 		return nil, err
 	}
+	if err := a.checkKind(ctx, e.GetOutcome().GetEventKind()); err != nil {
+		return nil, err
+	}
 	origin, err := a.Origins(ctx, channelv1.ChannelService_DefineExperiment_FullMethodName, request)
 	if err != nil {
 		return nil, err
@@ -36,6 +42,18 @@ func (a *API) DefineExperiment(ctx context.Context, request *channelv1.DefineExp
 		return nil, err
 	}
 	return &channelv1.DefineExperimentResponse{}, nil
+}
+
+// checkKind refuses an outcome of a kind that nobody can record.
+func (a *API) checkKind(ctx context.Context, name string) error {
+	if name == "" {
+		return nil
+	}
+	kind, err := a.Kinds.Find(ctx, name)
+	if err == nil && kind == nil {
+		err = fault.Invalid(fault.Field("experiment.outcome.event_kind", "is registered nowhere: register its schema first"))
+	}
+	return err
 }
 
 // EndExperiment has no further visitor assigned a variant.

@@ -65,8 +65,7 @@ func checkOutcome(checks *call.Checks, o *channelv1.Outcome) {
 	const event, accepted, request = channelv1.OutcomeKind_OUTCOME_KIND_EVENT_RECORDED,
 		channelv1.OutcomeKind_OUTCOME_KIND_PROPOSITION_ACCEPTED, channelv1.OutcomeKind_OUTCOME_KIND_REQUEST_SUBMITTED
 	if o.GetKind() == event {
-		checks.That(o.GetEventKind() == interestShown || o.GetEventKind() == bannerClicked,
-			field+".event_kind", "must be %s or %s", interestShown, bannerClicked)
+		checks.Slug(field+".event_kind", o.GetEventKind())
 	} else {
 		checks.That(o.GetEventKind() == "", field+".event_kind", "goes with OUTCOME_KIND_EVENT_RECORDED only")
 	}

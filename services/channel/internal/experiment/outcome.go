@@ -5,12 +5,7 @@ import (
 
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
-)
-
-// The kinds of commercial events that have an event type of their own.
-const (
-	interestShown = "interest-shown"
-	bannerClicked = "banner-clicked"
+	"github.com/triangle-suite/triangle/services/channel/internal/eventkind"
 )
 
 // key is how an outcome is written in a column, to be compared with those that an
@@ -36,16 +31,22 @@ func outcomeOf(kind, which string) string { return kind + ":" + which }
 // particular one, and any of its sort, where it has one.
 func broughtAbout(event proto.Message) (contactID string, outcomes []string) {
 	switch e := event.(type) {
+	case *channelv1.PropositionPresented:
+		return e.GetContactId(), []string{outcomeOf("event", eventkind.PropositionPresented)}
 	case *channelv1.PropositionAnswered:
+		outcomes = []string{outcomeOf("event", eventkind.PropositionAnswered)}
 		if e.GetAnswer() == journeyv1.Answer_ANSWER_ACCEPTED {
-			return e.GetContactId(), []string{outcomeOf("accepted", e.GetPropositionId()), outcomeOf("accepted", "")}
+			outcomes = append(outcomes, outcomeOf("accepted", e.GetPropositionId()), outcomeOf("accepted", ""))
 		}
+		return e.GetContactId(), outcomes
 	case *channelv1.RequestSubmitted:
 		return e.GetContactId(), []string{outcomeOf("request", e.GetKind().String()), outcomeOf("request", "")}
 	case *channelv1.InterestShown:
-		return e.GetContactId(), []string{outcomeOf("event", interestShown)}
+		return e.GetContactId(), []string{outcomeOf("event", eventkind.InterestShown)}
 	case *channelv1.BannerClicked:
-		return e.GetContactId(), []string{outcomeOf("event", bannerClicked)}
+		return e.GetContactId(), []string{outcomeOf("event", eventkind.BannerClicked)}
+	case *channelv1.CommercialEventRecorded:
+		return e.GetContactId(), []string{outcomeOf("event", e.GetKind())}
 	}
 	return "", nil
 }

@@ -21,8 +21,8 @@ var OwnFlow = ownFlow()
 func ownFlow() flows.Flow {
 	f := flow.Own(flows.Channel, []string{
 		"channel.ExperimentDefined", "channel.ExperimentEnded", "channel.VariantShown",
-		"channel.PropositionAnswered", "channel.RequestSubmitted", "channel.InterestShown", "channel.BannerClicked",
-		"channel.ContactEnded",
+		"channel.PropositionPresented", "channel.PropositionAnswered", "channel.InterestShown", "channel.BannerClicked",
+		"channel.CommercialEventRecorded", "channel.RequestSubmitted", "channel.ContactEnded",
 	}, []string{"contact_id", "experiment_id"})
 	f.Name += "-experiments"
 	return f
