@@ -19,6 +19,7 @@ import (
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
+	"github.com/triangle-suite/triangle/services/channel/internal/outbound"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/fault"
 )
@@ -143,9 +144,22 @@ func (w *world) prepare() (contact string) {
 		w.t.Fatal(err)
 	}
 	w.register("brochure-taken", schemaOf("topic"))
+	w.sent("l")
+	w.sent("m")
 	w.define("banner")
 	w.define("greeting")
 	return contact
+}
+
+// sent has the channel know a lead, whose message has left.
+func (w *world) sent(lead string) {
+	w.t.Helper()
+	w.play("message-of-"+lead, "", &channelv1.MessageAccepted{MessageId: "of-" + lead, LeadId: lead, CustomerId: "k", Channel: calls},
+		&channelv1.MessageSent{MessageId: "of-" + lead, LeadId: lead, CustomerId: "k", Channel: calls})
+	w.await("the channel to know the lead", func() bool {
+		known, err := outbound.HasLead(w.t.Context(), w.db, lead)
+		return err == nil && known
+	})
 }
 
 func (w *world) define(experiment string) {
@@ -318,6 +332,50 @@ func TestAContactThatIsUnknownOrEndedIsSaidToBeSo(t *testing.T) {
 			case !fault.Is(err, fault.KindPrecondition):
 				t.Errorf("%s in a contact that has ended: %v", c.name, err)
 			}
+		}
+	})
+}
+
+// What can't be right changes nothing, in whichever call it comes.
+func TestAStepInSomebodyElsesContactIsRefused(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		contact, api := w.prepare(), w.api()
+		eve, call := &channelv1.Visitor{CustomerId: "eve"}, func(_ proto.Message, err error) error { return err }
+		before := w.size()
+		for name, err := range map[string]error{
+			"IdentifyVisitor": call(api.IdentifyVisitor(w.withKey("a"), &channelv1.IdentifyVisitorRequest{
+				ContactId: contact, Visitor: eve, Claims: &channelv1.Claims{CustomerNumber: "1"},
+			})),
+			"RecordEvent": call(api.RecordEvent(w.withKey("b"), &channelv1.RecordEventRequest{
+				ContactId: contact, Visitor: eve, Event: interest(contact, 0).GetEvent(),
+			})),
+			"SubmitRequest": call(api.SubmitRequest(w.withKey("c"), &channelv1.SubmitRequestRequest{
+				ContactId: contact, Visitor: eve, Kind: quote, Text: "How much?",
+			})),
+			"RespondToLead": call(api.RespondToLead(w.withKey("d"), &channelv1.RespondToLeadRequest{
+				ContactId: contact, Visitor: eve, LeadId: "l", Answer: accepted,
+			})),
+			"ShowVariant": call(api.ShowVariant(w.withKey("e"), &channelv1.ShowVariantRequest{
+				ContactId: contact, Visitor: &channelv1.Visitor{VisitorId: "eve"}, ExperimentId: "banner",
+			})),
+			"EndContact": call(api.EndContact(w.withKey("f"), &channelv1.EndContactRequest{
+				ContactId: contact, Visitor: eve, Outcome: handled,
+			})),
+		} {
+			if f, ok := fault.Of(err); !ok || f.Kind != fault.KindPrecondition || f.Reason != "CONTACT_OF_SOMEBODY_ELSE" {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		_, err := api.RespondToLead(w.withKey("g"), &channelv1.RespondToLeadRequest{ContactId: contact, LeadId: "never-sent", Answer: accepted})
+		if f, ok := fault.Of(err); !ok || f.Kind != fault.KindPrecondition || f.Reason != "LEAD_UNKNOWN" {
+			t.Errorf("a response to an unknown lead: %v", err)
+		}
+		if n := w.size() - before; n != 0 {
+			t.Errorf("%d events came of it", n)
+		}
+		own := &channelv1.Visitor{CustomerId: "k"}
+		if _, err := api.EndContact(w.withKey("h"), &channelv1.EndContactRequest{ContactId: contact, Visitor: own, Outcome: handled}); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -108,6 +108,7 @@ func newService(ctx context.Context, parts host.Parts, settings Settings) (*serv
 			contacts: &contact.API{
 				Streams: parts.Streams, DB: parts.DB, Lists: nba.NewLists(parts.DB, cadence),
 				BackOffice: backOffice(settings), Kinds: kinds,
+				Lead:    func(ctx context.Context, id string) (bool, error) { return outbound.HasLead(ctx, parts.DB, id) },
 				Origins: origins, Cadence: cadence, Freshness: runtime.Freshness,
 			},
 			capacities: &capacity.API{Streams: parts.Streams, Origins: origins},

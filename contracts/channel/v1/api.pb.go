@@ -924,6 +924,62 @@ func (x *StartContactResponse) GetFreshness() []*v11.Freshness {
 	return nil
 }
 
+// Visitor is who takes a step in a contact. What is given must be as the contact
+// has it.
+type Visitor struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The channel's own pseudonym of the visitor.
+	VisitorId string `protobuf:"bytes,1,opt,name=visitor_id,json=visitorId,proto3" json:"visitor_id,omitempty"`
+	// The customer.
+	CustomerId    string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Visitor) Reset() {
+	*x = Visitor{}
+	mi := &file_channel_v1_api_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Visitor) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Visitor) ProtoMessage() {}
+
+func (x *Visitor) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Visitor.ProtoReflect.Descriptor instead.
+func (*Visitor) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Visitor) GetVisitorId() string {
+	if x != nil {
+		return x.VisitorId
+	}
+	return ""
+}
+
+func (x *Visitor) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
 // IdentifyVisitorRequest says who the visitor claims to be.
 type IdentifyVisitorRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -932,14 +988,17 @@ type IdentifyVisitorRequest struct {
 	// The claims.
 	Claims *Claims `protobuf:"bytes,2,opt,name=claims,proto3" json:"claims,omitempty"`
 	// How long to wait for marketing's decision; the default is 150 ms, at most 10 s.
-	Wait          *durationpb.Duration `protobuf:"bytes,3,opt,name=wait,proto3" json:"wait,omitempty"`
+	Wait *durationpb.Duration `protobuf:"bytes,3,opt,name=wait,proto3" json:"wait,omitempty"`
+	// Who takes the step, as far as the channel knows. In somebody else's contact it
+	// is refused.
+	Visitor       *Visitor `protobuf:"bytes,4,opt,name=visitor,proto3" json:"visitor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *IdentifyVisitorRequest) Reset() {
 	*x = IdentifyVisitorRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[6]
+	mi := &file_channel_v1_api_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -951,7 +1010,7 @@ func (x *IdentifyVisitorRequest) String() string {
 func (*IdentifyVisitorRequest) ProtoMessage() {}
 
 func (x *IdentifyVisitorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[6]
+	mi := &file_channel_v1_api_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -964,7 +1023,7 @@ func (x *IdentifyVisitorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentifyVisitorRequest.ProtoReflect.Descriptor instead.
 func (*IdentifyVisitorRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{6}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *IdentifyVisitorRequest) GetContactId() string {
@@ -988,6 +1047,13 @@ func (x *IdentifyVisitorRequest) GetWait() *durationpb.Duration {
 	return nil
 }
 
+func (x *IdentifyVisitorRequest) GetVisitor() *Visitor {
+	if x != nil {
+		return x.Visitor
+	}
+	return nil
+}
+
 // IdentifyVisitorResponse is what the channel knows then.
 type IdentifyVisitorResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1005,7 +1071,7 @@ type IdentifyVisitorResponse struct {
 
 func (x *IdentifyVisitorResponse) Reset() {
 	*x = IdentifyVisitorResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[7]
+	mi := &file_channel_v1_api_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1017,7 +1083,7 @@ func (x *IdentifyVisitorResponse) String() string {
 func (*IdentifyVisitorResponse) ProtoMessage() {}
 
 func (x *IdentifyVisitorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[7]
+	mi := &file_channel_v1_api_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1030,7 +1096,7 @@ func (x *IdentifyVisitorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentifyVisitorResponse.ProtoReflect.Descriptor instead.
 func (*IdentifyVisitorResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{7}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *IdentifyVisitorResponse) GetContact() *Contact {
@@ -1072,7 +1138,7 @@ type GetContactRequest struct {
 
 func (x *GetContactRequest) Reset() {
 	*x = GetContactRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[8]
+	mi := &file_channel_v1_api_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1084,7 +1150,7 @@ func (x *GetContactRequest) String() string {
 func (*GetContactRequest) ProtoMessage() {}
 
 func (x *GetContactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[8]
+	mi := &file_channel_v1_api_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1097,7 +1163,7 @@ func (x *GetContactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetContactRequest.ProtoReflect.Descriptor instead.
 func (*GetContactRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{8}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetContactRequest) GetContactId() string {
@@ -1124,7 +1190,7 @@ type GetContactResponse struct {
 
 func (x *GetContactResponse) Reset() {
 	*x = GetContactResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[9]
+	mi := &file_channel_v1_api_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1136,7 +1202,7 @@ func (x *GetContactResponse) String() string {
 func (*GetContactResponse) ProtoMessage() {}
 
 func (x *GetContactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[9]
+	mi := &file_channel_v1_api_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1149,7 +1215,7 @@ func (x *GetContactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetContactResponse.ProtoReflect.Descriptor instead.
 func (*GetContactResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{9}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetContactResponse) GetContact() *Contact {
@@ -1193,7 +1259,7 @@ type PresentedEvent struct {
 
 func (x *PresentedEvent) Reset() {
 	*x = PresentedEvent{}
-	mi := &file_channel_v1_api_proto_msgTypes[10]
+	mi := &file_channel_v1_api_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1205,7 +1271,7 @@ func (x *PresentedEvent) String() string {
 func (*PresentedEvent) ProtoMessage() {}
 
 func (x *PresentedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[10]
+	mi := &file_channel_v1_api_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1218,7 +1284,7 @@ func (x *PresentedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PresentedEvent.ProtoReflect.Descriptor instead.
 func (*PresentedEvent) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{10}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PresentedEvent) GetPropositionId() string {
@@ -1248,7 +1314,7 @@ type AnsweredEvent struct {
 
 func (x *AnsweredEvent) Reset() {
 	*x = AnsweredEvent{}
-	mi := &file_channel_v1_api_proto_msgTypes[11]
+	mi := &file_channel_v1_api_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1260,7 +1326,7 @@ func (x *AnsweredEvent) String() string {
 func (*AnsweredEvent) ProtoMessage() {}
 
 func (x *AnsweredEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[11]
+	mi := &file_channel_v1_api_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1273,7 +1339,7 @@ func (x *AnsweredEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnsweredEvent.ProtoReflect.Descriptor instead.
 func (*AnsweredEvent) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{11}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AnsweredEvent) GetPropositionId() string {
@@ -1303,7 +1369,7 @@ type InterestEvent struct {
 
 func (x *InterestEvent) Reset() {
 	*x = InterestEvent{}
-	mi := &file_channel_v1_api_proto_msgTypes[12]
+	mi := &file_channel_v1_api_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1315,7 +1381,7 @@ func (x *InterestEvent) String() string {
 func (*InterestEvent) ProtoMessage() {}
 
 func (x *InterestEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[12]
+	mi := &file_channel_v1_api_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1328,7 +1394,7 @@ func (x *InterestEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterestEvent.ProtoReflect.Descriptor instead.
 func (*InterestEvent) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{12}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *InterestEvent) GetKind() string {
@@ -1356,7 +1422,7 @@ type BannerEvent struct {
 
 func (x *BannerEvent) Reset() {
 	*x = BannerEvent{}
-	mi := &file_channel_v1_api_proto_msgTypes[13]
+	mi := &file_channel_v1_api_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1368,7 +1434,7 @@ func (x *BannerEvent) String() string {
 func (*BannerEvent) ProtoMessage() {}
 
 func (x *BannerEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[13]
+	mi := &file_channel_v1_api_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1381,7 +1447,7 @@ func (x *BannerEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BannerEvent.ProtoReflect.Descriptor instead.
 func (*BannerEvent) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{13}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *BannerEvent) GetPropositionId() string {
@@ -1404,7 +1470,7 @@ type KindEvent struct {
 
 func (x *KindEvent) Reset() {
 	*x = KindEvent{}
-	mi := &file_channel_v1_api_proto_msgTypes[14]
+	mi := &file_channel_v1_api_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1416,7 +1482,7 @@ func (x *KindEvent) String() string {
 func (*KindEvent) ProtoMessage() {}
 
 func (x *KindEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[14]
+	mi := &file_channel_v1_api_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1429,7 +1495,7 @@ func (x *KindEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KindEvent.ProtoReflect.Descriptor instead.
 func (*KindEvent) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{14}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *KindEvent) GetKind() string {
@@ -1462,14 +1528,17 @@ type RecordEventRequest struct {
 	//	*RecordEventRequest_Other
 	Event isRecordEventRequest_Event `protobuf_oneof:"event"`
 	// How long to wait for marketing's decision; the default is 150 ms, at most 10 s.
-	Wait          *durationpb.Duration `protobuf:"bytes,6,opt,name=wait,proto3" json:"wait,omitempty"`
+	Wait *durationpb.Duration `protobuf:"bytes,6,opt,name=wait,proto3" json:"wait,omitempty"`
+	// Who takes the step, as far as the channel knows. In somebody else's contact it
+	// is refused.
+	Visitor       *Visitor `protobuf:"bytes,8,opt,name=visitor,proto3" json:"visitor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RecordEventRequest) Reset() {
 	*x = RecordEventRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[15]
+	mi := &file_channel_v1_api_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1481,7 +1550,7 @@ func (x *RecordEventRequest) String() string {
 func (*RecordEventRequest) ProtoMessage() {}
 
 func (x *RecordEventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[15]
+	mi := &file_channel_v1_api_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1494,7 +1563,7 @@ func (x *RecordEventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventRequest.ProtoReflect.Descriptor instead.
 func (*RecordEventRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{15}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RecordEventRequest) GetContactId() string {
@@ -1563,6 +1632,13 @@ func (x *RecordEventRequest) GetWait() *durationpb.Duration {
 	return nil
 }
 
+func (x *RecordEventRequest) GetVisitor() *Visitor {
+	if x != nil {
+		return x.Visitor
+	}
+	return nil
+}
+
 type isRecordEventRequest_Event interface {
 	isRecordEventRequest_Event()
 }
@@ -1615,7 +1691,7 @@ type RecordEventResponse struct {
 
 func (x *RecordEventResponse) Reset() {
 	*x = RecordEventResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[16]
+	mi := &file_channel_v1_api_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1627,7 +1703,7 @@ func (x *RecordEventResponse) String() string {
 func (*RecordEventResponse) ProtoMessage() {}
 
 func (x *RecordEventResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[16]
+	mi := &file_channel_v1_api_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1640,7 +1716,7 @@ func (x *RecordEventResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventResponse.ProtoReflect.Descriptor instead.
 func (*RecordEventResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{16}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RecordEventResponse) GetNextBestActions() *Actions {
@@ -1665,14 +1741,17 @@ type SubmitRequestRequest struct {
 	// What is asked for.
 	Kind v1.RequestKind `protobuf:"varint,2,opt,name=kind,proto3,enum=journey.v1.RequestKind" json:"kind,omitempty"`
 	// The visitor's own words, at most 4,000 characters.
-	Text          string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	Text string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	// Who takes the step, as far as the channel knows. In somebody else's contact it
+	// is refused.
+	Visitor       *Visitor `protobuf:"bytes,4,opt,name=visitor,proto3" json:"visitor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SubmitRequestRequest) Reset() {
 	*x = SubmitRequestRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[17]
+	mi := &file_channel_v1_api_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1684,7 +1763,7 @@ func (x *SubmitRequestRequest) String() string {
 func (*SubmitRequestRequest) ProtoMessage() {}
 
 func (x *SubmitRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[17]
+	mi := &file_channel_v1_api_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1697,7 +1776,7 @@ func (x *SubmitRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRequestRequest.ProtoReflect.Descriptor instead.
 func (*SubmitRequestRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{17}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SubmitRequestRequest) GetContactId() string {
@@ -1721,6 +1800,13 @@ func (x *SubmitRequestRequest) GetText() string {
 	return ""
 }
 
+func (x *SubmitRequestRequest) GetVisitor() *Visitor {
+	if x != nil {
+		return x.Visitor
+	}
+	return nil
+}
+
 // SubmitRequestResponse tells how the request was handled.
 type SubmitRequestResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1736,7 +1822,7 @@ type SubmitRequestResponse struct {
 
 func (x *SubmitRequestResponse) Reset() {
 	*x = SubmitRequestResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[18]
+	mi := &file_channel_v1_api_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1748,7 +1834,7 @@ func (x *SubmitRequestResponse) String() string {
 func (*SubmitRequestResponse) ProtoMessage() {}
 
 func (x *SubmitRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[18]
+	mi := &file_channel_v1_api_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1761,7 +1847,7 @@ func (x *SubmitRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRequestResponse.ProtoReflect.Descriptor instead.
 func (*SubmitRequestResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{18}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SubmitRequestResponse) GetRequestId() string {
@@ -1793,14 +1879,17 @@ type RespondToLeadRequest struct {
 	// The lead.
 	LeadId string `protobuf:"bytes,2,opt,name=lead_id,json=leadId,proto3" json:"lead_id,omitempty"`
 	// The answer.
-	Answer        v1.Answer `protobuf:"varint,3,opt,name=answer,proto3,enum=journey.v1.Answer" json:"answer,omitempty"`
+	Answer v1.Answer `protobuf:"varint,3,opt,name=answer,proto3,enum=journey.v1.Answer" json:"answer,omitempty"`
+	// Who takes the step, as far as the channel knows. In somebody else's contact it
+	// is refused.
+	Visitor       *Visitor `protobuf:"bytes,4,opt,name=visitor,proto3" json:"visitor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RespondToLeadRequest) Reset() {
 	*x = RespondToLeadRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[19]
+	mi := &file_channel_v1_api_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1812,7 +1901,7 @@ func (x *RespondToLeadRequest) String() string {
 func (*RespondToLeadRequest) ProtoMessage() {}
 
 func (x *RespondToLeadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[19]
+	mi := &file_channel_v1_api_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1825,7 +1914,7 @@ func (x *RespondToLeadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RespondToLeadRequest.ProtoReflect.Descriptor instead.
 func (*RespondToLeadRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{19}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RespondToLeadRequest) GetContactId() string {
@@ -1849,6 +1938,13 @@ func (x *RespondToLeadRequest) GetAnswer() v1.Answer {
 	return v1.Answer(0)
 }
 
+func (x *RespondToLeadRequest) GetVisitor() *Visitor {
+	if x != nil {
+		return x.Visitor
+	}
+	return nil
+}
+
 // RespondToLeadResponse confirms it.
 type RespondToLeadResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1858,7 +1954,7 @@ type RespondToLeadResponse struct {
 
 func (x *RespondToLeadResponse) Reset() {
 	*x = RespondToLeadResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[20]
+	mi := &file_channel_v1_api_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1870,7 +1966,7 @@ func (x *RespondToLeadResponse) String() string {
 func (*RespondToLeadResponse) ProtoMessage() {}
 
 func (x *RespondToLeadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[20]
+	mi := &file_channel_v1_api_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1883,7 +1979,7 @@ func (x *RespondToLeadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RespondToLeadResponse.ProtoReflect.Descriptor instead.
 func (*RespondToLeadResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{20}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{21}
 }
 
 // EndContactRequest ends a contact.
@@ -1892,14 +1988,17 @@ type EndContactRequest struct {
 	// The contact.
 	ContactId string `protobuf:"bytes,1,opt,name=contact_id,json=contactId,proto3" json:"contact_id,omitempty"`
 	// How it ended.
-	Outcome       ContactOutcome `protobuf:"varint,2,opt,name=outcome,proto3,enum=channel.v1.ContactOutcome" json:"outcome,omitempty"`
+	Outcome ContactOutcome `protobuf:"varint,2,opt,name=outcome,proto3,enum=channel.v1.ContactOutcome" json:"outcome,omitempty"`
+	// Who takes the step, as far as the channel knows. In somebody else's contact it
+	// is refused.
+	Visitor       *Visitor `protobuf:"bytes,3,opt,name=visitor,proto3" json:"visitor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EndContactRequest) Reset() {
 	*x = EndContactRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[21]
+	mi := &file_channel_v1_api_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1911,7 +2010,7 @@ func (x *EndContactRequest) String() string {
 func (*EndContactRequest) ProtoMessage() {}
 
 func (x *EndContactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[21]
+	mi := &file_channel_v1_api_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1924,7 +2023,7 @@ func (x *EndContactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndContactRequest.ProtoReflect.Descriptor instead.
 func (*EndContactRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{21}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *EndContactRequest) GetContactId() string {
@@ -1941,6 +2040,13 @@ func (x *EndContactRequest) GetOutcome() ContactOutcome {
 	return ContactOutcome_CONTACT_OUTCOME_UNSPECIFIED
 }
 
+func (x *EndContactRequest) GetVisitor() *Visitor {
+	if x != nil {
+		return x.Visitor
+	}
+	return nil
+}
+
 // EndContactResponse confirms it.
 type EndContactResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1952,7 +2058,7 @@ type EndContactResponse struct {
 
 func (x *EndContactResponse) Reset() {
 	*x = EndContactResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[22]
+	mi := &file_channel_v1_api_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1964,7 +2070,7 @@ func (x *EndContactResponse) String() string {
 func (*EndContactResponse) ProtoMessage() {}
 
 func (x *EndContactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[22]
+	mi := &file_channel_v1_api_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1977,7 +2083,7 @@ func (x *EndContactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndContactResponse.ProtoReflect.Descriptor instead.
 func (*EndContactResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{22}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *EndContactResponse) GetContact() *Contact {
@@ -2002,7 +2108,7 @@ type GrantCapacityRequest struct {
 
 func (x *GrantCapacityRequest) Reset() {
 	*x = GrantCapacityRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[23]
+	mi := &file_channel_v1_api_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2014,7 +2120,7 @@ func (x *GrantCapacityRequest) String() string {
 func (*GrantCapacityRequest) ProtoMessage() {}
 
 func (x *GrantCapacityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[23]
+	mi := &file_channel_v1_api_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2027,7 +2133,7 @@ func (x *GrantCapacityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantCapacityRequest.ProtoReflect.Descriptor instead.
 func (*GrantCapacityRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{23}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GrantCapacityRequest) GetChannel() v1.Channel {
@@ -2062,7 +2168,7 @@ type GrantCapacityResponse struct {
 
 func (x *GrantCapacityResponse) Reset() {
 	*x = GrantCapacityResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[24]
+	mi := &file_channel_v1_api_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2074,7 +2180,7 @@ func (x *GrantCapacityResponse) String() string {
 func (*GrantCapacityResponse) ProtoMessage() {}
 
 func (x *GrantCapacityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[24]
+	mi := &file_channel_v1_api_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2087,7 +2193,7 @@ func (x *GrantCapacityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantCapacityResponse.ProtoReflect.Descriptor instead.
 func (*GrantCapacityResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{24}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GrantCapacityResponse) GetGrant() string {
@@ -2110,7 +2216,7 @@ type ReportWorkloadRequest struct {
 
 func (x *ReportWorkloadRequest) Reset() {
 	*x = ReportWorkloadRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[25]
+	mi := &file_channel_v1_api_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2122,7 +2228,7 @@ func (x *ReportWorkloadRequest) String() string {
 func (*ReportWorkloadRequest) ProtoMessage() {}
 
 func (x *ReportWorkloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[25]
+	mi := &file_channel_v1_api_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2135,7 +2241,7 @@ func (x *ReportWorkloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportWorkloadRequest.ProtoReflect.Descriptor instead.
 func (*ReportWorkloadRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{25}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ReportWorkloadRequest) GetChannel() v1.Channel {
@@ -2161,7 +2267,7 @@ type ReportWorkloadResponse struct {
 
 func (x *ReportWorkloadResponse) Reset() {
 	*x = ReportWorkloadResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[26]
+	mi := &file_channel_v1_api_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2173,7 +2279,7 @@ func (x *ReportWorkloadResponse) String() string {
 func (*ReportWorkloadResponse) ProtoMessage() {}
 
 func (x *ReportWorkloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[26]
+	mi := &file_channel_v1_api_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2186,7 +2292,7 @@ func (x *ReportWorkloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportWorkloadResponse.ProtoReflect.Descriptor instead.
 func (*ReportWorkloadResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{26}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{27}
 }
 
 // Message is an outbound message.
@@ -2214,7 +2320,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_channel_v1_api_proto_msgTypes[27]
+	mi := &file_channel_v1_api_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2226,7 +2332,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[27]
+	mi := &file_channel_v1_api_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2239,7 +2345,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{27}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Message) GetMessageId() string {
@@ -2311,7 +2417,7 @@ type ListMessagesRequest struct {
 
 func (x *ListMessagesRequest) Reset() {
 	*x = ListMessagesRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[28]
+	mi := &file_channel_v1_api_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2323,7 +2429,7 @@ func (x *ListMessagesRequest) String() string {
 func (*ListMessagesRequest) ProtoMessage() {}
 
 func (x *ListMessagesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[28]
+	mi := &file_channel_v1_api_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2336,7 +2442,7 @@ func (x *ListMessagesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMessagesRequest.ProtoReflect.Descriptor instead.
 func (*ListMessagesRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{28}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListMessagesRequest) GetChannel() v1.Channel {
@@ -2364,7 +2470,7 @@ type ListMessagesResponse struct {
 
 func (x *ListMessagesResponse) Reset() {
 	*x = ListMessagesResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[29]
+	mi := &file_channel_v1_api_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2376,7 +2482,7 @@ func (x *ListMessagesResponse) String() string {
 func (*ListMessagesResponse) ProtoMessage() {}
 
 func (x *ListMessagesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[29]
+	mi := &file_channel_v1_api_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2389,7 +2495,7 @@ func (x *ListMessagesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMessagesResponse.ProtoReflect.Descriptor instead.
 func (*ListMessagesResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{29}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListMessagesResponse) GetMessages() []*Message {
@@ -2427,7 +2533,7 @@ type Experiment struct {
 
 func (x *Experiment) Reset() {
 	*x = Experiment{}
-	mi := &file_channel_v1_api_proto_msgTypes[30]
+	mi := &file_channel_v1_api_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2439,7 +2545,7 @@ func (x *Experiment) String() string {
 func (*Experiment) ProtoMessage() {}
 
 func (x *Experiment) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[30]
+	mi := &file_channel_v1_api_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2452,7 +2558,7 @@ func (x *Experiment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Experiment.ProtoReflect.Descriptor instead.
 func (*Experiment) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{30}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Experiment) GetExperimentId() string {
@@ -2527,7 +2633,7 @@ type VariantResult struct {
 
 func (x *VariantResult) Reset() {
 	*x = VariantResult{}
-	mi := &file_channel_v1_api_proto_msgTypes[31]
+	mi := &file_channel_v1_api_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2539,7 +2645,7 @@ func (x *VariantResult) String() string {
 func (*VariantResult) ProtoMessage() {}
 
 func (x *VariantResult) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[31]
+	mi := &file_channel_v1_api_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2552,7 +2658,7 @@ func (x *VariantResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VariantResult.ProtoReflect.Descriptor instead.
 func (*VariantResult) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{31}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *VariantResult) GetVariantId() string {
@@ -2618,7 +2724,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_channel_v1_api_proto_msgTypes[32]
+	mi := &file_channel_v1_api_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2630,7 +2736,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[32]
+	mi := &file_channel_v1_api_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2643,7 +2749,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{32}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Difference) GetEstimate() float64 {
@@ -2689,7 +2795,7 @@ type ExperimentResult struct {
 
 func (x *ExperimentResult) Reset() {
 	*x = ExperimentResult{}
-	mi := &file_channel_v1_api_proto_msgTypes[33]
+	mi := &file_channel_v1_api_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2701,7 +2807,7 @@ func (x *ExperimentResult) String() string {
 func (*ExperimentResult) ProtoMessage() {}
 
 func (x *ExperimentResult) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[33]
+	mi := &file_channel_v1_api_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2714,7 +2820,7 @@ func (x *ExperimentResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExperimentResult.ProtoReflect.Descriptor instead.
 func (*ExperimentResult) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{33}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ExperimentResult) GetExperiment() *Experiment {
@@ -2749,7 +2855,7 @@ type DefineExperimentRequest struct {
 
 func (x *DefineExperimentRequest) Reset() {
 	*x = DefineExperimentRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[34]
+	mi := &file_channel_v1_api_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2761,7 +2867,7 @@ func (x *DefineExperimentRequest) String() string {
 func (*DefineExperimentRequest) ProtoMessage() {}
 
 func (x *DefineExperimentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[34]
+	mi := &file_channel_v1_api_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2774,7 +2880,7 @@ func (x *DefineExperimentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DefineExperimentRequest.ProtoReflect.Descriptor instead.
 func (*DefineExperimentRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{34}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *DefineExperimentRequest) GetExperiment() *Experiment {
@@ -2793,7 +2899,7 @@ type DefineExperimentResponse struct {
 
 func (x *DefineExperimentResponse) Reset() {
 	*x = DefineExperimentResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[35]
+	mi := &file_channel_v1_api_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2805,7 +2911,7 @@ func (x *DefineExperimentResponse) String() string {
 func (*DefineExperimentResponse) ProtoMessage() {}
 
 func (x *DefineExperimentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[35]
+	mi := &file_channel_v1_api_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2818,7 +2924,7 @@ func (x *DefineExperimentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DefineExperimentResponse.ProtoReflect.Descriptor instead.
 func (*DefineExperimentResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{35}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{36}
 }
 
 // EndExperimentRequest ends an experiment.
@@ -2832,7 +2938,7 @@ type EndExperimentRequest struct {
 
 func (x *EndExperimentRequest) Reset() {
 	*x = EndExperimentRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[36]
+	mi := &file_channel_v1_api_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2844,7 +2950,7 @@ func (x *EndExperimentRequest) String() string {
 func (*EndExperimentRequest) ProtoMessage() {}
 
 func (x *EndExperimentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[36]
+	mi := &file_channel_v1_api_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2857,7 +2963,7 @@ func (x *EndExperimentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndExperimentRequest.ProtoReflect.Descriptor instead.
 func (*EndExperimentRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{36}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *EndExperimentRequest) GetExperimentId() string {
@@ -2876,7 +2982,7 @@ type EndExperimentResponse struct {
 
 func (x *EndExperimentResponse) Reset() {
 	*x = EndExperimentResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[37]
+	mi := &file_channel_v1_api_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2888,7 +2994,7 @@ func (x *EndExperimentResponse) String() string {
 func (*EndExperimentResponse) ProtoMessage() {}
 
 func (x *EndExperimentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[37]
+	mi := &file_channel_v1_api_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2901,7 +3007,7 @@ func (x *EndExperimentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndExperimentResponse.ProtoReflect.Descriptor instead.
 func (*EndExperimentResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{37}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{38}
 }
 
 // ShowVariantRequest asks which variant to show.
@@ -2910,14 +3016,17 @@ type ShowVariantRequest struct {
 	// The contact.
 	ContactId string `protobuf:"bytes,1,opt,name=contact_id,json=contactId,proto3" json:"contact_id,omitempty"`
 	// The experiment.
-	ExperimentId  string `protobuf:"bytes,2,opt,name=experiment_id,json=experimentId,proto3" json:"experiment_id,omitempty"`
+	ExperimentId string `protobuf:"bytes,2,opt,name=experiment_id,json=experimentId,proto3" json:"experiment_id,omitempty"`
+	// Who takes the step, as far as the channel knows. In somebody else's contact it
+	// is refused.
+	Visitor       *Visitor `protobuf:"bytes,3,opt,name=visitor,proto3" json:"visitor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ShowVariantRequest) Reset() {
 	*x = ShowVariantRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[38]
+	mi := &file_channel_v1_api_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2929,7 +3038,7 @@ func (x *ShowVariantRequest) String() string {
 func (*ShowVariantRequest) ProtoMessage() {}
 
 func (x *ShowVariantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[38]
+	mi := &file_channel_v1_api_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2942,7 +3051,7 @@ func (x *ShowVariantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowVariantRequest.ProtoReflect.Descriptor instead.
 func (*ShowVariantRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{38}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ShowVariantRequest) GetContactId() string {
@@ -2959,6 +3068,13 @@ func (x *ShowVariantRequest) GetExperimentId() string {
 	return ""
 }
 
+func (x *ShowVariantRequest) GetVisitor() *Visitor {
+	if x != nil {
+		return x.Visitor
+	}
+	return nil
+}
+
 // ShowVariantResponse tells which variant to show.
 type ShowVariantResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2970,7 +3086,7 @@ type ShowVariantResponse struct {
 
 func (x *ShowVariantResponse) Reset() {
 	*x = ShowVariantResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[39]
+	mi := &file_channel_v1_api_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2982,7 +3098,7 @@ func (x *ShowVariantResponse) String() string {
 func (*ShowVariantResponse) ProtoMessage() {}
 
 func (x *ShowVariantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[39]
+	mi := &file_channel_v1_api_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2995,7 +3111,7 @@ func (x *ShowVariantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowVariantResponse.ProtoReflect.Descriptor instead.
 func (*ShowVariantResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{39}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ShowVariantResponse) GetVariantId() string {
@@ -3016,7 +3132,7 @@ type GetExperimentRequest struct {
 
 func (x *GetExperimentRequest) Reset() {
 	*x = GetExperimentRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[40]
+	mi := &file_channel_v1_api_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3028,7 +3144,7 @@ func (x *GetExperimentRequest) String() string {
 func (*GetExperimentRequest) ProtoMessage() {}
 
 func (x *GetExperimentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[40]
+	mi := &file_channel_v1_api_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3041,7 +3157,7 @@ func (x *GetExperimentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetExperimentRequest.ProtoReflect.Descriptor instead.
 func (*GetExperimentRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{40}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *GetExperimentRequest) GetExperimentId() string {
@@ -3062,7 +3178,7 @@ type GetExperimentResponse struct {
 
 func (x *GetExperimentResponse) Reset() {
 	*x = GetExperimentResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[41]
+	mi := &file_channel_v1_api_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3074,7 +3190,7 @@ func (x *GetExperimentResponse) String() string {
 func (*GetExperimentResponse) ProtoMessage() {}
 
 func (x *GetExperimentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[41]
+	mi := &file_channel_v1_api_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3087,7 +3203,7 @@ func (x *GetExperimentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetExperimentResponse.ProtoReflect.Descriptor instead.
 func (*GetExperimentResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{41}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *GetExperimentResponse) GetResult() *ExperimentResult {
@@ -3106,7 +3222,7 @@ type ListExperimentsRequest struct {
 
 func (x *ListExperimentsRequest) Reset() {
 	*x = ListExperimentsRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[42]
+	mi := &file_channel_v1_api_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3118,7 +3234,7 @@ func (x *ListExperimentsRequest) String() string {
 func (*ListExperimentsRequest) ProtoMessage() {}
 
 func (x *ListExperimentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[42]
+	mi := &file_channel_v1_api_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3131,7 +3247,7 @@ func (x *ListExperimentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExperimentsRequest.ProtoReflect.Descriptor instead.
 func (*ListExperimentsRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{42}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{43}
 }
 
 // ListExperimentsResponse holds them.
@@ -3145,7 +3261,7 @@ type ListExperimentsResponse struct {
 
 func (x *ListExperimentsResponse) Reset() {
 	*x = ListExperimentsResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[43]
+	mi := &file_channel_v1_api_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3157,7 +3273,7 @@ func (x *ListExperimentsResponse) String() string {
 func (*ListExperimentsResponse) ProtoMessage() {}
 
 func (x *ListExperimentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[43]
+	mi := &file_channel_v1_api_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3170,7 +3286,7 @@ func (x *ListExperimentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExperimentsResponse.ProtoReflect.Descriptor instead.
 func (*ListExperimentsResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{43}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ListExperimentsResponse) GetResults() []*ExperimentResult {
@@ -3196,7 +3312,7 @@ type RegisterEventKindRequest struct {
 
 func (x *RegisterEventKindRequest) Reset() {
 	*x = RegisterEventKindRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[44]
+	mi := &file_channel_v1_api_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3208,7 +3324,7 @@ func (x *RegisterEventKindRequest) String() string {
 func (*RegisterEventKindRequest) ProtoMessage() {}
 
 func (x *RegisterEventKindRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[44]
+	mi := &file_channel_v1_api_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3221,7 +3337,7 @@ func (x *RegisterEventKindRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterEventKindRequest.ProtoReflect.Descriptor instead.
 func (*RegisterEventKindRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{44}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *RegisterEventKindRequest) GetKind() string {
@@ -3250,7 +3366,7 @@ type RegisterEventKindResponse struct {
 
 func (x *RegisterEventKindResponse) Reset() {
 	*x = RegisterEventKindResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[45]
+	mi := &file_channel_v1_api_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3262,7 +3378,7 @@ func (x *RegisterEventKindResponse) String() string {
 func (*RegisterEventKindResponse) ProtoMessage() {}
 
 func (x *RegisterEventKindResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[45]
+	mi := &file_channel_v1_api_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3275,7 +3391,7 @@ func (x *RegisterEventKindResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterEventKindResponse.ProtoReflect.Descriptor instead.
 func (*RegisterEventKindResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{45}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *RegisterEventKindResponse) GetVersion() uint32 {
@@ -3302,7 +3418,7 @@ type EventKind struct {
 
 func (x *EventKind) Reset() {
 	*x = EventKind{}
-	mi := &file_channel_v1_api_proto_msgTypes[46]
+	mi := &file_channel_v1_api_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3314,7 +3430,7 @@ func (x *EventKind) String() string {
 func (*EventKind) ProtoMessage() {}
 
 func (x *EventKind) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[46]
+	mi := &file_channel_v1_api_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3327,7 +3443,7 @@ func (x *EventKind) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventKind.ProtoReflect.Descriptor instead.
 func (*EventKind) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{46}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *EventKind) GetKind() string {
@@ -3367,7 +3483,7 @@ type ListEventKindsRequest struct {
 
 func (x *ListEventKindsRequest) Reset() {
 	*x = ListEventKindsRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[47]
+	mi := &file_channel_v1_api_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3379,7 +3495,7 @@ func (x *ListEventKindsRequest) String() string {
 func (*ListEventKindsRequest) ProtoMessage() {}
 
 func (x *ListEventKindsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[47]
+	mi := &file_channel_v1_api_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3392,7 +3508,7 @@ func (x *ListEventKindsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventKindsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventKindsRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{47}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{48}
 }
 
 // ListEventKindsResponse holds them.
@@ -3406,7 +3522,7 @@ type ListEventKindsResponse struct {
 
 func (x *ListEventKindsResponse) Reset() {
 	*x = ListEventKindsResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[48]
+	mi := &file_channel_v1_api_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3418,7 +3534,7 @@ func (x *ListEventKindsResponse) String() string {
 func (*ListEventKindsResponse) ProtoMessage() {}
 
 func (x *ListEventKindsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[48]
+	mi := &file_channel_v1_api_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3431,7 +3547,7 @@ func (x *ListEventKindsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventKindsResponse.ProtoReflect.Descriptor instead.
 func (*ListEventKindsResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{48}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ListEventKindsResponse) GetKinds() []*EventKind {
@@ -3493,12 +3609,18 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\acontact\x18\x01 \x01(\v2\x13.channel.v1.ContactR\acontact\x124\n" +
 	"\bcustomer\x18\x02 \x01(\v2\x18.channel.v1.CustomerViewR\bcustomer\x12?\n" +
 	"\x11next_best_actions\x18\x03 \x01(\v2\x13.channel.v1.ActionsR\x0fnextBestActions\x120\n" +
-	"\tfreshness\x18\x04 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"\x92\x01\n" +
+	"\tfreshness\x18\x04 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"I\n" +
+	"\aVisitor\x12\x1d\n" +
+	"\n" +
+	"visitor_id\x18\x01 \x01(\tR\tvisitorId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\"\xc1\x01\n" +
 	"\x16IdentifyVisitorRequest\x12\x1d\n" +
 	"\n" +
 	"contact_id\x18\x01 \x01(\tR\tcontactId\x12*\n" +
 	"\x06claims\x18\x02 \x01(\v2\x12.channel.v1.ClaimsR\x06claims\x12-\n" +
-	"\x04wait\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x04wait\"\xf1\x01\n" +
+	"\x04wait\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x04wait\x12-\n" +
+	"\avisitor\x18\x04 \x01(\v2\x13.channel.v1.VisitorR\avisitor\"\xf1\x01\n" +
 	"\x17IdentifyVisitorResponse\x12-\n" +
 	"\acontact\x18\x01 \x01(\v2\x13.channel.v1.ContactR\acontact\x124\n" +
 	"\bcustomer\x18\x02 \x01(\v2\x18.channel.v1.CustomerViewR\bcustomer\x12?\n" +
@@ -3526,7 +3648,7 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\x0eproposition_id\x18\x01 \x01(\tR\rpropositionId\"L\n" +
 	"\tKindEvent\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12+\n" +
-	"\x04data\x18\x02 \x01(\v2\x17.google.protobuf.StructR\x04data\"\xfb\x02\n" +
+	"\x04data\x18\x02 \x01(\v2\x17.google.protobuf.StructR\x04data\"\xaa\x03\n" +
 	"\x12RecordEventRequest\x12\x1d\n" +
 	"\n" +
 	"contact_id\x18\x01 \x01(\tR\tcontactId\x12:\n" +
@@ -3535,31 +3657,35 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\binterest\x18\x04 \x01(\v2\x19.channel.v1.InterestEventH\x00R\binterest\x121\n" +
 	"\x06banner\x18\x05 \x01(\v2\x17.channel.v1.BannerEventH\x00R\x06banner\x12-\n" +
 	"\x05other\x18\a \x01(\v2\x15.channel.v1.KindEventH\x00R\x05other\x12-\n" +
-	"\x04wait\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x04waitB\a\n" +
+	"\x04wait\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x04wait\x12-\n" +
+	"\avisitor\x18\b \x01(\v2\x13.channel.v1.VisitorR\avisitorB\a\n" +
 	"\x05event\"\x88\x01\n" +
 	"\x13RecordEventResponse\x12?\n" +
 	"\x11next_best_actions\x18\x01 \x01(\v2\x13.channel.v1.ActionsR\x0fnextBestActions\x120\n" +
-	"\tfreshness\x18\x02 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"v\n" +
+	"\tfreshness\x18\x02 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"\xa5\x01\n" +
 	"\x14SubmitRequestRequest\x12\x1d\n" +
 	"\n" +
 	"contact_id\x18\x01 \x01(\tR\tcontactId\x12+\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x17.journey.v1.RequestKindR\x04kind\x12\x12\n" +
-	"\x04text\x18\x03 \x01(\tR\x04text\"\x80\x01\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\x12-\n" +
+	"\avisitor\x18\x04 \x01(\v2\x13.channel.v1.VisitorR\avisitor\"\x80\x01\n" +
 	"\x15SubmitRequestResponse\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x120\n" +
 	"\bhandling\x18\x02 \x01(\x0e2\x14.channel.v1.HandlingR\bhandling\x12\x16\n" +
-	"\x06detail\x18\x03 \x01(\tR\x06detail\"z\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\"\xa9\x01\n" +
 	"\x14RespondToLeadRequest\x12\x1d\n" +
 	"\n" +
 	"contact_id\x18\x01 \x01(\tR\tcontactId\x12\x17\n" +
 	"\alead_id\x18\x02 \x01(\tR\x06leadId\x12*\n" +
-	"\x06answer\x18\x03 \x01(\x0e2\x12.journey.v1.AnswerR\x06answer\"\x17\n" +
-	"\x15RespondToLeadResponse\"h\n" +
+	"\x06answer\x18\x03 \x01(\x0e2\x12.journey.v1.AnswerR\x06answer\x12-\n" +
+	"\avisitor\x18\x04 \x01(\v2\x13.channel.v1.VisitorR\avisitor\"\x17\n" +
+	"\x15RespondToLeadResponse\"\x97\x01\n" +
 	"\x11EndContactRequest\x12\x1d\n" +
 	"\n" +
 	"contact_id\x18\x01 \x01(\tR\tcontactId\x124\n" +
-	"\aoutcome\x18\x02 \x01(\x0e2\x1a.channel.v1.ContactOutcomeR\aoutcome\"C\n" +
+	"\aoutcome\x18\x02 \x01(\x0e2\x1a.channel.v1.ContactOutcomeR\aoutcome\x12-\n" +
+	"\avisitor\x18\x03 \x01(\v2\x13.channel.v1.VisitorR\avisitor\"C\n" +
 	"\x12EndContactResponse\x12-\n" +
 	"\acontact\x18\x01 \x01(\v2\x13.channel.v1.ContactR\acontact\"\x9a\x01\n" +
 	"\x14GrantCapacityRequest\x12-\n" +
@@ -3627,11 +3753,12 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\x18DefineExperimentResponse\";\n" +
 	"\x14EndExperimentRequest\x12#\n" +
 	"\rexperiment_id\x18\x01 \x01(\tR\fexperimentId\"\x17\n" +
-	"\x15EndExperimentResponse\"X\n" +
+	"\x15EndExperimentResponse\"\x87\x01\n" +
 	"\x12ShowVariantRequest\x12\x1d\n" +
 	"\n" +
 	"contact_id\x18\x01 \x01(\tR\tcontactId\x12#\n" +
-	"\rexperiment_id\x18\x02 \x01(\tR\fexperimentId\"4\n" +
+	"\rexperiment_id\x18\x02 \x01(\tR\fexperimentId\x12-\n" +
+	"\avisitor\x18\x03 \x01(\v2\x13.channel.v1.VisitorR\avisitor\"4\n" +
 	"\x13ShowVariantResponse\x12\x1d\n" +
 	"\n" +
 	"variant_id\x18\x01 \x01(\tR\tvariantId\";\n" +
@@ -3722,7 +3849,7 @@ func file_channel_v1_api_proto_rawDescGZIP() []byte {
 }
 
 var file_channel_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_channel_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_channel_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_channel_v1_api_proto_goTypes = []any{
 	(ListSource)(0),                   // 0: channel.v1.ListSource
 	(ContactState)(0),                 // 1: channel.v1.ContactState
@@ -3737,167 +3864,174 @@ var file_channel_v1_api_proto_goTypes = []any{
 	(*Contact)(nil),                   // 10: channel.v1.Contact
 	(*StartContactRequest)(nil),       // 11: channel.v1.StartContactRequest
 	(*StartContactResponse)(nil),      // 12: channel.v1.StartContactResponse
-	(*IdentifyVisitorRequest)(nil),    // 13: channel.v1.IdentifyVisitorRequest
-	(*IdentifyVisitorResponse)(nil),   // 14: channel.v1.IdentifyVisitorResponse
-	(*GetContactRequest)(nil),         // 15: channel.v1.GetContactRequest
-	(*GetContactResponse)(nil),        // 16: channel.v1.GetContactResponse
-	(*PresentedEvent)(nil),            // 17: channel.v1.PresentedEvent
-	(*AnsweredEvent)(nil),             // 18: channel.v1.AnsweredEvent
-	(*InterestEvent)(nil),             // 19: channel.v1.InterestEvent
-	(*BannerEvent)(nil),               // 20: channel.v1.BannerEvent
-	(*KindEvent)(nil),                 // 21: channel.v1.KindEvent
-	(*RecordEventRequest)(nil),        // 22: channel.v1.RecordEventRequest
-	(*RecordEventResponse)(nil),       // 23: channel.v1.RecordEventResponse
-	(*SubmitRequestRequest)(nil),      // 24: channel.v1.SubmitRequestRequest
-	(*SubmitRequestResponse)(nil),     // 25: channel.v1.SubmitRequestResponse
-	(*RespondToLeadRequest)(nil),      // 26: channel.v1.RespondToLeadRequest
-	(*RespondToLeadResponse)(nil),     // 27: channel.v1.RespondToLeadResponse
-	(*EndContactRequest)(nil),         // 28: channel.v1.EndContactRequest
-	(*EndContactResponse)(nil),        // 29: channel.v1.EndContactResponse
-	(*GrantCapacityRequest)(nil),      // 30: channel.v1.GrantCapacityRequest
-	(*GrantCapacityResponse)(nil),     // 31: channel.v1.GrantCapacityResponse
-	(*ReportWorkloadRequest)(nil),     // 32: channel.v1.ReportWorkloadRequest
-	(*ReportWorkloadResponse)(nil),    // 33: channel.v1.ReportWorkloadResponse
-	(*Message)(nil),                   // 34: channel.v1.Message
-	(*ListMessagesRequest)(nil),       // 35: channel.v1.ListMessagesRequest
-	(*ListMessagesResponse)(nil),      // 36: channel.v1.ListMessagesResponse
-	(*Experiment)(nil),                // 37: channel.v1.Experiment
-	(*VariantResult)(nil),             // 38: channel.v1.VariantResult
-	(*Difference)(nil),                // 39: channel.v1.Difference
-	(*ExperimentResult)(nil),          // 40: channel.v1.ExperimentResult
-	(*DefineExperimentRequest)(nil),   // 41: channel.v1.DefineExperimentRequest
-	(*DefineExperimentResponse)(nil),  // 42: channel.v1.DefineExperimentResponse
-	(*EndExperimentRequest)(nil),      // 43: channel.v1.EndExperimentRequest
-	(*EndExperimentResponse)(nil),     // 44: channel.v1.EndExperimentResponse
-	(*ShowVariantRequest)(nil),        // 45: channel.v1.ShowVariantRequest
-	(*ShowVariantResponse)(nil),       // 46: channel.v1.ShowVariantResponse
-	(*GetExperimentRequest)(nil),      // 47: channel.v1.GetExperimentRequest
-	(*GetExperimentResponse)(nil),     // 48: channel.v1.GetExperimentResponse
-	(*ListExperimentsRequest)(nil),    // 49: channel.v1.ListExperimentsRequest
-	(*ListExperimentsResponse)(nil),   // 50: channel.v1.ListExperimentsResponse
-	(*RegisterEventKindRequest)(nil),  // 51: channel.v1.RegisterEventKindRequest
-	(*RegisterEventKindResponse)(nil), // 52: channel.v1.RegisterEventKindResponse
-	(*EventKind)(nil),                 // 53: channel.v1.EventKind
-	(*ListEventKindsRequest)(nil),     // 54: channel.v1.ListEventKindsRequest
-	(*ListEventKindsResponse)(nil),    // 55: channel.v1.ListEventKindsResponse
-	(*timestamppb.Timestamp)(nil),     // 56: google.protobuf.Timestamp
-	(*v1.NextBestAction)(nil),         // 57: journey.v1.NextBestAction
-	(*v11.Freshness)(nil),             // 58: flow.v1.Freshness
-	(*v1.Person)(nil),                 // 59: journey.v1.Person
-	(v1.Consent)(0),                   // 60: journey.v1.Consent
-	(*v1.OpenRequest)(nil),            // 61: journey.v1.OpenRequest
-	(v1.Channel)(0),                   // 62: journey.v1.Channel
-	(*durationpb.Duration)(nil),       // 63: google.protobuf.Duration
-	(v1.Answer)(0),                    // 64: journey.v1.Answer
-	(*structpb.Struct)(nil),           // 65: google.protobuf.Struct
-	(v1.RequestKind)(0),               // 66: journey.v1.RequestKind
-	(ContactOutcome)(0),               // 67: channel.v1.ContactOutcome
-	(*Variant)(nil),                   // 68: channel.v1.Variant
-	(*Outcome)(nil),                   // 69: channel.v1.Outcome
+	(*Visitor)(nil),                   // 13: channel.v1.Visitor
+	(*IdentifyVisitorRequest)(nil),    // 14: channel.v1.IdentifyVisitorRequest
+	(*IdentifyVisitorResponse)(nil),   // 15: channel.v1.IdentifyVisitorResponse
+	(*GetContactRequest)(nil),         // 16: channel.v1.GetContactRequest
+	(*GetContactResponse)(nil),        // 17: channel.v1.GetContactResponse
+	(*PresentedEvent)(nil),            // 18: channel.v1.PresentedEvent
+	(*AnsweredEvent)(nil),             // 19: channel.v1.AnsweredEvent
+	(*InterestEvent)(nil),             // 20: channel.v1.InterestEvent
+	(*BannerEvent)(nil),               // 21: channel.v1.BannerEvent
+	(*KindEvent)(nil),                 // 22: channel.v1.KindEvent
+	(*RecordEventRequest)(nil),        // 23: channel.v1.RecordEventRequest
+	(*RecordEventResponse)(nil),       // 24: channel.v1.RecordEventResponse
+	(*SubmitRequestRequest)(nil),      // 25: channel.v1.SubmitRequestRequest
+	(*SubmitRequestResponse)(nil),     // 26: channel.v1.SubmitRequestResponse
+	(*RespondToLeadRequest)(nil),      // 27: channel.v1.RespondToLeadRequest
+	(*RespondToLeadResponse)(nil),     // 28: channel.v1.RespondToLeadResponse
+	(*EndContactRequest)(nil),         // 29: channel.v1.EndContactRequest
+	(*EndContactResponse)(nil),        // 30: channel.v1.EndContactResponse
+	(*GrantCapacityRequest)(nil),      // 31: channel.v1.GrantCapacityRequest
+	(*GrantCapacityResponse)(nil),     // 32: channel.v1.GrantCapacityResponse
+	(*ReportWorkloadRequest)(nil),     // 33: channel.v1.ReportWorkloadRequest
+	(*ReportWorkloadResponse)(nil),    // 34: channel.v1.ReportWorkloadResponse
+	(*Message)(nil),                   // 35: channel.v1.Message
+	(*ListMessagesRequest)(nil),       // 36: channel.v1.ListMessagesRequest
+	(*ListMessagesResponse)(nil),      // 37: channel.v1.ListMessagesResponse
+	(*Experiment)(nil),                // 38: channel.v1.Experiment
+	(*VariantResult)(nil),             // 39: channel.v1.VariantResult
+	(*Difference)(nil),                // 40: channel.v1.Difference
+	(*ExperimentResult)(nil),          // 41: channel.v1.ExperimentResult
+	(*DefineExperimentRequest)(nil),   // 42: channel.v1.DefineExperimentRequest
+	(*DefineExperimentResponse)(nil),  // 43: channel.v1.DefineExperimentResponse
+	(*EndExperimentRequest)(nil),      // 44: channel.v1.EndExperimentRequest
+	(*EndExperimentResponse)(nil),     // 45: channel.v1.EndExperimentResponse
+	(*ShowVariantRequest)(nil),        // 46: channel.v1.ShowVariantRequest
+	(*ShowVariantResponse)(nil),       // 47: channel.v1.ShowVariantResponse
+	(*GetExperimentRequest)(nil),      // 48: channel.v1.GetExperimentRequest
+	(*GetExperimentResponse)(nil),     // 49: channel.v1.GetExperimentResponse
+	(*ListExperimentsRequest)(nil),    // 50: channel.v1.ListExperimentsRequest
+	(*ListExperimentsResponse)(nil),   // 51: channel.v1.ListExperimentsResponse
+	(*RegisterEventKindRequest)(nil),  // 52: channel.v1.RegisterEventKindRequest
+	(*RegisterEventKindResponse)(nil), // 53: channel.v1.RegisterEventKindResponse
+	(*EventKind)(nil),                 // 54: channel.v1.EventKind
+	(*ListEventKindsRequest)(nil),     // 55: channel.v1.ListEventKindsRequest
+	(*ListEventKindsResponse)(nil),    // 56: channel.v1.ListEventKindsResponse
+	(*timestamppb.Timestamp)(nil),     // 57: google.protobuf.Timestamp
+	(*v1.NextBestAction)(nil),         // 58: journey.v1.NextBestAction
+	(*v11.Freshness)(nil),             // 59: flow.v1.Freshness
+	(*v1.Person)(nil),                 // 60: journey.v1.Person
+	(v1.Consent)(0),                   // 61: journey.v1.Consent
+	(*v1.OpenRequest)(nil),            // 62: journey.v1.OpenRequest
+	(v1.Channel)(0),                   // 63: journey.v1.Channel
+	(*durationpb.Duration)(nil),       // 64: google.protobuf.Duration
+	(v1.Answer)(0),                    // 65: journey.v1.Answer
+	(*structpb.Struct)(nil),           // 66: google.protobuf.Struct
+	(v1.RequestKind)(0),               // 67: journey.v1.RequestKind
+	(ContactOutcome)(0),               // 68: channel.v1.ContactOutcome
+	(*Variant)(nil),                   // 69: channel.v1.Variant
+	(*Outcome)(nil),                   // 70: channel.v1.Outcome
 }
 var file_channel_v1_api_proto_depIdxs = []int32{
 	0,  // 0: channel.v1.Actions.source:type_name -> channel.v1.ListSource
-	56, // 1: channel.v1.Actions.decided_at:type_name -> google.protobuf.Timestamp
-	57, // 2: channel.v1.Actions.actions:type_name -> journey.v1.NextBestAction
-	58, // 3: channel.v1.Actions.rested_on:type_name -> flow.v1.Freshness
-	59, // 4: channel.v1.CustomerView.person:type_name -> journey.v1.Person
-	60, // 5: channel.v1.CustomerView.consent:type_name -> journey.v1.Consent
-	61, // 6: channel.v1.CustomerView.open_requests:type_name -> journey.v1.OpenRequest
-	62, // 7: channel.v1.Contact.channel:type_name -> journey.v1.Channel
+	57, // 1: channel.v1.Actions.decided_at:type_name -> google.protobuf.Timestamp
+	58, // 2: channel.v1.Actions.actions:type_name -> journey.v1.NextBestAction
+	59, // 3: channel.v1.Actions.rested_on:type_name -> flow.v1.Freshness
+	60, // 4: channel.v1.CustomerView.person:type_name -> journey.v1.Person
+	61, // 5: channel.v1.CustomerView.consent:type_name -> journey.v1.Consent
+	62, // 6: channel.v1.CustomerView.open_requests:type_name -> journey.v1.OpenRequest
+	63, // 7: channel.v1.Contact.channel:type_name -> journey.v1.Channel
 	1,  // 8: channel.v1.Contact.state:type_name -> channel.v1.ContactState
-	62, // 9: channel.v1.StartContactRequest.channel:type_name -> journey.v1.Channel
+	63, // 9: channel.v1.StartContactRequest.channel:type_name -> journey.v1.Channel
 	7,  // 10: channel.v1.StartContactRequest.claims:type_name -> channel.v1.Claims
-	63, // 11: channel.v1.StartContactRequest.wait:type_name -> google.protobuf.Duration
+	64, // 11: channel.v1.StartContactRequest.wait:type_name -> google.protobuf.Duration
 	10, // 12: channel.v1.StartContactResponse.contact:type_name -> channel.v1.Contact
 	9,  // 13: channel.v1.StartContactResponse.customer:type_name -> channel.v1.CustomerView
 	8,  // 14: channel.v1.StartContactResponse.next_best_actions:type_name -> channel.v1.Actions
-	58, // 15: channel.v1.StartContactResponse.freshness:type_name -> flow.v1.Freshness
+	59, // 15: channel.v1.StartContactResponse.freshness:type_name -> flow.v1.Freshness
 	7,  // 16: channel.v1.IdentifyVisitorRequest.claims:type_name -> channel.v1.Claims
-	63, // 17: channel.v1.IdentifyVisitorRequest.wait:type_name -> google.protobuf.Duration
-	10, // 18: channel.v1.IdentifyVisitorResponse.contact:type_name -> channel.v1.Contact
-	9,  // 19: channel.v1.IdentifyVisitorResponse.customer:type_name -> channel.v1.CustomerView
-	8,  // 20: channel.v1.IdentifyVisitorResponse.next_best_actions:type_name -> channel.v1.Actions
-	58, // 21: channel.v1.IdentifyVisitorResponse.freshness:type_name -> flow.v1.Freshness
-	10, // 22: channel.v1.GetContactResponse.contact:type_name -> channel.v1.Contact
-	9,  // 23: channel.v1.GetContactResponse.customer:type_name -> channel.v1.CustomerView
-	8,  // 24: channel.v1.GetContactResponse.next_best_actions:type_name -> channel.v1.Actions
-	58, // 25: channel.v1.GetContactResponse.freshness:type_name -> flow.v1.Freshness
-	64, // 26: channel.v1.AnsweredEvent.answer:type_name -> journey.v1.Answer
-	65, // 27: channel.v1.KindEvent.data:type_name -> google.protobuf.Struct
-	17, // 28: channel.v1.RecordEventRequest.presented:type_name -> channel.v1.PresentedEvent
-	18, // 29: channel.v1.RecordEventRequest.answered:type_name -> channel.v1.AnsweredEvent
-	19, // 30: channel.v1.RecordEventRequest.interest:type_name -> channel.v1.InterestEvent
-	20, // 31: channel.v1.RecordEventRequest.banner:type_name -> channel.v1.BannerEvent
-	21, // 32: channel.v1.RecordEventRequest.other:type_name -> channel.v1.KindEvent
-	63, // 33: channel.v1.RecordEventRequest.wait:type_name -> google.protobuf.Duration
-	8,  // 34: channel.v1.RecordEventResponse.next_best_actions:type_name -> channel.v1.Actions
-	58, // 35: channel.v1.RecordEventResponse.freshness:type_name -> flow.v1.Freshness
-	66, // 36: channel.v1.SubmitRequestRequest.kind:type_name -> journey.v1.RequestKind
-	2,  // 37: channel.v1.SubmitRequestResponse.handling:type_name -> channel.v1.Handling
-	64, // 38: channel.v1.RespondToLeadRequest.answer:type_name -> journey.v1.Answer
-	67, // 39: channel.v1.EndContactRequest.outcome:type_name -> channel.v1.ContactOutcome
-	10, // 40: channel.v1.EndContactResponse.contact:type_name -> channel.v1.Contact
-	62, // 41: channel.v1.GrantCapacityRequest.channel:type_name -> journey.v1.Channel
-	56, // 42: channel.v1.GrantCapacityRequest.starts_at:type_name -> google.protobuf.Timestamp
-	62, // 43: channel.v1.ReportWorkloadRequest.channel:type_name -> journey.v1.Channel
-	62, // 44: channel.v1.Message.channel:type_name -> journey.v1.Channel
-	3,  // 45: channel.v1.Message.state:type_name -> channel.v1.MessageState
-	62, // 46: channel.v1.ListMessagesRequest.channel:type_name -> journey.v1.Channel
-	34, // 47: channel.v1.ListMessagesResponse.messages:type_name -> channel.v1.Message
-	68, // 48: channel.v1.Experiment.variants:type_name -> channel.v1.Variant
-	69, // 49: channel.v1.Experiment.outcome:type_name -> channel.v1.Outcome
-	62, // 50: channel.v1.Experiment.channels:type_name -> journey.v1.Channel
-	39, // 51: channel.v1.VariantResult.difference:type_name -> channel.v1.Difference
-	5,  // 52: channel.v1.Difference.verdict:type_name -> channel.v1.Verdict
-	37, // 53: channel.v1.ExperimentResult.experiment:type_name -> channel.v1.Experiment
-	4,  // 54: channel.v1.ExperimentResult.state:type_name -> channel.v1.ExperimentState
-	38, // 55: channel.v1.ExperimentResult.variants:type_name -> channel.v1.VariantResult
-	37, // 56: channel.v1.DefineExperimentRequest.experiment:type_name -> channel.v1.Experiment
-	40, // 57: channel.v1.GetExperimentResponse.result:type_name -> channel.v1.ExperimentResult
-	40, // 58: channel.v1.ListExperimentsResponse.results:type_name -> channel.v1.ExperimentResult
-	65, // 59: channel.v1.RegisterEventKindRequest.schema:type_name -> google.protobuf.Struct
-	65, // 60: channel.v1.EventKind.schema:type_name -> google.protobuf.Struct
-	6,  // 61: channel.v1.EventKind.origin:type_name -> channel.v1.EventKindOrigin
-	53, // 62: channel.v1.ListEventKindsResponse.kinds:type_name -> channel.v1.EventKind
-	11, // 63: channel.v1.ChannelService.StartContact:input_type -> channel.v1.StartContactRequest
-	13, // 64: channel.v1.ChannelService.IdentifyVisitor:input_type -> channel.v1.IdentifyVisitorRequest
-	15, // 65: channel.v1.ChannelService.GetContact:input_type -> channel.v1.GetContactRequest
-	22, // 66: channel.v1.ChannelService.RecordEvent:input_type -> channel.v1.RecordEventRequest
-	24, // 67: channel.v1.ChannelService.SubmitRequest:input_type -> channel.v1.SubmitRequestRequest
-	26, // 68: channel.v1.ChannelService.RespondToLead:input_type -> channel.v1.RespondToLeadRequest
-	28, // 69: channel.v1.ChannelService.EndContact:input_type -> channel.v1.EndContactRequest
-	30, // 70: channel.v1.ChannelService.GrantCapacity:input_type -> channel.v1.GrantCapacityRequest
-	32, // 71: channel.v1.ChannelService.ReportWorkload:input_type -> channel.v1.ReportWorkloadRequest
-	35, // 72: channel.v1.ChannelService.ListMessages:input_type -> channel.v1.ListMessagesRequest
-	51, // 73: channel.v1.ChannelService.RegisterEventKind:input_type -> channel.v1.RegisterEventKindRequest
-	54, // 74: channel.v1.ChannelService.ListEventKinds:input_type -> channel.v1.ListEventKindsRequest
-	41, // 75: channel.v1.ChannelService.DefineExperiment:input_type -> channel.v1.DefineExperimentRequest
-	43, // 76: channel.v1.ChannelService.EndExperiment:input_type -> channel.v1.EndExperimentRequest
-	45, // 77: channel.v1.ChannelService.ShowVariant:input_type -> channel.v1.ShowVariantRequest
-	47, // 78: channel.v1.ChannelService.GetExperiment:input_type -> channel.v1.GetExperimentRequest
-	49, // 79: channel.v1.ChannelService.ListExperiments:input_type -> channel.v1.ListExperimentsRequest
-	12, // 80: channel.v1.ChannelService.StartContact:output_type -> channel.v1.StartContactResponse
-	14, // 81: channel.v1.ChannelService.IdentifyVisitor:output_type -> channel.v1.IdentifyVisitorResponse
-	16, // 82: channel.v1.ChannelService.GetContact:output_type -> channel.v1.GetContactResponse
-	23, // 83: channel.v1.ChannelService.RecordEvent:output_type -> channel.v1.RecordEventResponse
-	25, // 84: channel.v1.ChannelService.SubmitRequest:output_type -> channel.v1.SubmitRequestResponse
-	27, // 85: channel.v1.ChannelService.RespondToLead:output_type -> channel.v1.RespondToLeadResponse
-	29, // 86: channel.v1.ChannelService.EndContact:output_type -> channel.v1.EndContactResponse
-	31, // 87: channel.v1.ChannelService.GrantCapacity:output_type -> channel.v1.GrantCapacityResponse
-	33, // 88: channel.v1.ChannelService.ReportWorkload:output_type -> channel.v1.ReportWorkloadResponse
-	36, // 89: channel.v1.ChannelService.ListMessages:output_type -> channel.v1.ListMessagesResponse
-	52, // 90: channel.v1.ChannelService.RegisterEventKind:output_type -> channel.v1.RegisterEventKindResponse
-	55, // 91: channel.v1.ChannelService.ListEventKinds:output_type -> channel.v1.ListEventKindsResponse
-	42, // 92: channel.v1.ChannelService.DefineExperiment:output_type -> channel.v1.DefineExperimentResponse
-	44, // 93: channel.v1.ChannelService.EndExperiment:output_type -> channel.v1.EndExperimentResponse
-	46, // 94: channel.v1.ChannelService.ShowVariant:output_type -> channel.v1.ShowVariantResponse
-	48, // 95: channel.v1.ChannelService.GetExperiment:output_type -> channel.v1.GetExperimentResponse
-	50, // 96: channel.v1.ChannelService.ListExperiments:output_type -> channel.v1.ListExperimentsResponse
-	80, // [80:97] is the sub-list for method output_type
-	63, // [63:80] is the sub-list for method input_type
-	63, // [63:63] is the sub-list for extension type_name
-	63, // [63:63] is the sub-list for extension extendee
-	0,  // [0:63] is the sub-list for field type_name
+	64, // 17: channel.v1.IdentifyVisitorRequest.wait:type_name -> google.protobuf.Duration
+	13, // 18: channel.v1.IdentifyVisitorRequest.visitor:type_name -> channel.v1.Visitor
+	10, // 19: channel.v1.IdentifyVisitorResponse.contact:type_name -> channel.v1.Contact
+	9,  // 20: channel.v1.IdentifyVisitorResponse.customer:type_name -> channel.v1.CustomerView
+	8,  // 21: channel.v1.IdentifyVisitorResponse.next_best_actions:type_name -> channel.v1.Actions
+	59, // 22: channel.v1.IdentifyVisitorResponse.freshness:type_name -> flow.v1.Freshness
+	10, // 23: channel.v1.GetContactResponse.contact:type_name -> channel.v1.Contact
+	9,  // 24: channel.v1.GetContactResponse.customer:type_name -> channel.v1.CustomerView
+	8,  // 25: channel.v1.GetContactResponse.next_best_actions:type_name -> channel.v1.Actions
+	59, // 26: channel.v1.GetContactResponse.freshness:type_name -> flow.v1.Freshness
+	65, // 27: channel.v1.AnsweredEvent.answer:type_name -> journey.v1.Answer
+	66, // 28: channel.v1.KindEvent.data:type_name -> google.protobuf.Struct
+	18, // 29: channel.v1.RecordEventRequest.presented:type_name -> channel.v1.PresentedEvent
+	19, // 30: channel.v1.RecordEventRequest.answered:type_name -> channel.v1.AnsweredEvent
+	20, // 31: channel.v1.RecordEventRequest.interest:type_name -> channel.v1.InterestEvent
+	21, // 32: channel.v1.RecordEventRequest.banner:type_name -> channel.v1.BannerEvent
+	22, // 33: channel.v1.RecordEventRequest.other:type_name -> channel.v1.KindEvent
+	64, // 34: channel.v1.RecordEventRequest.wait:type_name -> google.protobuf.Duration
+	13, // 35: channel.v1.RecordEventRequest.visitor:type_name -> channel.v1.Visitor
+	8,  // 36: channel.v1.RecordEventResponse.next_best_actions:type_name -> channel.v1.Actions
+	59, // 37: channel.v1.RecordEventResponse.freshness:type_name -> flow.v1.Freshness
+	67, // 38: channel.v1.SubmitRequestRequest.kind:type_name -> journey.v1.RequestKind
+	13, // 39: channel.v1.SubmitRequestRequest.visitor:type_name -> channel.v1.Visitor
+	2,  // 40: channel.v1.SubmitRequestResponse.handling:type_name -> channel.v1.Handling
+	65, // 41: channel.v1.RespondToLeadRequest.answer:type_name -> journey.v1.Answer
+	13, // 42: channel.v1.RespondToLeadRequest.visitor:type_name -> channel.v1.Visitor
+	68, // 43: channel.v1.EndContactRequest.outcome:type_name -> channel.v1.ContactOutcome
+	13, // 44: channel.v1.EndContactRequest.visitor:type_name -> channel.v1.Visitor
+	10, // 45: channel.v1.EndContactResponse.contact:type_name -> channel.v1.Contact
+	63, // 46: channel.v1.GrantCapacityRequest.channel:type_name -> journey.v1.Channel
+	57, // 47: channel.v1.GrantCapacityRequest.starts_at:type_name -> google.protobuf.Timestamp
+	63, // 48: channel.v1.ReportWorkloadRequest.channel:type_name -> journey.v1.Channel
+	63, // 49: channel.v1.Message.channel:type_name -> journey.v1.Channel
+	3,  // 50: channel.v1.Message.state:type_name -> channel.v1.MessageState
+	63, // 51: channel.v1.ListMessagesRequest.channel:type_name -> journey.v1.Channel
+	35, // 52: channel.v1.ListMessagesResponse.messages:type_name -> channel.v1.Message
+	69, // 53: channel.v1.Experiment.variants:type_name -> channel.v1.Variant
+	70, // 54: channel.v1.Experiment.outcome:type_name -> channel.v1.Outcome
+	63, // 55: channel.v1.Experiment.channels:type_name -> journey.v1.Channel
+	40, // 56: channel.v1.VariantResult.difference:type_name -> channel.v1.Difference
+	5,  // 57: channel.v1.Difference.verdict:type_name -> channel.v1.Verdict
+	38, // 58: channel.v1.ExperimentResult.experiment:type_name -> channel.v1.Experiment
+	4,  // 59: channel.v1.ExperimentResult.state:type_name -> channel.v1.ExperimentState
+	39, // 60: channel.v1.ExperimentResult.variants:type_name -> channel.v1.VariantResult
+	38, // 61: channel.v1.DefineExperimentRequest.experiment:type_name -> channel.v1.Experiment
+	13, // 62: channel.v1.ShowVariantRequest.visitor:type_name -> channel.v1.Visitor
+	41, // 63: channel.v1.GetExperimentResponse.result:type_name -> channel.v1.ExperimentResult
+	41, // 64: channel.v1.ListExperimentsResponse.results:type_name -> channel.v1.ExperimentResult
+	66, // 65: channel.v1.RegisterEventKindRequest.schema:type_name -> google.protobuf.Struct
+	66, // 66: channel.v1.EventKind.schema:type_name -> google.protobuf.Struct
+	6,  // 67: channel.v1.EventKind.origin:type_name -> channel.v1.EventKindOrigin
+	54, // 68: channel.v1.ListEventKindsResponse.kinds:type_name -> channel.v1.EventKind
+	11, // 69: channel.v1.ChannelService.StartContact:input_type -> channel.v1.StartContactRequest
+	14, // 70: channel.v1.ChannelService.IdentifyVisitor:input_type -> channel.v1.IdentifyVisitorRequest
+	16, // 71: channel.v1.ChannelService.GetContact:input_type -> channel.v1.GetContactRequest
+	23, // 72: channel.v1.ChannelService.RecordEvent:input_type -> channel.v1.RecordEventRequest
+	25, // 73: channel.v1.ChannelService.SubmitRequest:input_type -> channel.v1.SubmitRequestRequest
+	27, // 74: channel.v1.ChannelService.RespondToLead:input_type -> channel.v1.RespondToLeadRequest
+	29, // 75: channel.v1.ChannelService.EndContact:input_type -> channel.v1.EndContactRequest
+	31, // 76: channel.v1.ChannelService.GrantCapacity:input_type -> channel.v1.GrantCapacityRequest
+	33, // 77: channel.v1.ChannelService.ReportWorkload:input_type -> channel.v1.ReportWorkloadRequest
+	36, // 78: channel.v1.ChannelService.ListMessages:input_type -> channel.v1.ListMessagesRequest
+	52, // 79: channel.v1.ChannelService.RegisterEventKind:input_type -> channel.v1.RegisterEventKindRequest
+	55, // 80: channel.v1.ChannelService.ListEventKinds:input_type -> channel.v1.ListEventKindsRequest
+	42, // 81: channel.v1.ChannelService.DefineExperiment:input_type -> channel.v1.DefineExperimentRequest
+	44, // 82: channel.v1.ChannelService.EndExperiment:input_type -> channel.v1.EndExperimentRequest
+	46, // 83: channel.v1.ChannelService.ShowVariant:input_type -> channel.v1.ShowVariantRequest
+	48, // 84: channel.v1.ChannelService.GetExperiment:input_type -> channel.v1.GetExperimentRequest
+	50, // 85: channel.v1.ChannelService.ListExperiments:input_type -> channel.v1.ListExperimentsRequest
+	12, // 86: channel.v1.ChannelService.StartContact:output_type -> channel.v1.StartContactResponse
+	15, // 87: channel.v1.ChannelService.IdentifyVisitor:output_type -> channel.v1.IdentifyVisitorResponse
+	17, // 88: channel.v1.ChannelService.GetContact:output_type -> channel.v1.GetContactResponse
+	24, // 89: channel.v1.ChannelService.RecordEvent:output_type -> channel.v1.RecordEventResponse
+	26, // 90: channel.v1.ChannelService.SubmitRequest:output_type -> channel.v1.SubmitRequestResponse
+	28, // 91: channel.v1.ChannelService.RespondToLead:output_type -> channel.v1.RespondToLeadResponse
+	30, // 92: channel.v1.ChannelService.EndContact:output_type -> channel.v1.EndContactResponse
+	32, // 93: channel.v1.ChannelService.GrantCapacity:output_type -> channel.v1.GrantCapacityResponse
+	34, // 94: channel.v1.ChannelService.ReportWorkload:output_type -> channel.v1.ReportWorkloadResponse
+	37, // 95: channel.v1.ChannelService.ListMessages:output_type -> channel.v1.ListMessagesResponse
+	53, // 96: channel.v1.ChannelService.RegisterEventKind:output_type -> channel.v1.RegisterEventKindResponse
+	56, // 97: channel.v1.ChannelService.ListEventKinds:output_type -> channel.v1.ListEventKindsResponse
+	43, // 98: channel.v1.ChannelService.DefineExperiment:output_type -> channel.v1.DefineExperimentResponse
+	45, // 99: channel.v1.ChannelService.EndExperiment:output_type -> channel.v1.EndExperimentResponse
+	47, // 100: channel.v1.ChannelService.ShowVariant:output_type -> channel.v1.ShowVariantResponse
+	49, // 101: channel.v1.ChannelService.GetExperiment:output_type -> channel.v1.GetExperimentResponse
+	51, // 102: channel.v1.ChannelService.ListExperiments:output_type -> channel.v1.ListExperimentsResponse
+	86, // [86:103] is the sub-list for method output_type
+	69, // [69:86] is the sub-list for method input_type
+	69, // [69:69] is the sub-list for extension type_name
+	69, // [69:69] is the sub-list for extension extendee
+	0,  // [0:69] is the sub-list for field type_name
 }
 
 func init() { file_channel_v1_api_proto_init() }
@@ -3906,7 +4040,7 @@ func file_channel_v1_api_proto_init() {
 		return
 	}
 	file_channel_v1_values_proto_init()
-	file_channel_v1_api_proto_msgTypes[15].OneofWrappers = []any{
+	file_channel_v1_api_proto_msgTypes[16].OneofWrappers = []any{
 		(*RecordEventRequest_Presented)(nil),
 		(*RecordEventRequest_Answered)(nil),
 		(*RecordEventRequest_Interest)(nil),
@@ -3919,7 +4053,7 @@ func file_channel_v1_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_channel_v1_api_proto_rawDesc), len(file_channel_v1_api_proto_rawDesc)),
 			NumEnums:      7,
-			NumMessages:   49,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -61,6 +61,7 @@ type ChannelServiceClient interface {
 	// back office within the contact.
 	SubmitRequest(ctx context.Context, in *SubmitRequestRequest, opts ...grpc.CallOption) (*SubmitRequestResponse, error)
 	// RespondToLead takes a response to an outbound lead, whatever channel sent it.
+	// A lead that no channel was to send is refused.
 	RespondToLead(ctx context.Context, in *RespondToLeadRequest, opts ...grpc.CallOption) (*RespondToLeadResponse, error)
 	// EndContact ends a contact.
 	EndContact(ctx context.Context, in *EndContactRequest, opts ...grpc.CallOption) (*EndContactResponse, error)
@@ -291,6 +292,7 @@ type ChannelServiceServer interface {
 	// back office within the contact.
 	SubmitRequest(context.Context, *SubmitRequestRequest) (*SubmitRequestResponse, error)
 	// RespondToLead takes a response to an outbound lead, whatever channel sent it.
+	// A lead that no channel was to send is refused.
 	RespondToLead(context.Context, *RespondToLeadRequest) (*RespondToLeadResponse, error)
 	// EndContact ends a contact.
 	EndContact(context.Context, *EndContactRequest) (*EndContactResponse, error)

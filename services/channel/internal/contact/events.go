@@ -18,7 +18,7 @@ func (a *API) RecordEvent(ctx context.Context, request *channelv1.RecordEventReq
 	if err != nil {
 		return nil, err
 	}
-	budget := checks.Wait("wait", request.GetWait())
+	budget, by := checks.Wait("wait", request.GetWait()), CheckVisitor(&checks, request.GetVisitor())
 	if err := checks.Err(); err != nil {
 		return nil, err
 	}
@@ -26,7 +26,7 @@ func (a *API) RecordEvent(ctx context.Context, request *channelv1.RecordEventReq
 	if err != nil {
 		return nil, err
 	}
-	outcome, err := a.handle(ctx, origin, id, happened.command)
+	outcome, err := a.handle(ctx, origin, id, by.Takes(happened.command))
 	if err != nil {
 		return nil, err
 	}
@@ -50,9 +50,7 @@ func (a *API) RecordEvent(ctx context.Context, request *channelv1.RecordEventReq
 
 // happening is an event of the API as the command that it stands for.
 type happening struct {
-	command interface {
-		Decide(State) ([]event, error)
-	}
+	command command
 	unasked string // why marketing decides nothing anew, where it does not
 }
 

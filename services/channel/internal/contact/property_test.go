@@ -27,7 +27,7 @@ func commandsOf(t *rapid.T) decision {
 		contact.Show{ExperimentID: one("experiment", "e", "f"), Draw: func(s contact.State) (contact.Drawn, error) {
 			return contact.Drawn{VariantID: "of " + s.CustomerID, Unit: "00"}, nil
 		}},
-		contact.Respond{LeadID: one("lead", "l", "m"), Answer: answer},
+		contact.Respond{LeadID: one("lead", "l", "m"), Known: rapid.Bool().Draw(t, "known"), Answer: answer},
 		contact.Submit{RequestID: one("request", "r", "s"), Kind: journeyv1.RequestKind_REQUEST_KIND_QUOTE, Text: "x", At: at},
 		contact.Settle{RequestID: one("request", "r", "s"), Handling: contact.Handling{How: channelv1.Handling_HANDLING_PENDING, Detail: "x"}},
 		contact.End{Outcome: channelv1.ContactOutcome(rapid.IntRange(1, 3).Draw(t, "outcome")), At: at},

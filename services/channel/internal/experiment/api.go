@@ -80,6 +80,7 @@ func (a *API) ShowVariant(ctx context.Context, request *channelv1.ShowVariantReq
 	var checks call.Checks
 	contactID := checks.Required("contact_id", request.GetContactId())
 	id := checks.Required("experiment_id", request.GetExperimentId())
+	by := contact.CheckVisitor(&checks, request.GetVisitor())
 	if err := checks.Err(); err != nil {
 		return nil, err
 	}
@@ -91,7 +92,7 @@ func (a *API) ShowVariant(ctx context.Context, request *channelv1.ShowVariantReq
 	if err != nil {
 		return nil, err
 	}
-	show := contact.Show{ExperimentID: id, Draw: experiment.Draw(a.Hash)}
+	show := by.Takes(contact.Show{ExperimentID: id, Draw: experiment.Draw(a.Hash)})
 	outcome, err := decider.Handle(ctx, a.Streams, origin, contact.Stream(contactID), contact.Decider, show.Decide)
 	if err != nil {
 		return nil, err
