@@ -114,8 +114,7 @@ func projectOutcome(ctx context.Context, tx *projection.Tx, event proto.Message)
 func projectFinished(ctx context.Context, tx *projection.Tx, contactID string) error {
 	return tx.Write(ctx, `UPDATE experiment_variant SET finished = finished + 1, outcomes = outcomes + (
 			SELECT max(v.outcome) FROM experiment_visitor AS v WHERE v.contact_id = ? AND v.experiment_id = experiment_variant.experiment_id)
-		WHERE EXISTS (SELECT 1 FROM experiment_visitor AS v WHERE v.contact_id = ?
-			AND v.experiment_id = experiment_variant.experiment_id AND v.variant_id = experiment_variant.variant_id)`, contactID, contactID)
+		WHERE (experiment_id, variant_id) IN (SELECT experiment_id, variant_id FROM experiment_visitor WHERE contact_id = ?)`, contactID, contactID)
 }
 
 // read returns experiments by their id: the one of that id, or all when it is
