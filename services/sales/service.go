@@ -21,6 +21,7 @@ import (
 	"github.com/triangle-suite/triangle/services/sales/internal/customer"
 	"github.com/triangle-suite/triangle/services/sales/internal/identity"
 	"github.com/triangle-suite/triangle/services/sales/internal/lead"
+	"github.com/triangle-suite/triangle/services/sales/internal/outbound"
 	"github.com/triangle-suite/triangle/services/sales/internal/registration"
 	"github.com/triangle-suite/triangle/services/sales/internal/request"
 	"github.com/triangle-suite/triangle/services/sales/internal/totals"
@@ -69,7 +70,7 @@ type service struct {
 }
 
 // own is the flow of the service's own events into its tables.
-var own = flow.Own(flows.Sales, slices.Concat(customer.Types, request.Types, lead.Types), []string{"customer_id"})
+var own = flow.Own(flows.Sales, slices.Concat(customer.Types, request.Types, lead.Types, outbound.Types), []string{"customer_id", "channel"})
 
 func (s *service) consumers() ([]flow.Consumer, error) {
 	contacts, err := registration.Consumer(s.parts.Streams, s.registrar)
@@ -86,7 +87,7 @@ func (s *service) consumers() ([]flow.Consumer, error) {
 	}
 	tables := flow.Consumer{
 		Flow:    own,
-		Schema:  projection.Schema{Name: "crm", Version: 2, Tables: slices.Concat(customer.Tables, request.Tables, lead.Tables)},
+		Schema:  projection.Schema{Name: "crm", Version: 3, Tables: slices.Concat(customer.Tables, request.Tables, lead.Tables, outbound.Tables)},
 		Project: project,
 	}
 	return append(leads, contacts, requests, tables, view.Consumer(s.parts.Streams)), nil
@@ -95,7 +96,7 @@ func (s *service) consumers() ([]flow.Consumer, error) {
 // project lets each capability keep its own tables.
 func project(ctx context.Context, tx *projection.Tx, event codec.Event) error {
 	for _, capability := range []func(context.Context, *projection.Tx, codec.Event) error{
-		customer.Project, request.Project, lead.Project,
+		customer.Project, request.Project, lead.Project, outbound.Project,
 	} {
 		if err := capability(ctx, tx, event); err != nil {
 			return err
@@ -110,6 +111,7 @@ type api struct {
 	*customer.Customers
 	*request.Requests
 	*lead.Leads
+	*outbound.Planning
 	*totals.Totals
 	unimplemented
 }
@@ -123,7 +125,8 @@ func (s *service) register(registrar grpc.ServiceRegistrar) {
 	salesv1.RegisterSalesServiceServer(registrar, &api{
 		Customers: &customer.Customers{Registrar: s.registrar, Origins: p.Origins, Freshness: s.flows.Freshness},
 		Requests:  &request.Requests{Streams: p.Streams, DB: p.DB, Origins: p.Origins, Freshness: s.flows.Freshness},
-		Leads:     &lead.Leads{Streams: p.Streams, DB: p.DB, Freshness: s.flows.Freshness},
+		Leads:     &lead.Leads{Streams: p.Streams, DB: p.DB, Freshness: s.flows.Freshness, Now: time.Now},
+		Planning:  &outbound.Planning{Streams: p.Streams, Origins: p.Origins},
 		Totals: &totals.Totals{
 			DB: p.DB, Log: p.Streams.Log, Types: own.Types, Now: time.Now, Position: s.position,
 		},

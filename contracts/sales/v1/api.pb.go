@@ -11,6 +11,7 @@ import (
 	v1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -23,6 +24,63 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
+
+// Sufficiency is whether there are agents enough.
+type Sufficiency int32
+
+const (
+	// Not given.
+	Sufficiency_SUFFICIENCY_UNSPECIFIED Sufficiency = 0
+	// The calls that come in are answered in time.
+	Sufficiency_SUFFICIENCY_ENOUGH Sufficiency = 1
+	// They are answered, and not in time: nobody calls out.
+	Sufficiency_SUFFICIENCY_TOO_FEW Sufficiency = 2
+	// More come in than the agents can ever answer: the queue grows without end.
+	Sufficiency_SUFFICIENCY_UNSTABLE Sufficiency = 3
+)
+
+// Enum value maps for Sufficiency.
+var (
+	Sufficiency_name = map[int32]string{
+		0: "SUFFICIENCY_UNSPECIFIED",
+		1: "SUFFICIENCY_ENOUGH",
+		2: "SUFFICIENCY_TOO_FEW",
+		3: "SUFFICIENCY_UNSTABLE",
+	}
+	Sufficiency_value = map[string]int32{
+		"SUFFICIENCY_UNSPECIFIED": 0,
+		"SUFFICIENCY_ENOUGH":      1,
+		"SUFFICIENCY_TOO_FEW":     2,
+		"SUFFICIENCY_UNSTABLE":    3,
+	}
+)
+
+func (x Sufficiency) Enum() *Sufficiency {
+	p := new(Sufficiency)
+	*p = x
+	return p
+}
+
+func (x Sufficiency) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Sufficiency) Descriptor() protoreflect.EnumDescriptor {
+	return file_sales_v1_api_proto_enumTypes[0].Descriptor()
+}
+
+func (Sufficiency) Type() protoreflect.EnumType {
+	return &file_sales_v1_api_proto_enumTypes[0]
+}
+
+func (x Sufficiency) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Sufficiency.Descriptor instead.
+func (Sufficiency) EnumDescriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{0}
+}
 
 // Customer is the customer view of CRM.
 type Customer struct {
@@ -1438,6 +1496,474 @@ func (x *ListLeadsResponse) GetFreshness() []*v11.Freshness {
 	return nil
 }
 
+// PlanOutboundRequest plans a channel's outbound work.
+type PlanOutboundRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The channel: e-mail, print or the call centre.
+	Channel v1.Channel `protobuf:"varint,1,opt,name=channel,proto3,enum=journey.v1.Channel" json:"channel,omitempty"`
+	// How calls are planned; of the call centre only.
+	Calls *Calls `protobuf:"bytes,2,opt,name=calls,proto3" json:"calls,omitempty"`
+	// How messages are planned; of e-mail and print only.
+	Mailing *Mailing `protobuf:"bytes,3,opt,name=mailing,proto3" json:"mailing,omitempty"`
+	// How long a lead may wait for capacity; for ever when not given.
+	ExpiresAfter  *durationpb.Duration `protobuf:"bytes,4,opt,name=expires_after,json=expiresAfter,proto3" json:"expires_after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanOutboundRequest) Reset() {
+	*x = PlanOutboundRequest{}
+	mi := &file_sales_v1_api_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanOutboundRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanOutboundRequest) ProtoMessage() {}
+
+func (x *PlanOutboundRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_api_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanOutboundRequest.ProtoReflect.Descriptor instead.
+func (*PlanOutboundRequest) Descriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *PlanOutboundRequest) GetChannel() v1.Channel {
+	if x != nil {
+		return x.Channel
+	}
+	return v1.Channel(0)
+}
+
+func (x *PlanOutboundRequest) GetCalls() *Calls {
+	if x != nil {
+		return x.Calls
+	}
+	return nil
+}
+
+func (x *PlanOutboundRequest) GetMailing() *Mailing {
+	if x != nil {
+		return x.Mailing
+	}
+	return nil
+}
+
+func (x *PlanOutboundRequest) GetExpiresAfter() *durationpb.Duration {
+	if x != nil {
+		return x.ExpiresAfter
+	}
+	return nil
+}
+
+// PlanOutboundResponse confirms it.
+type PlanOutboundResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanOutboundResponse) Reset() {
+	*x = PlanOutboundResponse{}
+	mi := &file_sales_v1_api_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanOutboundResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanOutboundResponse) ProtoMessage() {}
+
+func (x *PlanOutboundResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_api_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanOutboundResponse.ProtoReflect.Descriptor instead.
+func (*PlanOutboundResponse) Descriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{24}
+}
+
+// GetOutboundRequest asks for a channel's outbound work.
+type GetOutboundRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The channel.
+	Channel       v1.Channel `protobuf:"varint,1,opt,name=channel,proto3,enum=journey.v1.Channel" json:"channel,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetOutboundRequest) Reset() {
+	*x = GetOutboundRequest{}
+	mi := &file_sales_v1_api_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetOutboundRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetOutboundRequest) ProtoMessage() {}
+
+func (x *GetOutboundRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_api_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetOutboundRequest.ProtoReflect.Descriptor instead.
+func (*GetOutboundRequest) Descriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *GetOutboundRequest) GetChannel() v1.Channel {
+	if x != nil {
+		return x.Channel
+	}
+	return v1.Channel(0)
+}
+
+// GetOutboundResponse tells how a channel's outbound work stands.
+type GetOutboundResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How calls are planned, where the channel has such a plan.
+	Calls *Calls `protobuf:"bytes,1,opt,name=calls,proto3" json:"calls,omitempty"`
+	// How messages are planned, where the channel has such a plan.
+	Mailing *Mailing `protobuf:"bytes,2,opt,name=mailing,proto3" json:"mailing,omitempty"`
+	// How long a lead may wait for capacity; for ever when not given.
+	ExpiresAfter *durationpb.Duration `protobuf:"bytes,3,opt,name=expires_after,json=expiresAfter,proto3" json:"expires_after,omitempty"`
+	// What the plan of calls comes to; of a channel with such a plan.
+	Staffing *Staffing `protobuf:"bytes,4,opt,name=staffing,proto3" json:"staffing,omitempty"`
+	// The grants that hold, and those to come.
+	Grants []*Grant `protobuf:"bytes,5,rep,name=grants,proto3" json:"grants,omitempty"`
+	// How many leads wait for capacity.
+	Waiting uint64 `protobuf:"varint,6,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	// Since when the first of them waits, by the store's time.
+	WaitingSince *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=waiting_since,json=waitingSince,proto3" json:"waiting_since,omitempty"`
+	// How old the data is that this answer rests on, flow by flow.
+	Freshness     []*v11.Freshness `protobuf:"bytes,8,rep,name=freshness,proto3" json:"freshness,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetOutboundResponse) Reset() {
+	*x = GetOutboundResponse{}
+	mi := &file_sales_v1_api_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetOutboundResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetOutboundResponse) ProtoMessage() {}
+
+func (x *GetOutboundResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_api_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetOutboundResponse.ProtoReflect.Descriptor instead.
+func (*GetOutboundResponse) Descriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *GetOutboundResponse) GetCalls() *Calls {
+	if x != nil {
+		return x.Calls
+	}
+	return nil
+}
+
+func (x *GetOutboundResponse) GetMailing() *Mailing {
+	if x != nil {
+		return x.Mailing
+	}
+	return nil
+}
+
+func (x *GetOutboundResponse) GetExpiresAfter() *durationpb.Duration {
+	if x != nil {
+		return x.ExpiresAfter
+	}
+	return nil
+}
+
+func (x *GetOutboundResponse) GetStaffing() *Staffing {
+	if x != nil {
+		return x.Staffing
+	}
+	return nil
+}
+
+func (x *GetOutboundResponse) GetGrants() []*Grant {
+	if x != nil {
+		return x.Grants
+	}
+	return nil
+}
+
+func (x *GetOutboundResponse) GetWaiting() uint64 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+func (x *GetOutboundResponse) GetWaitingSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WaitingSince
+	}
+	return nil
+}
+
+func (x *GetOutboundResponse) GetFreshness() []*v11.Freshness {
+	if x != nil {
+		return x.Freshness
+	}
+	return nil
+}
+
+// Staffing is what a plan of calls comes to, by Erlang's formula for calls that
+// wait.
+type Staffing struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many agents the calls that come in need, so that they are answered in
+	// time. The others call out. With all of them it may not be enough.
+	InboundAgents uint32 `protobuf:"varint,1,opt,name=inbound_agents,json=inboundAgents,proto3" json:"inbound_agents,omitempty"`
+	// How many agents are left to call out.
+	OutboundAgents uint32 `protobuf:"varint,2,opt,name=outbound_agents,json=outboundAgents,proto3" json:"outbound_agents,omitempty"`
+	// The load of the calls that come in, in erlang.
+	InboundLoad float64 `protobuf:"fixed64,3,opt,name=inbound_load,json=inboundLoad,proto3" json:"inbound_load,omitempty"`
+	// How likely a call that comes in has to wait, with the inbound agents.
+	WaitingProbability float64 `protobuf:"fixed64,4,opt,name=waiting_probability,json=waitingProbability,proto3" json:"waiting_probability,omitempty"`
+	// Which share of them is answered in time, with the inbound agents.
+	ServiceLevel float64 `protobuf:"fixed64,5,opt,name=service_level,json=serviceLevel,proto3" json:"service_level,omitempty"`
+	// How long one of them waits on average, with the inbound agents.
+	MeanWait *durationpb.Duration `protobuf:"bytes,6,opt,name=mean_wait,json=meanWait,proto3" json:"mean_wait,omitempty"`
+	// Which share of their time the inbound agents are busy.
+	Occupancy float64 `protobuf:"fixed64,7,opt,name=occupancy,proto3" json:"occupancy,omitempty"`
+	// Whether the agents, all of them, are enough for the calls that come in.
+	Sufficiency   Sufficiency `protobuf:"varint,8,opt,name=sufficiency,proto3,enum=sales.v1.Sufficiency" json:"sufficiency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Staffing) Reset() {
+	*x = Staffing{}
+	mi := &file_sales_v1_api_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Staffing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Staffing) ProtoMessage() {}
+
+func (x *Staffing) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_api_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Staffing.ProtoReflect.Descriptor instead.
+func (*Staffing) Descriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *Staffing) GetInboundAgents() uint32 {
+	if x != nil {
+		return x.InboundAgents
+	}
+	return 0
+}
+
+func (x *Staffing) GetOutboundAgents() uint32 {
+	if x != nil {
+		return x.OutboundAgents
+	}
+	return 0
+}
+
+func (x *Staffing) GetInboundLoad() float64 {
+	if x != nil {
+		return x.InboundLoad
+	}
+	return 0
+}
+
+func (x *Staffing) GetWaitingProbability() float64 {
+	if x != nil {
+		return x.WaitingProbability
+	}
+	return 0
+}
+
+func (x *Staffing) GetServiceLevel() float64 {
+	if x != nil {
+		return x.ServiceLevel
+	}
+	return 0
+}
+
+func (x *Staffing) GetMeanWait() *durationpb.Duration {
+	if x != nil {
+		return x.MeanWait
+	}
+	return nil
+}
+
+func (x *Staffing) GetOccupancy() float64 {
+	if x != nil {
+		return x.Occupancy
+	}
+	return 0
+}
+
+func (x *Staffing) GetSufficiency() Sufficiency {
+	if x != nil {
+		return x.Sufficiency
+	}
+	return Sufficiency_SUFFICIENCY_UNSPECIFIED
+}
+
+// Grant is capacity that a channel has granted.
+type Grant struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The grant, <channel>:<interval>.
+	Grant string `protobuf:"bytes,1,opt,name=grant,proto3" json:"grant,omitempty"`
+	// How many messages or calls the channel lets lead management use.
+	Granted uint32 `protobuf:"varint,2,opt,name=granted,proto3" json:"granted,omitempty"`
+	// How many fit by the plan and by the work that waited when the interval began;
+	// no more than are granted.
+	Fits uint32 `protobuf:"varint,3,opt,name=fits,proto3" json:"fits,omitempty"`
+	// On how many leads it was spent.
+	Spent uint32 `protobuf:"varint,4,opt,name=spent,proto3" json:"spent,omitempty"`
+	// When the interval begins.
+	StartsAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=starts_at,json=startsAt,proto3" json:"starts_at,omitempty"`
+	// When the interval ends.
+	EndsAt        *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=ends_at,json=endsAt,proto3" json:"ends_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Grant) Reset() {
+	*x = Grant{}
+	mi := &file_sales_v1_api_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Grant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Grant) ProtoMessage() {}
+
+func (x *Grant) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_api_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Grant.ProtoReflect.Descriptor instead.
+func (*Grant) Descriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *Grant) GetGrant() string {
+	if x != nil {
+		return x.Grant
+	}
+	return ""
+}
+
+func (x *Grant) GetGranted() uint32 {
+	if x != nil {
+		return x.Granted
+	}
+	return 0
+}
+
+func (x *Grant) GetFits() uint32 {
+	if x != nil {
+		return x.Fits
+	}
+	return 0
+}
+
+func (x *Grant) GetSpent() uint32 {
+	if x != nil {
+		return x.Spent
+	}
+	return 0
+}
+
+func (x *Grant) GetStartsAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartsAt
+	}
+	return nil
+}
+
+func (x *Grant) GetEndsAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndsAt
+	}
+	return nil
+}
+
 // GetTotalsRequest asks for the counts.
 type GetTotalsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1449,7 +1975,7 @@ type GetTotalsRequest struct {
 
 func (x *GetTotalsRequest) Reset() {
 	*x = GetTotalsRequest{}
-	mi := &file_sales_v1_api_proto_msgTypes[23]
+	mi := &file_sales_v1_api_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1461,7 +1987,7 @@ func (x *GetTotalsRequest) String() string {
 func (*GetTotalsRequest) ProtoMessage() {}
 
 func (x *GetTotalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[23]
+	mi := &file_sales_v1_api_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1474,7 +2000,7 @@ func (x *GetTotalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTotalsRequest.ProtoReflect.Descriptor instead.
 func (*GetTotalsRequest) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{23}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *GetTotalsRequest) GetSource() string {
@@ -1505,7 +2031,7 @@ type GetTotalsResponse struct {
 
 func (x *GetTotalsResponse) Reset() {
 	*x = GetTotalsResponse{}
-	mi := &file_sales_v1_api_proto_msgTypes[24]
+	mi := &file_sales_v1_api_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1517,7 +2043,7 @@ func (x *GetTotalsResponse) String() string {
 func (*GetTotalsResponse) ProtoMessage() {}
 
 func (x *GetTotalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[24]
+	mi := &file_sales_v1_api_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1530,7 +2056,7 @@ func (x *GetTotalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTotalsResponse.ProtoReflect.Descriptor instead.
 func (*GetTotalsResponse) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{24}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *GetTotalsResponse) GetCustomers() uint64 {
@@ -1579,7 +2105,7 @@ var File_sales_v1_api_proto protoreflect.FileDescriptor
 
 const file_sales_v1_api_proto_rawDesc = "" +
 	"\n" +
-	"\x12sales/v1/api.proto\x12\bsales.v1\x1a\x14flow/v1/values.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17journey/v1/values.proto\x1a\x15sales/v1/values.proto\"\x80\x02\n" +
+	"\x12sales/v1/api.proto\x12\bsales.v1\x1a\x14flow/v1/values.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17journey/v1/values.proto\x1a\x15sales/v1/values.proto\"\x80\x02\n" +
 	"\bCustomer\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12'\n" +
@@ -1679,7 +2205,40 @@ const file_sales_v1_api_proto_rawDesc = "" +
 	"\tpage_size\x18\x02 \x01(\rR\bpageSize\"k\n" +
 	"\x11ListLeadsResponse\x12$\n" +
 	"\x05leads\x18\x01 \x03(\v2\x0e.sales.v1.LeadR\x05leads\x120\n" +
-	"\tfreshness\x18\x02 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"*\n" +
+	"\tfreshness\x18\x02 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"\xd8\x01\n" +
+	"\x13PlanOutboundRequest\x12-\n" +
+	"\achannel\x18\x01 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12%\n" +
+	"\x05calls\x18\x02 \x01(\v2\x0f.sales.v1.CallsR\x05calls\x12+\n" +
+	"\amailing\x18\x03 \x01(\v2\x11.sales.v1.MailingR\amailing\x12>\n" +
+	"\rexpires_after\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\fexpiresAfter\"\x16\n" +
+	"\x14PlanOutboundResponse\"C\n" +
+	"\x12GetOutboundRequest\x12-\n" +
+	"\achannel\x18\x01 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\"\x8f\x03\n" +
+	"\x13GetOutboundResponse\x12%\n" +
+	"\x05calls\x18\x01 \x01(\v2\x0f.sales.v1.CallsR\x05calls\x12+\n" +
+	"\amailing\x18\x02 \x01(\v2\x11.sales.v1.MailingR\amailing\x12>\n" +
+	"\rexpires_after\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\fexpiresAfter\x12.\n" +
+	"\bstaffing\x18\x04 \x01(\v2\x12.sales.v1.StaffingR\bstaffing\x12'\n" +
+	"\x06grants\x18\x05 \x03(\v2\x0f.sales.v1.GrantR\x06grants\x12\x18\n" +
+	"\awaiting\x18\x06 \x01(\x04R\awaiting\x12?\n" +
+	"\rwaiting_since\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\fwaitingSince\x120\n" +
+	"\tfreshness\x18\b \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"\xe2\x02\n" +
+	"\bStaffing\x12%\n" +
+	"\x0einbound_agents\x18\x01 \x01(\rR\rinboundAgents\x12'\n" +
+	"\x0foutbound_agents\x18\x02 \x01(\rR\x0eoutboundAgents\x12!\n" +
+	"\finbound_load\x18\x03 \x01(\x01R\vinboundLoad\x12/\n" +
+	"\x13waiting_probability\x18\x04 \x01(\x01R\x12waitingProbability\x12#\n" +
+	"\rservice_level\x18\x05 \x01(\x01R\fserviceLevel\x126\n" +
+	"\tmean_wait\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\bmeanWait\x12\x1c\n" +
+	"\toccupancy\x18\a \x01(\x01R\toccupancy\x127\n" +
+	"\vsufficiency\x18\b \x01(\x0e2\x15.sales.v1.SufficiencyR\vsufficiency\"\xcf\x01\n" +
+	"\x05Grant\x12\x14\n" +
+	"\x05grant\x18\x01 \x01(\tR\x05grant\x12\x18\n" +
+	"\agranted\x18\x02 \x01(\rR\agranted\x12\x12\n" +
+	"\x04fits\x18\x03 \x01(\rR\x04fits\x12\x14\n" +
+	"\x05spent\x18\x04 \x01(\rR\x05spent\x127\n" +
+	"\tstarts_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bstartsAt\x123\n" +
+	"\aends_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x06endsAt\"*\n" +
 	"\x10GetTotalsRequest\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\"\xcd\x01\n" +
 	"\x11GetTotalsResponse\x12\x1c\n" +
@@ -1689,7 +2248,12 @@ const file_sales_v1_api_proto_rawDesc = "" +
 	"spentCents\x12\x1a\n" +
 	"\brequests\x18\x04 \x01(\x04R\brequests\x12\x14\n" +
 	"\x05leads\x18\x05 \x01(\x04R\x05leads\x12/\n" +
-	"\x05as_of\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf2\xde\x06\n" +
+	"\x05as_of\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf*u\n" +
+	"\vSufficiency\x12\x1b\n" +
+	"\x17SUFFICIENCY_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12SUFFICIENCY_ENOUGH\x10\x01\x12\x17\n" +
+	"\x13SUFFICIENCY_TOO_FEW\x10\x02\x12\x18\n" +
+	"\x14SUFFICIENCY_UNSTABLE\x10\x032\xf9\a\n" +
 	"\fSalesService\x12Y\n" +
 	"\x10RegisterCustomer\x12!.sales.v1.RegisterCustomerRequest\x1a\".sales.v1.RegisterCustomerResponse\x12S\n" +
 	"\x0eChangeCustomer\x12\x1f.sales.v1.ChangeCustomerRequest\x1a .sales.v1.ChangeCustomerResponse\x12P\n" +
@@ -1702,7 +2266,9 @@ const file_sales_v1_api_proto_rawDesc = "" +
 	"\fListRequests\x12\x1d.sales.v1.ListRequestsRequest\x1a\x1e.sales.v1.ListRequestsResponse\x12S\n" +
 	"\x0eResolveRequest\x12\x1f.sales.v1.ResolveRequestRequest\x1a .sales.v1.ResolveRequestResponse\x12>\n" +
 	"\aGetLead\x12\x18.sales.v1.GetLeadRequest\x1a\x19.sales.v1.GetLeadResponse\x12D\n" +
-	"\tListLeads\x12\x1a.sales.v1.ListLeadsRequest\x1a\x1b.sales.v1.ListLeadsResponse\x12D\n" +
+	"\tListLeads\x12\x1a.sales.v1.ListLeadsRequest\x1a\x1b.sales.v1.ListLeadsResponse\x12M\n" +
+	"\fPlanOutbound\x12\x1d.sales.v1.PlanOutboundRequest\x1a\x1e.sales.v1.PlanOutboundResponse\x12J\n" +
+	"\vGetOutbound\x12\x1c.sales.v1.GetOutboundRequest\x1a\x1d.sales.v1.GetOutboundResponse\x12D\n" +
 	"\tGetTotals\x12\x1a.sales.v1.GetTotalsRequest\x1a\x1b.sales.v1.GetTotalsResponseB?Z=github.com/triangle-suite/triangle/contracts/sales/v1;salesv1b\x06proto3"
 
 var (
@@ -1717,93 +2283,124 @@ func file_sales_v1_api_proto_rawDescGZIP() []byte {
 	return file_sales_v1_api_proto_rawDescData
 }
 
-var file_sales_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_sales_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_sales_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_sales_v1_api_proto_goTypes = []any{
-	(*Customer)(nil),                 // 0: sales.v1.Customer
-	(*Request)(nil),                  // 1: sales.v1.Request
-	(*Lead)(nil),                     // 2: sales.v1.Lead
-	(*RegisterCustomerRequest)(nil),  // 3: sales.v1.RegisterCustomerRequest
-	(*RegisterCustomerResponse)(nil), // 4: sales.v1.RegisterCustomerResponse
-	(*ChangeCustomerRequest)(nil),    // 5: sales.v1.ChangeCustomerRequest
-	(*ChangeCustomerResponse)(nil),   // 6: sales.v1.ChangeCustomerResponse
-	(*ChangeConsentRequest)(nil),     // 7: sales.v1.ChangeConsentRequest
-	(*ChangeConsentResponse)(nil),    // 8: sales.v1.ChangeConsentResponse
-	(*GetCustomerRequest)(nil),       // 9: sales.v1.GetCustomerRequest
-	(*GetCustomerResponse)(nil),      // 10: sales.v1.GetCustomerResponse
-	(*PlaceOrderRequest)(nil),        // 11: sales.v1.PlaceOrderRequest
-	(*PlaceOrderResponse)(nil),       // 12: sales.v1.PlaceOrderResponse
-	(*GetRequestRequest)(nil),        // 13: sales.v1.GetRequestRequest
-	(*GetRequestResponse)(nil),       // 14: sales.v1.GetRequestResponse
-	(*ListRequestsRequest)(nil),      // 15: sales.v1.ListRequestsRequest
-	(*ListRequestsResponse)(nil),     // 16: sales.v1.ListRequestsResponse
-	(*ResolveRequestRequest)(nil),    // 17: sales.v1.ResolveRequestRequest
-	(*ResolveRequestResponse)(nil),   // 18: sales.v1.ResolveRequestResponse
-	(*GetLeadRequest)(nil),           // 19: sales.v1.GetLeadRequest
-	(*GetLeadResponse)(nil),          // 20: sales.v1.GetLeadResponse
-	(*ListLeadsRequest)(nil),         // 21: sales.v1.ListLeadsRequest
-	(*ListLeadsResponse)(nil),        // 22: sales.v1.ListLeadsResponse
-	(*GetTotalsRequest)(nil),         // 23: sales.v1.GetTotalsRequest
-	(*GetTotalsResponse)(nil),        // 24: sales.v1.GetTotalsResponse
-	(*v1.Person)(nil),                // 25: journey.v1.Person
-	(v1.Consent)(0),                  // 26: journey.v1.Consent
-	(v1.RequestKind)(0),              // 27: journey.v1.RequestKind
-	(v1.RequestStatus)(0),            // 28: journey.v1.RequestStatus
-	(v1.Channel)(0),                  // 29: journey.v1.Channel
-	(LeadStatus)(0),                  // 30: sales.v1.LeadStatus
-	(Identification)(0),              // 31: sales.v1.Identification
-	(*v11.Freshness)(nil),            // 32: flow.v1.Freshness
-	(*timestamppb.Timestamp)(nil),    // 33: google.protobuf.Timestamp
+	(Sufficiency)(0),                 // 0: sales.v1.Sufficiency
+	(*Customer)(nil),                 // 1: sales.v1.Customer
+	(*Request)(nil),                  // 2: sales.v1.Request
+	(*Lead)(nil),                     // 3: sales.v1.Lead
+	(*RegisterCustomerRequest)(nil),  // 4: sales.v1.RegisterCustomerRequest
+	(*RegisterCustomerResponse)(nil), // 5: sales.v1.RegisterCustomerResponse
+	(*ChangeCustomerRequest)(nil),    // 6: sales.v1.ChangeCustomerRequest
+	(*ChangeCustomerResponse)(nil),   // 7: sales.v1.ChangeCustomerResponse
+	(*ChangeConsentRequest)(nil),     // 8: sales.v1.ChangeConsentRequest
+	(*ChangeConsentResponse)(nil),    // 9: sales.v1.ChangeConsentResponse
+	(*GetCustomerRequest)(nil),       // 10: sales.v1.GetCustomerRequest
+	(*GetCustomerResponse)(nil),      // 11: sales.v1.GetCustomerResponse
+	(*PlaceOrderRequest)(nil),        // 12: sales.v1.PlaceOrderRequest
+	(*PlaceOrderResponse)(nil),       // 13: sales.v1.PlaceOrderResponse
+	(*GetRequestRequest)(nil),        // 14: sales.v1.GetRequestRequest
+	(*GetRequestResponse)(nil),       // 15: sales.v1.GetRequestResponse
+	(*ListRequestsRequest)(nil),      // 16: sales.v1.ListRequestsRequest
+	(*ListRequestsResponse)(nil),     // 17: sales.v1.ListRequestsResponse
+	(*ResolveRequestRequest)(nil),    // 18: sales.v1.ResolveRequestRequest
+	(*ResolveRequestResponse)(nil),   // 19: sales.v1.ResolveRequestResponse
+	(*GetLeadRequest)(nil),           // 20: sales.v1.GetLeadRequest
+	(*GetLeadResponse)(nil),          // 21: sales.v1.GetLeadResponse
+	(*ListLeadsRequest)(nil),         // 22: sales.v1.ListLeadsRequest
+	(*ListLeadsResponse)(nil),        // 23: sales.v1.ListLeadsResponse
+	(*PlanOutboundRequest)(nil),      // 24: sales.v1.PlanOutboundRequest
+	(*PlanOutboundResponse)(nil),     // 25: sales.v1.PlanOutboundResponse
+	(*GetOutboundRequest)(nil),       // 26: sales.v1.GetOutboundRequest
+	(*GetOutboundResponse)(nil),      // 27: sales.v1.GetOutboundResponse
+	(*Staffing)(nil),                 // 28: sales.v1.Staffing
+	(*Grant)(nil),                    // 29: sales.v1.Grant
+	(*GetTotalsRequest)(nil),         // 30: sales.v1.GetTotalsRequest
+	(*GetTotalsResponse)(nil),        // 31: sales.v1.GetTotalsResponse
+	(*v1.Person)(nil),                // 32: journey.v1.Person
+	(v1.Consent)(0),                  // 33: journey.v1.Consent
+	(v1.RequestKind)(0),              // 34: journey.v1.RequestKind
+	(v1.RequestStatus)(0),            // 35: journey.v1.RequestStatus
+	(v1.Channel)(0),                  // 36: journey.v1.Channel
+	(LeadStatus)(0),                  // 37: sales.v1.LeadStatus
+	(Identification)(0),              // 38: sales.v1.Identification
+	(*v11.Freshness)(nil),            // 39: flow.v1.Freshness
+	(*Calls)(nil),                    // 40: sales.v1.Calls
+	(*Mailing)(nil),                  // 41: sales.v1.Mailing
+	(*durationpb.Duration)(nil),      // 42: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),    // 43: google.protobuf.Timestamp
 }
 var file_sales_v1_api_proto_depIdxs = []int32{
-	25, // 0: sales.v1.Customer.person:type_name -> journey.v1.Person
-	26, // 1: sales.v1.Customer.consent:type_name -> journey.v1.Consent
-	27, // 2: sales.v1.Request.kind:type_name -> journey.v1.RequestKind
-	28, // 3: sales.v1.Request.status:type_name -> journey.v1.RequestStatus
-	29, // 4: sales.v1.Lead.channel:type_name -> journey.v1.Channel
-	30, // 5: sales.v1.Lead.status:type_name -> sales.v1.LeadStatus
-	25, // 6: sales.v1.RegisterCustomerRequest.person:type_name -> journey.v1.Person
-	31, // 7: sales.v1.RegisterCustomerResponse.identification:type_name -> sales.v1.Identification
-	25, // 8: sales.v1.ChangeCustomerRequest.person:type_name -> journey.v1.Person
-	26, // 9: sales.v1.ChangeConsentRequest.consent:type_name -> journey.v1.Consent
-	0,  // 10: sales.v1.GetCustomerResponse.customer:type_name -> sales.v1.Customer
-	32, // 11: sales.v1.GetCustomerResponse.freshness:type_name -> flow.v1.Freshness
-	1,  // 12: sales.v1.GetRequestResponse.request:type_name -> sales.v1.Request
-	32, // 13: sales.v1.GetRequestResponse.freshness:type_name -> flow.v1.Freshness
-	1,  // 14: sales.v1.ListRequestsResponse.requests:type_name -> sales.v1.Request
-	32, // 15: sales.v1.ListRequestsResponse.freshness:type_name -> flow.v1.Freshness
-	28, // 16: sales.v1.ResolveRequestResponse.status:type_name -> journey.v1.RequestStatus
-	2,  // 17: sales.v1.GetLeadResponse.lead:type_name -> sales.v1.Lead
-	32, // 18: sales.v1.GetLeadResponse.freshness:type_name -> flow.v1.Freshness
-	2,  // 19: sales.v1.ListLeadsResponse.leads:type_name -> sales.v1.Lead
-	32, // 20: sales.v1.ListLeadsResponse.freshness:type_name -> flow.v1.Freshness
-	33, // 21: sales.v1.GetTotalsResponse.as_of:type_name -> google.protobuf.Timestamp
-	3,  // 22: sales.v1.SalesService.RegisterCustomer:input_type -> sales.v1.RegisterCustomerRequest
-	5,  // 23: sales.v1.SalesService.ChangeCustomer:input_type -> sales.v1.ChangeCustomerRequest
-	7,  // 24: sales.v1.SalesService.ChangeConsent:input_type -> sales.v1.ChangeConsentRequest
-	9,  // 25: sales.v1.SalesService.GetCustomer:input_type -> sales.v1.GetCustomerRequest
-	11, // 26: sales.v1.SalesService.PlaceOrder:input_type -> sales.v1.PlaceOrderRequest
-	13, // 27: sales.v1.SalesService.GetRequest:input_type -> sales.v1.GetRequestRequest
-	15, // 28: sales.v1.SalesService.ListRequests:input_type -> sales.v1.ListRequestsRequest
-	17, // 29: sales.v1.SalesService.ResolveRequest:input_type -> sales.v1.ResolveRequestRequest
-	19, // 30: sales.v1.SalesService.GetLead:input_type -> sales.v1.GetLeadRequest
-	21, // 31: sales.v1.SalesService.ListLeads:input_type -> sales.v1.ListLeadsRequest
-	23, // 32: sales.v1.SalesService.GetTotals:input_type -> sales.v1.GetTotalsRequest
-	4,  // 33: sales.v1.SalesService.RegisterCustomer:output_type -> sales.v1.RegisterCustomerResponse
-	6,  // 34: sales.v1.SalesService.ChangeCustomer:output_type -> sales.v1.ChangeCustomerResponse
-	8,  // 35: sales.v1.SalesService.ChangeConsent:output_type -> sales.v1.ChangeConsentResponse
-	10, // 36: sales.v1.SalesService.GetCustomer:output_type -> sales.v1.GetCustomerResponse
-	12, // 37: sales.v1.SalesService.PlaceOrder:output_type -> sales.v1.PlaceOrderResponse
-	14, // 38: sales.v1.SalesService.GetRequest:output_type -> sales.v1.GetRequestResponse
-	16, // 39: sales.v1.SalesService.ListRequests:output_type -> sales.v1.ListRequestsResponse
-	18, // 40: sales.v1.SalesService.ResolveRequest:output_type -> sales.v1.ResolveRequestResponse
-	20, // 41: sales.v1.SalesService.GetLead:output_type -> sales.v1.GetLeadResponse
-	22, // 42: sales.v1.SalesService.ListLeads:output_type -> sales.v1.ListLeadsResponse
-	24, // 43: sales.v1.SalesService.GetTotals:output_type -> sales.v1.GetTotalsResponse
-	33, // [33:44] is the sub-list for method output_type
-	22, // [22:33] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	32, // 0: sales.v1.Customer.person:type_name -> journey.v1.Person
+	33, // 1: sales.v1.Customer.consent:type_name -> journey.v1.Consent
+	34, // 2: sales.v1.Request.kind:type_name -> journey.v1.RequestKind
+	35, // 3: sales.v1.Request.status:type_name -> journey.v1.RequestStatus
+	36, // 4: sales.v1.Lead.channel:type_name -> journey.v1.Channel
+	37, // 5: sales.v1.Lead.status:type_name -> sales.v1.LeadStatus
+	32, // 6: sales.v1.RegisterCustomerRequest.person:type_name -> journey.v1.Person
+	38, // 7: sales.v1.RegisterCustomerResponse.identification:type_name -> sales.v1.Identification
+	32, // 8: sales.v1.ChangeCustomerRequest.person:type_name -> journey.v1.Person
+	33, // 9: sales.v1.ChangeConsentRequest.consent:type_name -> journey.v1.Consent
+	1,  // 10: sales.v1.GetCustomerResponse.customer:type_name -> sales.v1.Customer
+	39, // 11: sales.v1.GetCustomerResponse.freshness:type_name -> flow.v1.Freshness
+	2,  // 12: sales.v1.GetRequestResponse.request:type_name -> sales.v1.Request
+	39, // 13: sales.v1.GetRequestResponse.freshness:type_name -> flow.v1.Freshness
+	2,  // 14: sales.v1.ListRequestsResponse.requests:type_name -> sales.v1.Request
+	39, // 15: sales.v1.ListRequestsResponse.freshness:type_name -> flow.v1.Freshness
+	35, // 16: sales.v1.ResolveRequestResponse.status:type_name -> journey.v1.RequestStatus
+	3,  // 17: sales.v1.GetLeadResponse.lead:type_name -> sales.v1.Lead
+	39, // 18: sales.v1.GetLeadResponse.freshness:type_name -> flow.v1.Freshness
+	3,  // 19: sales.v1.ListLeadsResponse.leads:type_name -> sales.v1.Lead
+	39, // 20: sales.v1.ListLeadsResponse.freshness:type_name -> flow.v1.Freshness
+	36, // 21: sales.v1.PlanOutboundRequest.channel:type_name -> journey.v1.Channel
+	40, // 22: sales.v1.PlanOutboundRequest.calls:type_name -> sales.v1.Calls
+	41, // 23: sales.v1.PlanOutboundRequest.mailing:type_name -> sales.v1.Mailing
+	42, // 24: sales.v1.PlanOutboundRequest.expires_after:type_name -> google.protobuf.Duration
+	36, // 25: sales.v1.GetOutboundRequest.channel:type_name -> journey.v1.Channel
+	40, // 26: sales.v1.GetOutboundResponse.calls:type_name -> sales.v1.Calls
+	41, // 27: sales.v1.GetOutboundResponse.mailing:type_name -> sales.v1.Mailing
+	42, // 28: sales.v1.GetOutboundResponse.expires_after:type_name -> google.protobuf.Duration
+	28, // 29: sales.v1.GetOutboundResponse.staffing:type_name -> sales.v1.Staffing
+	29, // 30: sales.v1.GetOutboundResponse.grants:type_name -> sales.v1.Grant
+	43, // 31: sales.v1.GetOutboundResponse.waiting_since:type_name -> google.protobuf.Timestamp
+	39, // 32: sales.v1.GetOutboundResponse.freshness:type_name -> flow.v1.Freshness
+	42, // 33: sales.v1.Staffing.mean_wait:type_name -> google.protobuf.Duration
+	0,  // 34: sales.v1.Staffing.sufficiency:type_name -> sales.v1.Sufficiency
+	43, // 35: sales.v1.Grant.starts_at:type_name -> google.protobuf.Timestamp
+	43, // 36: sales.v1.Grant.ends_at:type_name -> google.protobuf.Timestamp
+	43, // 37: sales.v1.GetTotalsResponse.as_of:type_name -> google.protobuf.Timestamp
+	4,  // 38: sales.v1.SalesService.RegisterCustomer:input_type -> sales.v1.RegisterCustomerRequest
+	6,  // 39: sales.v1.SalesService.ChangeCustomer:input_type -> sales.v1.ChangeCustomerRequest
+	8,  // 40: sales.v1.SalesService.ChangeConsent:input_type -> sales.v1.ChangeConsentRequest
+	10, // 41: sales.v1.SalesService.GetCustomer:input_type -> sales.v1.GetCustomerRequest
+	12, // 42: sales.v1.SalesService.PlaceOrder:input_type -> sales.v1.PlaceOrderRequest
+	14, // 43: sales.v1.SalesService.GetRequest:input_type -> sales.v1.GetRequestRequest
+	16, // 44: sales.v1.SalesService.ListRequests:input_type -> sales.v1.ListRequestsRequest
+	18, // 45: sales.v1.SalesService.ResolveRequest:input_type -> sales.v1.ResolveRequestRequest
+	20, // 46: sales.v1.SalesService.GetLead:input_type -> sales.v1.GetLeadRequest
+	22, // 47: sales.v1.SalesService.ListLeads:input_type -> sales.v1.ListLeadsRequest
+	24, // 48: sales.v1.SalesService.PlanOutbound:input_type -> sales.v1.PlanOutboundRequest
+	26, // 49: sales.v1.SalesService.GetOutbound:input_type -> sales.v1.GetOutboundRequest
+	30, // 50: sales.v1.SalesService.GetTotals:input_type -> sales.v1.GetTotalsRequest
+	5,  // 51: sales.v1.SalesService.RegisterCustomer:output_type -> sales.v1.RegisterCustomerResponse
+	7,  // 52: sales.v1.SalesService.ChangeCustomer:output_type -> sales.v1.ChangeCustomerResponse
+	9,  // 53: sales.v1.SalesService.ChangeConsent:output_type -> sales.v1.ChangeConsentResponse
+	11, // 54: sales.v1.SalesService.GetCustomer:output_type -> sales.v1.GetCustomerResponse
+	13, // 55: sales.v1.SalesService.PlaceOrder:output_type -> sales.v1.PlaceOrderResponse
+	15, // 56: sales.v1.SalesService.GetRequest:output_type -> sales.v1.GetRequestResponse
+	17, // 57: sales.v1.SalesService.ListRequests:output_type -> sales.v1.ListRequestsResponse
+	19, // 58: sales.v1.SalesService.ResolveRequest:output_type -> sales.v1.ResolveRequestResponse
+	21, // 59: sales.v1.SalesService.GetLead:output_type -> sales.v1.GetLeadResponse
+	23, // 60: sales.v1.SalesService.ListLeads:output_type -> sales.v1.ListLeadsResponse
+	25, // 61: sales.v1.SalesService.PlanOutbound:output_type -> sales.v1.PlanOutboundResponse
+	27, // 62: sales.v1.SalesService.GetOutbound:output_type -> sales.v1.GetOutboundResponse
+	31, // 63: sales.v1.SalesService.GetTotals:output_type -> sales.v1.GetTotalsResponse
+	51, // [51:64] is the sub-list for method output_type
+	38, // [38:51] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_sales_v1_api_proto_init() }
@@ -1821,13 +2418,14 @@ func file_sales_v1_api_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sales_v1_api_proto_rawDesc), len(file_sales_v1_api_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   25,
+			NumEnums:      1,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_sales_v1_api_proto_goTypes,
 		DependencyIndexes: file_sales_v1_api_proto_depIdxs,
+		EnumInfos:         file_sales_v1_api_proto_enumTypes,
 		MessageInfos:      file_sales_v1_api_proto_msgTypes,
 	}.Build()
 	File_sales_v1_api_proto = out.File

@@ -11,6 +11,7 @@ import (
 	_ "github.com/triangle-suite/triangle/contracts/privacy/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -1112,11 +1113,85 @@ func (x *LeadStatusChanged) GetDetail() string {
 	return ""
 }
 
+// OutboundPlanned says how a channel's outbound work is planned from now on,
+// within what the channel grants.
+type OutboundPlanned struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The channel.
+	Channel v1.Channel `protobuf:"varint,1,opt,name=channel,proto3,enum=journey.v1.Channel" json:"channel,omitempty"`
+	// How calls are planned; of a channel that calls.
+	Calls *Calls `protobuf:"bytes,2,opt,name=calls,proto3" json:"calls,omitempty"`
+	// How messages are planned; of a channel that sends.
+	Mailing *Mailing `protobuf:"bytes,3,opt,name=mailing,proto3" json:"mailing,omitempty"`
+	// How long a lead may wait for capacity; for ever when not given.
+	ExpiresAfter  *durationpb.Duration `protobuf:"bytes,4,opt,name=expires_after,json=expiresAfter,proto3" json:"expires_after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutboundPlanned) Reset() {
+	*x = OutboundPlanned{}
+	mi := &file_sales_v1_events_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutboundPlanned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutboundPlanned) ProtoMessage() {}
+
+func (x *OutboundPlanned) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_events_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutboundPlanned.ProtoReflect.Descriptor instead.
+func (*OutboundPlanned) Descriptor() ([]byte, []int) {
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *OutboundPlanned) GetChannel() v1.Channel {
+	if x != nil {
+		return x.Channel
+	}
+	return v1.Channel(0)
+}
+
+func (x *OutboundPlanned) GetCalls() *Calls {
+	if x != nil {
+		return x.Calls
+	}
+	return nil
+}
+
+func (x *OutboundPlanned) GetMailing() *Mailing {
+	if x != nil {
+		return x.Mailing
+	}
+	return nil
+}
+
+func (x *OutboundPlanned) GetExpiresAfter() *durationpb.Duration {
+	if x != nil {
+		return x.ExpiresAfter
+	}
+	return nil
+}
+
 var File_sales_v1_events_proto protoreflect.FileDescriptor
 
 const file_sales_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x15sales/v1/events.proto\x12\bsales.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17journey/v1/values.proto\x1a\x18privacy/v1/privacy.proto\x1a\x15sales/v1/values.proto\"_\n" +
+	"\x15sales/v1/events.proto\x12\bsales.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17journey/v1/values.proto\x1a\x18privacy/v1/privacy.proto\x1a\x15sales/v1/values.proto\"_\n" +
 	"\x10IdentityReserved\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12*\n" +
@@ -1217,7 +1292,12 @@ const file_sales_v1_events_proto_rawDesc = "" +
 	"\vcustomer_id\x18\x02 \x01(\tR\n" +
 	"customerId\x12,\n" +
 	"\x06status\x18\x03 \x01(\x0e2\x14.sales.v1.LeadStatusR\x06status\x12\x16\n" +
-	"\x06detail\x18\x04 \x01(\tR\x06detailB?Z=github.com/triangle-suite/triangle/contracts/sales/v1;salesv1b\x06proto3"
+	"\x06detail\x18\x04 \x01(\tR\x06detail\"\xd4\x01\n" +
+	"\x0fOutboundPlanned\x12-\n" +
+	"\achannel\x18\x01 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12%\n" +
+	"\x05calls\x18\x02 \x01(\v2\x0f.sales.v1.CallsR\x05calls\x12+\n" +
+	"\amailing\x18\x03 \x01(\v2\x11.sales.v1.MailingR\amailing\x12>\n" +
+	"\rexpires_after\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\fexpiresAfterB?Z=github.com/triangle-suite/triangle/contracts/sales/v1;salesv1b\x06proto3"
 
 var (
 	file_sales_v1_events_proto_rawDescOnce sync.Once
@@ -1231,7 +1311,7 @@ func file_sales_v1_events_proto_rawDescGZIP() []byte {
 	return file_sales_v1_events_proto_rawDescData
 }
 
-var file_sales_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_sales_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_sales_v1_events_proto_goTypes = []any{
 	(*IdentityReserved)(nil),      // 0: sales.v1.IdentityReserved
 	(*IdentityConflictFound)(nil), // 1: sales.v1.IdentityConflictFound
@@ -1247,41 +1327,49 @@ var file_sales_v1_events_proto_goTypes = []any{
 	(*DispatchOrdered)(nil),       // 11: sales.v1.DispatchOrdered
 	(*CapacitySpent)(nil),         // 12: sales.v1.CapacitySpent
 	(*LeadStatusChanged)(nil),     // 13: sales.v1.LeadStatusChanged
-	(IdentityKind)(0),             // 14: sales.v1.IdentityKind
-	(*v1.Person)(nil),             // 15: journey.v1.Person
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
-	(v1.Consent)(0),               // 17: journey.v1.Consent
-	(Identification)(0),           // 18: sales.v1.Identification
-	(*v1.OpenRequest)(nil),        // 19: journey.v1.OpenRequest
-	(v1.RequestKind)(0),           // 20: journey.v1.RequestKind
-	(v1.RequestStatus)(0),         // 21: journey.v1.RequestStatus
-	(v1.Channel)(0),               // 22: journey.v1.Channel
-	(LeadStatus)(0),               // 23: sales.v1.LeadStatus
+	(*OutboundPlanned)(nil),       // 14: sales.v1.OutboundPlanned
+	(IdentityKind)(0),             // 15: sales.v1.IdentityKind
+	(*v1.Person)(nil),             // 16: journey.v1.Person
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(v1.Consent)(0),               // 18: journey.v1.Consent
+	(Identification)(0),           // 19: sales.v1.Identification
+	(*v1.OpenRequest)(nil),        // 20: journey.v1.OpenRequest
+	(v1.RequestKind)(0),           // 21: journey.v1.RequestKind
+	(v1.RequestStatus)(0),         // 22: journey.v1.RequestStatus
+	(v1.Channel)(0),               // 23: journey.v1.Channel
+	(LeadStatus)(0),               // 24: sales.v1.LeadStatus
+	(*Calls)(nil),                 // 25: sales.v1.Calls
+	(*Mailing)(nil),               // 26: sales.v1.Mailing
+	(*durationpb.Duration)(nil),   // 27: google.protobuf.Duration
 }
 var file_sales_v1_events_proto_depIdxs = []int32{
-	14, // 0: sales.v1.IdentityReserved.kind:type_name -> sales.v1.IdentityKind
-	15, // 1: sales.v1.CustomerRegistered.person:type_name -> journey.v1.Person
-	16, // 2: sales.v1.CustomerRegistered.registered_at:type_name -> google.protobuf.Timestamp
-	15, // 3: sales.v1.CustomerChanged.person:type_name -> journey.v1.Person
-	16, // 4: sales.v1.CustomerChanged.changed_at:type_name -> google.protobuf.Timestamp
-	17, // 5: sales.v1.ConsentChanged.consent:type_name -> journey.v1.Consent
-	16, // 6: sales.v1.ConsentChanged.changed_at:type_name -> google.protobuf.Timestamp
-	18, // 7: sales.v1.ContactRegistered.identification:type_name -> sales.v1.Identification
-	15, // 8: sales.v1.CustomerViewChanged.person:type_name -> journey.v1.Person
-	17, // 9: sales.v1.CustomerViewChanged.consent:type_name -> journey.v1.Consent
-	19, // 10: sales.v1.CustomerViewChanged.open_requests:type_name -> journey.v1.OpenRequest
-	20, // 11: sales.v1.RequestOpened.kind:type_name -> journey.v1.RequestKind
-	16, // 12: sales.v1.RequestOpened.submitted_at:type_name -> google.protobuf.Timestamp
-	20, // 13: sales.v1.RequestStatusChanged.kind:type_name -> journey.v1.RequestKind
-	21, // 14: sales.v1.RequestStatusChanged.status:type_name -> journey.v1.RequestStatus
-	22, // 15: sales.v1.LeadAccepted.channel:type_name -> journey.v1.Channel
-	22, // 16: sales.v1.DispatchOrdered.channel:type_name -> journey.v1.Channel
-	23, // 17: sales.v1.LeadStatusChanged.status:type_name -> sales.v1.LeadStatus
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	15, // 0: sales.v1.IdentityReserved.kind:type_name -> sales.v1.IdentityKind
+	16, // 1: sales.v1.CustomerRegistered.person:type_name -> journey.v1.Person
+	17, // 2: sales.v1.CustomerRegistered.registered_at:type_name -> google.protobuf.Timestamp
+	16, // 3: sales.v1.CustomerChanged.person:type_name -> journey.v1.Person
+	17, // 4: sales.v1.CustomerChanged.changed_at:type_name -> google.protobuf.Timestamp
+	18, // 5: sales.v1.ConsentChanged.consent:type_name -> journey.v1.Consent
+	17, // 6: sales.v1.ConsentChanged.changed_at:type_name -> google.protobuf.Timestamp
+	19, // 7: sales.v1.ContactRegistered.identification:type_name -> sales.v1.Identification
+	16, // 8: sales.v1.CustomerViewChanged.person:type_name -> journey.v1.Person
+	18, // 9: sales.v1.CustomerViewChanged.consent:type_name -> journey.v1.Consent
+	20, // 10: sales.v1.CustomerViewChanged.open_requests:type_name -> journey.v1.OpenRequest
+	21, // 11: sales.v1.RequestOpened.kind:type_name -> journey.v1.RequestKind
+	17, // 12: sales.v1.RequestOpened.submitted_at:type_name -> google.protobuf.Timestamp
+	21, // 13: sales.v1.RequestStatusChanged.kind:type_name -> journey.v1.RequestKind
+	22, // 14: sales.v1.RequestStatusChanged.status:type_name -> journey.v1.RequestStatus
+	23, // 15: sales.v1.LeadAccepted.channel:type_name -> journey.v1.Channel
+	23, // 16: sales.v1.DispatchOrdered.channel:type_name -> journey.v1.Channel
+	24, // 17: sales.v1.LeadStatusChanged.status:type_name -> sales.v1.LeadStatus
+	23, // 18: sales.v1.OutboundPlanned.channel:type_name -> journey.v1.Channel
+	25, // 19: sales.v1.OutboundPlanned.calls:type_name -> sales.v1.Calls
+	26, // 20: sales.v1.OutboundPlanned.mailing:type_name -> sales.v1.Mailing
+	27, // 21: sales.v1.OutboundPlanned.expires_after:type_name -> google.protobuf.Duration
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_sales_v1_events_proto_init() }
@@ -1296,7 +1384,7 @@ func file_sales_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sales_v1_events_proto_rawDesc), len(file_sales_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

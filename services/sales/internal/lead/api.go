@@ -3,6 +3,7 @@ package lead
 import (
 	"context"
 	"fmt"
+	"time"
 
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
@@ -19,6 +20,8 @@ type Leads struct {
 	DB      *projection.DB
 	// Freshness tells how old what other services told is, flow by flow.
 	Freshness func(names ...string) []*flowv1.Freshness
+	// Now is the clock.
+	Now func() time.Time
 }
 
 func (a *Leads) freshness() []*flowv1.Freshness {

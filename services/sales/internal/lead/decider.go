@@ -4,13 +4,18 @@
 //
 //	               capacity              the channel                the customer
 //	ACCEPTED ────────────────▶ DISPATCHED ──────────▶ SENT, FAILED ─────────────▶ CLOSED, CONVERTED
+//	   └── waited too long ──▶ EXPIRED
 //
 // A lead only moves forward, and may skip steps: a customer can answer before a
 // message was sent, and the flows that tell of it run at paces of their own.
-// What does not fit a grant stays accepted, and waits for the next one.
+// What does not fit a grant stays accepted, and waits for the next one, for as
+// long as the channel's plan lets it. It is never lost: it is accepted, or what
+// became of it is on record.
 package lead
 
 import (
+	"time"
+
 	"google.golang.org/protobuf/proto"
 
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
@@ -27,12 +32,14 @@ const (
 	statusFailed     = salesv1.LeadStatus_LEAD_STATUS_FAILED
 	statusClosed     = salesv1.LeadStatus_LEAD_STATUS_CLOSED
 	statusConverted  = salesv1.LeadStatus_LEAD_STATUS_CONVERTED
+	statusExpired    = salesv1.LeadStatus_LEAD_STATUS_EXPIRED
 )
 
 // rank orders the states: a lead goes from a lower one to a higher one only. A
-// customer who said no may still say yes; a yes stays.
+// customer who said no may still say yes; a yes stays. One that expired was not
+// sent, and who heard of the offer elsewhere may still answer.
 var rank = map[salesv1.LeadStatus]int{
-	statusAccepted: 1, statusDispatched: 2, statusSent: 3, statusFailed: 4, statusClosed: 5, statusConverted: 6,
+	statusAccepted: 1, statusExpired: 2, statusDispatched: 2, statusSent: 3, statusFailed: 4, statusClosed: 5, statusConverted: 6,
 }
 
 // State is what lead management knows of a lead.
@@ -87,6 +94,15 @@ func Dispatch(s State, grant string) []proto.Message {
 		LeadId: a.GetLeadId(), MessageId: ids.Message(a.GetLeadId()), CustomerId: a.GetCustomerId(), Channel: a.GetChannel(),
 		PropositionId: a.GetPropositionId(), Content: a.GetContent(), Grant: grant,
 	}}
+}
+
+// Expire ends an accepted lead that has waited for capacity for so long.
+func Expire(s State, patience time.Duration) []proto.Message {
+	if s.Accepted == nil || s.Status != statusAccepted {
+		return nil
+	}
+	detail := "waited for capacity for longer than " + patience.String()
+	return []proto.Message{&salesv1.LeadStatusChanged{LeadId: s.LeadID, CustomerId: s.CustomerID, Status: statusExpired, Detail: detail}}
 }
 
 // Follow is what became of a lead.

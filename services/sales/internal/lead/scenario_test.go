@@ -2,6 +2,7 @@ package lead
 
 import (
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -29,6 +30,13 @@ func TestScenarios(t *testing.T) {
 		},
 		"dispatch": func(w scenario.Words) func(State) ([]proto.Message, error) {
 			return func(s State) ([]proto.Message, error) { return Dispatch(s, w.Get("grant")), nil }
+		},
+		"expire": func(w scenario.Words) func(State) ([]proto.Message, error) {
+			patience, err := time.ParseDuration(w.Get("patience"))
+			if err != nil {
+				w.Fatalf(t, "patience: %v", err)
+			}
+			return func(s State) ([]proto.Message, error) { return Expire(s, patience), nil }
 		},
 		"sent":   follow(statusSent),
 		"failed": follow(statusFailed),
