@@ -22,6 +22,7 @@ import (
 	"github.com/triangle-suite/triangle/services/sales/internal/identity"
 	"github.com/triangle-suite/triangle/services/sales/internal/lead"
 	"github.com/triangle-suite/triangle/services/sales/internal/outbound"
+	"github.com/triangle-suite/triangle/services/sales/internal/process"
 	"github.com/triangle-suite/triangle/services/sales/internal/registration"
 	"github.com/triangle-suite/triangle/services/sales/internal/request"
 	"github.com/triangle-suite/triangle/services/sales/internal/totals"
@@ -87,7 +88,7 @@ func (s *service) consumers() ([]flow.Consumer, error) {
 	}
 	tables := flow.Consumer{
 		Flow:    own,
-		Schema:  projection.Schema{Name: "crm", Version: 3, Tables: slices.Concat(customer.Tables, request.Tables, lead.Tables, outbound.Tables)},
+		Schema:  projection.Schema{Name: "crm", Version: 3, Tables: slices.Concat(customer.Tables, request.Tables, lead.Tables, outbound.Tables, process.Tables)},
 		Project: project,
 	}
 	return append(leads, contacts, requests, tables, view.Consumer(s.parts.Streams)), nil
@@ -96,7 +97,7 @@ func (s *service) consumers() ([]flow.Consumer, error) {
 // project lets each capability keep its own tables.
 func project(ctx context.Context, tx *projection.Tx, event codec.Event) error {
 	for _, capability := range []func(context.Context, *projection.Tx, codec.Event) error{
-		customer.Project, request.Project, lead.Project, outbound.Project,
+		customer.Project, request.Project, lead.Project, outbound.Project, process.Project,
 	} {
 		if err := capability(ctx, tx, event); err != nil {
 			return err
@@ -112,6 +113,7 @@ type api struct {
 	*request.Requests
 	*lead.Leads
 	*outbound.Planning
+	*process.Processes
 	*totals.Totals
 	unimplemented
 }
@@ -127,6 +129,10 @@ func (s *service) register(registrar grpc.ServiceRegistrar) {
 		Requests:  &request.Requests{Streams: p.Streams, DB: p.DB, Origins: p.Origins, Freshness: s.flows.Freshness},
 		Leads:     &lead.Leads{Streams: p.Streams, DB: p.DB, Freshness: s.flows.Freshness, Now: time.Now},
 		Planning:  &outbound.Planning{Streams: p.Streams, Origins: p.Origins},
+		Processes: &process.Processes{
+			DB: p.DB, Own: own.Name, Freshness: s.flows.Freshness,
+			Told: []string{"customer-requests", "outbound-leads", "dispatch-results", "lead-responses"},
+		},
 		Totals: &totals.Totals{
 			DB: p.DB, Log: p.Streams.Log, Types: own.Types, Now: time.Now, Position: s.position,
 		},

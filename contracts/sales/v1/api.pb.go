@@ -82,6 +82,59 @@ func (Sufficiency) EnumDescriptor() ([]byte, []int) {
 	return file_sales_v1_api_proto_rawDescGZIP(), []int{0}
 }
 
+// StepKind is whether a process goes on from a step.
+type StepKind int32
+
+const (
+	// Not given.
+	StepKind_STEP_KIND_UNSPECIFIED StepKind = 0
+	// It goes on.
+	StepKind_STEP_KIND_PASSING StepKind = 1
+	// It ends, for all that is known.
+	StepKind_STEP_KIND_ENDING StepKind = 2
+)
+
+// Enum value maps for StepKind.
+var (
+	StepKind_name = map[int32]string{
+		0: "STEP_KIND_UNSPECIFIED",
+		1: "STEP_KIND_PASSING",
+		2: "STEP_KIND_ENDING",
+	}
+	StepKind_value = map[string]int32{
+		"STEP_KIND_UNSPECIFIED": 0,
+		"STEP_KIND_PASSING":     1,
+		"STEP_KIND_ENDING":      2,
+	}
+)
+
+func (x StepKind) Enum() *StepKind {
+	p := new(StepKind)
+	*p = x
+	return p
+}
+
+func (x StepKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (StepKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_sales_v1_api_proto_enumTypes[1].Descriptor()
+}
+
+func (StepKind) Type() protoreflect.EnumType {
+	return &file_sales_v1_api_proto_enumTypes[1]
+}
+
+func (x StepKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use StepKind.Descriptor instead.
+func (StepKind) EnumDescriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{1}
+}
+
 // Customer is the customer view of CRM.
 type Customer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1964,6 +2017,431 @@ func (x *Grant) GetEndsAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// GetProcessesRequest asks for the chain-control report.
+type GetProcessesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only this process, such as complaint, where given.
+	Process       string `protobuf:"bytes,1,opt,name=process,proto3" json:"process,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetProcessesRequest) Reset() {
+	*x = GetProcessesRequest{}
+	mi := &file_sales_v1_api_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetProcessesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetProcessesRequest) ProtoMessage() {}
+
+func (x *GetProcessesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_api_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetProcessesRequest.ProtoReflect.Descriptor instead.
+func (*GetProcessesRequest) Descriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *GetProcessesRequest) GetProcess() string {
+	if x != nil {
+		return x.Process
+	}
+	return ""
+}
+
+// GetProcessesResponse is the chain-control report.
+type GetProcessesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The processes: a request's by what is asked for, a lead's, a sale's.
+	Processes []*Process `protobuf:"bytes,1,rep,name=processes,proto3" json:"processes,omitempty"`
+	// Up to when the report holds; that something stalls is told as of then.
+	AsOf *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	// How old the data is that this answer rests on, flow by flow.
+	Freshness     []*v11.Freshness `protobuf:"bytes,3,rep,name=freshness,proto3" json:"freshness,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetProcessesResponse) Reset() {
+	*x = GetProcessesResponse{}
+	mi := &file_sales_v1_api_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetProcessesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetProcessesResponse) ProtoMessage() {}
+
+func (x *GetProcessesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_api_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetProcessesResponse.ProtoReflect.Descriptor instead.
+func (*GetProcessesResponse) Descriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *GetProcessesResponse) GetProcesses() []*Process {
+	if x != nil {
+		return x.Processes
+	}
+	return nil
+}
+
+func (x *GetProcessesResponse) GetAsOf() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AsOf
+	}
+	return nil
+}
+
+func (x *GetProcessesResponse) GetFreshness() []*v11.Freshness {
+	if x != nil {
+		return x.Freshness
+	}
+	return nil
+}
+
+// Process is how a commercial process goes.
+type Process struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The process, such as complaint.
+	Process string `protobuf:"bytes,1,opt,name=process,proto3" json:"process,omitempty"`
+	// How many instances of it there are, ended or not.
+	Instances uint64 `protobuf:"varint,2,opt,name=instances,proto3" json:"instances,omitempty"`
+	// Its steps, in their order. An instance may skip some, and never goes back.
+	Steps         []*ProcessStep `protobuf:"bytes,3,rep,name=steps,proto3" json:"steps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Process) Reset() {
+	*x = Process{}
+	mi := &file_sales_v1_api_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Process) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Process) ProtoMessage() {}
+
+func (x *Process) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_api_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Process.ProtoReflect.Descriptor instead.
+func (*Process) Descriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Process) GetProcess() string {
+	if x != nil {
+		return x.Process
+	}
+	return ""
+}
+
+func (x *Process) GetInstances() uint64 {
+	if x != nil {
+		return x.Instances
+	}
+	return 0
+}
+
+func (x *Process) GetSteps() []*ProcessStep {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+// ProcessStep is how a step of a process goes.
+type ProcessStep struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The step, such as taken-over.
+	Step string `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"`
+	// Who takes an instance here.
+	MovedBy []string `protobuf:"bytes,2,rep,name=moved_by,json=movedBy,proto3" json:"moved_by,omitempty"`
+	// Whether the process ends here.
+	Kind StepKind `protobuf:"varint,3,opt,name=kind,proto3,enum=sales.v1.StepKind" json:"kind,omitempty"`
+	// How many instances have come here.
+	Entered uint64 `protobuf:"varint,4,opt,name=entered,proto3" json:"entered,omitempty"`
+	// How many of them are here now. Of a step that ends the process, how many
+	// have ended here.
+	Standing uint64 `protobuf:"varint,5,opt,name=standing,proto3" json:"standing,omitempty"`
+	// How long those that went on were here, wherever they went.
+	Times *Times `protobuf:"bytes,6,opt,name=times,proto3" json:"times,omitempty"`
+	// The same by where they went.
+	Passages []*Passage `protobuf:"bytes,7,rep,name=passages,proto3" json:"passages,omitempty"`
+	// How many are here now for longer than the p90 of those that went on; 0 of a
+	// step that ends the process, and where none has gone on yet.
+	Stalled uint64 `protobuf:"varint,8,opt,name=stalled,proto3" json:"stalled,omitempty"`
+	// Since when the first of these has been here for longer than that.
+	StalledSince *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=stalled_since,json=stalledSince,proto3" json:"stalled_since,omitempty"`
+	// Since when the first that is here now is here; not told of a step that ends
+	// the process.
+	StandingSince *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=standing_since,json=standingSince,proto3" json:"standing_since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProcessStep) Reset() {
+	*x = ProcessStep{}
+	mi := &file_sales_v1_api_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProcessStep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProcessStep) ProtoMessage() {}
+
+func (x *ProcessStep) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_api_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProcessStep.ProtoReflect.Descriptor instead.
+func (*ProcessStep) Descriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ProcessStep) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *ProcessStep) GetMovedBy() []string {
+	if x != nil {
+		return x.MovedBy
+	}
+	return nil
+}
+
+func (x *ProcessStep) GetKind() StepKind {
+	if x != nil {
+		return x.Kind
+	}
+	return StepKind_STEP_KIND_UNSPECIFIED
+}
+
+func (x *ProcessStep) GetEntered() uint64 {
+	if x != nil {
+		return x.Entered
+	}
+	return 0
+}
+
+func (x *ProcessStep) GetStanding() uint64 {
+	if x != nil {
+		return x.Standing
+	}
+	return 0
+}
+
+func (x *ProcessStep) GetTimes() *Times {
+	if x != nil {
+		return x.Times
+	}
+	return nil
+}
+
+func (x *ProcessStep) GetPassages() []*Passage {
+	if x != nil {
+		return x.Passages
+	}
+	return nil
+}
+
+func (x *ProcessStep) GetStalled() uint64 {
+	if x != nil {
+		return x.Stalled
+	}
+	return 0
+}
+
+func (x *ProcessStep) GetStalledSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StalledSince
+	}
+	return nil
+}
+
+func (x *ProcessStep) GetStandingSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StandingSince
+	}
+	return nil
+}
+
+// Times are how long something took. The quantiles are exact, and each is a
+// time that was measured: the shortest for which at least that share of all took
+// no longer.
+type Times struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many were measured.
+	Count uint64 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	// What half of them took at most.
+	P50 *durationpb.Duration `protobuf:"bytes,2,opt,name=p50,proto3" json:"p50,omitempty"`
+	// What nine in ten of them took at most.
+	P90           *durationpb.Duration `protobuf:"bytes,3,opt,name=p90,proto3" json:"p90,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Times) Reset() {
+	*x = Times{}
+	mi := &file_sales_v1_api_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Times) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Times) ProtoMessage() {}
+
+func (x *Times) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_api_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Times.ProtoReflect.Descriptor instead.
+func (*Times) Descriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *Times) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Times) GetP50() *durationpb.Duration {
+	if x != nil {
+		return x.P50
+	}
+	return nil
+}
+
+func (x *Times) GetP90() *durationpb.Duration {
+	if x != nil {
+		return x.P90
+	}
+	return nil
+}
+
+// Passage is how long instances were in a step before they went to another one.
+type Passage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The step that they went to.
+	To string `protobuf:"bytes,1,opt,name=to,proto3" json:"to,omitempty"`
+	// How long it took them.
+	Times         *Times `protobuf:"bytes,2,opt,name=times,proto3" json:"times,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Passage) Reset() {
+	*x = Passage{}
+	mi := &file_sales_v1_api_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Passage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Passage) ProtoMessage() {}
+
+func (x *Passage) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_api_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Passage.ProtoReflect.Descriptor instead.
+func (*Passage) Descriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *Passage) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *Passage) GetTimes() *Times {
+	if x != nil {
+		return x.Times
+	}
+	return nil
+}
+
 // GetTotalsRequest asks for the counts.
 type GetTotalsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1975,7 +2453,7 @@ type GetTotalsRequest struct {
 
 func (x *GetTotalsRequest) Reset() {
 	*x = GetTotalsRequest{}
-	mi := &file_sales_v1_api_proto_msgTypes[29]
+	mi := &file_sales_v1_api_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1987,7 +2465,7 @@ func (x *GetTotalsRequest) String() string {
 func (*GetTotalsRequest) ProtoMessage() {}
 
 func (x *GetTotalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[29]
+	mi := &file_sales_v1_api_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2000,7 +2478,7 @@ func (x *GetTotalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTotalsRequest.ProtoReflect.Descriptor instead.
 func (*GetTotalsRequest) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{29}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *GetTotalsRequest) GetSource() string {
@@ -2031,7 +2509,7 @@ type GetTotalsResponse struct {
 
 func (x *GetTotalsResponse) Reset() {
 	*x = GetTotalsResponse{}
-	mi := &file_sales_v1_api_proto_msgTypes[30]
+	mi := &file_sales_v1_api_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2043,7 +2521,7 @@ func (x *GetTotalsResponse) String() string {
 func (*GetTotalsResponse) ProtoMessage() {}
 
 func (x *GetTotalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[30]
+	mi := &file_sales_v1_api_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2056,7 +2534,7 @@ func (x *GetTotalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTotalsResponse.ProtoReflect.Descriptor instead.
 func (*GetTotalsResponse) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{30}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GetTotalsResponse) GetCustomers() uint64 {
@@ -2238,7 +2716,36 @@ const file_sales_v1_api_proto_rawDesc = "" +
 	"\x04fits\x18\x03 \x01(\rR\x04fits\x12\x14\n" +
 	"\x05spent\x18\x04 \x01(\rR\x05spent\x127\n" +
 	"\tstarts_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bstartsAt\x123\n" +
-	"\aends_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x06endsAt\"*\n" +
+	"\aends_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x06endsAt\"/\n" +
+	"\x13GetProcessesRequest\x12\x18\n" +
+	"\aprocess\x18\x01 \x01(\tR\aprocess\"\xaa\x01\n" +
+	"\x14GetProcessesResponse\x12/\n" +
+	"\tprocesses\x18\x01 \x03(\v2\x11.sales.v1.ProcessR\tprocesses\x12/\n" +
+	"\x05as_of\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\x120\n" +
+	"\tfreshness\x18\x03 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"n\n" +
+	"\aProcess\x12\x18\n" +
+	"\aprocess\x18\x01 \x01(\tR\aprocess\x12\x1c\n" +
+	"\tinstances\x18\x02 \x01(\x04R\tinstances\x12+\n" +
+	"\x05steps\x18\x03 \x03(\v2\x15.sales.v1.ProcessStepR\x05steps\"\x8e\x03\n" +
+	"\vProcessStep\x12\x12\n" +
+	"\x04step\x18\x01 \x01(\tR\x04step\x12\x19\n" +
+	"\bmoved_by\x18\x02 \x03(\tR\amovedBy\x12&\n" +
+	"\x04kind\x18\x03 \x01(\x0e2\x12.sales.v1.StepKindR\x04kind\x12\x18\n" +
+	"\aentered\x18\x04 \x01(\x04R\aentered\x12\x1a\n" +
+	"\bstanding\x18\x05 \x01(\x04R\bstanding\x12%\n" +
+	"\x05times\x18\x06 \x01(\v2\x0f.sales.v1.TimesR\x05times\x12-\n" +
+	"\bpassages\x18\a \x03(\v2\x11.sales.v1.PassageR\bpassages\x12\x18\n" +
+	"\astalled\x18\b \x01(\x04R\astalled\x12?\n" +
+	"\rstalled_since\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\fstalledSince\x12A\n" +
+	"\x0estanding_since\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\rstandingSince\"w\n" +
+	"\x05Times\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\x04R\x05count\x12+\n" +
+	"\x03p50\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x03p50\x12+\n" +
+	"\x03p90\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x03p90\"@\n" +
+	"\aPassage\x12\x0e\n" +
+	"\x02to\x18\x01 \x01(\tR\x02to\x12%\n" +
+	"\x05times\x18\x02 \x01(\v2\x0f.sales.v1.TimesR\x05times\"*\n" +
 	"\x10GetTotalsRequest\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\"\xcd\x01\n" +
 	"\x11GetTotalsResponse\x12\x1c\n" +
@@ -2253,7 +2760,11 @@ const file_sales_v1_api_proto_rawDesc = "" +
 	"\x17SUFFICIENCY_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12SUFFICIENCY_ENOUGH\x10\x01\x12\x17\n" +
 	"\x13SUFFICIENCY_TOO_FEW\x10\x02\x12\x18\n" +
-	"\x14SUFFICIENCY_UNSTABLE\x10\x032\xf9\a\n" +
+	"\x14SUFFICIENCY_UNSTABLE\x10\x03*R\n" +
+	"\bStepKind\x12\x19\n" +
+	"\x15STEP_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11STEP_KIND_PASSING\x10\x01\x12\x14\n" +
+	"\x10STEP_KIND_ENDING\x10\x022\xc8\b\n" +
 	"\fSalesService\x12Y\n" +
 	"\x10RegisterCustomer\x12!.sales.v1.RegisterCustomerRequest\x1a\".sales.v1.RegisterCustomerResponse\x12S\n" +
 	"\x0eChangeCustomer\x12\x1f.sales.v1.ChangeCustomerRequest\x1a .sales.v1.ChangeCustomerResponse\x12P\n" +
@@ -2268,7 +2779,8 @@ const file_sales_v1_api_proto_rawDesc = "" +
 	"\aGetLead\x12\x18.sales.v1.GetLeadRequest\x1a\x19.sales.v1.GetLeadResponse\x12D\n" +
 	"\tListLeads\x12\x1a.sales.v1.ListLeadsRequest\x1a\x1b.sales.v1.ListLeadsResponse\x12M\n" +
 	"\fPlanOutbound\x12\x1d.sales.v1.PlanOutboundRequest\x1a\x1e.sales.v1.PlanOutboundResponse\x12J\n" +
-	"\vGetOutbound\x12\x1c.sales.v1.GetOutboundRequest\x1a\x1d.sales.v1.GetOutboundResponse\x12D\n" +
+	"\vGetOutbound\x12\x1c.sales.v1.GetOutboundRequest\x1a\x1d.sales.v1.GetOutboundResponse\x12M\n" +
+	"\fGetProcesses\x12\x1d.sales.v1.GetProcessesRequest\x1a\x1e.sales.v1.GetProcessesResponse\x12D\n" +
 	"\tGetTotals\x12\x1a.sales.v1.GetTotalsRequest\x1a\x1b.sales.v1.GetTotalsResponseB?Z=github.com/triangle-suite/triangle/contracts/sales/v1;salesv1b\x06proto3"
 
 var (
@@ -2283,124 +2795,145 @@ func file_sales_v1_api_proto_rawDescGZIP() []byte {
 	return file_sales_v1_api_proto_rawDescData
 }
 
-var file_sales_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_sales_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_sales_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_sales_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_sales_v1_api_proto_goTypes = []any{
 	(Sufficiency)(0),                 // 0: sales.v1.Sufficiency
-	(*Customer)(nil),                 // 1: sales.v1.Customer
-	(*Request)(nil),                  // 2: sales.v1.Request
-	(*Lead)(nil),                     // 3: sales.v1.Lead
-	(*RegisterCustomerRequest)(nil),  // 4: sales.v1.RegisterCustomerRequest
-	(*RegisterCustomerResponse)(nil), // 5: sales.v1.RegisterCustomerResponse
-	(*ChangeCustomerRequest)(nil),    // 6: sales.v1.ChangeCustomerRequest
-	(*ChangeCustomerResponse)(nil),   // 7: sales.v1.ChangeCustomerResponse
-	(*ChangeConsentRequest)(nil),     // 8: sales.v1.ChangeConsentRequest
-	(*ChangeConsentResponse)(nil),    // 9: sales.v1.ChangeConsentResponse
-	(*GetCustomerRequest)(nil),       // 10: sales.v1.GetCustomerRequest
-	(*GetCustomerResponse)(nil),      // 11: sales.v1.GetCustomerResponse
-	(*PlaceOrderRequest)(nil),        // 12: sales.v1.PlaceOrderRequest
-	(*PlaceOrderResponse)(nil),       // 13: sales.v1.PlaceOrderResponse
-	(*GetRequestRequest)(nil),        // 14: sales.v1.GetRequestRequest
-	(*GetRequestResponse)(nil),       // 15: sales.v1.GetRequestResponse
-	(*ListRequestsRequest)(nil),      // 16: sales.v1.ListRequestsRequest
-	(*ListRequestsResponse)(nil),     // 17: sales.v1.ListRequestsResponse
-	(*ResolveRequestRequest)(nil),    // 18: sales.v1.ResolveRequestRequest
-	(*ResolveRequestResponse)(nil),   // 19: sales.v1.ResolveRequestResponse
-	(*GetLeadRequest)(nil),           // 20: sales.v1.GetLeadRequest
-	(*GetLeadResponse)(nil),          // 21: sales.v1.GetLeadResponse
-	(*ListLeadsRequest)(nil),         // 22: sales.v1.ListLeadsRequest
-	(*ListLeadsResponse)(nil),        // 23: sales.v1.ListLeadsResponse
-	(*PlanOutboundRequest)(nil),      // 24: sales.v1.PlanOutboundRequest
-	(*PlanOutboundResponse)(nil),     // 25: sales.v1.PlanOutboundResponse
-	(*GetOutboundRequest)(nil),       // 26: sales.v1.GetOutboundRequest
-	(*GetOutboundResponse)(nil),      // 27: sales.v1.GetOutboundResponse
-	(*Staffing)(nil),                 // 28: sales.v1.Staffing
-	(*Grant)(nil),                    // 29: sales.v1.Grant
-	(*GetTotalsRequest)(nil),         // 30: sales.v1.GetTotalsRequest
-	(*GetTotalsResponse)(nil),        // 31: sales.v1.GetTotalsResponse
-	(*v1.Person)(nil),                // 32: journey.v1.Person
-	(v1.Consent)(0),                  // 33: journey.v1.Consent
-	(v1.RequestKind)(0),              // 34: journey.v1.RequestKind
-	(v1.RequestStatus)(0),            // 35: journey.v1.RequestStatus
-	(v1.Channel)(0),                  // 36: journey.v1.Channel
-	(LeadStatus)(0),                  // 37: sales.v1.LeadStatus
-	(Identification)(0),              // 38: sales.v1.Identification
-	(*v11.Freshness)(nil),            // 39: flow.v1.Freshness
-	(*Calls)(nil),                    // 40: sales.v1.Calls
-	(*Mailing)(nil),                  // 41: sales.v1.Mailing
-	(*durationpb.Duration)(nil),      // 42: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),    // 43: google.protobuf.Timestamp
+	(StepKind)(0),                    // 1: sales.v1.StepKind
+	(*Customer)(nil),                 // 2: sales.v1.Customer
+	(*Request)(nil),                  // 3: sales.v1.Request
+	(*Lead)(nil),                     // 4: sales.v1.Lead
+	(*RegisterCustomerRequest)(nil),  // 5: sales.v1.RegisterCustomerRequest
+	(*RegisterCustomerResponse)(nil), // 6: sales.v1.RegisterCustomerResponse
+	(*ChangeCustomerRequest)(nil),    // 7: sales.v1.ChangeCustomerRequest
+	(*ChangeCustomerResponse)(nil),   // 8: sales.v1.ChangeCustomerResponse
+	(*ChangeConsentRequest)(nil),     // 9: sales.v1.ChangeConsentRequest
+	(*ChangeConsentResponse)(nil),    // 10: sales.v1.ChangeConsentResponse
+	(*GetCustomerRequest)(nil),       // 11: sales.v1.GetCustomerRequest
+	(*GetCustomerResponse)(nil),      // 12: sales.v1.GetCustomerResponse
+	(*PlaceOrderRequest)(nil),        // 13: sales.v1.PlaceOrderRequest
+	(*PlaceOrderResponse)(nil),       // 14: sales.v1.PlaceOrderResponse
+	(*GetRequestRequest)(nil),        // 15: sales.v1.GetRequestRequest
+	(*GetRequestResponse)(nil),       // 16: sales.v1.GetRequestResponse
+	(*ListRequestsRequest)(nil),      // 17: sales.v1.ListRequestsRequest
+	(*ListRequestsResponse)(nil),     // 18: sales.v1.ListRequestsResponse
+	(*ResolveRequestRequest)(nil),    // 19: sales.v1.ResolveRequestRequest
+	(*ResolveRequestResponse)(nil),   // 20: sales.v1.ResolveRequestResponse
+	(*GetLeadRequest)(nil),           // 21: sales.v1.GetLeadRequest
+	(*GetLeadResponse)(nil),          // 22: sales.v1.GetLeadResponse
+	(*ListLeadsRequest)(nil),         // 23: sales.v1.ListLeadsRequest
+	(*ListLeadsResponse)(nil),        // 24: sales.v1.ListLeadsResponse
+	(*PlanOutboundRequest)(nil),      // 25: sales.v1.PlanOutboundRequest
+	(*PlanOutboundResponse)(nil),     // 26: sales.v1.PlanOutboundResponse
+	(*GetOutboundRequest)(nil),       // 27: sales.v1.GetOutboundRequest
+	(*GetOutboundResponse)(nil),      // 28: sales.v1.GetOutboundResponse
+	(*Staffing)(nil),                 // 29: sales.v1.Staffing
+	(*Grant)(nil),                    // 30: sales.v1.Grant
+	(*GetProcessesRequest)(nil),      // 31: sales.v1.GetProcessesRequest
+	(*GetProcessesResponse)(nil),     // 32: sales.v1.GetProcessesResponse
+	(*Process)(nil),                  // 33: sales.v1.Process
+	(*ProcessStep)(nil),              // 34: sales.v1.ProcessStep
+	(*Times)(nil),                    // 35: sales.v1.Times
+	(*Passage)(nil),                  // 36: sales.v1.Passage
+	(*GetTotalsRequest)(nil),         // 37: sales.v1.GetTotalsRequest
+	(*GetTotalsResponse)(nil),        // 38: sales.v1.GetTotalsResponse
+	(*v1.Person)(nil),                // 39: journey.v1.Person
+	(v1.Consent)(0),                  // 40: journey.v1.Consent
+	(v1.RequestKind)(0),              // 41: journey.v1.RequestKind
+	(v1.RequestStatus)(0),            // 42: journey.v1.RequestStatus
+	(v1.Channel)(0),                  // 43: journey.v1.Channel
+	(LeadStatus)(0),                  // 44: sales.v1.LeadStatus
+	(Identification)(0),              // 45: sales.v1.Identification
+	(*v11.Freshness)(nil),            // 46: flow.v1.Freshness
+	(*Calls)(nil),                    // 47: sales.v1.Calls
+	(*Mailing)(nil),                  // 48: sales.v1.Mailing
+	(*durationpb.Duration)(nil),      // 49: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),    // 50: google.protobuf.Timestamp
 }
 var file_sales_v1_api_proto_depIdxs = []int32{
-	32, // 0: sales.v1.Customer.person:type_name -> journey.v1.Person
-	33, // 1: sales.v1.Customer.consent:type_name -> journey.v1.Consent
-	34, // 2: sales.v1.Request.kind:type_name -> journey.v1.RequestKind
-	35, // 3: sales.v1.Request.status:type_name -> journey.v1.RequestStatus
-	36, // 4: sales.v1.Lead.channel:type_name -> journey.v1.Channel
-	37, // 5: sales.v1.Lead.status:type_name -> sales.v1.LeadStatus
-	32, // 6: sales.v1.RegisterCustomerRequest.person:type_name -> journey.v1.Person
-	38, // 7: sales.v1.RegisterCustomerResponse.identification:type_name -> sales.v1.Identification
-	32, // 8: sales.v1.ChangeCustomerRequest.person:type_name -> journey.v1.Person
-	33, // 9: sales.v1.ChangeConsentRequest.consent:type_name -> journey.v1.Consent
-	1,  // 10: sales.v1.GetCustomerResponse.customer:type_name -> sales.v1.Customer
-	39, // 11: sales.v1.GetCustomerResponse.freshness:type_name -> flow.v1.Freshness
-	2,  // 12: sales.v1.GetRequestResponse.request:type_name -> sales.v1.Request
-	39, // 13: sales.v1.GetRequestResponse.freshness:type_name -> flow.v1.Freshness
-	2,  // 14: sales.v1.ListRequestsResponse.requests:type_name -> sales.v1.Request
-	39, // 15: sales.v1.ListRequestsResponse.freshness:type_name -> flow.v1.Freshness
-	35, // 16: sales.v1.ResolveRequestResponse.status:type_name -> journey.v1.RequestStatus
-	3,  // 17: sales.v1.GetLeadResponse.lead:type_name -> sales.v1.Lead
-	39, // 18: sales.v1.GetLeadResponse.freshness:type_name -> flow.v1.Freshness
-	3,  // 19: sales.v1.ListLeadsResponse.leads:type_name -> sales.v1.Lead
-	39, // 20: sales.v1.ListLeadsResponse.freshness:type_name -> flow.v1.Freshness
-	36, // 21: sales.v1.PlanOutboundRequest.channel:type_name -> journey.v1.Channel
-	40, // 22: sales.v1.PlanOutboundRequest.calls:type_name -> sales.v1.Calls
-	41, // 23: sales.v1.PlanOutboundRequest.mailing:type_name -> sales.v1.Mailing
-	42, // 24: sales.v1.PlanOutboundRequest.expires_after:type_name -> google.protobuf.Duration
-	36, // 25: sales.v1.GetOutboundRequest.channel:type_name -> journey.v1.Channel
-	40, // 26: sales.v1.GetOutboundResponse.calls:type_name -> sales.v1.Calls
-	41, // 27: sales.v1.GetOutboundResponse.mailing:type_name -> sales.v1.Mailing
-	42, // 28: sales.v1.GetOutboundResponse.expires_after:type_name -> google.protobuf.Duration
-	28, // 29: sales.v1.GetOutboundResponse.staffing:type_name -> sales.v1.Staffing
-	29, // 30: sales.v1.GetOutboundResponse.grants:type_name -> sales.v1.Grant
-	43, // 31: sales.v1.GetOutboundResponse.waiting_since:type_name -> google.protobuf.Timestamp
-	39, // 32: sales.v1.GetOutboundResponse.freshness:type_name -> flow.v1.Freshness
-	42, // 33: sales.v1.Staffing.mean_wait:type_name -> google.protobuf.Duration
+	39, // 0: sales.v1.Customer.person:type_name -> journey.v1.Person
+	40, // 1: sales.v1.Customer.consent:type_name -> journey.v1.Consent
+	41, // 2: sales.v1.Request.kind:type_name -> journey.v1.RequestKind
+	42, // 3: sales.v1.Request.status:type_name -> journey.v1.RequestStatus
+	43, // 4: sales.v1.Lead.channel:type_name -> journey.v1.Channel
+	44, // 5: sales.v1.Lead.status:type_name -> sales.v1.LeadStatus
+	39, // 6: sales.v1.RegisterCustomerRequest.person:type_name -> journey.v1.Person
+	45, // 7: sales.v1.RegisterCustomerResponse.identification:type_name -> sales.v1.Identification
+	39, // 8: sales.v1.ChangeCustomerRequest.person:type_name -> journey.v1.Person
+	40, // 9: sales.v1.ChangeConsentRequest.consent:type_name -> journey.v1.Consent
+	2,  // 10: sales.v1.GetCustomerResponse.customer:type_name -> sales.v1.Customer
+	46, // 11: sales.v1.GetCustomerResponse.freshness:type_name -> flow.v1.Freshness
+	3,  // 12: sales.v1.GetRequestResponse.request:type_name -> sales.v1.Request
+	46, // 13: sales.v1.GetRequestResponse.freshness:type_name -> flow.v1.Freshness
+	3,  // 14: sales.v1.ListRequestsResponse.requests:type_name -> sales.v1.Request
+	46, // 15: sales.v1.ListRequestsResponse.freshness:type_name -> flow.v1.Freshness
+	42, // 16: sales.v1.ResolveRequestResponse.status:type_name -> journey.v1.RequestStatus
+	4,  // 17: sales.v1.GetLeadResponse.lead:type_name -> sales.v1.Lead
+	46, // 18: sales.v1.GetLeadResponse.freshness:type_name -> flow.v1.Freshness
+	4,  // 19: sales.v1.ListLeadsResponse.leads:type_name -> sales.v1.Lead
+	46, // 20: sales.v1.ListLeadsResponse.freshness:type_name -> flow.v1.Freshness
+	43, // 21: sales.v1.PlanOutboundRequest.channel:type_name -> journey.v1.Channel
+	47, // 22: sales.v1.PlanOutboundRequest.calls:type_name -> sales.v1.Calls
+	48, // 23: sales.v1.PlanOutboundRequest.mailing:type_name -> sales.v1.Mailing
+	49, // 24: sales.v1.PlanOutboundRequest.expires_after:type_name -> google.protobuf.Duration
+	43, // 25: sales.v1.GetOutboundRequest.channel:type_name -> journey.v1.Channel
+	47, // 26: sales.v1.GetOutboundResponse.calls:type_name -> sales.v1.Calls
+	48, // 27: sales.v1.GetOutboundResponse.mailing:type_name -> sales.v1.Mailing
+	49, // 28: sales.v1.GetOutboundResponse.expires_after:type_name -> google.protobuf.Duration
+	29, // 29: sales.v1.GetOutboundResponse.staffing:type_name -> sales.v1.Staffing
+	30, // 30: sales.v1.GetOutboundResponse.grants:type_name -> sales.v1.Grant
+	50, // 31: sales.v1.GetOutboundResponse.waiting_since:type_name -> google.protobuf.Timestamp
+	46, // 32: sales.v1.GetOutboundResponse.freshness:type_name -> flow.v1.Freshness
+	49, // 33: sales.v1.Staffing.mean_wait:type_name -> google.protobuf.Duration
 	0,  // 34: sales.v1.Staffing.sufficiency:type_name -> sales.v1.Sufficiency
-	43, // 35: sales.v1.Grant.starts_at:type_name -> google.protobuf.Timestamp
-	43, // 36: sales.v1.Grant.ends_at:type_name -> google.protobuf.Timestamp
-	43, // 37: sales.v1.GetTotalsResponse.as_of:type_name -> google.protobuf.Timestamp
-	4,  // 38: sales.v1.SalesService.RegisterCustomer:input_type -> sales.v1.RegisterCustomerRequest
-	6,  // 39: sales.v1.SalesService.ChangeCustomer:input_type -> sales.v1.ChangeCustomerRequest
-	8,  // 40: sales.v1.SalesService.ChangeConsent:input_type -> sales.v1.ChangeConsentRequest
-	10, // 41: sales.v1.SalesService.GetCustomer:input_type -> sales.v1.GetCustomerRequest
-	12, // 42: sales.v1.SalesService.PlaceOrder:input_type -> sales.v1.PlaceOrderRequest
-	14, // 43: sales.v1.SalesService.GetRequest:input_type -> sales.v1.GetRequestRequest
-	16, // 44: sales.v1.SalesService.ListRequests:input_type -> sales.v1.ListRequestsRequest
-	18, // 45: sales.v1.SalesService.ResolveRequest:input_type -> sales.v1.ResolveRequestRequest
-	20, // 46: sales.v1.SalesService.GetLead:input_type -> sales.v1.GetLeadRequest
-	22, // 47: sales.v1.SalesService.ListLeads:input_type -> sales.v1.ListLeadsRequest
-	24, // 48: sales.v1.SalesService.PlanOutbound:input_type -> sales.v1.PlanOutboundRequest
-	26, // 49: sales.v1.SalesService.GetOutbound:input_type -> sales.v1.GetOutboundRequest
-	30, // 50: sales.v1.SalesService.GetTotals:input_type -> sales.v1.GetTotalsRequest
-	5,  // 51: sales.v1.SalesService.RegisterCustomer:output_type -> sales.v1.RegisterCustomerResponse
-	7,  // 52: sales.v1.SalesService.ChangeCustomer:output_type -> sales.v1.ChangeCustomerResponse
-	9,  // 53: sales.v1.SalesService.ChangeConsent:output_type -> sales.v1.ChangeConsentResponse
-	11, // 54: sales.v1.SalesService.GetCustomer:output_type -> sales.v1.GetCustomerResponse
-	13, // 55: sales.v1.SalesService.PlaceOrder:output_type -> sales.v1.PlaceOrderResponse
-	15, // 56: sales.v1.SalesService.GetRequest:output_type -> sales.v1.GetRequestResponse
-	17, // 57: sales.v1.SalesService.ListRequests:output_type -> sales.v1.ListRequestsResponse
-	19, // 58: sales.v1.SalesService.ResolveRequest:output_type -> sales.v1.ResolveRequestResponse
-	21, // 59: sales.v1.SalesService.GetLead:output_type -> sales.v1.GetLeadResponse
-	23, // 60: sales.v1.SalesService.ListLeads:output_type -> sales.v1.ListLeadsResponse
-	25, // 61: sales.v1.SalesService.PlanOutbound:output_type -> sales.v1.PlanOutboundResponse
-	27, // 62: sales.v1.SalesService.GetOutbound:output_type -> sales.v1.GetOutboundResponse
-	31, // 63: sales.v1.SalesService.GetTotals:output_type -> sales.v1.GetTotalsResponse
-	51, // [51:64] is the sub-list for method output_type
-	38, // [38:51] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	50, // 35: sales.v1.Grant.starts_at:type_name -> google.protobuf.Timestamp
+	50, // 36: sales.v1.Grant.ends_at:type_name -> google.protobuf.Timestamp
+	33, // 37: sales.v1.GetProcessesResponse.processes:type_name -> sales.v1.Process
+	50, // 38: sales.v1.GetProcessesResponse.as_of:type_name -> google.protobuf.Timestamp
+	46, // 39: sales.v1.GetProcessesResponse.freshness:type_name -> flow.v1.Freshness
+	34, // 40: sales.v1.Process.steps:type_name -> sales.v1.ProcessStep
+	1,  // 41: sales.v1.ProcessStep.kind:type_name -> sales.v1.StepKind
+	35, // 42: sales.v1.ProcessStep.times:type_name -> sales.v1.Times
+	36, // 43: sales.v1.ProcessStep.passages:type_name -> sales.v1.Passage
+	50, // 44: sales.v1.ProcessStep.stalled_since:type_name -> google.protobuf.Timestamp
+	50, // 45: sales.v1.ProcessStep.standing_since:type_name -> google.protobuf.Timestamp
+	49, // 46: sales.v1.Times.p50:type_name -> google.protobuf.Duration
+	49, // 47: sales.v1.Times.p90:type_name -> google.protobuf.Duration
+	35, // 48: sales.v1.Passage.times:type_name -> sales.v1.Times
+	50, // 49: sales.v1.GetTotalsResponse.as_of:type_name -> google.protobuf.Timestamp
+	5,  // 50: sales.v1.SalesService.RegisterCustomer:input_type -> sales.v1.RegisterCustomerRequest
+	7,  // 51: sales.v1.SalesService.ChangeCustomer:input_type -> sales.v1.ChangeCustomerRequest
+	9,  // 52: sales.v1.SalesService.ChangeConsent:input_type -> sales.v1.ChangeConsentRequest
+	11, // 53: sales.v1.SalesService.GetCustomer:input_type -> sales.v1.GetCustomerRequest
+	13, // 54: sales.v1.SalesService.PlaceOrder:input_type -> sales.v1.PlaceOrderRequest
+	15, // 55: sales.v1.SalesService.GetRequest:input_type -> sales.v1.GetRequestRequest
+	17, // 56: sales.v1.SalesService.ListRequests:input_type -> sales.v1.ListRequestsRequest
+	19, // 57: sales.v1.SalesService.ResolveRequest:input_type -> sales.v1.ResolveRequestRequest
+	21, // 58: sales.v1.SalesService.GetLead:input_type -> sales.v1.GetLeadRequest
+	23, // 59: sales.v1.SalesService.ListLeads:input_type -> sales.v1.ListLeadsRequest
+	25, // 60: sales.v1.SalesService.PlanOutbound:input_type -> sales.v1.PlanOutboundRequest
+	27, // 61: sales.v1.SalesService.GetOutbound:input_type -> sales.v1.GetOutboundRequest
+	31, // 62: sales.v1.SalesService.GetProcesses:input_type -> sales.v1.GetProcessesRequest
+	37, // 63: sales.v1.SalesService.GetTotals:input_type -> sales.v1.GetTotalsRequest
+	6,  // 64: sales.v1.SalesService.RegisterCustomer:output_type -> sales.v1.RegisterCustomerResponse
+	8,  // 65: sales.v1.SalesService.ChangeCustomer:output_type -> sales.v1.ChangeCustomerResponse
+	10, // 66: sales.v1.SalesService.ChangeConsent:output_type -> sales.v1.ChangeConsentResponse
+	12, // 67: sales.v1.SalesService.GetCustomer:output_type -> sales.v1.GetCustomerResponse
+	14, // 68: sales.v1.SalesService.PlaceOrder:output_type -> sales.v1.PlaceOrderResponse
+	16, // 69: sales.v1.SalesService.GetRequest:output_type -> sales.v1.GetRequestResponse
+	18, // 70: sales.v1.SalesService.ListRequests:output_type -> sales.v1.ListRequestsResponse
+	20, // 71: sales.v1.SalesService.ResolveRequest:output_type -> sales.v1.ResolveRequestResponse
+	22, // 72: sales.v1.SalesService.GetLead:output_type -> sales.v1.GetLeadResponse
+	24, // 73: sales.v1.SalesService.ListLeads:output_type -> sales.v1.ListLeadsResponse
+	26, // 74: sales.v1.SalesService.PlanOutbound:output_type -> sales.v1.PlanOutboundResponse
+	28, // 75: sales.v1.SalesService.GetOutbound:output_type -> sales.v1.GetOutboundResponse
+	32, // 76: sales.v1.SalesService.GetProcesses:output_type -> sales.v1.GetProcessesResponse
+	38, // 77: sales.v1.SalesService.GetTotals:output_type -> sales.v1.GetTotalsResponse
+	64, // [64:78] is the sub-list for method output_type
+	50, // [50:64] is the sub-list for method input_type
+	50, // [50:50] is the sub-list for extension type_name
+	50, // [50:50] is the sub-list for extension extendee
+	0,  // [0:50] is the sub-list for field type_name
 }
 
 func init() { file_sales_v1_api_proto_init() }
@@ -2418,8 +2951,8 @@ func file_sales_v1_api_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sales_v1_api_proto_rawDesc), len(file_sales_v1_api_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   31,
+			NumEnums:      2,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

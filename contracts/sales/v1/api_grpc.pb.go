@@ -31,6 +31,7 @@ const (
 	SalesService_ListLeads_FullMethodName        = "/sales.v1.SalesService/ListLeads"
 	SalesService_PlanOutbound_FullMethodName     = "/sales.v1.SalesService/PlanOutbound"
 	SalesService_GetOutbound_FullMethodName      = "/sales.v1.SalesService/GetOutbound"
+	SalesService_GetProcesses_FullMethodName     = "/sales.v1.SalesService/GetProcesses"
 	SalesService_GetTotals_FullMethodName        = "/sales.v1.SalesService/GetTotals"
 )
 
@@ -73,6 +74,9 @@ type SalesServiceClient interface {
 	// GetOutbound returns a channel's plan, what its grants come to by it, and what
 	// waits.
 	GetOutbound(ctx context.Context, in *GetOutboundRequest, opts ...grpc.CallOption) (*GetOutboundResponse, error)
+	// GetProcesses is the chain-control report: where the instances of each
+	// commercial process stand, how long its steps take, and where it stalls.
+	GetProcesses(ctx context.Context, in *GetProcessesRequest, opts ...grpc.CallOption) (*GetProcessesResponse, error)
 	// GetTotals counts what CRM knows.
 	GetTotals(ctx context.Context, in *GetTotalsRequest, opts ...grpc.CallOption) (*GetTotalsResponse, error)
 }
@@ -205,6 +209,16 @@ func (c *salesServiceClient) GetOutbound(ctx context.Context, in *GetOutboundReq
 	return out, nil
 }
 
+func (c *salesServiceClient) GetProcesses(ctx context.Context, in *GetProcessesRequest, opts ...grpc.CallOption) (*GetProcessesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetProcessesResponse)
+	err := c.cc.Invoke(ctx, SalesService_GetProcesses_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *salesServiceClient) GetTotals(ctx context.Context, in *GetTotalsRequest, opts ...grpc.CallOption) (*GetTotalsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetTotalsResponse)
@@ -254,6 +268,9 @@ type SalesServiceServer interface {
 	// GetOutbound returns a channel's plan, what its grants come to by it, and what
 	// waits.
 	GetOutbound(context.Context, *GetOutboundRequest) (*GetOutboundResponse, error)
+	// GetProcesses is the chain-control report: where the instances of each
+	// commercial process stand, how long its steps take, and where it stalls.
+	GetProcesses(context.Context, *GetProcessesRequest) (*GetProcessesResponse, error)
 	// GetTotals counts what CRM knows.
 	GetTotals(context.Context, *GetTotalsRequest) (*GetTotalsResponse, error)
 	mustEmbedUnimplementedSalesServiceServer()
@@ -301,6 +318,9 @@ func (UnimplementedSalesServiceServer) PlanOutbound(context.Context, *PlanOutbou
 }
 func (UnimplementedSalesServiceServer) GetOutbound(context.Context, *GetOutboundRequest) (*GetOutboundResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetOutbound not implemented")
+}
+func (UnimplementedSalesServiceServer) GetProcesses(context.Context, *GetProcessesRequest) (*GetProcessesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetProcesses not implemented")
 }
 func (UnimplementedSalesServiceServer) GetTotals(context.Context, *GetTotalsRequest) (*GetTotalsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetTotals not implemented")
@@ -542,6 +562,24 @@ func _SalesService_GetOutbound_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SalesService_GetProcesses_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetProcessesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SalesServiceServer).GetProcesses(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SalesService_GetProcesses_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SalesServiceServer).GetProcesses(ctx, req.(*GetProcessesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SalesService_GetTotals_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetTotalsRequest)
 	if err := dec(in); err != nil {
@@ -614,6 +652,10 @@ var SalesService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetOutbound",
 			Handler:    _SalesService_GetOutbound_Handler,
+		},
+		{
+			MethodName: "GetProcesses",
+			Handler:    _SalesService_GetProcesses_Handler,
 		},
 		{
 			MethodName: "GetTotals",

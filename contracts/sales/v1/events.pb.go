@@ -625,7 +625,9 @@ type RequestOpened struct {
 	// The visitor's own words.
 	Text string `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
 	// When it was submitted.
-	SubmittedAt   *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=submitted_at,json=submittedAt,proto3" json:"submitted_at,omitempty"`
+	SubmittedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=submitted_at,json=submittedAt,proto3" json:"submitted_at,omitempty"`
+	// When the channel took it in, by the store's clock.
+	HappenedAt    *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=happened_at,json=happenedAt,proto3" json:"happened_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -702,6 +704,13 @@ func (x *RequestOpened) GetSubmittedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *RequestOpened) GetHappenedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HappenedAt
+	}
+	return nil
+}
+
 // RequestStatusChanged says where a request stands.
 type RequestStatusChanged struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -714,7 +723,11 @@ type RequestStatusChanged struct {
 	// Where it stands now.
 	Status v1.RequestStatus `protobuf:"varint,4,opt,name=status,proto3,enum=journey.v1.RequestStatus" json:"status,omitempty"`
 	// Why, such as the back office's own reference.
-	Detail        string `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
+	Detail string `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
+	// The step of its process that it has come to, such as taken-over.
+	Step string `protobuf:"bytes,6,opt,name=step,proto3" json:"step,omitempty"`
+	// When the step was taken, wherever it was, by the store's clock.
+	HappenedAt    *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=happened_at,json=happenedAt,proto3" json:"happened_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -784,6 +797,20 @@ func (x *RequestStatusChanged) GetDetail() string {
 	return ""
 }
 
+func (x *RequestStatusChanged) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *RequestStatusChanged) GetHappenedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HappenedAt
+	}
+	return nil
+}
+
 // LeadAccepted says that lead management has taken over a lead from marketing.
 type LeadAccepted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -800,7 +827,9 @@ type LeadAccepted struct {
 	// What is to be said or shown.
 	Content string `protobuf:"bytes,6,opt,name=content,proto3" json:"content,omitempty"`
 	// Its priority: higher goes first.
-	Priority      uint32 `protobuf:"varint,7,opt,name=priority,proto3" json:"priority,omitempty"`
+	Priority uint32 `protobuf:"varint,7,opt,name=priority,proto3" json:"priority,omitempty"`
+	// When marketing issued it, by the store's clock.
+	IssuedAt      *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=issued_at,json=issuedAt,proto3" json:"issued_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -882,6 +911,13 @@ func (x *LeadAccepted) GetPriority() uint32 {
 		return x.Priority
 	}
 	return 0
+}
+
+func (x *LeadAccepted) GetIssuedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.IssuedAt
+	}
+	return nil
 }
 
 // DispatchOrdered hands a lead to its channel.
@@ -1050,7 +1086,9 @@ type LeadStatusChanged struct {
 	// Where it stands now.
 	Status LeadStatus `protobuf:"varint,3,opt,name=status,proto3,enum=sales.v1.LeadStatus" json:"status,omitempty"`
 	// Why.
-	Detail        string `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"`
+	Detail string `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"`
+	// When it came there, wherever that was, by the store's clock.
+	HappenedAt    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=happened_at,json=happenedAt,proto3" json:"happened_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1111,6 +1149,13 @@ func (x *LeadStatusChanged) GetDetail() string {
 		return x.Detail
 	}
 	return ""
+}
+
+func (x *LeadStatusChanged) GetHappenedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HappenedAt
+	}
+	return nil
 }
 
 // OutboundPlanned says how a channel's outbound work is planned from now on,
@@ -1244,7 +1289,7 @@ const file_sales_v1_events_proto_rawDesc = "" +
 	"\ropen_requests\x18\x05 \x03(\v2\x17.journey.v1.OpenRequestR\fopenRequests\x12\x16\n" +
 	"\x06orders\x18\x06 \x01(\rR\x06orders\x12\x1f\n" +
 	"\vspent_cents\x18\a \x01(\x03R\n" +
-	"spentCents\"\xfa\x01\n" +
+	"spentCents\"\xb7\x02\n" +
 	"\rRequestOpened\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12%\n" +
@@ -1254,7 +1299,9 @@ const file_sales_v1_events_proto_rawDesc = "" +
 	"contact_id\x18\x03 \x01(\tR\tcontactId\x12+\n" +
 	"\x04kind\x18\x04 \x01(\x0e2\x17.journey.v1.RequestKindR\x04kind\x12\x18\n" +
 	"\x04text\x18\x05 \x01(\tB\x04\xa8\xbb\x18\x01R\x04text\x12=\n" +
-	"\fsubmitted_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vsubmittedAt\"\xce\x01\n" +
+	"\fsubmitted_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vsubmittedAt\x12;\n" +
+	"\vhappened_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"happenedAt\"\x9f\x02\n" +
 	"\x14RequestStatusChanged\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x1f\n" +
@@ -1262,7 +1309,10 @@ const file_sales_v1_events_proto_rawDesc = "" +
 	"customerId\x12+\n" +
 	"\x04kind\x18\x03 \x01(\x0e2\x17.journey.v1.RequestKindR\x04kind\x121\n" +
 	"\x06status\x18\x04 \x01(\x0e2\x19.journey.v1.RequestStatusR\x06status\x12\x16\n" +
-	"\x06detail\x18\x05 \x01(\tR\x06detail\"\xf5\x01\n" +
+	"\x06detail\x18\x05 \x01(\tR\x06detail\x12\x12\n" +
+	"\x04step\x18\x06 \x01(\tR\x04step\x12;\n" +
+	"\vhappened_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"happenedAt\"\xae\x02\n" +
 	"\fLeadAccepted\x12\x17\n" +
 	"\alead_id\x18\x01 \x01(\tR\x06leadId\x12\x1f\n" +
 	"\vcampaign_id\x18\x02 \x01(\tR\n" +
@@ -1272,7 +1322,8 @@ const file_sales_v1_events_proto_rawDesc = "" +
 	"\x0eproposition_id\x18\x04 \x01(\tR\rpropositionId\x12-\n" +
 	"\achannel\x18\x05 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12\x18\n" +
 	"\acontent\x18\x06 \x01(\tR\acontent\x12\x1a\n" +
-	"\bpriority\x18\a \x01(\rR\bpriority\"\xf0\x01\n" +
+	"\bpriority\x18\a \x01(\rR\bpriority\x127\n" +
+	"\tissued_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\bissuedAt\"\xf0\x01\n" +
 	"\x0fDispatchOrdered\x12\x17\n" +
 	"\alead_id\x18\x01 \x01(\tR\x06leadId\x12\x1d\n" +
 	"\n" +
@@ -1286,13 +1337,15 @@ const file_sales_v1_events_proto_rawDesc = "" +
 	"\rCapacitySpent\x12\x17\n" +
 	"\alead_id\x18\x01 \x01(\tR\x06leadId\x12\x1f\n" +
 	"\vcustomer_id\x18\x02 \x01(\tR\n" +
-	"customerId\"\x93\x01\n" +
+	"customerId\"\xd0\x01\n" +
 	"\x11LeadStatusChanged\x12\x17\n" +
 	"\alead_id\x18\x01 \x01(\tR\x06leadId\x12\x1f\n" +
 	"\vcustomer_id\x18\x02 \x01(\tR\n" +
 	"customerId\x12,\n" +
 	"\x06status\x18\x03 \x01(\x0e2\x14.sales.v1.LeadStatusR\x06status\x12\x16\n" +
-	"\x06detail\x18\x04 \x01(\tR\x06detail\"\xd4\x01\n" +
+	"\x06detail\x18\x04 \x01(\tR\x06detail\x12;\n" +
+	"\vhappened_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"happenedAt\"\xd4\x01\n" +
 	"\x0fOutboundPlanned\x12-\n" +
 	"\achannel\x18\x01 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12%\n" +
 	"\x05calls\x18\x02 \x01(\v2\x0f.sales.v1.CallsR\x05calls\x12+\n" +
@@ -1356,20 +1409,24 @@ var file_sales_v1_events_proto_depIdxs = []int32{
 	20, // 10: sales.v1.CustomerViewChanged.open_requests:type_name -> journey.v1.OpenRequest
 	21, // 11: sales.v1.RequestOpened.kind:type_name -> journey.v1.RequestKind
 	17, // 12: sales.v1.RequestOpened.submitted_at:type_name -> google.protobuf.Timestamp
-	21, // 13: sales.v1.RequestStatusChanged.kind:type_name -> journey.v1.RequestKind
-	22, // 14: sales.v1.RequestStatusChanged.status:type_name -> journey.v1.RequestStatus
-	23, // 15: sales.v1.LeadAccepted.channel:type_name -> journey.v1.Channel
-	23, // 16: sales.v1.DispatchOrdered.channel:type_name -> journey.v1.Channel
-	24, // 17: sales.v1.LeadStatusChanged.status:type_name -> sales.v1.LeadStatus
-	23, // 18: sales.v1.OutboundPlanned.channel:type_name -> journey.v1.Channel
-	25, // 19: sales.v1.OutboundPlanned.calls:type_name -> sales.v1.Calls
-	26, // 20: sales.v1.OutboundPlanned.mailing:type_name -> sales.v1.Mailing
-	27, // 21: sales.v1.OutboundPlanned.expires_after:type_name -> google.protobuf.Duration
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	17, // 13: sales.v1.RequestOpened.happened_at:type_name -> google.protobuf.Timestamp
+	21, // 14: sales.v1.RequestStatusChanged.kind:type_name -> journey.v1.RequestKind
+	22, // 15: sales.v1.RequestStatusChanged.status:type_name -> journey.v1.RequestStatus
+	17, // 16: sales.v1.RequestStatusChanged.happened_at:type_name -> google.protobuf.Timestamp
+	23, // 17: sales.v1.LeadAccepted.channel:type_name -> journey.v1.Channel
+	17, // 18: sales.v1.LeadAccepted.issued_at:type_name -> google.protobuf.Timestamp
+	23, // 19: sales.v1.DispatchOrdered.channel:type_name -> journey.v1.Channel
+	24, // 20: sales.v1.LeadStatusChanged.status:type_name -> sales.v1.LeadStatus
+	17, // 21: sales.v1.LeadStatusChanged.happened_at:type_name -> google.protobuf.Timestamp
+	23, // 22: sales.v1.OutboundPlanned.channel:type_name -> journey.v1.Channel
+	25, // 23: sales.v1.OutboundPlanned.calls:type_name -> sales.v1.Calls
+	26, // 24: sales.v1.OutboundPlanned.mailing:type_name -> sales.v1.Mailing
+	27, // 25: sales.v1.OutboundPlanned.expires_after:type_name -> google.protobuf.Duration
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_sales_v1_events_proto_init() }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
@@ -110,6 +111,8 @@ type Follow struct {
 	LeadID, CustomerID string
 	To                 salesv1.LeadStatus
 	Detail             string
+	// HappenedAt is when it came there, by the store's clock.
+	HappenedAt time.Time
 }
 
 // Decide moves the lead, unless it is there or further.
@@ -121,7 +124,15 @@ func (c Follow) Decide(s State) []proto.Message {
 	if customerID == "" {
 		customerID = c.CustomerID
 	}
-	return []proto.Message{&salesv1.LeadStatusChanged{LeadId: c.LeadID, CustomerId: customerID, Status: c.To, Detail: c.Detail}}
+	return []proto.Message{&salesv1.LeadStatusChanged{LeadId: c.LeadID, CustomerId: customerID, Status: c.To, Detail: c.Detail, HappenedAt: timestamp(c.HappenedAt)}}
+}
+
+// timestamp is a time as events have it; nil for the zero time, which is not known.
+func timestamp(at time.Time) *timestamppb.Timestamp {
+	if at.IsZero() {
+		return nil
+	}
+	return timestamppb.New(at)
 }
 
 // answered is where a customer's answer takes a lead.

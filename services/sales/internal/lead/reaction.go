@@ -62,6 +62,7 @@ func (r reactions) accept(ctx context.Context, _ projection.Querier, cause flow.
 	accepted := &salesv1.LeadAccepted{
 		LeadId: issued.GetLeadId(), CampaignId: issued.GetCampaignId(), CustomerId: issued.GetCustomerId(),
 		PropositionId: issued.GetPropositionId(), Channel: issued.GetChannel(), Content: issued.GetContent(), Priority: issued.GetPriority(),
+		IssuedAt: timestamp(cause.Created),
 	}
 	outcome, err := decider.Handle(ctx, r.streams, cause.Origin, Stream(accepted.GetLeadId()), Decider,
 		func(s State) ([]proto.Message, error) { return Accept(s, accepted), nil })
@@ -106,6 +107,7 @@ func (r reactions) follow(ctx context.Context, cause flow.Cause, command Follow)
 	if command.LeadID == "" || rank[command.To] == 0 {
 		return flow.Unprocessable(fmt.Errorf("%s tells nothing of a lead", cause.Type))
 	}
+	command.HappenedAt = cause.Created
 	_, err := decider.Handle(ctx, r.streams, cause.Origin, Stream(command.LeadID), Decider,
 		func(s State) ([]proto.Message, error) { return command.Decide(s), nil })
 	return err
