@@ -18,6 +18,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/host"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 	"github.com/triangle-suite/triangle/services/internal/worker"
+	"github.com/triangle-suite/triangle/services/sales/internal/conversion"
 	"github.com/triangle-suite/triangle/services/sales/internal/customer"
 	"github.com/triangle-suite/triangle/services/sales/internal/identity"
 	"github.com/triangle-suite/triangle/services/sales/internal/lead"
@@ -91,7 +92,7 @@ func (s *service) consumers() ([]flow.Consumer, error) {
 		Schema:  projection.Schema{Name: "crm", Version: 3, Tables: slices.Concat(customer.Tables, request.Tables, lead.Tables, outbound.Tables, process.Tables)},
 		Project: project,
 	}
-	return append(leads, contacts, requests, tables, view.Consumer(s.parts.Streams)), nil
+	return append(leads, contacts, requests, tables, view.Consumer(s.parts.Streams), conversion.Consumer(s.parts.Streams)), nil
 }
 
 // project lets each capability keep its own tables.
@@ -125,7 +126,7 @@ type unimplemented struct {
 func (s *service) register(registrar grpc.ServiceRegistrar) {
 	p := s.parts
 	salesv1.RegisterSalesServiceServer(registrar, &api{
-		Customers: &customer.Customers{Registrar: s.registrar, Origins: p.Origins, Freshness: s.flows.Freshness},
+		Customers: &customer.Customers{Registrar: s.registrar, Origins: p.Origins, Freshness: s.flows.Freshness, KnowsLead: s.knowsLead},
 		Requests:  &request.Requests{Streams: p.Streams, DB: p.DB, Origins: p.Origins, Freshness: s.flows.Freshness},
 		Leads:     &lead.Leads{Streams: p.Streams, DB: p.DB, Freshness: s.flows.Freshness, Now: time.Now},
 		Planning:  &outbound.Planning{Streams: p.Streams, Origins: p.Origins},
@@ -192,6 +193,10 @@ func (s *service) midWindow(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("look whether a window of %s is open: %w", outbound, err)
 	}
 	return taken > 0, nil
+}
+
+func (s *service) knowsLead(ctx context.Context, id string) (bool, error) {
+	return lead.Knows(ctx, s.parts.Streams, id)
 }
 
 // position is how far the tables have come.

@@ -351,7 +351,9 @@ type Lead struct {
 	// Where it stands.
 	Status LeadStatus `protobuf:"varint,6,opt,name=status,proto3,enum=sales.v1.LeadStatus" json:"status,omitempty"`
 	// Why.
-	Detail        string `protobuf:"bytes,7,opt,name=detail,proto3" json:"detail,omitempty"`
+	Detail string `protobuf:"bytes,7,opt,name=detail,proto3" json:"detail,omitempty"`
+	// What came of it, in the order in which that was known.
+	Transactions  []*Transaction `protobuf:"bytes,8,rep,name=transactions,proto3" json:"transactions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -433,6 +435,13 @@ func (x *Lead) GetDetail() string {
 		return x.Detail
 	}
 	return ""
+}
+
+func (x *Lead) GetTransactions() []*Transaction {
+	if x != nil {
+		return x.Transactions
+	}
+	return nil
 }
 
 // RegisterCustomerRequest registers a person.
@@ -893,10 +902,13 @@ type PlaceOrderRequest struct {
 	Quantity uint32 `protobuf:"varint,4,opt,name=quantity,proto3" json:"quantity,omitempty"`
 	// The amount in hundredths of the currency.
 	AmountCents int64 `protobuf:"varint,5,opt,name=amount_cents,json=amountCents,proto3" json:"amount_cents,omitempty"`
-	// The lead that it came from, where it did.
+	// The lead that it came from, where it did. It must be known.
 	LeadId string `protobuf:"bytes,6,opt,name=lead_id,json=leadId,proto3" json:"lead_id,omitempty"`
 	// Where the order comes from; also the source of a customer that it registers.
-	Source        string `protobuf:"bytes,7,opt,name=source,proto3" json:"source,omitempty"`
+	Source string `protobuf:"bytes,7,opt,name=source,proto3" json:"source,omitempty"`
+	// The contact that it is placed in, where it is in one: it comes of the leads
+	// that the customer says yes to there.
+	ContactId     string `protobuf:"bytes,8,opt,name=contact_id,json=contactId,proto3" json:"contact_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -976,6 +988,13 @@ func (x *PlaceOrderRequest) GetLeadId() string {
 func (x *PlaceOrderRequest) GetSource() string {
 	if x != nil {
 		return x.Source
+	}
+	return ""
+}
+
+func (x *PlaceOrderRequest) GetContactId() string {
+	if x != nil {
+		return x.ContactId
 	}
 	return ""
 }
@@ -2604,7 +2623,7 @@ const file_sales_v1_api_proto_rawDesc = "" +
 	"\x04kind\x18\x04 \x01(\x0e2\x17.journey.v1.RequestKindR\x04kind\x121\n" +
 	"\x06status\x18\x05 \x01(\x0e2\x19.journey.v1.RequestStatusR\x06status\x12\x16\n" +
 	"\x06detail\x18\x06 \x01(\tR\x06detail\x12\x12\n" +
-	"\x04text\x18\a \x01(\tR\x04text\"\xfd\x01\n" +
+	"\x04text\x18\a \x01(\tR\x04text\"\xb8\x02\n" +
 	"\x04Lead\x12\x17\n" +
 	"\alead_id\x18\x01 \x01(\tR\x06leadId\x12\x1f\n" +
 	"\vcampaign_id\x18\x02 \x01(\tR\n" +
@@ -2614,7 +2633,8 @@ const file_sales_v1_api_proto_rawDesc = "" +
 	"\x0eproposition_id\x18\x04 \x01(\tR\rpropositionId\x12-\n" +
 	"\achannel\x18\x05 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12,\n" +
 	"\x06status\x18\x06 \x01(\x0e2\x14.sales.v1.LeadStatusR\x06status\x12\x16\n" +
-	"\x06detail\x18\a \x01(\tR\x06detail\"\x86\x01\n" +
+	"\x06detail\x18\a \x01(\tR\x06detail\x129\n" +
+	"\ftransactions\x18\b \x03(\v2\x15.sales.v1.TransactionR\ftransactions\"\x86\x01\n" +
 	"\x17RegisterCustomerRequest\x12'\n" +
 	"\x0fcustomer_number\x18\x01 \x01(\tR\x0ecustomerNumber\x12*\n" +
 	"\x06person\x18\x02 \x01(\v2\x12.journey.v1.PersonR\x06person\x12\x16\n" +
@@ -2640,7 +2660,7 @@ const file_sales_v1_api_proto_rawDesc = "" +
 	"\x02by\"w\n" +
 	"\x13GetCustomerResponse\x12.\n" +
 	"\bcustomer\x18\x01 \x01(\v2\x12.sales.v1.CustomerR\bcustomer\x120\n" +
-	"\tfreshness\x18\x02 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"\xee\x01\n" +
+	"\tfreshness\x18\x02 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"\x8d\x02\n" +
 	"\x11PlaceOrderRequest\x12'\n" +
 	"\x0fcustomer_number\x18\x01 \x01(\tR\x0ecustomerNumber\x12!\n" +
 	"\forder_number\x18\x02 \x01(\tR\vorderNumber\x12\x1d\n" +
@@ -2649,7 +2669,9 @@ const file_sales_v1_api_proto_rawDesc = "" +
 	"\bquantity\x18\x04 \x01(\rR\bquantity\x12!\n" +
 	"\famount_cents\x18\x05 \x01(\x03R\vamountCents\x12\x17\n" +
 	"\alead_id\x18\x06 \x01(\tR\x06leadId\x12\x16\n" +
-	"\x06source\x18\a \x01(\tR\x06source\"P\n" +
+	"\x06source\x18\a \x01(\tR\x06source\x12\x1d\n" +
+	"\n" +
+	"contact_id\x18\b \x01(\tR\tcontactId\"P\n" +
 	"\x12PlaceOrderResponse\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1f\n" +
 	"\vcustomer_id\x18\x02 \x01(\tR\n" +
@@ -2843,12 +2865,13 @@ var file_sales_v1_api_proto_goTypes = []any{
 	(v1.RequestStatus)(0),            // 42: journey.v1.RequestStatus
 	(v1.Channel)(0),                  // 43: journey.v1.Channel
 	(LeadStatus)(0),                  // 44: sales.v1.LeadStatus
-	(Identification)(0),              // 45: sales.v1.Identification
-	(*v11.Freshness)(nil),            // 46: flow.v1.Freshness
-	(*Calls)(nil),                    // 47: sales.v1.Calls
-	(*Mailing)(nil),                  // 48: sales.v1.Mailing
-	(*durationpb.Duration)(nil),      // 49: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),    // 50: google.protobuf.Timestamp
+	(*Transaction)(nil),              // 45: sales.v1.Transaction
+	(Identification)(0),              // 46: sales.v1.Identification
+	(*v11.Freshness)(nil),            // 47: flow.v1.Freshness
+	(*Calls)(nil),                    // 48: sales.v1.Calls
+	(*Mailing)(nil),                  // 49: sales.v1.Mailing
+	(*durationpb.Duration)(nil),      // 50: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),    // 51: google.protobuf.Timestamp
 }
 var file_sales_v1_api_proto_depIdxs = []int32{
 	39, // 0: sales.v1.Customer.person:type_name -> journey.v1.Person
@@ -2857,83 +2880,84 @@ var file_sales_v1_api_proto_depIdxs = []int32{
 	42, // 3: sales.v1.Request.status:type_name -> journey.v1.RequestStatus
 	43, // 4: sales.v1.Lead.channel:type_name -> journey.v1.Channel
 	44, // 5: sales.v1.Lead.status:type_name -> sales.v1.LeadStatus
-	39, // 6: sales.v1.RegisterCustomerRequest.person:type_name -> journey.v1.Person
-	45, // 7: sales.v1.RegisterCustomerResponse.identification:type_name -> sales.v1.Identification
-	39, // 8: sales.v1.ChangeCustomerRequest.person:type_name -> journey.v1.Person
-	40, // 9: sales.v1.ChangeConsentRequest.consent:type_name -> journey.v1.Consent
-	2,  // 10: sales.v1.GetCustomerResponse.customer:type_name -> sales.v1.Customer
-	46, // 11: sales.v1.GetCustomerResponse.freshness:type_name -> flow.v1.Freshness
-	3,  // 12: sales.v1.GetRequestResponse.request:type_name -> sales.v1.Request
-	46, // 13: sales.v1.GetRequestResponse.freshness:type_name -> flow.v1.Freshness
-	3,  // 14: sales.v1.ListRequestsResponse.requests:type_name -> sales.v1.Request
-	46, // 15: sales.v1.ListRequestsResponse.freshness:type_name -> flow.v1.Freshness
-	42, // 16: sales.v1.ResolveRequestResponse.status:type_name -> journey.v1.RequestStatus
-	4,  // 17: sales.v1.GetLeadResponse.lead:type_name -> sales.v1.Lead
-	46, // 18: sales.v1.GetLeadResponse.freshness:type_name -> flow.v1.Freshness
-	4,  // 19: sales.v1.ListLeadsResponse.leads:type_name -> sales.v1.Lead
-	46, // 20: sales.v1.ListLeadsResponse.freshness:type_name -> flow.v1.Freshness
-	43, // 21: sales.v1.PlanOutboundRequest.channel:type_name -> journey.v1.Channel
-	47, // 22: sales.v1.PlanOutboundRequest.calls:type_name -> sales.v1.Calls
-	48, // 23: sales.v1.PlanOutboundRequest.mailing:type_name -> sales.v1.Mailing
-	49, // 24: sales.v1.PlanOutboundRequest.expires_after:type_name -> google.protobuf.Duration
-	43, // 25: sales.v1.GetOutboundRequest.channel:type_name -> journey.v1.Channel
-	47, // 26: sales.v1.GetOutboundResponse.calls:type_name -> sales.v1.Calls
-	48, // 27: sales.v1.GetOutboundResponse.mailing:type_name -> sales.v1.Mailing
-	49, // 28: sales.v1.GetOutboundResponse.expires_after:type_name -> google.protobuf.Duration
-	29, // 29: sales.v1.GetOutboundResponse.staffing:type_name -> sales.v1.Staffing
-	30, // 30: sales.v1.GetOutboundResponse.grants:type_name -> sales.v1.Grant
-	50, // 31: sales.v1.GetOutboundResponse.waiting_since:type_name -> google.protobuf.Timestamp
-	46, // 32: sales.v1.GetOutboundResponse.freshness:type_name -> flow.v1.Freshness
-	49, // 33: sales.v1.Staffing.mean_wait:type_name -> google.protobuf.Duration
-	0,  // 34: sales.v1.Staffing.sufficiency:type_name -> sales.v1.Sufficiency
-	50, // 35: sales.v1.Grant.starts_at:type_name -> google.protobuf.Timestamp
-	50, // 36: sales.v1.Grant.ends_at:type_name -> google.protobuf.Timestamp
-	33, // 37: sales.v1.GetProcessesResponse.processes:type_name -> sales.v1.Process
-	50, // 38: sales.v1.GetProcessesResponse.as_of:type_name -> google.protobuf.Timestamp
-	46, // 39: sales.v1.GetProcessesResponse.freshness:type_name -> flow.v1.Freshness
-	34, // 40: sales.v1.Process.steps:type_name -> sales.v1.ProcessStep
-	1,  // 41: sales.v1.ProcessStep.kind:type_name -> sales.v1.StepKind
-	35, // 42: sales.v1.ProcessStep.times:type_name -> sales.v1.Times
-	36, // 43: sales.v1.ProcessStep.passages:type_name -> sales.v1.Passage
-	50, // 44: sales.v1.ProcessStep.stalled_since:type_name -> google.protobuf.Timestamp
-	50, // 45: sales.v1.ProcessStep.standing_since:type_name -> google.protobuf.Timestamp
-	49, // 46: sales.v1.Times.p50:type_name -> google.protobuf.Duration
-	49, // 47: sales.v1.Times.p90:type_name -> google.protobuf.Duration
-	35, // 48: sales.v1.Passage.times:type_name -> sales.v1.Times
-	50, // 49: sales.v1.GetTotalsResponse.as_of:type_name -> google.protobuf.Timestamp
-	5,  // 50: sales.v1.SalesService.RegisterCustomer:input_type -> sales.v1.RegisterCustomerRequest
-	7,  // 51: sales.v1.SalesService.ChangeCustomer:input_type -> sales.v1.ChangeCustomerRequest
-	9,  // 52: sales.v1.SalesService.ChangeConsent:input_type -> sales.v1.ChangeConsentRequest
-	11, // 53: sales.v1.SalesService.GetCustomer:input_type -> sales.v1.GetCustomerRequest
-	13, // 54: sales.v1.SalesService.PlaceOrder:input_type -> sales.v1.PlaceOrderRequest
-	15, // 55: sales.v1.SalesService.GetRequest:input_type -> sales.v1.GetRequestRequest
-	17, // 56: sales.v1.SalesService.ListRequests:input_type -> sales.v1.ListRequestsRequest
-	19, // 57: sales.v1.SalesService.ResolveRequest:input_type -> sales.v1.ResolveRequestRequest
-	21, // 58: sales.v1.SalesService.GetLead:input_type -> sales.v1.GetLeadRequest
-	23, // 59: sales.v1.SalesService.ListLeads:input_type -> sales.v1.ListLeadsRequest
-	25, // 60: sales.v1.SalesService.PlanOutbound:input_type -> sales.v1.PlanOutboundRequest
-	27, // 61: sales.v1.SalesService.GetOutbound:input_type -> sales.v1.GetOutboundRequest
-	31, // 62: sales.v1.SalesService.GetProcesses:input_type -> sales.v1.GetProcessesRequest
-	37, // 63: sales.v1.SalesService.GetTotals:input_type -> sales.v1.GetTotalsRequest
-	6,  // 64: sales.v1.SalesService.RegisterCustomer:output_type -> sales.v1.RegisterCustomerResponse
-	8,  // 65: sales.v1.SalesService.ChangeCustomer:output_type -> sales.v1.ChangeCustomerResponse
-	10, // 66: sales.v1.SalesService.ChangeConsent:output_type -> sales.v1.ChangeConsentResponse
-	12, // 67: sales.v1.SalesService.GetCustomer:output_type -> sales.v1.GetCustomerResponse
-	14, // 68: sales.v1.SalesService.PlaceOrder:output_type -> sales.v1.PlaceOrderResponse
-	16, // 69: sales.v1.SalesService.GetRequest:output_type -> sales.v1.GetRequestResponse
-	18, // 70: sales.v1.SalesService.ListRequests:output_type -> sales.v1.ListRequestsResponse
-	20, // 71: sales.v1.SalesService.ResolveRequest:output_type -> sales.v1.ResolveRequestResponse
-	22, // 72: sales.v1.SalesService.GetLead:output_type -> sales.v1.GetLeadResponse
-	24, // 73: sales.v1.SalesService.ListLeads:output_type -> sales.v1.ListLeadsResponse
-	26, // 74: sales.v1.SalesService.PlanOutbound:output_type -> sales.v1.PlanOutboundResponse
-	28, // 75: sales.v1.SalesService.GetOutbound:output_type -> sales.v1.GetOutboundResponse
-	32, // 76: sales.v1.SalesService.GetProcesses:output_type -> sales.v1.GetProcessesResponse
-	38, // 77: sales.v1.SalesService.GetTotals:output_type -> sales.v1.GetTotalsResponse
-	64, // [64:78] is the sub-list for method output_type
-	50, // [50:64] is the sub-list for method input_type
-	50, // [50:50] is the sub-list for extension type_name
-	50, // [50:50] is the sub-list for extension extendee
-	0,  // [0:50] is the sub-list for field type_name
+	45, // 6: sales.v1.Lead.transactions:type_name -> sales.v1.Transaction
+	39, // 7: sales.v1.RegisterCustomerRequest.person:type_name -> journey.v1.Person
+	46, // 8: sales.v1.RegisterCustomerResponse.identification:type_name -> sales.v1.Identification
+	39, // 9: sales.v1.ChangeCustomerRequest.person:type_name -> journey.v1.Person
+	40, // 10: sales.v1.ChangeConsentRequest.consent:type_name -> journey.v1.Consent
+	2,  // 11: sales.v1.GetCustomerResponse.customer:type_name -> sales.v1.Customer
+	47, // 12: sales.v1.GetCustomerResponse.freshness:type_name -> flow.v1.Freshness
+	3,  // 13: sales.v1.GetRequestResponse.request:type_name -> sales.v1.Request
+	47, // 14: sales.v1.GetRequestResponse.freshness:type_name -> flow.v1.Freshness
+	3,  // 15: sales.v1.ListRequestsResponse.requests:type_name -> sales.v1.Request
+	47, // 16: sales.v1.ListRequestsResponse.freshness:type_name -> flow.v1.Freshness
+	42, // 17: sales.v1.ResolveRequestResponse.status:type_name -> journey.v1.RequestStatus
+	4,  // 18: sales.v1.GetLeadResponse.lead:type_name -> sales.v1.Lead
+	47, // 19: sales.v1.GetLeadResponse.freshness:type_name -> flow.v1.Freshness
+	4,  // 20: sales.v1.ListLeadsResponse.leads:type_name -> sales.v1.Lead
+	47, // 21: sales.v1.ListLeadsResponse.freshness:type_name -> flow.v1.Freshness
+	43, // 22: sales.v1.PlanOutboundRequest.channel:type_name -> journey.v1.Channel
+	48, // 23: sales.v1.PlanOutboundRequest.calls:type_name -> sales.v1.Calls
+	49, // 24: sales.v1.PlanOutboundRequest.mailing:type_name -> sales.v1.Mailing
+	50, // 25: sales.v1.PlanOutboundRequest.expires_after:type_name -> google.protobuf.Duration
+	43, // 26: sales.v1.GetOutboundRequest.channel:type_name -> journey.v1.Channel
+	48, // 27: sales.v1.GetOutboundResponse.calls:type_name -> sales.v1.Calls
+	49, // 28: sales.v1.GetOutboundResponse.mailing:type_name -> sales.v1.Mailing
+	50, // 29: sales.v1.GetOutboundResponse.expires_after:type_name -> google.protobuf.Duration
+	29, // 30: sales.v1.GetOutboundResponse.staffing:type_name -> sales.v1.Staffing
+	30, // 31: sales.v1.GetOutboundResponse.grants:type_name -> sales.v1.Grant
+	51, // 32: sales.v1.GetOutboundResponse.waiting_since:type_name -> google.protobuf.Timestamp
+	47, // 33: sales.v1.GetOutboundResponse.freshness:type_name -> flow.v1.Freshness
+	50, // 34: sales.v1.Staffing.mean_wait:type_name -> google.protobuf.Duration
+	0,  // 35: sales.v1.Staffing.sufficiency:type_name -> sales.v1.Sufficiency
+	51, // 36: sales.v1.Grant.starts_at:type_name -> google.protobuf.Timestamp
+	51, // 37: sales.v1.Grant.ends_at:type_name -> google.protobuf.Timestamp
+	33, // 38: sales.v1.GetProcessesResponse.processes:type_name -> sales.v1.Process
+	51, // 39: sales.v1.GetProcessesResponse.as_of:type_name -> google.protobuf.Timestamp
+	47, // 40: sales.v1.GetProcessesResponse.freshness:type_name -> flow.v1.Freshness
+	34, // 41: sales.v1.Process.steps:type_name -> sales.v1.ProcessStep
+	1,  // 42: sales.v1.ProcessStep.kind:type_name -> sales.v1.StepKind
+	35, // 43: sales.v1.ProcessStep.times:type_name -> sales.v1.Times
+	36, // 44: sales.v1.ProcessStep.passages:type_name -> sales.v1.Passage
+	51, // 45: sales.v1.ProcessStep.stalled_since:type_name -> google.protobuf.Timestamp
+	51, // 46: sales.v1.ProcessStep.standing_since:type_name -> google.protobuf.Timestamp
+	50, // 47: sales.v1.Times.p50:type_name -> google.protobuf.Duration
+	50, // 48: sales.v1.Times.p90:type_name -> google.protobuf.Duration
+	35, // 49: sales.v1.Passage.times:type_name -> sales.v1.Times
+	51, // 50: sales.v1.GetTotalsResponse.as_of:type_name -> google.protobuf.Timestamp
+	5,  // 51: sales.v1.SalesService.RegisterCustomer:input_type -> sales.v1.RegisterCustomerRequest
+	7,  // 52: sales.v1.SalesService.ChangeCustomer:input_type -> sales.v1.ChangeCustomerRequest
+	9,  // 53: sales.v1.SalesService.ChangeConsent:input_type -> sales.v1.ChangeConsentRequest
+	11, // 54: sales.v1.SalesService.GetCustomer:input_type -> sales.v1.GetCustomerRequest
+	13, // 55: sales.v1.SalesService.PlaceOrder:input_type -> sales.v1.PlaceOrderRequest
+	15, // 56: sales.v1.SalesService.GetRequest:input_type -> sales.v1.GetRequestRequest
+	17, // 57: sales.v1.SalesService.ListRequests:input_type -> sales.v1.ListRequestsRequest
+	19, // 58: sales.v1.SalesService.ResolveRequest:input_type -> sales.v1.ResolveRequestRequest
+	21, // 59: sales.v1.SalesService.GetLead:input_type -> sales.v1.GetLeadRequest
+	23, // 60: sales.v1.SalesService.ListLeads:input_type -> sales.v1.ListLeadsRequest
+	25, // 61: sales.v1.SalesService.PlanOutbound:input_type -> sales.v1.PlanOutboundRequest
+	27, // 62: sales.v1.SalesService.GetOutbound:input_type -> sales.v1.GetOutboundRequest
+	31, // 63: sales.v1.SalesService.GetProcesses:input_type -> sales.v1.GetProcessesRequest
+	37, // 64: sales.v1.SalesService.GetTotals:input_type -> sales.v1.GetTotalsRequest
+	6,  // 65: sales.v1.SalesService.RegisterCustomer:output_type -> sales.v1.RegisterCustomerResponse
+	8,  // 66: sales.v1.SalesService.ChangeCustomer:output_type -> sales.v1.ChangeCustomerResponse
+	10, // 67: sales.v1.SalesService.ChangeConsent:output_type -> sales.v1.ChangeConsentResponse
+	12, // 68: sales.v1.SalesService.GetCustomer:output_type -> sales.v1.GetCustomerResponse
+	14, // 69: sales.v1.SalesService.PlaceOrder:output_type -> sales.v1.PlaceOrderResponse
+	16, // 70: sales.v1.SalesService.GetRequest:output_type -> sales.v1.GetRequestResponse
+	18, // 71: sales.v1.SalesService.ListRequests:output_type -> sales.v1.ListRequestsResponse
+	20, // 72: sales.v1.SalesService.ResolveRequest:output_type -> sales.v1.ResolveRequestResponse
+	22, // 73: sales.v1.SalesService.GetLead:output_type -> sales.v1.GetLeadResponse
+	24, // 74: sales.v1.SalesService.ListLeads:output_type -> sales.v1.ListLeadsResponse
+	26, // 75: sales.v1.SalesService.PlanOutbound:output_type -> sales.v1.PlanOutboundResponse
+	28, // 76: sales.v1.SalesService.GetOutbound:output_type -> sales.v1.GetOutboundResponse
+	32, // 77: sales.v1.SalesService.GetProcesses:output_type -> sales.v1.GetProcessesResponse
+	38, // 78: sales.v1.SalesService.GetTotals:output_type -> sales.v1.GetTotalsResponse
+	65, // [65:79] is the sub-list for method output_type
+	51, // [51:65] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_sales_v1_api_proto_init() }

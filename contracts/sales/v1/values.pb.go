@@ -13,6 +13,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -348,11 +349,94 @@ func (x *Mailing) GetPerHour() uint32 {
 	return 0
 }
 
+// Transaction is an order, or a request that is finished: what a lead is followed
+// to.
+type Transaction struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The order, where it is one.
+	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// The request, where it is one.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// What the order comes to, in hundredths of the currency.
+	AmountCents int64 `protobuf:"varint,3,opt,name=amount_cents,json=amountCents,proto3" json:"amount_cents,omitempty"`
+	// When it was placed or finished, by the store's clock.
+	HappenedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=happened_at,json=happenedAt,proto3" json:"happened_at,omitempty"`
+	// Whose it is.
+	CustomerId    string `protobuf:"bytes,5,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Transaction) Reset() {
+	*x = Transaction{}
+	mi := &file_sales_v1_values_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Transaction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Transaction) ProtoMessage() {}
+
+func (x *Transaction) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_values_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Transaction.ProtoReflect.Descriptor instead.
+func (*Transaction) Descriptor() ([]byte, []int) {
+	return file_sales_v1_values_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Transaction) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *Transaction) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *Transaction) GetAmountCents() int64 {
+	if x != nil {
+		return x.AmountCents
+	}
+	return 0
+}
+
+func (x *Transaction) GetHappenedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HappenedAt
+	}
+	return nil
+}
+
+func (x *Transaction) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
 var File_sales_v1_values_proto protoreflect.FileDescriptor
 
 const file_sales_v1_values_proto_rawDesc = "" +
 	"\n" +
-	"\x15sales/v1/values.proto\x12\bsales.v1\x1a\x1egoogle/protobuf/duration.proto\"\xc1\x02\n" +
+	"\x15sales/v1/values.proto\x12\bsales.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc1\x02\n" +
 	"\x05Calls\x12\x16\n" +
 	"\x06agents\x18\x01 \x01(\rR\x06agents\x12>\n" +
 	"\rhandling_time\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\fhandlingTime\x12(\n" +
@@ -361,7 +445,16 @@ const file_sales_v1_values_proto_rawDesc = "" +
 	"\rservice_level\x18\x05 \x01(\x01R\fserviceLevel\x12B\n" +
 	"\x0fanswered_within\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x0eansweredWithin\"$\n" +
 	"\aMailing\x12\x19\n" +
-	"\bper_hour\x18\x01 \x01(\rR\aperHour*\x82\x01\n" +
+	"\bper_hour\x18\x01 \x01(\rR\aperHour\"\xc8\x01\n" +
+	"\vTransaction\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\x12!\n" +
+	"\famount_cents\x18\x03 \x01(\x03R\vamountCents\x12;\n" +
+	"\vhappened_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"happenedAt\x12\x1f\n" +
+	"\vcustomer_id\x18\x05 \x01(\tR\n" +
+	"customerId*\x82\x01\n" +
 	"\fIdentityKind\x12\x1d\n" +
 	"\x19IDENTITY_KIND_UNSPECIFIED\x10\x00\x12!\n" +
 	"\x1dIDENTITY_KIND_CUSTOMER_NUMBER\x10\x01\x12\x17\n" +
@@ -395,24 +488,27 @@ func file_sales_v1_values_proto_rawDescGZIP() []byte {
 }
 
 var file_sales_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_sales_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_sales_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_sales_v1_values_proto_goTypes = []any{
-	(IdentityKind)(0),           // 0: sales.v1.IdentityKind
-	(Identification)(0),         // 1: sales.v1.Identification
-	(LeadStatus)(0),             // 2: sales.v1.LeadStatus
-	(*Calls)(nil),               // 3: sales.v1.Calls
-	(*Mailing)(nil),             // 4: sales.v1.Mailing
-	(*durationpb.Duration)(nil), // 5: google.protobuf.Duration
+	(IdentityKind)(0),             // 0: sales.v1.IdentityKind
+	(Identification)(0),           // 1: sales.v1.Identification
+	(LeadStatus)(0),               // 2: sales.v1.LeadStatus
+	(*Calls)(nil),                 // 3: sales.v1.Calls
+	(*Mailing)(nil),               // 4: sales.v1.Mailing
+	(*Transaction)(nil),           // 5: sales.v1.Transaction
+	(*durationpb.Duration)(nil),   // 6: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
 }
 var file_sales_v1_values_proto_depIdxs = []int32{
-	5, // 0: sales.v1.Calls.handling_time:type_name -> google.protobuf.Duration
-	5, // 1: sales.v1.Calls.inbound_handling_time:type_name -> google.protobuf.Duration
-	5, // 2: sales.v1.Calls.answered_within:type_name -> google.protobuf.Duration
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	6, // 0: sales.v1.Calls.handling_time:type_name -> google.protobuf.Duration
+	6, // 1: sales.v1.Calls.inbound_handling_time:type_name -> google.protobuf.Duration
+	6, // 2: sales.v1.Calls.answered_within:type_name -> google.protobuf.Duration
+	7, // 3: sales.v1.Transaction.happened_at:type_name -> google.protobuf.Timestamp
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_sales_v1_values_proto_init() }
@@ -426,7 +522,7 @@ func file_sales_v1_values_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sales_v1_values_proto_rawDesc), len(file_sales_v1_values_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -4,7 +4,8 @@
 //
 //	               capacity              the channel                the customer
 //	ACCEPTED ────────────────▶ DISPATCHED ──────────▶ SENT, FAILED ─────────────▶ CLOSED, CONVERTED
-//	   └── waited too long ──▶ EXPIRED
+//	   └── waited too long ──▶ EXPIRED                                              │
+//	                                                      orders, finished requests ◀┘
 //
 // A lead only moves forward, and may skip steps: a customer can answer before a
 // message was sent, and the flows that tell of it run at paces of their own.
@@ -14,6 +15,8 @@
 package lead
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -51,6 +54,10 @@ type State struct {
 	CustomerID string
 	Status     salesv1.LeadStatus
 	Detail     string
+	// Agreed are the contacts in which the customer has said yes.
+	Agreed []string
+	// Transactions are what came of it.
+	Transactions []*salesv1.Transaction
 }
 
 // Decider folds lead-<id>.
@@ -73,6 +80,10 @@ func evolve(s State, event proto.Message) State {
 		if s.CustomerID == "" {
 			s.CustomerID = e.GetCustomerId()
 		}
+	case *salesv1.LeadAgreed:
+		s.Agreed = append(slices.Clone(s.Agreed), e.GetContactId())
+	case *salesv1.LeadTransacted:
+		s.Transactions = append(slices.Clone(s.Transactions), e.GetTransaction())
 	}
 	return s
 }
@@ -126,6 +137,51 @@ func (c Follow) Decide(s State) []proto.Message {
 	}
 	return []proto.Message{&salesv1.LeadStatusChanged{LeadId: c.LeadID, CustomerId: customerID, Status: c.To, Detail: c.Detail, HappenedAt: timestamp(c.HappenedAt)}}
 }
+
+// Respond is a customer's answer to a lead.
+type Respond struct {
+	Follow
+
+	// ContactID is the contact that it came in through, whatever channel that was in.
+	ContactID string
+}
+
+// Decide moves the lead, and records in which contacts the customer has said yes:
+// what is ordered or asked there comes of the lead.
+func (c Respond) Decide(s State) []proto.Message {
+	events := c.Follow.Decide(s)
+	if c.To != statusConverted || c.ContactID == "" || slices.Contains(s.Agreed, c.ContactID) {
+		return events
+	}
+	return append(events, &salesv1.LeadAgreed{
+		LeadId: c.LeadID, ContactId: c.ContactID, CustomerId: c.CustomerID, HappenedAt: timestamp(c.HappenedAt),
+	})
+}
+
+// Transact follows a lead to what came of it.
+type Transact struct {
+	LeadID       string
+	Transactions []*salesv1.Transaction
+}
+
+// Decide records the transactions, each once. One converts the lead, if nobody has
+// told that the customer said yes.
+func (c Transact) Decide(s State) (events []proto.Message) {
+	for _, t := range c.Transactions {
+		if slices.ContainsFunc(s.Transactions, func(is *salesv1.Transaction) bool { return TransactionID(is) == TransactionID(t) }) {
+			continue
+		}
+		converted := Follow{LeadID: c.LeadID, CustomerID: t.GetCustomerId(), To: statusConverted, Detail: "transacted", HappenedAt: t.GetHappenedAt().AsTime()}
+		transacted := &salesv1.LeadTransacted{LeadId: c.LeadID, CustomerId: t.GetCustomerId(), Transaction: t}
+		for _, e := range append(converted.Decide(s), transacted) {
+			events, s = append(events, e), evolve(s, e)
+		}
+	}
+	return events
+}
+
+// TransactionID is the id of the order, or of the request, that a transaction is.
+func TransactionID(t *salesv1.Transaction) string { return cmp.Or(t.GetOrderId(), t.GetRequestId()) }
 
 // timestamp is a time as events have it; nil for the zero time, which is not known.
 func timestamp(at time.Time) *timestamppb.Timestamp {

@@ -10,11 +10,11 @@ import (
 )
 
 // Types are the events that Project takes in.
-var Types = []string{"sales.LeadAccepted", "sales.DispatchOrdered", "sales.LeadStatusChanged"}
+var Types = []string{"sales.LeadAccepted", "sales.DispatchOrdered", "sales.LeadStatusChanged", "sales.LeadTransacted"}
 
 // Tables hold where each lead stands, in the order in which they came: seq is the
 // place in the log of the first event about it. accepted_at is by the store's
-// clock, in nanoseconds.
+// clock, in nanoseconds. A row of lead_transaction is what came of a lead.
 var Tables = []string{
 	`CREATE TABLE lead (
 		lead_id TEXT PRIMARY KEY, seq BIGINT NOT NULL, campaign_id TEXT NOT NULL, customer_id TEXT NOT NULL,
@@ -24,6 +24,9 @@ var Tables = []string{
 	`CREATE INDEX lead_customer ON lead (customer_id, seq)`,
 	`CREATE INDEX lead_waiting ON lead (status, channel, priority DESC, lead_id)`,
 	`CREATE INDEX lead_age ON lead (status, channel, accepted_at, lead_id)`,
+	`CREATE TABLE lead_transaction (
+		lead_id TEXT NOT NULL, transaction_id TEXT NOT NULL, revision BIGINT NOT NULL, order_id TEXT NOT NULL, request_id TEXT NOT NULL,
+		amount_cents BIGINT NOT NULL, happened_at BIGINT NOT NULL, customer_id TEXT NOT NULL, PRIMARY KEY (lead_id, transaction_id))`,
 }
 
 // Project keeps the tables.
@@ -42,6 +45,10 @@ func Project(ctx context.Context, tx *projection.Tx, event codec.Event) error {
 	case *salesv1.LeadStatusChanged:
 		err = tx.Write(ctx, insertLead+`status = excluded.status, detail = excluded.detail`,
 			e.GetLeadId(), event.Position.Commit, "", e.GetCustomerId(), "", 0, 0, int32(e.GetStatus()), e.GetDetail(), 0)
+	case *salesv1.LeadTransacted:
+		t := e.GetTransaction()
+		err = tx.Write(ctx, `INSERT INTO lead_transaction (lead_id, transaction_id, revision, order_id, request_id, amount_cents, happened_at, customer_id) VALUES (?,?,?,?,?,?,?,?)`,
+			e.GetLeadId(), TransactionID(t), event.Revision, t.GetOrderId(), t.GetRequestId(), t.GetAmountCents(), t.GetHappenedAt().AsTime().UnixNano(), t.GetCustomerId())
 	}
 	if err != nil {
 		return fmt.Errorf("lead: %w", err)

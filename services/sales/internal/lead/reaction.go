@@ -98,18 +98,21 @@ func (r reactions) followResponse(ctx context.Context, _ projection.Querier, cau
 	if channel := channelName(recorded.GetChannel()); channel != "" {
 		detail += ", through " + channel
 	}
-	return r.follow(ctx, cause, Follow{
-		LeadID: recorded.GetLeadId(), CustomerID: recorded.GetCustomerId(), To: to, Detail: detail,
-	})
+	follow := Follow{LeadID: recorded.GetLeadId(), CustomerID: recorded.GetCustomerId(), To: to, Detail: detail, HappenedAt: cause.Created}
+	return r.decide(ctx, cause, follow, Respond{Follow: follow, ContactID: recorded.GetContactId()}.Decide)
 }
 
 func (r reactions) follow(ctx context.Context, cause flow.Cause, command Follow) error {
+	command.HappenedAt = cause.Created
+	return r.decide(ctx, cause, command, command.Decide)
+}
+
+func (r reactions) decide(ctx context.Context, cause flow.Cause, command Follow, decide func(State) []proto.Message) error {
 	if command.LeadID == "" || rank[command.To] == 0 {
 		return flow.Unprocessable(fmt.Errorf("%s tells nothing of a lead", cause.Type))
 	}
-	command.HappenedAt = cause.Created
 	_, err := decider.Handle(ctx, r.streams, cause.Origin, Stream(command.LeadID), Decider,
-		func(s State) ([]proto.Message, error) { return command.Decide(s), nil })
+		func(s State) ([]proto.Message, error) { return decide(s), nil })
 	return err
 }
 

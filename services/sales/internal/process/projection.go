@@ -58,6 +58,8 @@ func Project(ctx context.Context, tx *projection.Tx, event codec.Event) error {
 		err = t.enterLead(ctx, e, happened(e.GetHappenedAt(), event))
 	case *salesv1.OrderPlaced:
 		err = t.enterOrder(ctx, e, event.Created)
+	case *salesv1.LeadTransacted:
+		err = t.closeSale(ctx, e)
 	}
 	if err != nil {
 		return fmt.Errorf("process: %w", err)
@@ -107,18 +109,32 @@ func (t table) enterLead(ctx context.Context, e *salesv1.LeadStatusChanged, at t
 	return t.enter(ctx, sale, e.GetLeadId(), saleAgreed, at)
 }
 
-// enterOrder follows a sale to its order. A further order of a lead is a sale of
-// its own.
+// enterOrder notes a sale that no lead is known to have led to. One that a lead led
+// to follows when the lead does.
 func (t table) enterOrder(ctx context.Context, e *salesv1.OrderPlaced, at time.Time) error {
-	if e.GetLeadId() == "" {
-		return t.insert(ctx, sale, e.GetOrderId(), sale.Place(saleClosed), at)
+	if e.GetLeadId() != "" {
+		return nil
+	}
+	return t.insert(ctx, sale, e.GetOrderId(), sale.Place(saleClosed), at)
+}
+
+// closeSale follows a lead's sale to its transaction. A further transaction of a
+// lead is a sale of its own; an order was one until its lead was known.
+func (t table) closeSale(ctx context.Context, e *salesv1.LeadTransacted) error {
+	transaction := e.GetTransaction()
+	at := transaction.GetHappenedAt().AsTime()
+	if transaction.GetOrderId() != "" {
+		if err := t.tx.Write(ctx, `DELETE FROM process_step WHERE process = ? AND instance = ?`, sale.Name, transaction.GetOrderId()); err != nil {
+			return err
+		}
 	}
 	now, err := t.last(ctx, sale, e.GetLeadId())
 	if err != nil {
 		return err
 	}
 	if now.place == sale.Place(saleClosed) {
-		return t.insert(ctx, sale, e.GetOrderId(), sale.Place(saleClosed), at)
+		further := e.GetLeadId() + "/" + transaction.GetOrderId() + transaction.GetRequestId()
+		return t.insert(ctx, sale, further, now.place, at)
 	}
 	return t.enter(ctx, sale, e.GetLeadId(), saleClosed, at)
 }

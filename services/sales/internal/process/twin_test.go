@@ -27,6 +27,7 @@ type happening struct {
 	message proto.Message
 	written time.Time
 	steps   []move
+	forgets string // a sale of no lead that turns out to be a lead's
 }
 
 // move takes an instance to a step.
@@ -58,11 +59,20 @@ func history(rng *rand.Rand) (all []happening) {
 			h.message = &salesv1.DispatchOrdered{LeadId: "l" + id}
 			h.steps = []move{{"lead", "l" + id, "dispatched", written}}
 		case 3:
-			order := &salesv1.OrderPlaced{OrderId: fmt.Sprint("o", len(all))}
-			h.message, h.steps = order, []move{{"sale", order.GetOrderId(), "closed", written}}
-			if rng.IntN(2) == 0 {
-				order.LeadId = "l" + id
-				h.steps[0].instance = "l" + id + " or " + order.GetOrderId()
+			order := fmt.Sprint("o", len(all))
+			h.message, h.steps = &salesv1.OrderPlaced{OrderId: order}, []move{{"sale", order, "closed", written}}
+			switch rng.IntN(3) {
+			case 0: // its lead is told by the next event
+				h.message, h.steps = &salesv1.OrderPlaced{OrderId: order, LeadId: "l" + id}, nil
+				all = append(all, h)
+				fallthrough
+			case 1:
+				if len(h.steps) > 0 { // nobody knew of its lead
+					h.forgets = order
+					all = append(all, happening{message: h.message, written: written, steps: h.steps})
+				}
+				h.message = &salesv1.LeadTransacted{LeadId: "l" + id, Transaction: &salesv1.Transaction{OrderId: order, HappenedAt: timestamppb.New(at)}}
+				h.steps = []move{{"sale", "l" + id + " or " + "l" + id + "/" + order, "closed", at}}
 			}
 		}
 		all = append(all, h)
@@ -117,6 +127,7 @@ type twin struct {
 }
 
 func (w *twin) follow(h happening) {
+	delete(w.at, "sale "+h.forgets)
 	for _, m := range h.steps {
 		if m.at.IsZero() {
 			m.at = h.written

@@ -84,7 +84,7 @@ func (s State) move(to journeyv1.RequestStatus, by process.Mover, detail string,
 	}
 	return []proto.Message{&salesv1.RequestStatusChanged{
 		RequestId: s.Opened.GetRequestId(), CustomerId: s.Opened.GetCustomerId(), Kind: s.Opened.GetKind(),
-		Status: to, Detail: detail, Step: step.Name, HappenedAt: timestamp(at),
+		Status: to, Detail: detail, Step: step.Name, HappenedAt: timestamp(at), ContactId: s.Opened.GetContactId(),
 	}}
 }
 
