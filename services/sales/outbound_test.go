@@ -1,6 +1,10 @@
 package sales_test
 
 import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -168,4 +172,33 @@ func TestAPlanThatMakesNoSenseIsRefused(t *testing.T) {
 	}
 	_, err := w.client.GetOutbound(t.Context(), &salesv1.GetOutboundRequest{Channel: journeyv1.Channel_CHANNEL_WEBSITE})
 	wantCode(t, err, codes.InvalidArgument)
+}
+
+// LM-2: a plan is made and shown over REST, too.
+func TestAPlanOverRESTLM2(t *testing.T) {
+	w := newWorld(t).start()
+	put := func(path, body string) (int, string) {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		request, err := http.NewRequestWithContext(ctx, http.MethodPut, w.rest+path, strings.NewReader(body))
+		w.must(err)
+		request.Header.Set("Idempotency-Key", path+body)
+		response, err := http.DefaultClient.Do(request)
+		w.must(err)
+		defer func() { w.must(response.Body.Close()) }()
+		text, err := io.ReadAll(response.Body)
+		w.must(err)
+		return response.StatusCode, string(text)
+	}
+	for path, want := range map[string]int{
+		"/v1/outbound/CHANNEL_PRINT": http.StatusOK, "/v1/outbound/CHANNEL_CALL_CENTRE": http.StatusBadRequest, "/v1/outbound/nonsense": http.StatusBadRequest,
+	} {
+		if status, body := put(path, `{"mailing": {"per_hour": 500}, "expires_after": "259200s"}`); status != want {
+			t.Errorf("%s: %d, want %d: %s", path, status, want, body)
+		}
+	}
+	got := w.outbound(journeyv1.Channel_CHANNEL_PRINT)
+	if got.GetMailing().GetPerHour() != 500 || got.GetExpiresAfter().AsDuration() != 72*time.Hour {
+		t.Errorf("the plan is %v", got)
+	}
 }
