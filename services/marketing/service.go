@@ -24,6 +24,7 @@ import (
 	"github.com/triangle-suite/triangle/services/marketing/internal/profile"
 	"github.com/triangle-suite/triangle/services/marketing/internal/proposition"
 	"github.com/triangle-suite/triangle/services/marketing/internal/response"
+	"github.com/triangle-suite/triangle/services/marketing/internal/segment"
 )
 
 // Settings are the service's configuration: marketing has no partners outside.
@@ -50,6 +51,7 @@ func New(ctx context.Context, p host.Parts) (host.Application, error) {
 		arbitrations: &arbitration.API{Streams: p.Streams, DB: p.DB, Origins: p.Origins},
 		campaigns:    &campaign.API{Streams: p.Streams, DB: p.DB, Origins: p.Origins, Freshness: freshness},
 		decisions:    &nba.API{Streams: p.Streams},
+		segments:     &segment.API{Streams: p.Streams, DB: p.DB, Origins: p.Origins, Freshness: freshness},
 		profiles:     &profile.API{DB: p.DB, Freshness: freshness},
 	}
 	return host.Application{
@@ -67,6 +69,7 @@ type (
 	campaigns    = campaign.API
 	decisions    = nba.API
 	profiles     = profile.API
+	segments     = segment.API
 )
 
 // unimplemented stands one level deeper than the capabilities, so that each
@@ -83,6 +86,7 @@ type api struct {
 	*campaigns
 	*decisions
 	*profiles
+	*segments
 }
 
 // consumers are what the service does with each flow.
@@ -114,14 +118,15 @@ func consumers(streams *decider.Streams, freshness func(...string) []*flowv1.Fre
 // defined and issued.
 func own() flow.Consumer {
 	return flow.Consumer{
-		Flow: flow.Own(flows.Marketing, slices.Concat(proposition.Types, arbitration.Types, campaign.Types), []string{"campaign_id", "proposition_id"}),
+		Flow: flow.Own(flows.Marketing, slices.Concat(proposition.Types, arbitration.Types, segment.Types, campaign.Types),
+			[]string{"campaign_id", "proposition_id", "segment_id"}),
 		Schema: projection.Schema{
 			Name: "own", Version: 2,
-			Tables: slices.Concat(proposition.Tables, arbitration.Tables, campaign.Tables),
+			Tables: slices.Concat(proposition.Tables, arbitration.Tables, segment.Tables, campaign.Tables),
 		},
 		Project: func(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 			for _, project := range []func(context.Context, *projection.Tx, codec.Event) error{
-				proposition.Project, arbitration.Project, campaign.Project,
+				proposition.Project, arbitration.Project, segment.Project, campaign.Project,
 			} {
 				if err := project(ctx, tx, e); err != nil {
 					return err

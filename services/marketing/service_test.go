@@ -305,6 +305,54 @@ func TestProfileJoinsWhatEachFlowHasBrought(t *testing.T) {
 	}
 }
 
+// MA-4: a segment is defined by a rule, tried out before, and follows what happens.
+func TestMA4SegmentsFollowWhatHappens(t *testing.T) {
+	w := started(t, memory.Options{})
+	w.define(sales("savings", "saving", 10000))
+	rule := `interests include "saving" and accepted exclude "savings"`
+	define := func(key string, s *marketingv1.Segment) error {
+		_, err := w.api.DefineSegment(keyed(key), &marketingv1.DefineSegmentRequest{Segment: s})
+		return err
+	}
+	err := define("wrong", &marketingv1.Segment{SegmentId: "savers", Name: "Savers", Rule: "interests include 3"})
+	if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "line 1, column 19") {
+		t.Errorf("a rule with a type error: %v", err)
+	}
+	if _, err := w.api.GetReach(t.Context(), &marketingv1.GetReachRequest{Rule: `presented include "nothing"`}); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("a rule about an unknown proposition: %v", err)
+	}
+	w.decided("c1", w.contact("c1", "anna"))
+	w.decided("c2", w.contact("c2", "bert"))
+	w.decided("c1", w.produce("contact-c1", "interest", &channelv1.InterestShown{ContactId: "c1", CustomerId: "anna", Topic: "Saving"}))
+	reach, err := w.api.GetReach(t.Context(), &marketingv1.GetReachRequest{Rule: rule})
+	if err != nil || reach.GetCustomers() != 1 || reach.GetKnown() != 2 || len(reach.GetFreshness()) != 3 {
+		t.Errorf("the rule reaches %v (%v)", reach, err)
+	}
+	if n := len(w.read("segment-savers")); n != 0 {
+		t.Errorf("a dry run has written %d events", n)
+	}
+	for range 2 { // the second time with its key
+		if err := define("right", &marketingv1.Segment{SegmentId: "savers", Name: "Savers", Rule: rule}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.await("the segment", func() bool { return slices.Equal(w.profile("anna").GetSegments(), []string{"savers"}) })
+	if got := w.profile("bert").GetSegments(); len(got) > 0 {
+		t.Errorf("who shows no interest belongs to %v", got)
+	}
+	listed, err := w.api.ListSegments(t.Context(), &marketingv1.ListSegmentsRequest{})
+	if err != nil || len(listed.GetSegments()) != 1 || listed.GetSegments()[0].GetRule() != rule {
+		t.Errorf("the segments are %v (%v)", listed, err)
+	}
+	w.decided("c1", w.produce("contact-c1", "accepted", &channelv1.PropositionAnswered{
+		ContactId: "c1", CustomerId: "anna", PropositionId: "savings", Answer: journeyv1.Answer_ANSWER_ACCEPTED,
+	}))
+	w.await("that she leaves it", func() bool { return len(w.profile("anna").GetSegments()) == 0 })
+	if n := len(w.read("segment-savers")); n != 1 {
+		t.Errorf("the segment was defined %d times", n)
+	}
+}
+
 func TestRESTAnswersAsGRPCDoes(t *testing.T) {
 	w := started(t, memory.Options{})
 	do := func(method, path, key, body string) (int, string) {
@@ -340,6 +388,10 @@ func TestRESTAnswersAsGRPCDoes(t *testing.T) {
 		{"PUT", "/v1/arbitration", "k4", `{"exploration":"EXPLORATION_OFF"}`, 200},
 		{"PUT", "/v1/arbitration", "k5", `{"control_share":2}`, 400},
 		{"GET", "/v1/arbitration", "", "", 200},
+		{"PUT", "/v1/segments/buyers", "k6", `{"name":"Buyers","rule":"orders > 0"}`, 200},
+		{"PUT", "/v1/segments/buyers", "k7", `{"name":"Buyers","rule":"orders > none"}`, 400},
+		{"GET", "/v1/reach?rule=orders%20%3E%200", "", "", 200},
+		{"GET", "/v1/segments", "", "", 200},
 		{"GET", "/v1/customers/nobody/profile", "", "", 404},
 		{"POST", "/v1/campaigns/none/runs", "k3", "{}", 404},
 	} {

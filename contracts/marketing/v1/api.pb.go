@@ -194,6 +194,71 @@ func (x *Proposition) GetContents() []*Content {
 	return nil
 }
 
+// Segment says which customers belong together.
+type Segment struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The segment: lower-case letters, digits and dashes.
+	SegmentId string `protobuf:"bytes,1,opt,name=segment_id,json=segmentId,proto3" json:"segment_id,omitempty"`
+	// Its name.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// The rule that says who belongs to it, such as: orders >= 3 and interests
+	// include "jazz" and not (consent is withdrawn or open_complaints > 0).
+	Rule          string `protobuf:"bytes,3,opt,name=rule,proto3" json:"rule,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Segment) Reset() {
+	*x = Segment{}
+	mi := &file_marketing_v1_api_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Segment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Segment) ProtoMessage() {}
+
+func (x *Segment) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Segment.ProtoReflect.Descriptor instead.
+func (*Segment) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Segment) GetSegmentId() string {
+	if x != nil {
+		return x.SegmentId
+	}
+	return ""
+}
+
+func (x *Segment) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Segment) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
 // Campaign says whom marketing means to approach, with what.
 type Campaign struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -219,7 +284,7 @@ type Campaign struct {
 
 func (x *Campaign) Reset() {
 	*x = Campaign{}
-	mi := &file_marketing_v1_api_proto_msgTypes[1]
+	mi := &file_marketing_v1_api_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -231,7 +296,7 @@ func (x *Campaign) String() string {
 func (*Campaign) ProtoMessage() {}
 
 func (x *Campaign) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[1]
+	mi := &file_marketing_v1_api_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -244,7 +309,7 @@ func (x *Campaign) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Campaign.ProtoReflect.Descriptor instead.
 func (*Campaign) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{1}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Campaign) GetCampaignId() string {
@@ -314,7 +379,7 @@ type DefinePropositionRequest struct {
 
 func (x *DefinePropositionRequest) Reset() {
 	*x = DefinePropositionRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[2]
+	mi := &file_marketing_v1_api_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -326,7 +391,7 @@ func (x *DefinePropositionRequest) String() string {
 func (*DefinePropositionRequest) ProtoMessage() {}
 
 func (x *DefinePropositionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[2]
+	mi := &file_marketing_v1_api_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -339,7 +404,7 @@ func (x *DefinePropositionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DefinePropositionRequest.ProtoReflect.Descriptor instead.
 func (*DefinePropositionRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{2}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *DefinePropositionRequest) GetProposition() *Proposition {
@@ -358,7 +423,7 @@ type DefinePropositionResponse struct {
 
 func (x *DefinePropositionResponse) Reset() {
 	*x = DefinePropositionResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[3]
+	mi := &file_marketing_v1_api_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -370,7 +435,7 @@ func (x *DefinePropositionResponse) String() string {
 func (*DefinePropositionResponse) ProtoMessage() {}
 
 func (x *DefinePropositionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[3]
+	mi := &file_marketing_v1_api_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -383,7 +448,7 @@ func (x *DefinePropositionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DefinePropositionResponse.ProtoReflect.Descriptor instead.
 func (*DefinePropositionResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{3}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{4}
 }
 
 // ListPropositionsRequest asks for the propositions.
@@ -395,7 +460,7 @@ type ListPropositionsRequest struct {
 
 func (x *ListPropositionsRequest) Reset() {
 	*x = ListPropositionsRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[4]
+	mi := &file_marketing_v1_api_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -407,7 +472,7 @@ func (x *ListPropositionsRequest) String() string {
 func (*ListPropositionsRequest) ProtoMessage() {}
 
 func (x *ListPropositionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[4]
+	mi := &file_marketing_v1_api_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -420,7 +485,7 @@ func (x *ListPropositionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPropositionsRequest.ProtoReflect.Descriptor instead.
 func (*ListPropositionsRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{4}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{5}
 }
 
 // ListPropositionsResponse holds the propositions.
@@ -434,7 +499,7 @@ type ListPropositionsResponse struct {
 
 func (x *ListPropositionsResponse) Reset() {
 	*x = ListPropositionsResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[5]
+	mi := &file_marketing_v1_api_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -446,7 +511,7 @@ func (x *ListPropositionsResponse) String() string {
 func (*ListPropositionsResponse) ProtoMessage() {}
 
 func (x *ListPropositionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[5]
+	mi := &file_marketing_v1_api_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -459,12 +524,288 @@ func (x *ListPropositionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPropositionsResponse.ProtoReflect.Descriptor instead.
 func (*ListPropositionsResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{5}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListPropositionsResponse) GetPropositions() []*Proposition {
 	if x != nil {
 		return x.Propositions
+	}
+	return nil
+}
+
+// DefineSegmentRequest defines a segment.
+type DefineSegmentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The segment.
+	Segment       *Segment `protobuf:"bytes,1,opt,name=segment,proto3" json:"segment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DefineSegmentRequest) Reset() {
+	*x = DefineSegmentRequest{}
+	mi := &file_marketing_v1_api_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DefineSegmentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DefineSegmentRequest) ProtoMessage() {}
+
+func (x *DefineSegmentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DefineSegmentRequest.ProtoReflect.Descriptor instead.
+func (*DefineSegmentRequest) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *DefineSegmentRequest) GetSegment() *Segment {
+	if x != nil {
+		return x.Segment
+	}
+	return nil
+}
+
+// DefineSegmentResponse confirms it.
+type DefineSegmentResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DefineSegmentResponse) Reset() {
+	*x = DefineSegmentResponse{}
+	mi := &file_marketing_v1_api_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DefineSegmentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DefineSegmentResponse) ProtoMessage() {}
+
+func (x *DefineSegmentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DefineSegmentResponse.ProtoReflect.Descriptor instead.
+func (*DefineSegmentResponse) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{8}
+}
+
+// ListSegmentsRequest asks for the segments.
+type ListSegmentsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSegmentsRequest) Reset() {
+	*x = ListSegmentsRequest{}
+	mi := &file_marketing_v1_api_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSegmentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSegmentsRequest) ProtoMessage() {}
+
+func (x *ListSegmentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSegmentsRequest.ProtoReflect.Descriptor instead.
+func (*ListSegmentsRequest) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{9}
+}
+
+// ListSegmentsResponse holds the segments.
+type ListSegmentsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The segments, by their id.
+	Segments      []*Segment `protobuf:"bytes,1,rep,name=segments,proto3" json:"segments,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSegmentsResponse) Reset() {
+	*x = ListSegmentsResponse{}
+	mi := &file_marketing_v1_api_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSegmentsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSegmentsResponse) ProtoMessage() {}
+
+func (x *ListSegmentsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSegmentsResponse.ProtoReflect.Descriptor instead.
+func (*ListSegmentsResponse) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListSegmentsResponse) GetSegments() []*Segment {
+	if x != nil {
+		return x.Segments
+	}
+	return nil
+}
+
+// GetReachRequest asks whom a rule hits.
+type GetReachRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The rule.
+	Rule          string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetReachRequest) Reset() {
+	*x = GetReachRequest{}
+	mi := &file_marketing_v1_api_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetReachRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetReachRequest) ProtoMessage() {}
+
+func (x *GetReachRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetReachRequest.ProtoReflect.Descriptor instead.
+func (*GetReachRequest) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *GetReachRequest) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+// GetReachResponse counts them.
+type GetReachResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many customers the rule hits.
+	Customers uint64 `protobuf:"varint,1,opt,name=customers,proto3" json:"customers,omitempty"`
+	// How many customers marketing knows of.
+	Known uint64 `protobuf:"varint,2,opt,name=known,proto3" json:"known,omitempty"`
+	// How old the data is that this answer rests on, flow by flow.
+	Freshness     []*v11.Freshness `protobuf:"bytes,3,rep,name=freshness,proto3" json:"freshness,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetReachResponse) Reset() {
+	*x = GetReachResponse{}
+	mi := &file_marketing_v1_api_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetReachResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetReachResponse) ProtoMessage() {}
+
+func (x *GetReachResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetReachResponse.ProtoReflect.Descriptor instead.
+func (*GetReachResponse) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *GetReachResponse) GetCustomers() uint64 {
+	if x != nil {
+		return x.Customers
+	}
+	return 0
+}
+
+func (x *GetReachResponse) GetKnown() uint64 {
+	if x != nil {
+		return x.Known
+	}
+	return 0
+}
+
+func (x *GetReachResponse) GetFreshness() []*v11.Freshness {
+	if x != nil {
+		return x.Freshness
 	}
 	return nil
 }
@@ -480,7 +821,7 @@ type DefineCampaignRequest struct {
 
 func (x *DefineCampaignRequest) Reset() {
 	*x = DefineCampaignRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[6]
+	mi := &file_marketing_v1_api_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -492,7 +833,7 @@ func (x *DefineCampaignRequest) String() string {
 func (*DefineCampaignRequest) ProtoMessage() {}
 
 func (x *DefineCampaignRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[6]
+	mi := &file_marketing_v1_api_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -505,7 +846,7 @@ func (x *DefineCampaignRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DefineCampaignRequest.ProtoReflect.Descriptor instead.
 func (*DefineCampaignRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{6}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DefineCampaignRequest) GetCampaign() *Campaign {
@@ -524,7 +865,7 @@ type DefineCampaignResponse struct {
 
 func (x *DefineCampaignResponse) Reset() {
 	*x = DefineCampaignResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[7]
+	mi := &file_marketing_v1_api_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -536,7 +877,7 @@ func (x *DefineCampaignResponse) String() string {
 func (*DefineCampaignResponse) ProtoMessage() {}
 
 func (x *DefineCampaignResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[7]
+	mi := &file_marketing_v1_api_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -549,7 +890,7 @@ func (x *DefineCampaignResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DefineCampaignResponse.ProtoReflect.Descriptor instead.
 func (*DefineCampaignResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{7}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{14}
 }
 
 // RunCampaignRequest runs a campaign.
@@ -563,7 +904,7 @@ type RunCampaignRequest struct {
 
 func (x *RunCampaignRequest) Reset() {
 	*x = RunCampaignRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[8]
+	mi := &file_marketing_v1_api_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -575,7 +916,7 @@ func (x *RunCampaignRequest) String() string {
 func (*RunCampaignRequest) ProtoMessage() {}
 
 func (x *RunCampaignRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[8]
+	mi := &file_marketing_v1_api_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -588,7 +929,7 @@ func (x *RunCampaignRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunCampaignRequest.ProtoReflect.Descriptor instead.
 func (*RunCampaignRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{8}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RunCampaignRequest) GetCampaignId() string {
@@ -613,7 +954,7 @@ type RunCampaignResponse struct {
 
 func (x *RunCampaignResponse) Reset() {
 	*x = RunCampaignResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[9]
+	mi := &file_marketing_v1_api_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -625,7 +966,7 @@ func (x *RunCampaignResponse) String() string {
 func (*RunCampaignResponse) ProtoMessage() {}
 
 func (x *RunCampaignResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[9]
+	mi := &file_marketing_v1_api_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -638,7 +979,7 @@ func (x *RunCampaignResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunCampaignResponse.ProtoReflect.Descriptor instead.
 func (*RunCampaignResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{9}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RunCampaignResponse) GetRunId() string {
@@ -673,7 +1014,7 @@ type ConfigureArbitrationRequest struct {
 
 func (x *ConfigureArbitrationRequest) Reset() {
 	*x = ConfigureArbitrationRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[10]
+	mi := &file_marketing_v1_api_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -685,7 +1026,7 @@ func (x *ConfigureArbitrationRequest) String() string {
 func (*ConfigureArbitrationRequest) ProtoMessage() {}
 
 func (x *ConfigureArbitrationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[10]
+	mi := &file_marketing_v1_api_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -698,7 +1039,7 @@ func (x *ConfigureArbitrationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureArbitrationRequest.ProtoReflect.Descriptor instead.
 func (*ConfigureArbitrationRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{10}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ConfigureArbitrationRequest) GetArbitration() *Arbitration {
@@ -717,7 +1058,7 @@ type ConfigureArbitrationResponse struct {
 
 func (x *ConfigureArbitrationResponse) Reset() {
 	*x = ConfigureArbitrationResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[11]
+	mi := &file_marketing_v1_api_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -729,7 +1070,7 @@ func (x *ConfigureArbitrationResponse) String() string {
 func (*ConfigureArbitrationResponse) ProtoMessage() {}
 
 func (x *ConfigureArbitrationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[11]
+	mi := &file_marketing_v1_api_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -742,7 +1083,7 @@ func (x *ConfigureArbitrationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureArbitrationResponse.ProtoReflect.Descriptor instead.
 func (*ConfigureArbitrationResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{11}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{18}
 }
 
 // GetArbitrationRequest asks how lists are made.
@@ -754,7 +1095,7 @@ type GetArbitrationRequest struct {
 
 func (x *GetArbitrationRequest) Reset() {
 	*x = GetArbitrationRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[12]
+	mi := &file_marketing_v1_api_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -766,7 +1107,7 @@ func (x *GetArbitrationRequest) String() string {
 func (*GetArbitrationRequest) ProtoMessage() {}
 
 func (x *GetArbitrationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[12]
+	mi := &file_marketing_v1_api_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -779,7 +1120,7 @@ func (x *GetArbitrationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetArbitrationRequest.ProtoReflect.Descriptor instead.
 func (*GetArbitrationRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{12}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{19}
 }
 
 // GetArbitrationResponse tells how lists are made.
@@ -793,7 +1134,7 @@ type GetArbitrationResponse struct {
 
 func (x *GetArbitrationResponse) Reset() {
 	*x = GetArbitrationResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[13]
+	mi := &file_marketing_v1_api_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -805,7 +1146,7 @@ func (x *GetArbitrationResponse) String() string {
 func (*GetArbitrationResponse) ProtoMessage() {}
 
 func (x *GetArbitrationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[13]
+	mi := &file_marketing_v1_api_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -818,7 +1159,7 @@ func (x *GetArbitrationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetArbitrationResponse.ProtoReflect.Descriptor instead.
 func (*GetArbitrationResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{13}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetArbitrationResponse) GetArbitration() *Arbitration {
@@ -841,7 +1182,7 @@ type GetDecisionRequest struct {
 
 func (x *GetDecisionRequest) Reset() {
 	*x = GetDecisionRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[14]
+	mi := &file_marketing_v1_api_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -853,7 +1194,7 @@ func (x *GetDecisionRequest) String() string {
 func (*GetDecisionRequest) ProtoMessage() {}
 
 func (x *GetDecisionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[14]
+	mi := &file_marketing_v1_api_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -866,7 +1207,7 @@ func (x *GetDecisionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDecisionRequest.ProtoReflect.Descriptor instead.
 func (*GetDecisionRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{14}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetDecisionRequest) GetContactId() string {
@@ -917,7 +1258,7 @@ type GetDecisionResponse struct {
 
 func (x *GetDecisionResponse) Reset() {
 	*x = GetDecisionResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[15]
+	mi := &file_marketing_v1_api_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -929,7 +1270,7 @@ func (x *GetDecisionResponse) String() string {
 func (*GetDecisionResponse) ProtoMessage() {}
 
 func (x *GetDecisionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[15]
+	mi := &file_marketing_v1_api_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -942,7 +1283,7 @@ func (x *GetDecisionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDecisionResponse.ProtoReflect.Descriptor instead.
 func (*GetDecisionResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{15}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetDecisionResponse) GetDecisionId() string {
@@ -1042,7 +1383,7 @@ type GetReplayRequest struct {
 
 func (x *GetReplayRequest) Reset() {
 	*x = GetReplayRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[16]
+	mi := &file_marketing_v1_api_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1054,7 +1395,7 @@ func (x *GetReplayRequest) String() string {
 func (*GetReplayRequest) ProtoMessage() {}
 
 func (x *GetReplayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[16]
+	mi := &file_marketing_v1_api_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1067,7 +1408,7 @@ func (x *GetReplayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReplayRequest.ProtoReflect.Descriptor instead.
 func (*GetReplayRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{16}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetReplayRequest) GetContactId() string {
@@ -1103,7 +1444,7 @@ type GetReplayResponse struct {
 
 func (x *GetReplayResponse) Reset() {
 	*x = GetReplayResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[17]
+	mi := &file_marketing_v1_api_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1115,7 +1456,7 @@ func (x *GetReplayResponse) String() string {
 func (*GetReplayResponse) ProtoMessage() {}
 
 func (x *GetReplayResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[17]
+	mi := &file_marketing_v1_api_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1128,7 +1469,7 @@ func (x *GetReplayResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReplayResponse.ProtoReflect.Descriptor instead.
 func (*GetReplayResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{17}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetReplayResponse) GetDecisionId() string {
@@ -1177,7 +1518,7 @@ type GetProfileRequest struct {
 
 func (x *GetProfileRequest) Reset() {
 	*x = GetProfileRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[18]
+	mi := &file_marketing_v1_api_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1189,7 +1530,7 @@ func (x *GetProfileRequest) String() string {
 func (*GetProfileRequest) ProtoMessage() {}
 
 func (x *GetProfileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[18]
+	mi := &file_marketing_v1_api_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1202,7 +1543,7 @@ func (x *GetProfileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProfileRequest.ProtoReflect.Descriptor instead.
 func (*GetProfileRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{18}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetProfileRequest) GetCustomerId() string {
@@ -1226,14 +1567,16 @@ type GetProfileResponse struct {
 	// The topics that the customer has shown interest in, most recent first.
 	Interests []string `protobuf:"bytes,5,rep,name=interests,proto3" json:"interests,omitempty"`
 	// How old the data is that this answer rests on, flow by flow.
-	Freshness     []*v11.Freshness `protobuf:"bytes,6,rep,name=freshness,proto3" json:"freshness,omitempty"`
+	Freshness []*v11.Freshness `protobuf:"bytes,6,rep,name=freshness,proto3" json:"freshness,omitempty"`
+	// The segments that the customer belongs to now, by their id.
+	Segments      []string `protobuf:"bytes,7,rep,name=segments,proto3" json:"segments,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetProfileResponse) Reset() {
 	*x = GetProfileResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[19]
+	mi := &file_marketing_v1_api_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1245,7 +1588,7 @@ func (x *GetProfileResponse) String() string {
 func (*GetProfileResponse) ProtoMessage() {}
 
 func (x *GetProfileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[19]
+	mi := &file_marketing_v1_api_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1258,7 +1601,7 @@ func (x *GetProfileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProfileResponse.ProtoReflect.Descriptor instead.
 func (*GetProfileResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{19}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetProfileResponse) GetCustomerId() string {
@@ -1303,6 +1646,13 @@ func (x *GetProfileResponse) GetFreshness() []*v11.Freshness {
 	return nil
 }
 
+func (x *GetProfileResponse) GetSegments() []string {
+	if x != nil {
+		return x.Segments
+	}
+	return nil
+}
+
 var File_marketing_v1_api_proto protoreflect.FileDescriptor
 
 const file_marketing_v1_api_proto_rawDesc = "" +
@@ -1317,7 +1667,12 @@ const file_marketing_v1_api_proto_rawDesc = "" +
 	"valueCents\x12\x14\n" +
 	"\x05lever\x18\x06 \x01(\x01R\x05lever\x12'\n" +
 	"\x0fbase_propensity\x18\a \x01(\x01R\x0ebasePropensity\x121\n" +
-	"\bcontents\x18\b \x03(\v2\x15.marketing.v1.ContentR\bcontents\"\x95\x02\n" +
+	"\bcontents\x18\b \x03(\v2\x15.marketing.v1.ContentR\bcontents\"P\n" +
+	"\aSegment\x12\x1d\n" +
+	"\n" +
+	"segment_id\x18\x01 \x01(\tR\tsegmentId\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04rule\x18\x03 \x01(\tR\x04rule\"\x95\x02\n" +
 	"\bCampaign\x12\x1f\n" +
 	"\vcampaign_id\x18\x01 \x01(\tR\n" +
 	"campaignId\x12\x12\n" +
@@ -1334,7 +1689,19 @@ const file_marketing_v1_api_proto_rawDesc = "" +
 	"\x19DefinePropositionResponse\"\x19\n" +
 	"\x17ListPropositionsRequest\"Y\n" +
 	"\x18ListPropositionsResponse\x12=\n" +
-	"\fpropositions\x18\x01 \x03(\v2\x19.marketing.v1.PropositionR\fpropositions\"K\n" +
+	"\fpropositions\x18\x01 \x03(\v2\x19.marketing.v1.PropositionR\fpropositions\"G\n" +
+	"\x14DefineSegmentRequest\x12/\n" +
+	"\asegment\x18\x01 \x01(\v2\x15.marketing.v1.SegmentR\asegment\"\x17\n" +
+	"\x15DefineSegmentResponse\"\x15\n" +
+	"\x13ListSegmentsRequest\"I\n" +
+	"\x14ListSegmentsResponse\x121\n" +
+	"\bsegments\x18\x01 \x03(\v2\x15.marketing.v1.SegmentR\bsegments\"%\n" +
+	"\x0fGetReachRequest\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\"x\n" +
+	"\x10GetReachResponse\x12\x1c\n" +
+	"\tcustomers\x18\x01 \x01(\x04R\tcustomers\x12\x14\n" +
+	"\x05known\x18\x02 \x01(\x04R\x05known\x120\n" +
+	"\tfreshness\x18\x03 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"K\n" +
 	"\x15DefineCampaignRequest\x122\n" +
 	"\bcampaign\x18\x01 \x01(\v2\x16.marketing.v1.CampaignR\bcampaign\"\x18\n" +
 	"\x16DefineCampaignResponse\"5\n" +
@@ -1393,7 +1760,7 @@ const file_marketing_v1_api_proto_rawDesc = "" +
 	"candidates\"4\n" +
 	"\x11GetProfileRequest\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
-	"customerId\"\xe7\x01\n" +
+	"customerId\"\x83\x02\n" +
 	"\x12GetProfileResponse\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12\x16\n" +
@@ -1402,16 +1769,20 @@ const file_marketing_v1_api_proto_rawDesc = "" +
 	"spentCents\x12'\n" +
 	"\x0fopen_complaints\x18\x04 \x01(\rR\x0eopenComplaints\x12\x1c\n" +
 	"\tinterests\x18\x05 \x03(\tR\tinterests\x120\n" +
-	"\tfreshness\x18\x06 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness*\xa1\x01\n" +
+	"\tfreshness\x18\x06 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\x12\x1a\n" +
+	"\bsegments\x18\a \x03(\tR\bsegments*\xa1\x01\n" +
 	"\rReplayOutcome\x12\x1e\n" +
 	"\x1aREPLAY_OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13REPLAY_OUTCOME_SAME\x10\x01\x12\x1a\n" +
 	"\x16REPLAY_OUTCOME_DIFFERS\x10\x02\x12\x19\n" +
 	"\x15REPLAY_OUTCOME_ERASED\x10\x03\x12 \n" +
-	"\x1cREPLAY_OUTCOME_MODEL_UNKNOWN\x10\x042\xcb\x06\n" +
+	"\x1cREPLAY_OUTCOME_MODEL_UNKNOWN\x10\x042\xc7\b\n" +
 	"\x10MarketingService\x12d\n" +
 	"\x11DefineProposition\x12&.marketing.v1.DefinePropositionRequest\x1a'.marketing.v1.DefinePropositionResponse\x12a\n" +
-	"\x10ListPropositions\x12%.marketing.v1.ListPropositionsRequest\x1a&.marketing.v1.ListPropositionsResponse\x12[\n" +
+	"\x10ListPropositions\x12%.marketing.v1.ListPropositionsRequest\x1a&.marketing.v1.ListPropositionsResponse\x12X\n" +
+	"\rDefineSegment\x12\".marketing.v1.DefineSegmentRequest\x1a#.marketing.v1.DefineSegmentResponse\x12U\n" +
+	"\fListSegments\x12!.marketing.v1.ListSegmentsRequest\x1a\".marketing.v1.ListSegmentsResponse\x12I\n" +
+	"\bGetReach\x12\x1d.marketing.v1.GetReachRequest\x1a\x1e.marketing.v1.GetReachResponse\x12[\n" +
 	"\x0eDefineCampaign\x12#.marketing.v1.DefineCampaignRequest\x1a$.marketing.v1.DefineCampaignResponse\x12R\n" +
 	"\vRunCampaign\x12 .marketing.v1.RunCampaignRequest\x1a!.marketing.v1.RunCampaignResponse\x12m\n" +
 	"\x14ConfigureArbitration\x12).marketing.v1.ConfigureArbitrationRequest\x1a*.marketing.v1.ConfigureArbitrationResponse\x12[\n" +
@@ -1434,79 +1805,95 @@ func file_marketing_v1_api_proto_rawDescGZIP() []byte {
 }
 
 var file_marketing_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_marketing_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_marketing_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_marketing_v1_api_proto_goTypes = []any{
 	(ReplayOutcome)(0),                   // 0: marketing.v1.ReplayOutcome
 	(*Proposition)(nil),                  // 1: marketing.v1.Proposition
-	(*Campaign)(nil),                     // 2: marketing.v1.Campaign
-	(*DefinePropositionRequest)(nil),     // 3: marketing.v1.DefinePropositionRequest
-	(*DefinePropositionResponse)(nil),    // 4: marketing.v1.DefinePropositionResponse
-	(*ListPropositionsRequest)(nil),      // 5: marketing.v1.ListPropositionsRequest
-	(*ListPropositionsResponse)(nil),     // 6: marketing.v1.ListPropositionsResponse
-	(*DefineCampaignRequest)(nil),        // 7: marketing.v1.DefineCampaignRequest
-	(*DefineCampaignResponse)(nil),       // 8: marketing.v1.DefineCampaignResponse
-	(*RunCampaignRequest)(nil),           // 9: marketing.v1.RunCampaignRequest
-	(*RunCampaignResponse)(nil),          // 10: marketing.v1.RunCampaignResponse
-	(*ConfigureArbitrationRequest)(nil),  // 11: marketing.v1.ConfigureArbitrationRequest
-	(*ConfigureArbitrationResponse)(nil), // 12: marketing.v1.ConfigureArbitrationResponse
-	(*GetArbitrationRequest)(nil),        // 13: marketing.v1.GetArbitrationRequest
-	(*GetArbitrationResponse)(nil),       // 14: marketing.v1.GetArbitrationResponse
-	(*GetDecisionRequest)(nil),           // 15: marketing.v1.GetDecisionRequest
-	(*GetDecisionResponse)(nil),          // 16: marketing.v1.GetDecisionResponse
-	(*GetReplayRequest)(nil),             // 17: marketing.v1.GetReplayRequest
-	(*GetReplayResponse)(nil),            // 18: marketing.v1.GetReplayResponse
-	(*GetProfileRequest)(nil),            // 19: marketing.v1.GetProfileRequest
-	(*GetProfileResponse)(nil),           // 20: marketing.v1.GetProfileResponse
-	(Purpose)(0),                         // 21: marketing.v1.Purpose
-	(*Content)(nil),                      // 22: marketing.v1.Content
-	(v1.Channel)(0),                      // 23: journey.v1.Channel
-	(*v11.Freshness)(nil),                // 24: flow.v1.Freshness
-	(*Arbitration)(nil),                  // 25: marketing.v1.Arbitration
-	(*timestamppb.Timestamp)(nil),        // 26: google.protobuf.Timestamp
-	(*v1.NextBestAction)(nil),            // 27: journey.v1.NextBestAction
-	(*Candidate)(nil),                    // 28: marketing.v1.Candidate
-	(Group)(0),                           // 29: marketing.v1.Group
+	(*Segment)(nil),                      // 2: marketing.v1.Segment
+	(*Campaign)(nil),                     // 3: marketing.v1.Campaign
+	(*DefinePropositionRequest)(nil),     // 4: marketing.v1.DefinePropositionRequest
+	(*DefinePropositionResponse)(nil),    // 5: marketing.v1.DefinePropositionResponse
+	(*ListPropositionsRequest)(nil),      // 6: marketing.v1.ListPropositionsRequest
+	(*ListPropositionsResponse)(nil),     // 7: marketing.v1.ListPropositionsResponse
+	(*DefineSegmentRequest)(nil),         // 8: marketing.v1.DefineSegmentRequest
+	(*DefineSegmentResponse)(nil),        // 9: marketing.v1.DefineSegmentResponse
+	(*ListSegmentsRequest)(nil),          // 10: marketing.v1.ListSegmentsRequest
+	(*ListSegmentsResponse)(nil),         // 11: marketing.v1.ListSegmentsResponse
+	(*GetReachRequest)(nil),              // 12: marketing.v1.GetReachRequest
+	(*GetReachResponse)(nil),             // 13: marketing.v1.GetReachResponse
+	(*DefineCampaignRequest)(nil),        // 14: marketing.v1.DefineCampaignRequest
+	(*DefineCampaignResponse)(nil),       // 15: marketing.v1.DefineCampaignResponse
+	(*RunCampaignRequest)(nil),           // 16: marketing.v1.RunCampaignRequest
+	(*RunCampaignResponse)(nil),          // 17: marketing.v1.RunCampaignResponse
+	(*ConfigureArbitrationRequest)(nil),  // 18: marketing.v1.ConfigureArbitrationRequest
+	(*ConfigureArbitrationResponse)(nil), // 19: marketing.v1.ConfigureArbitrationResponse
+	(*GetArbitrationRequest)(nil),        // 20: marketing.v1.GetArbitrationRequest
+	(*GetArbitrationResponse)(nil),       // 21: marketing.v1.GetArbitrationResponse
+	(*GetDecisionRequest)(nil),           // 22: marketing.v1.GetDecisionRequest
+	(*GetDecisionResponse)(nil),          // 23: marketing.v1.GetDecisionResponse
+	(*GetReplayRequest)(nil),             // 24: marketing.v1.GetReplayRequest
+	(*GetReplayResponse)(nil),            // 25: marketing.v1.GetReplayResponse
+	(*GetProfileRequest)(nil),            // 26: marketing.v1.GetProfileRequest
+	(*GetProfileResponse)(nil),           // 27: marketing.v1.GetProfileResponse
+	(Purpose)(0),                         // 28: marketing.v1.Purpose
+	(*Content)(nil),                      // 29: marketing.v1.Content
+	(v1.Channel)(0),                      // 30: journey.v1.Channel
+	(*v11.Freshness)(nil),                // 31: flow.v1.Freshness
+	(*Arbitration)(nil),                  // 32: marketing.v1.Arbitration
+	(*timestamppb.Timestamp)(nil),        // 33: google.protobuf.Timestamp
+	(*v1.NextBestAction)(nil),            // 34: journey.v1.NextBestAction
+	(*Candidate)(nil),                    // 35: marketing.v1.Candidate
+	(Group)(0),                           // 36: marketing.v1.Group
 }
 var file_marketing_v1_api_proto_depIdxs = []int32{
-	21, // 0: marketing.v1.Proposition.purpose:type_name -> marketing.v1.Purpose
-	22, // 1: marketing.v1.Proposition.contents:type_name -> marketing.v1.Content
-	23, // 2: marketing.v1.Campaign.channel:type_name -> journey.v1.Channel
+	28, // 0: marketing.v1.Proposition.purpose:type_name -> marketing.v1.Purpose
+	29, // 1: marketing.v1.Proposition.contents:type_name -> marketing.v1.Content
+	30, // 2: marketing.v1.Campaign.channel:type_name -> journey.v1.Channel
 	1,  // 3: marketing.v1.DefinePropositionRequest.proposition:type_name -> marketing.v1.Proposition
 	1,  // 4: marketing.v1.ListPropositionsResponse.propositions:type_name -> marketing.v1.Proposition
-	2,  // 5: marketing.v1.DefineCampaignRequest.campaign:type_name -> marketing.v1.Campaign
-	24, // 6: marketing.v1.RunCampaignResponse.freshness:type_name -> flow.v1.Freshness
-	25, // 7: marketing.v1.ConfigureArbitrationRequest.arbitration:type_name -> marketing.v1.Arbitration
-	25, // 8: marketing.v1.GetArbitrationResponse.arbitration:type_name -> marketing.v1.Arbitration
-	26, // 9: marketing.v1.GetDecisionResponse.decided_at:type_name -> google.protobuf.Timestamp
-	27, // 10: marketing.v1.GetDecisionResponse.actions:type_name -> journey.v1.NextBestAction
-	28, // 11: marketing.v1.GetDecisionResponse.candidates:type_name -> marketing.v1.Candidate
-	24, // 12: marketing.v1.GetDecisionResponse.rested_on:type_name -> flow.v1.Freshness
-	29, // 13: marketing.v1.GetDecisionResponse.group:type_name -> marketing.v1.Group
-	0,  // 14: marketing.v1.GetReplayResponse.outcome:type_name -> marketing.v1.ReplayOutcome
-	24, // 15: marketing.v1.GetProfileResponse.freshness:type_name -> flow.v1.Freshness
-	3,  // 16: marketing.v1.MarketingService.DefineProposition:input_type -> marketing.v1.DefinePropositionRequest
-	5,  // 17: marketing.v1.MarketingService.ListPropositions:input_type -> marketing.v1.ListPropositionsRequest
-	7,  // 18: marketing.v1.MarketingService.DefineCampaign:input_type -> marketing.v1.DefineCampaignRequest
-	9,  // 19: marketing.v1.MarketingService.RunCampaign:input_type -> marketing.v1.RunCampaignRequest
-	11, // 20: marketing.v1.MarketingService.ConfigureArbitration:input_type -> marketing.v1.ConfigureArbitrationRequest
-	13, // 21: marketing.v1.MarketingService.GetArbitration:input_type -> marketing.v1.GetArbitrationRequest
-	15, // 22: marketing.v1.MarketingService.GetDecision:input_type -> marketing.v1.GetDecisionRequest
-	17, // 23: marketing.v1.MarketingService.GetReplay:input_type -> marketing.v1.GetReplayRequest
-	19, // 24: marketing.v1.MarketingService.GetProfile:input_type -> marketing.v1.GetProfileRequest
-	4,  // 25: marketing.v1.MarketingService.DefineProposition:output_type -> marketing.v1.DefinePropositionResponse
-	6,  // 26: marketing.v1.MarketingService.ListPropositions:output_type -> marketing.v1.ListPropositionsResponse
-	8,  // 27: marketing.v1.MarketingService.DefineCampaign:output_type -> marketing.v1.DefineCampaignResponse
-	10, // 28: marketing.v1.MarketingService.RunCampaign:output_type -> marketing.v1.RunCampaignResponse
-	12, // 29: marketing.v1.MarketingService.ConfigureArbitration:output_type -> marketing.v1.ConfigureArbitrationResponse
-	14, // 30: marketing.v1.MarketingService.GetArbitration:output_type -> marketing.v1.GetArbitrationResponse
-	16, // 31: marketing.v1.MarketingService.GetDecision:output_type -> marketing.v1.GetDecisionResponse
-	18, // 32: marketing.v1.MarketingService.GetReplay:output_type -> marketing.v1.GetReplayResponse
-	20, // 33: marketing.v1.MarketingService.GetProfile:output_type -> marketing.v1.GetProfileResponse
-	25, // [25:34] is the sub-list for method output_type
-	16, // [16:25] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	2,  // 5: marketing.v1.DefineSegmentRequest.segment:type_name -> marketing.v1.Segment
+	2,  // 6: marketing.v1.ListSegmentsResponse.segments:type_name -> marketing.v1.Segment
+	31, // 7: marketing.v1.GetReachResponse.freshness:type_name -> flow.v1.Freshness
+	3,  // 8: marketing.v1.DefineCampaignRequest.campaign:type_name -> marketing.v1.Campaign
+	31, // 9: marketing.v1.RunCampaignResponse.freshness:type_name -> flow.v1.Freshness
+	32, // 10: marketing.v1.ConfigureArbitrationRequest.arbitration:type_name -> marketing.v1.Arbitration
+	32, // 11: marketing.v1.GetArbitrationResponse.arbitration:type_name -> marketing.v1.Arbitration
+	33, // 12: marketing.v1.GetDecisionResponse.decided_at:type_name -> google.protobuf.Timestamp
+	34, // 13: marketing.v1.GetDecisionResponse.actions:type_name -> journey.v1.NextBestAction
+	35, // 14: marketing.v1.GetDecisionResponse.candidates:type_name -> marketing.v1.Candidate
+	31, // 15: marketing.v1.GetDecisionResponse.rested_on:type_name -> flow.v1.Freshness
+	36, // 16: marketing.v1.GetDecisionResponse.group:type_name -> marketing.v1.Group
+	0,  // 17: marketing.v1.GetReplayResponse.outcome:type_name -> marketing.v1.ReplayOutcome
+	31, // 18: marketing.v1.GetProfileResponse.freshness:type_name -> flow.v1.Freshness
+	4,  // 19: marketing.v1.MarketingService.DefineProposition:input_type -> marketing.v1.DefinePropositionRequest
+	6,  // 20: marketing.v1.MarketingService.ListPropositions:input_type -> marketing.v1.ListPropositionsRequest
+	8,  // 21: marketing.v1.MarketingService.DefineSegment:input_type -> marketing.v1.DefineSegmentRequest
+	10, // 22: marketing.v1.MarketingService.ListSegments:input_type -> marketing.v1.ListSegmentsRequest
+	12, // 23: marketing.v1.MarketingService.GetReach:input_type -> marketing.v1.GetReachRequest
+	14, // 24: marketing.v1.MarketingService.DefineCampaign:input_type -> marketing.v1.DefineCampaignRequest
+	16, // 25: marketing.v1.MarketingService.RunCampaign:input_type -> marketing.v1.RunCampaignRequest
+	18, // 26: marketing.v1.MarketingService.ConfigureArbitration:input_type -> marketing.v1.ConfigureArbitrationRequest
+	20, // 27: marketing.v1.MarketingService.GetArbitration:input_type -> marketing.v1.GetArbitrationRequest
+	22, // 28: marketing.v1.MarketingService.GetDecision:input_type -> marketing.v1.GetDecisionRequest
+	24, // 29: marketing.v1.MarketingService.GetReplay:input_type -> marketing.v1.GetReplayRequest
+	26, // 30: marketing.v1.MarketingService.GetProfile:input_type -> marketing.v1.GetProfileRequest
+	5,  // 31: marketing.v1.MarketingService.DefineProposition:output_type -> marketing.v1.DefinePropositionResponse
+	7,  // 32: marketing.v1.MarketingService.ListPropositions:output_type -> marketing.v1.ListPropositionsResponse
+	9,  // 33: marketing.v1.MarketingService.DefineSegment:output_type -> marketing.v1.DefineSegmentResponse
+	11, // 34: marketing.v1.MarketingService.ListSegments:output_type -> marketing.v1.ListSegmentsResponse
+	13, // 35: marketing.v1.MarketingService.GetReach:output_type -> marketing.v1.GetReachResponse
+	15, // 36: marketing.v1.MarketingService.DefineCampaign:output_type -> marketing.v1.DefineCampaignResponse
+	17, // 37: marketing.v1.MarketingService.RunCampaign:output_type -> marketing.v1.RunCampaignResponse
+	19, // 38: marketing.v1.MarketingService.ConfigureArbitration:output_type -> marketing.v1.ConfigureArbitrationResponse
+	21, // 39: marketing.v1.MarketingService.GetArbitration:output_type -> marketing.v1.GetArbitrationResponse
+	23, // 40: marketing.v1.MarketingService.GetDecision:output_type -> marketing.v1.GetDecisionResponse
+	25, // 41: marketing.v1.MarketingService.GetReplay:output_type -> marketing.v1.GetReplayResponse
+	27, // 42: marketing.v1.MarketingService.GetProfile:output_type -> marketing.v1.GetProfileResponse
+	31, // [31:43] is the sub-list for method output_type
+	19, // [19:31] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_marketing_v1_api_proto_init() }
@@ -1521,7 +1908,7 @@ func file_marketing_v1_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_marketing_v1_api_proto_rawDesc), len(file_marketing_v1_api_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   20,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

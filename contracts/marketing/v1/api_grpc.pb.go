@@ -21,6 +21,9 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	MarketingService_DefineProposition_FullMethodName    = "/marketing.v1.MarketingService/DefineProposition"
 	MarketingService_ListPropositions_FullMethodName     = "/marketing.v1.MarketingService/ListPropositions"
+	MarketingService_DefineSegment_FullMethodName        = "/marketing.v1.MarketingService/DefineSegment"
+	MarketingService_ListSegments_FullMethodName         = "/marketing.v1.MarketingService/ListSegments"
+	MarketingService_GetReach_FullMethodName             = "/marketing.v1.MarketingService/GetReach"
 	MarketingService_DefineCampaign_FullMethodName       = "/marketing.v1.MarketingService/DefineCampaign"
 	MarketingService_RunCampaign_FullMethodName          = "/marketing.v1.MarketingService/RunCampaign"
 	MarketingService_ConfigureArbitration_FullMethodName = "/marketing.v1.MarketingService/ConfigureArbitration"
@@ -43,6 +46,13 @@ type MarketingServiceClient interface {
 	DefineProposition(ctx context.Context, in *DefinePropositionRequest, opts ...grpc.CallOption) (*DefinePropositionResponse, error)
 	// ListPropositions returns the propositions, by their id.
 	ListPropositions(ctx context.Context, in *ListPropositionsRequest, opts ...grpc.CallOption) (*ListPropositionsResponse, error)
+	// DefineSegment says which customers belong together, by a rule. Who belongs to
+	// it follows from what is known, whenever that is asked.
+	DefineSegment(ctx context.Context, in *DefineSegmentRequest, opts ...grpc.CallOption) (*DefineSegmentResponse, error)
+	// ListSegments returns the segments, by their id.
+	ListSegments(ctx context.Context, in *ListSegmentsRequest, opts ...grpc.CallOption) (*ListSegmentsResponse, error)
+	// GetReach counts whom a rule hits now, without defining anything.
+	GetReach(ctx context.Context, in *GetReachRequest, opts ...grpc.CallOption) (*GetReachResponse, error)
 	// DefineCampaign says whom marketing means to approach, with what.
 	DefineCampaign(ctx context.Context, in *DefineCampaignRequest, opts ...grpc.CallOption) (*DefineCampaignResponse, error)
 	// RunCampaign chooses the campaign's customers and issues its leads.
@@ -82,6 +92,36 @@ func (c *marketingServiceClient) ListPropositions(ctx context.Context, in *ListP
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListPropositionsResponse)
 	err := c.cc.Invoke(ctx, MarketingService_ListPropositions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *marketingServiceClient) DefineSegment(ctx context.Context, in *DefineSegmentRequest, opts ...grpc.CallOption) (*DefineSegmentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DefineSegmentResponse)
+	err := c.cc.Invoke(ctx, MarketingService_DefineSegment_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *marketingServiceClient) ListSegments(ctx context.Context, in *ListSegmentsRequest, opts ...grpc.CallOption) (*ListSegmentsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListSegmentsResponse)
+	err := c.cc.Invoke(ctx, MarketingService_ListSegments_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *marketingServiceClient) GetReach(ctx context.Context, in *GetReachRequest, opts ...grpc.CallOption) (*GetReachResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetReachResponse)
+	err := c.cc.Invoke(ctx, MarketingService_GetReach_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -171,6 +211,13 @@ type MarketingServiceServer interface {
 	DefineProposition(context.Context, *DefinePropositionRequest) (*DefinePropositionResponse, error)
 	// ListPropositions returns the propositions, by their id.
 	ListPropositions(context.Context, *ListPropositionsRequest) (*ListPropositionsResponse, error)
+	// DefineSegment says which customers belong together, by a rule. Who belongs to
+	// it follows from what is known, whenever that is asked.
+	DefineSegment(context.Context, *DefineSegmentRequest) (*DefineSegmentResponse, error)
+	// ListSegments returns the segments, by their id.
+	ListSegments(context.Context, *ListSegmentsRequest) (*ListSegmentsResponse, error)
+	// GetReach counts whom a rule hits now, without defining anything.
+	GetReach(context.Context, *GetReachRequest) (*GetReachResponse, error)
 	// DefineCampaign says whom marketing means to approach, with what.
 	DefineCampaign(context.Context, *DefineCampaignRequest) (*DefineCampaignResponse, error)
 	// RunCampaign chooses the campaign's customers and issues its leads.
@@ -201,6 +248,15 @@ func (UnimplementedMarketingServiceServer) DefineProposition(context.Context, *D
 }
 func (UnimplementedMarketingServiceServer) ListPropositions(context.Context, *ListPropositionsRequest) (*ListPropositionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListPropositions not implemented")
+}
+func (UnimplementedMarketingServiceServer) DefineSegment(context.Context, *DefineSegmentRequest) (*DefineSegmentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DefineSegment not implemented")
+}
+func (UnimplementedMarketingServiceServer) ListSegments(context.Context, *ListSegmentsRequest) (*ListSegmentsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListSegments not implemented")
+}
+func (UnimplementedMarketingServiceServer) GetReach(context.Context, *GetReachRequest) (*GetReachResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetReach not implemented")
 }
 func (UnimplementedMarketingServiceServer) DefineCampaign(context.Context, *DefineCampaignRequest) (*DefineCampaignResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DefineCampaign not implemented")
@@ -276,6 +332,60 @@ func _MarketingService_ListPropositions_Handler(srv interface{}, ctx context.Con
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(MarketingServiceServer).ListPropositions(ctx, req.(*ListPropositionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _MarketingService_DefineSegment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DefineSegmentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MarketingServiceServer).DefineSegment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MarketingService_DefineSegment_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MarketingServiceServer).DefineSegment(ctx, req.(*DefineSegmentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _MarketingService_ListSegments_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListSegmentsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MarketingServiceServer).ListSegments(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MarketingService_ListSegments_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MarketingServiceServer).ListSegments(ctx, req.(*ListSegmentsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _MarketingService_GetReach_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetReachRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MarketingServiceServer).GetReach(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MarketingService_GetReach_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MarketingServiceServer).GetReach(ctx, req.(*GetReachRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -420,6 +530,18 @@ var MarketingService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListPropositions",
 			Handler:    _MarketingService_ListPropositions_Handler,
+		},
+		{
+			MethodName: "DefineSegment",
+			Handler:    _MarketingService_DefineSegment_Handler,
+		},
+		{
+			MethodName: "ListSegments",
+			Handler:    _MarketingService_ListSegments_Handler,
+		},
+		{
+			MethodName: "GetReach",
+			Handler:    _MarketingService_GetReach_Handler,
 		},
 		{
 			MethodName: "DefineCampaign",

@@ -335,6 +335,70 @@ func (x *ArbitrationConfigured) GetArbitration() *Arbitration {
 	return nil
 }
 
+// SegmentDefined says which customers belong together.
+type SegmentDefined struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The segment.
+	SegmentId string `protobuf:"bytes,1,opt,name=segment_id,json=segmentId,proto3" json:"segment_id,omitempty"`
+	// Its name.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// The rule that says who belongs to it.
+	Rule          string `protobuf:"bytes,3,opt,name=rule,proto3" json:"rule,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SegmentDefined) Reset() {
+	*x = SegmentDefined{}
+	mi := &file_marketing_v1_events_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SegmentDefined) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SegmentDefined) ProtoMessage() {}
+
+func (x *SegmentDefined) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_events_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SegmentDefined.ProtoReflect.Descriptor instead.
+func (*SegmentDefined) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *SegmentDefined) GetSegmentId() string {
+	if x != nil {
+		return x.SegmentId
+	}
+	return ""
+}
+
+func (x *SegmentDefined) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SegmentDefined) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
 // CampaignDefined says whom marketing means to approach, with what.
 type CampaignDefined struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -360,7 +424,7 @@ type CampaignDefined struct {
 
 func (x *CampaignDefined) Reset() {
 	*x = CampaignDefined{}
-	mi := &file_marketing_v1_events_proto_msgTypes[3]
+	mi := &file_marketing_v1_events_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -372,7 +436,7 @@ func (x *CampaignDefined) String() string {
 func (*CampaignDefined) ProtoMessage() {}
 
 func (x *CampaignDefined) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_events_proto_msgTypes[3]
+	mi := &file_marketing_v1_events_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -385,7 +449,7 @@ func (x *CampaignDefined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CampaignDefined.ProtoReflect.Descriptor instead.
 func (*CampaignDefined) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_events_proto_rawDescGZIP(), []int{3}
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *CampaignDefined) GetCampaignId() string {
@@ -461,7 +525,7 @@ type CampaignRun struct {
 
 func (x *CampaignRun) Reset() {
 	*x = CampaignRun{}
-	mi := &file_marketing_v1_events_proto_msgTypes[4]
+	mi := &file_marketing_v1_events_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -473,7 +537,7 @@ func (x *CampaignRun) String() string {
 func (*CampaignRun) ProtoMessage() {}
 
 func (x *CampaignRun) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_events_proto_msgTypes[4]
+	mi := &file_marketing_v1_events_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -486,7 +550,7 @@ func (x *CampaignRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CampaignRun.ProtoReflect.Descriptor instead.
 func (*CampaignRun) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_events_proto_rawDescGZIP(), []int{4}
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CampaignRun) GetCampaignId() string {
@@ -542,7 +606,7 @@ type LeadIssued struct {
 
 func (x *LeadIssued) Reset() {
 	*x = LeadIssued{}
-	mi := &file_marketing_v1_events_proto_msgTypes[5]
+	mi := &file_marketing_v1_events_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -554,7 +618,7 @@ func (x *LeadIssued) String() string {
 func (*LeadIssued) ProtoMessage() {}
 
 func (x *LeadIssued) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_events_proto_msgTypes[5]
+	mi := &file_marketing_v1_events_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -567,7 +631,7 @@ func (x *LeadIssued) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadIssued.ProtoReflect.Descriptor instead.
 func (*LeadIssued) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_events_proto_rawDescGZIP(), []int{5}
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *LeadIssued) GetLeadId() string {
@@ -645,7 +709,7 @@ type LeadResponseRecorded struct {
 
 func (x *LeadResponseRecorded) Reset() {
 	*x = LeadResponseRecorded{}
-	mi := &file_marketing_v1_events_proto_msgTypes[6]
+	mi := &file_marketing_v1_events_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -657,7 +721,7 @@ func (x *LeadResponseRecorded) String() string {
 func (*LeadResponseRecorded) ProtoMessage() {}
 
 func (x *LeadResponseRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_events_proto_msgTypes[6]
+	mi := &file_marketing_v1_events_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -670,7 +734,7 @@ func (x *LeadResponseRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadResponseRecorded.ProtoReflect.Descriptor instead.
 func (*LeadResponseRecorded) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_events_proto_rawDescGZIP(), []int{6}
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *LeadResponseRecorded) GetLeadId() string {
@@ -744,7 +808,12 @@ const file_marketing_v1_events_proto_rawDesc = "" +
 	"\trested_on\x18\f \x03(\v2\x12.flow.v1.FreshnessR\brestedOn\x12)\n" +
 	"\x05group\x18\r \x01(\x0e2\x13.marketing.v1.GroupR\x05group\"T\n" +
 	"\x15ArbitrationConfigured\x12;\n" +
-	"\varbitration\x18\x01 \x01(\v2\x19.marketing.v1.ArbitrationR\varbitration\"\x9c\x02\n" +
+	"\varbitration\x18\x01 \x01(\v2\x19.marketing.v1.ArbitrationR\varbitration\"W\n" +
+	"\x0eSegmentDefined\x12\x1d\n" +
+	"\n" +
+	"segment_id\x18\x01 \x01(\tR\tsegmentId\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04rule\x18\x03 \x01(\tR\x04rule\"\x9c\x02\n" +
 	"\x0fCampaignDefined\x12\x1f\n" +
 	"\vcampaign_id\x18\x01 \x01(\tR\n" +
 	"campaignId\x12\x12\n" +
@@ -795,40 +864,41 @@ func file_marketing_v1_events_proto_rawDescGZIP() []byte {
 	return file_marketing_v1_events_proto_rawDescData
 }
 
-var file_marketing_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_marketing_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_marketing_v1_events_proto_goTypes = []any{
 	(*PropositionDefined)(nil),     // 0: marketing.v1.PropositionDefined
 	(*NextBestActionsDecided)(nil), // 1: marketing.v1.NextBestActionsDecided
 	(*ArbitrationConfigured)(nil),  // 2: marketing.v1.ArbitrationConfigured
-	(*CampaignDefined)(nil),        // 3: marketing.v1.CampaignDefined
-	(*CampaignRun)(nil),            // 4: marketing.v1.CampaignRun
-	(*LeadIssued)(nil),             // 5: marketing.v1.LeadIssued
-	(*LeadResponseRecorded)(nil),   // 6: marketing.v1.LeadResponseRecorded
-	(Purpose)(0),                   // 7: marketing.v1.Purpose
-	(*Content)(nil),                // 8: marketing.v1.Content
-	(v1.Channel)(0),                // 9: journey.v1.Channel
-	(*v1.NextBestAction)(nil),      // 10: journey.v1.NextBestAction
-	(*Candidate)(nil),              // 11: marketing.v1.Candidate
-	(*v11.Freshness)(nil),          // 12: flow.v1.Freshness
-	(Group)(0),                     // 13: marketing.v1.Group
-	(*Arbitration)(nil),            // 14: marketing.v1.Arbitration
-	(*timestamppb.Timestamp)(nil),  // 15: google.protobuf.Timestamp
-	(v1.Answer)(0),                 // 16: journey.v1.Answer
+	(*SegmentDefined)(nil),         // 3: marketing.v1.SegmentDefined
+	(*CampaignDefined)(nil),        // 4: marketing.v1.CampaignDefined
+	(*CampaignRun)(nil),            // 5: marketing.v1.CampaignRun
+	(*LeadIssued)(nil),             // 6: marketing.v1.LeadIssued
+	(*LeadResponseRecorded)(nil),   // 7: marketing.v1.LeadResponseRecorded
+	(Purpose)(0),                   // 8: marketing.v1.Purpose
+	(*Content)(nil),                // 9: marketing.v1.Content
+	(v1.Channel)(0),                // 10: journey.v1.Channel
+	(*v1.NextBestAction)(nil),      // 11: journey.v1.NextBestAction
+	(*Candidate)(nil),              // 12: marketing.v1.Candidate
+	(*v11.Freshness)(nil),          // 13: flow.v1.Freshness
+	(Group)(0),                     // 14: marketing.v1.Group
+	(*Arbitration)(nil),            // 15: marketing.v1.Arbitration
+	(*timestamppb.Timestamp)(nil),  // 16: google.protobuf.Timestamp
+	(v1.Answer)(0),                 // 17: journey.v1.Answer
 }
 var file_marketing_v1_events_proto_depIdxs = []int32{
-	7,  // 0: marketing.v1.PropositionDefined.purpose:type_name -> marketing.v1.Purpose
-	8,  // 1: marketing.v1.PropositionDefined.contents:type_name -> marketing.v1.Content
-	9,  // 2: marketing.v1.NextBestActionsDecided.channel:type_name -> journey.v1.Channel
-	10, // 3: marketing.v1.NextBestActionsDecided.actions:type_name -> journey.v1.NextBestAction
-	11, // 4: marketing.v1.NextBestActionsDecided.candidates:type_name -> marketing.v1.Candidate
-	12, // 5: marketing.v1.NextBestActionsDecided.rested_on:type_name -> flow.v1.Freshness
-	13, // 6: marketing.v1.NextBestActionsDecided.group:type_name -> marketing.v1.Group
-	14, // 7: marketing.v1.ArbitrationConfigured.arbitration:type_name -> marketing.v1.Arbitration
-	9,  // 8: marketing.v1.CampaignDefined.channel:type_name -> journey.v1.Channel
-	15, // 9: marketing.v1.CampaignRun.run_at:type_name -> google.protobuf.Timestamp
-	9,  // 10: marketing.v1.LeadIssued.channel:type_name -> journey.v1.Channel
-	9,  // 11: marketing.v1.LeadResponseRecorded.channel:type_name -> journey.v1.Channel
-	16, // 12: marketing.v1.LeadResponseRecorded.answer:type_name -> journey.v1.Answer
+	8,  // 0: marketing.v1.PropositionDefined.purpose:type_name -> marketing.v1.Purpose
+	9,  // 1: marketing.v1.PropositionDefined.contents:type_name -> marketing.v1.Content
+	10, // 2: marketing.v1.NextBestActionsDecided.channel:type_name -> journey.v1.Channel
+	11, // 3: marketing.v1.NextBestActionsDecided.actions:type_name -> journey.v1.NextBestAction
+	12, // 4: marketing.v1.NextBestActionsDecided.candidates:type_name -> marketing.v1.Candidate
+	13, // 5: marketing.v1.NextBestActionsDecided.rested_on:type_name -> flow.v1.Freshness
+	14, // 6: marketing.v1.NextBestActionsDecided.group:type_name -> marketing.v1.Group
+	15, // 7: marketing.v1.ArbitrationConfigured.arbitration:type_name -> marketing.v1.Arbitration
+	10, // 8: marketing.v1.CampaignDefined.channel:type_name -> journey.v1.Channel
+	16, // 9: marketing.v1.CampaignRun.run_at:type_name -> google.protobuf.Timestamp
+	10, // 10: marketing.v1.LeadIssued.channel:type_name -> journey.v1.Channel
+	10, // 11: marketing.v1.LeadResponseRecorded.channel:type_name -> journey.v1.Channel
+	17, // 12: marketing.v1.LeadResponseRecorded.answer:type_name -> journey.v1.Answer
 	13, // [13:13] is the sub-list for method output_type
 	13, // [13:13] is the sub-list for method input_type
 	13, // [13:13] is the sub-list for extension type_name
@@ -848,7 +918,7 @@ func file_marketing_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_marketing_v1_events_proto_rawDesc), len(file_marketing_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

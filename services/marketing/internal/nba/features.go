@@ -81,8 +81,8 @@ type Offered struct {
 	Unanswered uint64 `json:"unanswered,omitempty"`
 }
 
-// topicKey brings a topic into one spelling: channels write it as visitors do.
-func topicKey(topic string) string { return strings.ToLower(strings.TrimSpace(topic)) }
+// TopicKey brings a topic into one spelling: channels write it as visitors do.
+func TopicKey(topic string) string { return strings.ToLower(strings.TrimSpace(topic)) }
 
 // Canonical writes the features in their one form. Numbers come back from it bit
 // for bit: Go writes the shortest text that does.

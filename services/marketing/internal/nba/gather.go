@@ -81,7 +81,7 @@ func (g *gathered) offer(ctx context.Context, q projection.Querier, propositions
 	for _, p := range propositions {
 		id := p.GetPropositionId()
 		o := Offered{
-			ID: id, Purpose: p.GetPurpose().String(), Topic: topicKey(p.GetTopic()),
+			ID: id, Purpose: p.GetPurpose().String(), Topic: TopicKey(p.GetTopic()),
 			ValueCents: p.GetValueCents(), Lever: p.GetLever(), BasePropensity: p.GetBasePropensity(),
 			Situation: situationOf(g.channel, history.engaged, history.presented[id]), Learned: learned[id],
 			RejectedHere: history.rejectedHere(id), Unanswered: history.unanswered[id],
@@ -143,7 +143,7 @@ func Interests(
 	}
 	topics := make(map[string]string, len(propositions))
 	for _, p := range propositions {
-		topics[p.GetPropositionId()] = topicKey(p.GetTopic())
+		topics[p.GetPropositionId()] = TopicKey(p.GetTopic())
 	}
 	var distinct []string
 	for _, i := range all {

@@ -68,7 +68,7 @@ func Project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 	case *channelv1.ContactEnded:
 		return p.exec(ctx, `UPDATE nba_contact SET ended = 1 WHERE contact_id = ?`, p.contact)
 	case *channelv1.InterestShown:
-		return p.interest(ctx, topicKey(m.GetTopic()), "")
+		return p.interest(ctx, TopicKey(m.GetTopic()), "")
 	case *channelv1.BannerClicked:
 		return p.interest(ctx, "", m.GetPropositionId())
 	case *channelv1.PropositionPresented:
