@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -76,7 +77,7 @@ func printConsidered(w *tabwriter.Writer, place string, k considered) {
 
 func restedOn(f *flowv1.Freshness) string {
 	return fmt.Sprintf("%s up to C:%d/P:%d, %s, %s behind", f.GetFlow(),
-		f.GetPosition().GetCommit(), f.GetPosition().GetPrepare(), f.GetCadence(), f.GetStaleness().AsDuration())
+		f.GetPosition().GetCommit(), f.GetPosition().GetPrepare(), f.GetCadence(), f.GetStaleness().AsDuration().Round(time.Millisecond))
 }
 
 func (s *session) printReplayed(r *marketingv1.GetReplayResponse, same bool) error {
