@@ -57,7 +57,7 @@ func exp(x float64) float64 {
 func log(x float64) float64 {
 	fraction, exponent := math.Frexp(x)
 	if fraction < math.Sqrt2/2 {
-		fraction, exponent = fraction*2, exponent-1
+		fraction, exponent = times(2, fraction), exponent-1
 	}
 	f := (fraction - 1) / (fraction + 1)
 	square, twice := times(f, f), times(2, f)

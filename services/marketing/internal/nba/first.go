@@ -76,7 +76,7 @@ func gridOf(all []contender, points int) (grid []float64) {
 	each := max(1, points/len(serious))
 	for _, c := range serious {
 		for k := range each {
-			grid = append(grid, c.priority(times(outermost, (float64(2*k+1)/float64(each))-1)))
+			grid = append(grid, c.priority(times(outermost, (float64(k+k+1)/float64(each))-1)))
 		}
 	}
 	slices.Sort(grid)

@@ -1,6 +1,7 @@
 package nba
 
 import (
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -8,6 +9,8 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 
+	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
+	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/keyring"
@@ -117,4 +120,20 @@ func stored[M proto.Message](t testing.TB, m M) M {
 		t.Fatal(err)
 	}
 	return back.Message.(M)
+}
+
+// firstModelsDecision is a decision as the first model wrote it.
+func firstModelsDecision() *marketingv1.NextBestActionsDecided {
+	propensity, priority := math.Float64frombits(0x3fd1745d1745d174), math.Float64frombits(0x4042847ae147ae14)
+	return &marketingv1.NextBestActionsDecided{
+		DecisionId: "d1", ContactId: "c1", CustomerId: "anna", ModelVersion: "1",
+		ModelDigest: "ec6b1bf68525299b972891f27949ef1ef7107b565f33ad525d1db8387c586384",
+		Features: `{"contact":"c1","customer":"anna","channel":"CHANNEL_WEBSITE","open_complaints":0,"orders":0,"spent_cents":0,"interests":[],` +
+			`"propositions":[{"id":"a","purpose":"PURPOSE_SALES","topic":"t","value_cents":12345,"lever":1.1,"base_propensity":0.1,` +
+			`"has_content":true,"presented":13,"accepted":7}]}`,
+		Candidates: []*marketingv1.Candidate{{
+			PropositionId: "a", Propensity: propensity, Context: 1, Value: 123.45, Lever: 1.1, Priority: priority,
+		}},
+		Actions: []*journeyv1.NextBestAction{{PropositionId: "a", Name: "A", Content: "content", Priority: priority}},
+	}
 }
