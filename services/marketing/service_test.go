@@ -176,7 +176,7 @@ func TestADecisionExplainsItself(t *testing.T) {
 
 // MA-2: each decision of a contact can be asked for, and comes out the same again;
 // that of who was erased can't.
-func TestMA2DecisionsAreExplainedAndReplayed(t *testing.T) {
+func TestScenarioMA2DecisionsAreExplainedAndReplayed(t *testing.T) {
 	w := started(t, memory.Options{})
 	w.define(sales("savings", "saving", 10000), sales("mortgage", "home", 9000), helpdesk())
 	first := w.decided("c1", w.contact("c1", "anna"))
@@ -306,7 +306,7 @@ func TestProfileJoinsWhatEachFlowHasBrought(t *testing.T) {
 }
 
 // MA-4: a segment is defined by a rule, tried out before, and follows what happens.
-func TestMA4SegmentsFollowWhatHappens(t *testing.T) {
+func TestScenarioMA4SegmentsFollowWhatHappens(t *testing.T) {
 	w := started(t, memory.Options{})
 	w.define(sales("savings", "saving", 10000))
 	rule := `interests include "saving" and accepted exclude "savings"`

@@ -10,9 +10,9 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/scenario"
 )
 
-// The scenarios say how lists are to be made, as the body of the REST call, and
+// MA-2: the scenarios say how lists are to be made, as the body of the REST call, and
 // which events come of it.
-func TestScenarios(t *testing.T) {
+func TestScenarioMA2Arbitration(t *testing.T) {
 	scenario.Run(t, "testdata", func(t *testing.T) map[string]scenario.Command {
 		state := Decider.Initial()
 		return map[string]scenario.Command{"configure": func(d scenario.Words) string {

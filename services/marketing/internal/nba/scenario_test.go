@@ -15,9 +15,10 @@ import (
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
 )
 
-// The scenarios tell what happens to customers, one event a command, and ask for
-// decisions. A list shows its priorities, and what was left out by which gate.
-func TestScenarios(t *testing.T) {
+// MA-2, MA-3, MA-5: the scenarios tell what happens to customers, one event a
+// command, and ask for decisions. A list shows its priorities, and what was left
+// out by which gates.
+func TestScenarioMA2NextBestActions(t *testing.T) {
 	datadriven.Walk(t, "testdata/scenarios", func(t *testing.T, path string) {
 		w := newTables(t)
 		seed := uint64(0)

@@ -29,7 +29,7 @@ func offers() []proto.Message {
 
 // MA-4: the scenarios tell what happens to customers, and whom rules hit; or what
 // is wrong with a rule, and where.
-func TestMA4Scenarios(t *testing.T) {
+func TestScenarioMA4Segments(t *testing.T) {
 	scenario.Run(t, "testdata", func(t *testing.T) map[string]scenario.Command {
 		w := newTables(t)
 		w.take(offers()...)
