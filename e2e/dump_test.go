@@ -29,6 +29,7 @@ var leftOut = map[string]string{
 	"message.seq":                      "it is a position in the log",
 	"request.seq":                      "it is a position in the log",
 	"nba.decided_at":                   "it is a time of the clock",
+	"nba_approach.hour":                "it is a time of the clock",
 	"nba.rested_on":                    "it holds how far, by the clock, each flow was when the decision was made",
 }
 
