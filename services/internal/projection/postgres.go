@@ -90,7 +90,7 @@ func (s *server) send(ctx context.Context, conn *sql.Conn, statements []written)
 	for _, w := range statements {
 		batch.Queue(w.statement, w.args...)
 	}
-	err := conn.Raw(func(driver any) error {
+	err := raw(conn, func(driver any) error {
 		server := driver.(*stdlib.Conn).Conn() //nolint:errcheck,forcetypeassert // there is no other
 		// A transaction whose context has ended is taken back by another goroutine.
 		if server.PgConn().TxStatus() == outsideTransaction {
@@ -102,6 +102,26 @@ func (s *server) send(ctx context.Context, conn *sql.Conn, statements []written)
 		return fmt.Errorf("write rows: %w", err)
 	}
 	return nil
+}
+
+// raw is conn.Raw, for a connection with a transaction on it whose context may end
+// meanwhile: then another goroutine takes the transaction back, and gives up a
+// connection that is broken. Raw looks whether that has happened before it takes the
+// lock, and panics where it happens in between (database/sql of Go 1.26, grabConn).
+func raw(conn *sql.Conn, do func(driver any) error) (err error) {
+	reached := false
+	defer func() {
+		if reached {
+			return
+		}
+		if p := recover(); p != nil {
+			err = sql.ErrTxDone
+		}
+	}()
+	return conn.Raw(func(driver any) error {
+		reached = true
+		return do(driver)
+	})
 }
 
 // follow listens from the first time on that somebody waits.
