@@ -196,8 +196,8 @@ func (c *flowSet) ask(ctx context.Context, steered *control.Flows) (control.Stat
 // be up in the middle of a read, whose own words would only confuse, and a little
 // before the context knows of it.
 func late(ctx context.Context, err error, flow flows.Flow, what string) error {
-	deadline, _ := ctx.Deadline()
-	if errors.Is(ctx.Err(), context.Canceled) || time.Now().Before(deadline) {
+	deadline, bounded := ctx.Deadline()
+	if !bounded || errors.Is(ctx.Err(), context.Canceled) || time.Now().Before(deadline) {
 		return err
 	}
 	return fmt.Errorf("%s %s yet; the request stands, and is followed as soon as %s support runs", flow.Name, what, flow.To)
