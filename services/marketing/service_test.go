@@ -324,10 +324,14 @@ func TestScenarioMA4SegmentsFollowWhatHappens(t *testing.T) {
 	w.decided("c1", w.contact("c1", "anna"))
 	w.decided("c2", w.contact("c2", "bert"))
 	w.decided("c1", w.produce("contact-c1", "interest", &channelv1.InterestShown{ContactId: "c1", CustomerId: "anna", Topic: "Saving"}))
-	reach, err := w.api.GetReach(t.Context(), &marketingv1.GetReachRequest{Rule: rule})
-	if err != nil || reach.GetCustomers() != 1 || reach.GetKnown() != 2 || len(reach.GetFreshness()) != 3 {
-		t.Errorf("the rule reaches %v (%v)", reach, err)
-	}
+	// A decision is on record before the tables show what it rested on.
+	w.await("the customers that the rule reaches", func() bool {
+		reach, err := w.api.GetReach(t.Context(), &marketingv1.GetReachRequest{Rule: rule})
+		if err != nil || len(reach.GetFreshness()) != 3 {
+			t.Fatalf("the rule reaches %v (%v)", reach, err)
+		}
+		return reach.GetCustomers() == 1 && reach.GetKnown() == 2
+	})
 	if n := len(w.read("segment-savers")); n != 0 {
 		t.Errorf("a dry run has written %d events", n)
 	}
