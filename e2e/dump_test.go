@@ -25,10 +25,17 @@ var leftOut = map[string]string{
 	"flow_chain.chain":                 "where two streams hold a key's events, as a customer's, how they interleave in the log is chance",
 	"flow_checkpoint.as_of":            "it is a time of the store's clock",
 	"flow_environment.id":              "it is drawn when the store is new",
+	"capacity_grant.name":              "it is of the clock's hour",
+	"capacity_grant.starts_at":         "it is of the clock's hour",
+	"capacity_grant.ends_at":           "it is of the clock's hour",
+	"lead.accepted_at":                 "it is a time of the store's clock",
 	"lead.seq":                         "it is a position in the log",
 	"message.seq":                      "it is a position in the log",
 	"request.seq":                      "it is a position in the log",
 	"nba.decided_at":                   "it is a time of the clock",
+	"nba_approach.hour":                "it is a time of the clock",
+	"process_step.entered_at":          "it is a time of the store's clock",
+	"process_step.took":                "it is how long something took",
 	"nba.rested_on":                    "it holds how far, by the clock, each flow was when the decision was made",
 }
 

@@ -78,7 +78,7 @@ var Catalogue = []Flow{
 		Types: []string{
 			"channel.ContactStarted", "channel.VisitorIdentified", "channel.PropositionPresented",
 			"channel.PropositionAnswered", "channel.InterestShown", "channel.BannerClicked",
-			"channel.LeadResponseReceived", "channel.MessageSent", "channel.ContactEnded",
+			"channel.CommercialEventRecorded", "channel.LeadResponseReceived", "channel.MessageSent", "channel.ContactEnded",
 		},
 		Key:        []string{"contact_id", "customer_id"},
 		Cadence:    RealTime,

@@ -40,6 +40,7 @@ var notPersonal = map[string]string{
 	"journey.v1.NextBestAction.name":               "a proposition's name",
 	"marketing.v1.PropositionDefined.name":         "a proposition's name",
 	"marketing.v1.CampaignDefined.name":            "a campaign's name",
+	"marketing.v1.SegmentDefined.name":             "a segment's name",
 	"marketing.v1.Content.text":                    "a proposition's script or content, the same for everybody",
 	"channel.v1.MessageAccepted.message_id":        "an id that was made up",
 	"channel.v1.MessageSent.message_id":            "an id that was made up",

@@ -3,6 +3,7 @@ package channel
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
+	"github.com/triangle-suite/triangle/services/channel/internal/outbound"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/fault"
 )
@@ -31,8 +33,9 @@ const (
 
 // changing is a call that changes something.
 type changing struct {
-	name  string
-	call  func(ctx context.Context, api channelv1.ChannelServiceServer) (proto.Message, error)
+	name string
+	call func(ctx context.Context, api channelv1.ChannelServiceServer) (proto.Message, error)
+	// other is another request to the same stream; nil where there is none.
 	other func(ctx context.Context, api channelv1.ChannelServiceServer) (proto.Message, error)
 }
 
@@ -44,6 +47,9 @@ func changes[Q, A proto.Message](
 		return func(ctx context.Context, api channelv1.ChannelServiceServer) (proto.Message, error) {
 			return method(api, ctx, proto.CloneOf(q))
 		}
+	}
+	if !other.ProtoReflect().IsValid() {
+		return changing{name, with(request), nil}
 	}
 	return changing{name, with(request), with(other)}
 }
@@ -76,12 +82,18 @@ func everyCall(contact string) []changing {
 		changes("RecordEvent banner", api.RecordEvent,
 			record(&channelv1.RecordEventRequest{Event: &channelv1.RecordEventRequest_Banner{Banner: &channelv1.BannerEvent{PropositionId: "p"}}}),
 			record(&channelv1.RecordEventRequest{Event: &channelv1.RecordEventRequest_Banner{Banner: &channelv1.BannerEvent{PropositionId: "q"}}})),
+		changes("RecordEvent other", api.RecordEvent,
+			record(otherEvent("brochure-taken", map[string]any{"topic": "jazz"})),
+			record(otherEvent("brochure-taken", map[string]any{"topic": "opera"}))),
 		changes("SubmitRequest", api.SubmitRequest,
 			&channelv1.SubmitRequestRequest{ContactId: contact, Kind: quote, Text: "How much?"},
 			&channelv1.SubmitRequestRequest{ContactId: contact, Kind: quote, Text: "How many?"}),
 		changes("RespondToLead", api.RespondToLead,
 			&channelv1.RespondToLeadRequest{ContactId: contact, LeadId: "l", Answer: accepted},
 			&channelv1.RespondToLeadRequest{ContactId: contact, LeadId: "m", Answer: accepted}),
+		changes("ShowVariant", api.ShowVariant,
+			&channelv1.ShowVariantRequest{ContactId: contact, ExperimentId: "banner"},
+			&channelv1.ShowVariantRequest{ContactId: contact, ExperimentId: "greeting"}),
 		changes("EndContact", api.EndContact,
 			&channelv1.EndContactRequest{ContactId: contact, Outcome: handled},
 			&channelv1.EndContactRequest{ContactId: contact, Outcome: 2}),
@@ -91,6 +103,25 @@ func everyCall(contact string) []changing {
 		changes("ReportWorkload", api.ReportWorkload,
 			&channelv1.ReportWorkloadRequest{Channel: calls, Waiting: 7},
 			&channelv1.ReportWorkloadRequest{Channel: calls, Waiting: 8}),
+		changes("RegisterEventKind", api.RegisterEventKind,
+			&channelv1.RegisterEventKindRequest{Kind: "chair-tried", Schema: schemaOf("chair")},
+			&channelv1.RegisterEventKindRequest{Kind: "chair-tried", Schema: schemaOf("stool")}),
+		changes("DefineExperiment", api.DefineExperiment,
+			&channelv1.DefineExperimentRequest{Experiment: experimentOf("colour", 0.1)},
+			&channelv1.DefineExperimentRequest{Experiment: experimentOf("colour", 0.2)}),
+		changes("EndExperiment", api.EndExperiment, &channelv1.EndExperimentRequest{ExperimentId: "banner"}, nil),
+	}
+}
+
+// inNoContact are the calls that have nothing to do with a contact that goes on.
+var inNoContact = []string{"StartContact", "GrantCapacity", "ReportWorkload", "RegisterEventKind", "DefineExperiment", "EndExperiment"}
+
+// experimentOf is an experiment of two variants, compared by clicks on banners.
+func experimentOf(id string, expected float64) *channelv1.Experiment {
+	return &channelv1.Experiment{
+		ExperimentId: id, Variants: []*channelv1.Variant{{VariantId: "old", Weight: 1}, {VariantId: "new", Weight: 1}},
+		Outcome:      &channelv1.Outcome{Kind: channelv1.OutcomeKind_OUTCOME_KIND_EVENT_RECORDED, EventKind: "banner-clicked"},
+		ExpectedRate: expected,
 	}
 }
 
@@ -112,7 +143,31 @@ func (w *world) prepare() (contact string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.register("brochure-taken", schemaOf("topic"))
+	w.sent("l")
+	w.sent("m")
+	w.define("banner")
+	w.define("greeting")
 	return contact
+}
+
+// sent has the channel know a lead, whose message has left.
+func (w *world) sent(lead string) {
+	w.t.Helper()
+	w.play("message-of-"+lead, "", &channelv1.MessageAccepted{MessageId: "of-" + lead, LeadId: lead, CustomerId: "k", Channel: calls},
+		&channelv1.MessageSent{MessageId: "of-" + lead, LeadId: lead, CustomerId: "k", Channel: calls})
+	w.await("the channel to know the lead", func() bool {
+		known, err := outbound.HasLead(w.t.Context(), w.db, lead)
+		return err == nil && known
+	})
+}
+
+func (w *world) define(experiment string) {
+	w.t.Helper()
+	request := &channelv1.DefineExperimentRequest{Experiment: experimentOf(experiment, 0.1)}
+	if _, err := w.api().DefineExperiment(w.withKey("define "+experiment), request); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func TestACallThatIsRepeatedHasOneEffectAndOneAnswer(t *testing.T) {
@@ -133,8 +188,10 @@ func TestACallThatIsRepeatedHasOneEffectAndOneAnswer(t *testing.T) {
 			if n := w.size(); n != size {
 				t.Errorf("%s again: %d events more", c.name, n-size)
 			}
-			if _, err := c.other(w.withKey(c.name), w.api()); !fault.Is(err, fault.KindPrecondition) {
-				t.Errorf("%s: another request with the same key gets %v", c.name, err)
+			if c.other != nil {
+				if _, err := c.other(w.withKey(c.name), w.api()); !fault.Is(err, fault.KindPrecondition) {
+					t.Errorf("%s: another request with the same key gets %v", c.name, err)
+				}
 			}
 			if n := w.size(); n != size {
 				t.Errorf("%s, another request: %d events more", c.name, n-size)
@@ -191,6 +248,13 @@ func TestACallThatIsNotRightIsToldAllThatIsWrong(t *testing.T) {
 			})),
 			"contact_id claims": call(api.IdentifyVisitor(ctx, &channelv1.IdentifyVisitorRequest{})),
 			"contact_id":        call(api.GetContact(ctx, &channelv1.GetContactRequest{ContactId: " "})),
+			"other.kind": call(api.RecordEvent(ctx, &channelv1.RecordEventRequest{
+				ContactId: "c", Event: &channelv1.RecordEventRequest_Other{Other: &channelv1.KindEvent{}},
+			})),
+			"contact_id other.kind wait": call(api.RecordEvent(ctx, &channelv1.RecordEventRequest{
+				Wait: late, Event: otherEvent("nobody-knows", nil).GetEvent(),
+			})),
+			"kind schema.type": call(api.RegisterEventKind(ctx, &channelv1.RegisterEventKindRequest{})),
 			"contact_id event wait": call(api.RecordEvent(ctx, &channelv1.RecordEventRequest{
 				Wait: late,
 			})),
@@ -213,8 +277,12 @@ func TestACallThatIsNotRightIsToldAllThatIsWrong(t *testing.T) {
 			"channel capacity starts_at": call(api.GrantCapacity(ctx, &channelv1.GrantCapacityRequest{
 				Channel: website, StartsAt: timestamppb.New(time.Date(2026, 11, 21, 14, 30, 0, 0, time.UTC)),
 			})),
-			"capacity":          call(api.GrantCapacity(ctx, &channelv1.GrantCapacityRequest{Channel: calls, Capacity: 2_000_000})),
-			"channel":           call(api.ReportWorkload(ctx, &channelv1.ReportWorkloadRequest{})),
+			"capacity":                 call(api.GrantCapacity(ctx, &channelv1.GrantCapacityRequest{Channel: calls, Capacity: 2_000_000})),
+			"channel":                  call(api.ReportWorkload(ctx, &channelv1.ReportWorkloadRequest{})),
+			"contact_id experiment_id": call(api.ShowVariant(ctx, &channelv1.ShowVariantRequest{})),
+			"experiment_id":            call(api.EndExperiment(ctx, &channelv1.EndExperimentRequest{ExperimentId: long})),
+			"experiment.experiment_id experiment.variants experiment.outcome.kind experiment.expected_rate": call(
+				api.DefineExperiment(ctx, &channelv1.DefineExperimentRequest{})),
 			"channel page_size": call(api.ListMessages(ctx, &channelv1.ListMessagesRequest{Channel: 99, PageSize: 1001})),
 		} {
 			f, ok := fault.Of(err)
@@ -238,8 +306,9 @@ func TestACallThatIsNotRightIsToldAllThatIsWrong(t *testing.T) {
 
 func TestAContactThatIsUnknownOrEndedIsSaidToBeSo(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
+		w.register("brochure-taken", schemaOf("topic"))
 		for _, c := range everyCall("nobody's") {
-			if c.name == "StartContact" || c.name == "GrantCapacity" || c.name == "ReportWorkload" {
+			if slices.Contains(inNoContact, c.name) {
 				continue
 			}
 			if _, err := c.call(w.withKey(c.name), w.api()); !fault.Is(err, fault.KindNotFound) {
@@ -255,16 +324,58 @@ func TestAContactThatIsUnknownOrEndedIsSaidToBeSo(t *testing.T) {
 		}
 		for _, c := range everyCall(contact) {
 			_, err := c.call(w.withKey(c.name), w.api())
-			switch c.name {
-			case "StartContact", "GrantCapacity", "ReportWorkload", "EndContact": // the end is known
+			switch {
+			case slices.Contains(inNoContact, c.name) || c.name == "EndContact": // the end is known
 				if err != nil {
 					t.Errorf("%s: %v", c.name, err)
 				}
-			default:
-				if !fault.Is(err, fault.KindPrecondition) {
-					t.Errorf("%s in a contact that has ended: %v", c.name, err)
-				}
+			case !fault.Is(err, fault.KindPrecondition):
+				t.Errorf("%s in a contact that has ended: %v", c.name, err)
 			}
+		}
+	})
+}
+
+// What can't be right changes nothing, in whichever call it comes.
+func TestAStepInSomebodyElsesContactIsRefused(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		contact, api := w.prepare(), w.api()
+		eve, call := &channelv1.Visitor{CustomerId: "eve"}, func(_ proto.Message, err error) error { return err }
+		before := w.size()
+		for name, err := range map[string]error{
+			"IdentifyVisitor": call(api.IdentifyVisitor(w.withKey("a"), &channelv1.IdentifyVisitorRequest{
+				ContactId: contact, Visitor: eve, Claims: &channelv1.Claims{CustomerNumber: "1"},
+			})),
+			"RecordEvent": call(api.RecordEvent(w.withKey("b"), &channelv1.RecordEventRequest{
+				ContactId: contact, Visitor: eve, Event: interest(contact, 0).GetEvent(),
+			})),
+			"SubmitRequest": call(api.SubmitRequest(w.withKey("c"), &channelv1.SubmitRequestRequest{
+				ContactId: contact, Visitor: eve, Kind: quote, Text: "How much?",
+			})),
+			"RespondToLead": call(api.RespondToLead(w.withKey("d"), &channelv1.RespondToLeadRequest{
+				ContactId: contact, Visitor: eve, LeadId: "l", Answer: accepted,
+			})),
+			"ShowVariant": call(api.ShowVariant(w.withKey("e"), &channelv1.ShowVariantRequest{
+				ContactId: contact, Visitor: &channelv1.Visitor{VisitorId: "eve"}, ExperimentId: "banner",
+			})),
+			"EndContact": call(api.EndContact(w.withKey("f"), &channelv1.EndContactRequest{
+				ContactId: contact, Visitor: eve, Outcome: handled,
+			})),
+		} {
+			if f, ok := fault.Of(err); !ok || f.Kind != fault.KindPrecondition || f.Reason != "CONTACT_OF_SOMEBODY_ELSE" {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		_, err := api.RespondToLead(w.withKey("g"), &channelv1.RespondToLeadRequest{ContactId: contact, LeadId: "never-sent", Answer: accepted})
+		if f, ok := fault.Of(err); !ok || f.Kind != fault.KindPrecondition || f.Reason != "LEAD_UNKNOWN" {
+			t.Errorf("a response to an unknown lead: %v", err)
+		}
+		if n := w.size() - before; n != 0 {
+			t.Errorf("%d events came of it", n)
+		}
+		own := &channelv1.Visitor{CustomerId: "k"}
+		if _, err := api.EndContact(w.withKey("h"), &channelv1.EndContactRequest{ContactId: contact, Visitor: own, Outcome: handled}); err != nil {
+			t.Error(err)
 		}
 	})
 }
@@ -319,7 +430,7 @@ func TestWhateverFailsEachCallHasOneEffect(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		run++
 		c := every[rapid.IntRange(0, len(every)-1).Draw(rt, "call")]
-		if c.name == "EndContact" || c.name == "GrantCapacity" {
+		if c.name == "EndContact" || c.name == "GrantCapacity" || c.name == "EndExperiment" {
 			rt.Skip("they end what the others need")
 		}
 		key := fmt.Sprint(run)

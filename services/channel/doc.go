@@ -6,6 +6,8 @@
 //	nba           the next best actions that marketing decides
 //	outbound      messages that lead management orders
 //	capacity      how much a channel can carry
+//	eventkind     what commercial events look like
+//	experiment    ways in which a contact looks, compared
 //
 // Each is a folder in internal. New puts them together.
 package channel

@@ -13,6 +13,8 @@ import (
 	"github.com/triangle-suite/triangle/services/channel/internal/capacity"
 	"github.com/triangle-suite/triangle/services/channel/internal/contact"
 	"github.com/triangle-suite/triangle/services/channel/internal/customerview"
+	"github.com/triangle-suite/triangle/services/channel/internal/eventkind"
+	"github.com/triangle-suite/triangle/services/channel/internal/experiment"
 	"github.com/triangle-suite/triangle/services/channel/internal/nba"
 	"github.com/triangle-suite/triangle/services/channel/internal/outbound"
 	"github.com/triangle-suite/triangle/services/internal/backoffice"
@@ -63,12 +65,16 @@ type api struct {
 	*contacts
 	*capacities
 	*messages
+	*experiments
+	*eventKinds
 }
 
 type (
-	contacts   = contact.API
-	capacities = capacity.API
-	messages   = outbound.API
+	contacts    = contact.API
+	capacities  = capacity.API
+	messages    = outbound.API
+	experiments = experiment.API
+	eventKinds  = eventkind.API
 	// unknownCalls answers what newer callers may ask for. It lies a level deeper
 	// than the capabilities, so that their methods come first.
 	unknownCalls struct {
@@ -96,16 +102,21 @@ func newService(ctx context.Context, parts host.Parts, settings Settings) (*serv
 	if err != nil {
 		return nil, err
 	}
-	origins := call.Asking(parts.Origins)
+	origins, kinds := call.Asking(parts.Origins), &eventkind.Kinds{Streams: parts.Streams}
 	return &service{
 		api: &api{
 			contacts: &contact.API{
 				Streams: parts.Streams, DB: parts.DB, Lists: nba.NewLists(parts.DB, cadence),
-				BackOffice: backOffice(settings),
-				Origins:    origins, Cadence: cadence, Freshness: runtime.Freshness,
+				BackOffice: backOffice(settings), Kinds: kinds,
+				Lead:    func(ctx context.Context, id string) (bool, error) { return outbound.HasLead(ctx, parts.DB, id) },
+				Origins: origins, Cadence: cadence, Freshness: runtime.Freshness,
 			},
 			capacities: &capacity.API{Streams: parts.Streams, Origins: origins},
 			messages:   &outbound.API{DB: parts.DB},
+			experiments: &experiment.API{
+				Streams: parts.Streams, DB: parts.DB, Origins: origins, Hash: parts.Ring.Hash, Kinds: kinds,
+			},
+			eventKinds: &eventkind.API{Streams: parts.Streams, DB: parts.DB, Origins: origins},
 		},
 		flows:    runtime,
 		workers:  workers,
@@ -137,6 +148,8 @@ func consumers(parts host.Parts) ([]flow.Consumer, error) {
 	all := []flow.Consumer{
 		{Flow: outbound.OwnFlow, Schema: outbound.Schema, Project: outbound.Project},
 		{Flow: contact.OwnFlow, Schema: contact.Schema, Project: contact.Project},
+		{Flow: experiment.OwnFlow, Schema: experiment.Schema, Project: experiment.Project},
+		{Flow: eventkind.OwnFlow, Schema: eventkind.Schema, Project: eventkind.Project},
 	}
 	for _, f := range flows.Into(flows.Channel) {
 		c, ok := takes[f.Name]

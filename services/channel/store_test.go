@@ -212,11 +212,16 @@ func (c *company) ready(t *testing.T, want int) {
 // post makes a call over REST.
 func (c *company) post(t *testing.T, path, key string, body any) map[string]any {
 	t.Helper()
+	return c.send(t, http.MethodPost, path, key, body)
+}
+
+func (c *company) send(t *testing.T, method, path, key string, body any) map[string]any {
+	t.Helper()
 	raw, err := json.Marshal(body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.rest+path, bytes.NewReader(raw))
+	request, err := http.NewRequestWithContext(t.Context(), method, c.rest+path, bytes.NewReader(raw))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,6 +290,25 @@ func TestAVisitorIsServedAlsoByAStoreThatComesBack(t *testing.T) {
 	answer := c.post(t, "/v1/contacts/"+id+"/requests", "request", map[string]any{"kind": "REQUEST_KIND_SERVICE", "text": "The bell rings."})
 	if answer["handling"] != "HANDLING_STRAIGHT_THROUGH" || answer["detail"] != "BO-1" {
 		t.Errorf("got %v", answer)
+	}
+
+	// A kind of event is registered by its schema, and recorded; an experiment is
+	// defined, and a variant shown.
+	registered := c.send(t, http.MethodPut, "/v1/event-kinds/brochure-taken", "kind", map[string]any{
+		"type": "object", "additionalProperties": false, "properties": map[string]any{"copies": map[string]any{"type": "integer"}},
+	})
+	if registered["version"] != 1.0 {
+		t.Errorf("got %v", registered)
+	}
+	c.post(t, "/v1/contacts/"+id+"/events", "brochure", map[string]any{
+		"other": map[string]any{"kind": "brochure-taken", "data": map[string]any{"copies": 2}}, "wait": "0s",
+	})
+	c.send(t, http.MethodPut, "/v1/experiments/greeting", "experiment", map[string]any{
+		"variants": []any{map[string]any{"variantId": "formal", "weight": 1}, map[string]any{"variantId": "warm", "weight": 1}},
+		"outcome":  map[string]any{"kind": "OUTCOME_KIND_EVENT_RECORDED", "eventKind": "brochure-taken"}, "expectedRate": 0.1,
+	})
+	if shown := c.post(t, "/v1/contacts/"+id+"/variants", "show", map[string]any{"experimentId": "greeting"}); shown["variantId"] == "" {
+		t.Errorf("got %v", shown)
 	}
 
 	// More measurements than are kept do no harm.

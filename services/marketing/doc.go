@@ -5,6 +5,6 @@
 //	              └──▶ response ─▶ LeadResponseRecorded     (lead-response-<lead>)
 //	customer-facts ──▶ facts ────┐
 //	request-status ──▶ complaint ┴─ read by nba, campaign and profile
-//	own events ──────▶ proposition, campaign                (what the API lists)
+//	own events ──────▶ proposition, arbitration, segment, campaign (what the API lists)
 //	RunCampaign ─────▶ CampaignRun + LeadIssued …           (campaign-run-<run>)
 package marketing

@@ -16,6 +16,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/flow"
 	"github.com/triangle-suite/triangle/services/internal/host"
 	"github.com/triangle-suite/triangle/services/internal/projection"
+	"github.com/triangle-suite/triangle/services/marketing/internal/arbitration"
 	"github.com/triangle-suite/triangle/services/marketing/internal/campaign"
 	"github.com/triangle-suite/triangle/services/marketing/internal/complaint"
 	"github.com/triangle-suite/triangle/services/marketing/internal/facts"
@@ -23,6 +24,7 @@ import (
 	"github.com/triangle-suite/triangle/services/marketing/internal/profile"
 	"github.com/triangle-suite/triangle/services/marketing/internal/proposition"
 	"github.com/triangle-suite/triangle/services/marketing/internal/response"
+	"github.com/triangle-suite/triangle/services/marketing/internal/segment"
 )
 
 // Settings are the service's configuration: marketing has no partners outside.
@@ -46,8 +48,10 @@ func New(ctx context.Context, p host.Parts) (host.Application, error) {
 	}
 	server := api{
 		propositions: &proposition.API{Streams: p.Streams, DB: p.DB, Origins: p.Origins},
+		arbitrations: &arbitration.API{Streams: p.Streams, DB: p.DB, Origins: p.Origins},
 		campaigns:    &campaign.API{Streams: p.Streams, DB: p.DB, Origins: p.Origins, Freshness: freshness},
 		decisions:    &nba.API{Streams: p.Streams},
+		segments:     &segment.API{Streams: p.Streams, DB: p.DB, Origins: p.Origins, Freshness: freshness},
 		profiles:     &profile.API{DB: p.DB, Freshness: freshness},
 	}
 	return host.Application{
@@ -61,9 +65,11 @@ func New(ctx context.Context, p host.Parts) (host.Application, error) {
 // The capabilities, under names of their own so that their methods are promoted.
 type (
 	propositions = proposition.API
+	arbitrations = arbitration.API
 	campaigns    = campaign.API
 	decisions    = nba.API
 	profiles     = profile.API
+	segments     = segment.API
 )
 
 // unimplemented stands one level deeper than the capabilities, so that each
@@ -76,9 +82,11 @@ type unimplemented struct {
 type api struct {
 	unimplemented
 	*propositions
+	*arbitrations
 	*campaigns
 	*decisions
 	*profiles
+	*segments
 }
 
 // consumers are what the service does with each flow.
@@ -110,16 +118,21 @@ func consumers(streams *decider.Streams, freshness func(...string) []*flowv1.Fre
 // defined and issued.
 func own() flow.Consumer {
 	return flow.Consumer{
-		Flow: flow.Own(flows.Marketing, slices.Concat(proposition.Types, campaign.Types), []string{"campaign_id", "proposition_id"}),
+		Flow: flow.Own(flows.Marketing, slices.Concat(proposition.Types, arbitration.Types, segment.Types, campaign.Types),
+			[]string{"campaign_id", "proposition_id", "segment_id"}),
 		Schema: projection.Schema{
-			Name: "own", Version: 1,
-			Tables: slices.Concat(proposition.Tables, campaign.Tables),
+			Name: "own", Version: 2,
+			Tables: slices.Concat(proposition.Tables, arbitration.Tables, segment.Tables, campaign.Tables),
 		},
 		Project: func(ctx context.Context, tx *projection.Tx, e codec.Event) error {
-			if err := proposition.Project(ctx, tx, e); err != nil {
-				return err
+			for _, project := range []func(context.Context, *projection.Tx, codec.Event) error{
+				proposition.Project, arbitration.Project, segment.Project, campaign.Project,
+			} {
+				if err := project(ctx, tx, e); err != nil {
+					return err
+				}
 			}
-			return campaign.Project(ctx, tx, e)
+			return nil
 		},
 	}
 }

@@ -59,6 +59,22 @@ func (w *world) define(all ...*marketingv1.Proposition) {
 	})
 }
 
+// withoutChance has lists follow from what is known, and nothing be tried.
+func (w *world) withoutChance() {
+	w.t.Helper()
+	off := &marketingv1.Arbitration{Exploration: marketingv1.Exploration_EXPLORATION_OFF}
+	if _, err := w.api.ConfigureArbitration(keyed("without chance"), &marketingv1.ConfigureArbitrationRequest{Arbitration: off}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.await("lists without chance", func() bool {
+		now, err := w.api.GetArbitration(context.Background(), &marketingv1.GetArbitrationRequest{})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return now.GetArbitration().GetExploration() == off.GetExploration()
+	})
+}
+
 // contact starts a contact of a customer on the website, and returns the event's
 // id.
 func (w *world) contact(contact, customer string) string {
@@ -70,6 +86,7 @@ func (w *world) contact(contact, customer string) string {
 
 func TestEachContactEventChangesTheNextList(t *testing.T) {
 	w := started(t, memory.Options{})
+	w.withoutChance()
 	w.define(sales("mortgage", "home", 9000), sales("savings", "saving", 10000), helpdesk())
 
 	start := w.contact("c1", "anna")
@@ -146,7 +163,7 @@ func TestADecisionExplainsItself(t *testing.T) {
 	if got.GetDecisionId() != decided.GetDecisionId() || got.GetCauseId() != identified || got.GetCustomerId() != "anna" {
 		t.Errorf("GetDecision tells of %s for %s by %s", got.GetDecisionId(), got.GetCustomerId(), got.GetCauseId())
 	}
-	if got.GetDecidedAt().AsTime().IsZero() || got.GetModelVersion() != "1" || len(got.GetCandidates()) != 1 || len(got.GetActions()) != 1 {
+	if got.GetDecidedAt().AsTime().IsZero() || got.GetModelVersion() != "2" || len(got.GetCandidates()) != 1 || len(got.GetActions()) != 1 {
 		t.Errorf("GetDecision leaves something out: %v", got)
 	}
 	if diff := cmp.Diff([]string{"contact-events", "customer-facts", "request-status"}, flowsOf(got.GetRestedOn())); diff != "" {
@@ -154,6 +171,43 @@ func TestADecisionExplainsItself(t *testing.T) {
 	}
 	if action := got.GetActions()[0]; action.GetName() != "The savings" || action.GetContent() != "Look at savings" {
 		t.Errorf("the action is %v", action)
+	}
+}
+
+// MA-2: each decision of a contact can be asked for, and comes out the same again;
+// that of who was erased can't.
+func TestScenarioMA2DecisionsAreExplainedAndReplayed(t *testing.T) {
+	w := started(t, memory.Options{})
+	w.define(sales("savings", "saving", 10000), sales("mortgage", "home", 9000), helpdesk())
+	first := w.decided("c1", w.contact("c1", "anna"))
+	second := w.decided("c1", w.produce("contact-c1", "interest", &channelv1.InterestShown{ContactId: "c1", CustomerId: "anna", Topic: "home"}))
+	for asked, want := range map[string]string{"": second.GetDecisionId(), first.GetDecisionId(): first.GetDecisionId(), second.GetDecisionId(): second.GetDecisionId()} {
+		got, err := w.api.GetDecision(t.Context(), &marketingv1.GetDecisionRequest{ContactId: "c1", DecisionId: asked})
+		if err != nil || got.GetDecisionId() != want || got.GetSeed() == 0 || got.GetGroup() == marketingv1.Group_GROUP_UNSPECIFIED {
+			t.Errorf("decision %q is %v (%v), want %s", asked, got, err, want)
+		}
+		again, err := w.api.GetReplay(t.Context(), &marketingv1.GetReplayRequest{ContactId: "c1", DecisionId: asked})
+		if err != nil || again.GetDecisionId() != want || again.GetOutcome() != marketingv1.ReplayOutcome_REPLAY_OUTCOME_SAME || again.GetCandidates() != 3 {
+			t.Errorf("the replay of %q is %v (%v)", asked, again, err)
+		}
+	}
+	chances := 0.0
+	for _, c := range first.GetCandidates() {
+		chances += c.GetFirstProbability()
+	}
+	if chances < 0.999 || chances > 1.001 {
+		t.Errorf("the probabilities of coming first add up to %v", chances)
+	}
+	_, err := w.api.GetReplay(t.Context(), &marketingv1.GetReplayRequest{ContactId: "c1", DecisionId: "another"})
+	if status.Code(err) != codes.NotFound {
+		t.Errorf("the replay of an unknown decision: %v, want NotFound", err)
+	}
+	if err := w.ring.Destroy(t.Context(), "customer:anna", keyring.Erasure{By: "test", Reason: "she asked for it"}); err != nil {
+		t.Fatal(err)
+	}
+	again, err := w.api.GetReplay(t.Context(), &marketingv1.GetReplayRequest{ContactId: "c1"})
+	if err != nil || again.GetOutcome() != marketingv1.ReplayOutcome_REPLAY_OUTCOME_ERASED || again.GetDifference() == "" {
+		t.Errorf("the replay of who was erased is %v (%v)", again, err)
 	}
 }
 
@@ -251,6 +305,58 @@ func TestProfileJoinsWhatEachFlowHasBrought(t *testing.T) {
 	}
 }
 
+// MA-4: a segment is defined by a rule, tried out before, and follows what happens.
+func TestScenarioMA4SegmentsFollowWhatHappens(t *testing.T) {
+	w := started(t, memory.Options{})
+	w.define(sales("savings", "saving", 10000))
+	rule := `interests include "saving" and accepted exclude "savings"`
+	define := func(key string, s *marketingv1.Segment) error {
+		_, err := w.api.DefineSegment(keyed(key), &marketingv1.DefineSegmentRequest{Segment: s})
+		return err
+	}
+	err := define("wrong", &marketingv1.Segment{SegmentId: "savers", Name: "Savers", Rule: "interests include 3"})
+	if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "line 1, column 19") {
+		t.Errorf("a rule with a type error: %v", err)
+	}
+	if _, err := w.api.GetReach(t.Context(), &marketingv1.GetReachRequest{Rule: `presented include "nothing"`}); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("a rule about an unknown proposition: %v", err)
+	}
+	w.decided("c1", w.contact("c1", "anna"))
+	w.decided("c2", w.contact("c2", "bert"))
+	w.decided("c1", w.produce("contact-c1", "interest", &channelv1.InterestShown{ContactId: "c1", CustomerId: "anna", Topic: "Saving"}))
+	// A decision is on record before the tables show what it rested on.
+	w.await("the customers that the rule reaches", func() bool {
+		reach, err := w.api.GetReach(t.Context(), &marketingv1.GetReachRequest{Rule: rule})
+		if err != nil || len(reach.GetFreshness()) != 3 {
+			t.Fatalf("the rule reaches %v (%v)", reach, err)
+		}
+		return reach.GetCustomers() == 1 && reach.GetKnown() == 2
+	})
+	if n := len(w.read("segment-savers")); n != 0 {
+		t.Errorf("a dry run has written %d events", n)
+	}
+	for range 2 { // the second time with its key
+		if err := define("right", &marketingv1.Segment{SegmentId: "savers", Name: "Savers", Rule: rule}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.await("the segment", func() bool { return slices.Equal(w.profile("anna").GetSegments(), []string{"savers"}) })
+	if got := w.profile("bert").GetSegments(); len(got) > 0 {
+		t.Errorf("who shows no interest belongs to %v", got)
+	}
+	listed, err := w.api.ListSegments(t.Context(), &marketingv1.ListSegmentsRequest{})
+	if err != nil || len(listed.GetSegments()) != 1 || listed.GetSegments()[0].GetRule() != rule {
+		t.Errorf("the segments are %v (%v)", listed, err)
+	}
+	w.decided("c1", w.produce("contact-c1", "accepted", &channelv1.PropositionAnswered{
+		ContactId: "c1", CustomerId: "anna", PropositionId: "savings", Answer: journeyv1.Answer_ANSWER_ACCEPTED,
+	}))
+	w.await("that she leaves it", func() bool { return len(w.profile("anna").GetSegments()) == 0 })
+	if n := len(w.read("segment-savers")); n != 1 {
+		t.Errorf("the segment was defined %d times", n)
+	}
+}
+
 func TestRESTAnswersAsGRPCDoes(t *testing.T) {
 	w := started(t, memory.Options{})
 	do := func(method, path, key, body string) (int, string) {
@@ -282,6 +388,14 @@ func TestRESTAnswersAsGRPCDoes(t *testing.T) {
 		{"PUT", "/v1/propositions/NOT%20AN%20ID", "k2", define, 400},
 		{"GET", "/v1/propositions", "", "", 200},
 		{"GET", "/v1/contacts/c9/decision", "", "", 404},
+		{"GET", "/v1/contacts/c9/decision/replay", "", "", 404},
+		{"PUT", "/v1/arbitration", "k4", `{"exploration":"EXPLORATION_OFF"}`, 200},
+		{"PUT", "/v1/arbitration", "k5", `{"control_share":2}`, 400},
+		{"GET", "/v1/arbitration", "", "", 200},
+		{"PUT", "/v1/segments/buyers", "k6", `{"name":"Buyers","rule":"orders > 0"}`, 200},
+		{"PUT", "/v1/segments/buyers", "k7", `{"name":"Buyers","rule":"orders > none"}`, 400},
+		{"GET", "/v1/reach?rule=orders%20%3E%200", "", "", 200},
+		{"GET", "/v1/segments", "", "", 200},
 		{"GET", "/v1/customers/nobody/profile", "", "", 404},
 		{"POST", "/v1/campaigns/none/runs", "k3", "{}", 404},
 	} {

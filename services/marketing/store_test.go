@@ -27,6 +27,7 @@ func TestMarketingOnARealStoreThatStopsInTheMiddle(t *testing.T) {
 	}
 	w := newWorld(t, log)
 	w.start()
+	w.withoutChance()
 	w.define(sales("mortgage", "home", 9000), sales("savings", "saving", 10000), helpdesk())
 	w.defineCampaign("define", autumn())
 	w.spend(map[string]int64{"anna": 9000, "bert": 7000})

@@ -3,9 +3,12 @@
 //
 //	contacts ──────────▶ registration ─▶ customer ─┐
 //	customer-requests ─▶ request ◀─▶ back office   ├─ own events ─▶ tables ─▶ API
-//	outbound-leads ────▶ lead ◀─ channel-capacity  │            └─▶ view
-//	                      ▲ └────▶ DispatchOrdered ┘
+//	outbound-leads ────▶ lead ◀─ channel-capacity  │            ├─▶ view
+//	                      ▲ └────▶ DispatchOrdered ┘            └─▶ conversion ─▶ lead
 //	                      └ dispatch-results, lead-responses
+//
+// What the channels' capacity comes to follows from outbound and workforce, and the
+// processes that requests, leads and sales go through are declared in process.
 //
 // Each capability is a folder under internal: what it decides, what it shows,
 // what it answers. Nothing personal stands in the tables; what a call shows of a

@@ -18,9 +18,12 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/host"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 	"github.com/triangle-suite/triangle/services/internal/worker"
+	"github.com/triangle-suite/triangle/services/sales/internal/conversion"
 	"github.com/triangle-suite/triangle/services/sales/internal/customer"
 	"github.com/triangle-suite/triangle/services/sales/internal/identity"
 	"github.com/triangle-suite/triangle/services/sales/internal/lead"
+	"github.com/triangle-suite/triangle/services/sales/internal/outbound"
+	"github.com/triangle-suite/triangle/services/sales/internal/process"
 	"github.com/triangle-suite/triangle/services/sales/internal/registration"
 	"github.com/triangle-suite/triangle/services/sales/internal/request"
 	"github.com/triangle-suite/triangle/services/sales/internal/totals"
@@ -69,7 +72,7 @@ type service struct {
 }
 
 // own is the flow of the service's own events into its tables.
-var own = flow.Own(flows.Sales, slices.Concat(customer.Types, request.Types, lead.Types), []string{"customer_id"})
+var own = flow.Own(flows.Sales, slices.Concat(customer.Types, request.Types, lead.Types, outbound.Types), []string{"customer_id", "channel"})
 
 func (s *service) consumers() ([]flow.Consumer, error) {
 	contacts, err := registration.Consumer(s.parts.Streams, s.registrar)
@@ -86,16 +89,16 @@ func (s *service) consumers() ([]flow.Consumer, error) {
 	}
 	tables := flow.Consumer{
 		Flow:    own,
-		Schema:  projection.Schema{Name: "crm", Version: 2, Tables: slices.Concat(customer.Tables, request.Tables, lead.Tables)},
+		Schema:  projection.Schema{Name: "crm", Version: 3, Tables: slices.Concat(customer.Tables, request.Tables, lead.Tables, outbound.Tables, process.Tables)},
 		Project: project,
 	}
-	return append(leads, contacts, requests, tables, view.Consumer(s.parts.Streams)), nil
+	return append(leads, contacts, requests, tables, view.Consumer(s.parts.Streams), conversion.Consumer(s.parts.Streams)), nil
 }
 
 // project lets each capability keep its own tables.
 func project(ctx context.Context, tx *projection.Tx, event codec.Event) error {
 	for _, capability := range []func(context.Context, *projection.Tx, codec.Event) error{
-		customer.Project, request.Project, lead.Project,
+		customer.Project, request.Project, lead.Project, outbound.Project, process.Project,
 	} {
 		if err := capability(ctx, tx, event); err != nil {
 			return err
@@ -110,6 +113,8 @@ type api struct {
 	*customer.Customers
 	*request.Requests
 	*lead.Leads
+	*outbound.Planning
+	*process.Processes
 	*totals.Totals
 	unimplemented
 }
@@ -121,9 +126,14 @@ type unimplemented struct {
 func (s *service) register(registrar grpc.ServiceRegistrar) {
 	p := s.parts
 	salesv1.RegisterSalesServiceServer(registrar, &api{
-		Customers: &customer.Customers{Registrar: s.registrar, Origins: p.Origins, Freshness: s.flows.Freshness},
+		Customers: &customer.Customers{Registrar: s.registrar, Origins: p.Origins, Freshness: s.flows.Freshness, KnowsLead: s.knowsLead},
 		Requests:  &request.Requests{Streams: p.Streams, DB: p.DB, Origins: p.Origins, Freshness: s.flows.Freshness},
-		Leads:     &lead.Leads{Streams: p.Streams, DB: p.DB, Freshness: s.flows.Freshness},
+		Leads:     &lead.Leads{Streams: p.Streams, DB: p.DB, Freshness: s.flows.Freshness, Now: time.Now},
+		Planning:  &outbound.Planning{Streams: p.Streams, Origins: p.Origins},
+		Processes: &process.Processes{
+			DB: p.DB, Own: own.Name, Freshness: s.flows.Freshness,
+			Told: []string{"customer-requests", "outbound-leads", "dispatch-results", "lead-responses"},
+		},
 		Totals: &totals.Totals{
 			DB: p.DB, Log: p.Streams.Log, Types: own.Types, Now: time.Now, Position: s.position,
 		},
@@ -183,6 +193,10 @@ func (s *service) midWindow(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("look whether a window of %s is open: %w", outbound, err)
 	}
 	return taken > 0, nil
+}
+
+func (s *service) knowsLead(ctx context.Context, id string) (bool, error) {
+	return lead.Knows(ctx, s.parts.Streams, id)
 }
 
 // position is how far the tables have come.

@@ -2,6 +2,7 @@ package sales_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -138,7 +139,8 @@ func (w *world) key(key string) context.Context {
 	return metadata.AppendToOutgoingContext(w.t.Context(), "idempotency-key", key)
 }
 
-// tell appends events as another service does.
+// tell appends events as another service does: again, while it can't know whether
+// they are on record.
 func (w *world) tell(from flows.Service, stream string, messages ...proto.Message) {
 	w.t.Helper()
 	events := make([]eventlog.NewEvent, len(messages))
@@ -150,8 +152,15 @@ func (w *world) tell(from flows.Service, stream string, messages ...proto.Messag
 		})
 		w.must(err)
 	}
-	_, err := w.log.Append(w.t.Context(), stream, eventlog.Any, events...)
-	w.must(err)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for begun := time.Now(); ; <-tick.C {
+		_, err := w.log.Append(w.t.Context(), stream, eventlog.Any, events...)
+		if !errors.Is(err, eventlog.ErrUnavailable) || time.Since(begun) > patience {
+			w.must(err)
+			return
+		}
+	}
 }
 
 // read returns the events of a stream.

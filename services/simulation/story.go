@@ -30,27 +30,6 @@ type actor struct {
 	calls  int
 }
 
-// story is what the actors know together.
-type story struct {
-	mu    sync.Mutex
-	leads []string
-}
-
-func (s *story) add(leads []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.leads = append(s.leads, leads...)
-}
-
-func (s *story) lead(random *rand.Rand) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.leads) == 0 {
-		return ""
-	}
-	return s.leads[random.IntN(len(s.leads))]
-}
-
 // How large the story is: some 300 events.
 const (
 	customers = 6
@@ -68,6 +47,7 @@ func (w *world) play(ctx context.Context) <-chan struct{} {
 	act("marketeer", (*actor).market)
 	act("clerk", (*actor).keepCustomers)
 	act("planner", (*actor).grant)
+	act("reader", (*actor).answer)
 	for i := range visitors {
 		act(fmt.Sprintf("visitor%d", i), func(a *actor, ctx context.Context) { a.visit(ctx, i) })
 	}
@@ -132,9 +112,7 @@ func (a *actor) market(ctx context.Context) {
 	for range 5 {
 		a.rest(ctx, 20*time.Hour)
 		campaign := fmt.Sprintf("campaign-%d", a.random.IntN(len(outbound)))
-		if run, ok := call(ctx, a, client.RunCampaign, &marketingv1.RunCampaignRequest{CampaignId: campaign}); ok {
-			a.world.story.add(run.GetLeadIds())
-		}
+		call(ctx, a, client.RunCampaign, &marketingv1.RunCampaignRequest{CampaignId: campaign})
 	}
 }
 
@@ -229,6 +207,38 @@ func (a *actor) visit(ctx context.Context, i int) {
 	}
 }
 
+// answer gets in contact about what was sent, mostly after the others.
+func (a *actor) answer(ctx context.Context) {
+	client := channelv1.NewChannelServiceClient(a.world.services[flows.Channel])
+	for range 3 {
+		a.rest(ctx, 24*time.Hour)
+		lead := a.lead(ctx, client)
+		if lead == "" {
+			continue
+		}
+		started, ok := call(ctx, a, client.StartContact, &channelv1.StartContactRequest{
+			Channel: journeyv1.Channel(1 + a.random.IntN(4)), VisitorId: a.name, Wait: a.budget(),
+			Claims: &channelv1.Claims{Email: fmt.Sprintf("jo%d@example.org", a.random.IntN(customers)), GivenName: "Jo"},
+		})
+		if !ok {
+			continue
+		}
+		id := started.GetContact().GetContactId()
+		for range 1 + a.random.IntN(2) {
+			call(ctx, a, client.RespondToLead, &channelv1.RespondToLeadRequest{ContactId: id, LeadId: lead, Answer: journeyv1.Answer(1 + a.random.IntN(3))})
+		}
+	}
+}
+
+// lead is one that a channel was to send; empty while there is none.
+func (a *actor) lead(ctx context.Context, client channelv1.ChannelServiceClient) string {
+	list, _ := call(ctx, a, client.ListMessages, &channelv1.ListMessagesRequest{})
+	if n := len(list.GetMessages()); n > 0 {
+		return list.GetMessages()[a.random.IntN(n)].GetLeadId()
+	}
+	return ""
+}
+
 // budget is how long a visitor waits for an answer; nil: as is usual.
 func (a *actor) budget() *durationpb.Duration {
 	if a.random.IntN(2) == 0 {
@@ -249,7 +259,7 @@ func (a *actor) step(ctx context.Context, client channelv1.ChannelServiceClient,
 		})
 		return
 	case 1:
-		if lead := a.world.story.lead(a.random); lead != "" {
+		if lead := a.lead(ctx, client); lead != "" {
 			call(ctx, a, client.RespondToLead, &channelv1.RespondToLeadRequest{ContactId: id, LeadId: lead, Answer: journeyv1.Answer(1 + a.random.IntN(3))})
 			return
 		}

@@ -52,7 +52,6 @@ type world struct {
 	flows      *control.Flows
 	services   map[flows.Service]*service
 	storeClock atomic.Int64 // how far it is ahead, in nanoseconds
-	story      story
 	poisons    int
 	leaps      int
 	mending    atomic.Bool

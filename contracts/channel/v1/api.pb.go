@@ -12,6 +12,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -248,6 +249,169 @@ func (x MessageState) Number() protoreflect.EnumNumber {
 // Deprecated: Use MessageState.Descriptor instead.
 func (MessageState) EnumDescriptor() ([]byte, []int) {
 	return file_channel_v1_api_proto_rawDescGZIP(), []int{3}
+}
+
+// ExperimentState is where an experiment stands.
+type ExperimentState int32
+
+const (
+	// Not given.
+	ExperimentState_EXPERIMENT_STATE_UNSPECIFIED ExperimentState = 0
+	// Visitors are assigned variants.
+	ExperimentState_EXPERIMENT_STATE_RUNNING ExperimentState = 1
+	// No further visitor is.
+	ExperimentState_EXPERIMENT_STATE_ENDED ExperimentState = 2
+)
+
+// Enum value maps for ExperimentState.
+var (
+	ExperimentState_name = map[int32]string{
+		0: "EXPERIMENT_STATE_UNSPECIFIED",
+		1: "EXPERIMENT_STATE_RUNNING",
+		2: "EXPERIMENT_STATE_ENDED",
+	}
+	ExperimentState_value = map[string]int32{
+		"EXPERIMENT_STATE_UNSPECIFIED": 0,
+		"EXPERIMENT_STATE_RUNNING":     1,
+		"EXPERIMENT_STATE_ENDED":       2,
+	}
+)
+
+func (x ExperimentState) Enum() *ExperimentState {
+	p := new(ExperimentState)
+	*p = x
+	return p
+}
+
+func (x ExperimentState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ExperimentState) Descriptor() protoreflect.EnumDescriptor {
+	return file_channel_v1_api_proto_enumTypes[4].Descriptor()
+}
+
+func (ExperimentState) Type() protoreflect.EnumType {
+	return &file_channel_v1_api_proto_enumTypes[4]
+}
+
+func (x ExperimentState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ExperimentState.Descriptor instead.
+func (ExperimentState) EnumDescriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{4}
+}
+
+// Verdict is what an experiment says of a variant.
+type Verdict int32
+
+const (
+	// There is nothing to say: it is what the others are held against.
+	Verdict_VERDICT_UNSPECIFIED Verdict = 0
+	// It can't be told yet: 0 lies within the interval.
+	Verdict_VERDICT_UNDECIDED Verdict = 1
+	// The outcome comes about more often.
+	Verdict_VERDICT_MORE Verdict = 2
+	// The outcome comes about less often.
+	Verdict_VERDICT_LESS Verdict = 3
+)
+
+// Enum value maps for Verdict.
+var (
+	Verdict_name = map[int32]string{
+		0: "VERDICT_UNSPECIFIED",
+		1: "VERDICT_UNDECIDED",
+		2: "VERDICT_MORE",
+		3: "VERDICT_LESS",
+	}
+	Verdict_value = map[string]int32{
+		"VERDICT_UNSPECIFIED": 0,
+		"VERDICT_UNDECIDED":   1,
+		"VERDICT_MORE":        2,
+		"VERDICT_LESS":        3,
+	}
+)
+
+func (x Verdict) Enum() *Verdict {
+	p := new(Verdict)
+	*p = x
+	return p
+}
+
+func (x Verdict) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Verdict) Descriptor() protoreflect.EnumDescriptor {
+	return file_channel_v1_api_proto_enumTypes[5].Descriptor()
+}
+
+func (Verdict) Type() protoreflect.EnumType {
+	return &file_channel_v1_api_proto_enumTypes[5]
+}
+
+func (x Verdict) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Verdict.Descriptor instead.
+func (Verdict) EnumDescriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{5}
+}
+
+// EventKindOrigin tells where a kind of commercial event comes from.
+type EventKindOrigin int32
+
+const (
+	// Not given.
+	EventKindOrigin_EVENT_KIND_ORIGIN_UNSPECIFIED EventKindOrigin = 0
+	// It is there from the start, and has an event type of its own.
+	EventKindOrigin_EVENT_KIND_ORIGIN_BUILT_IN EventKindOrigin = 1
+	// It was registered.
+	EventKindOrigin_EVENT_KIND_ORIGIN_REGISTERED EventKindOrigin = 2
+)
+
+// Enum value maps for EventKindOrigin.
+var (
+	EventKindOrigin_name = map[int32]string{
+		0: "EVENT_KIND_ORIGIN_UNSPECIFIED",
+		1: "EVENT_KIND_ORIGIN_BUILT_IN",
+		2: "EVENT_KIND_ORIGIN_REGISTERED",
+	}
+	EventKindOrigin_value = map[string]int32{
+		"EVENT_KIND_ORIGIN_UNSPECIFIED": 0,
+		"EVENT_KIND_ORIGIN_BUILT_IN":    1,
+		"EVENT_KIND_ORIGIN_REGISTERED":  2,
+	}
+)
+
+func (x EventKindOrigin) Enum() *EventKindOrigin {
+	p := new(EventKindOrigin)
+	*p = x
+	return p
+}
+
+func (x EventKindOrigin) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (EventKindOrigin) Descriptor() protoreflect.EnumDescriptor {
+	return file_channel_v1_api_proto_enumTypes[6].Descriptor()
+}
+
+func (EventKindOrigin) Type() protoreflect.EnumType {
+	return &file_channel_v1_api_proto_enumTypes[6]
+}
+
+func (x EventKindOrigin) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use EventKindOrigin.Descriptor instead.
+func (EventKindOrigin) EnumDescriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{6}
 }
 
 // Claims is who a visitor claims to be.
@@ -760,6 +924,62 @@ func (x *StartContactResponse) GetFreshness() []*v11.Freshness {
 	return nil
 }
 
+// Visitor is who takes a step in a contact. What is given must be as the contact
+// has it.
+type Visitor struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The channel's own pseudonym of the visitor.
+	VisitorId string `protobuf:"bytes,1,opt,name=visitor_id,json=visitorId,proto3" json:"visitor_id,omitempty"`
+	// The customer.
+	CustomerId    string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Visitor) Reset() {
+	*x = Visitor{}
+	mi := &file_channel_v1_api_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Visitor) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Visitor) ProtoMessage() {}
+
+func (x *Visitor) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Visitor.ProtoReflect.Descriptor instead.
+func (*Visitor) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Visitor) GetVisitorId() string {
+	if x != nil {
+		return x.VisitorId
+	}
+	return ""
+}
+
+func (x *Visitor) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
 // IdentifyVisitorRequest says who the visitor claims to be.
 type IdentifyVisitorRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -768,14 +988,17 @@ type IdentifyVisitorRequest struct {
 	// The claims.
 	Claims *Claims `protobuf:"bytes,2,opt,name=claims,proto3" json:"claims,omitempty"`
 	// How long to wait for marketing's decision; the default is 150 ms, at most 10 s.
-	Wait          *durationpb.Duration `protobuf:"bytes,3,opt,name=wait,proto3" json:"wait,omitempty"`
+	Wait *durationpb.Duration `protobuf:"bytes,3,opt,name=wait,proto3" json:"wait,omitempty"`
+	// Who takes the step, as far as the channel knows. In somebody else's contact it
+	// is refused.
+	Visitor       *Visitor `protobuf:"bytes,4,opt,name=visitor,proto3" json:"visitor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *IdentifyVisitorRequest) Reset() {
 	*x = IdentifyVisitorRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[6]
+	mi := &file_channel_v1_api_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -787,7 +1010,7 @@ func (x *IdentifyVisitorRequest) String() string {
 func (*IdentifyVisitorRequest) ProtoMessage() {}
 
 func (x *IdentifyVisitorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[6]
+	mi := &file_channel_v1_api_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -800,7 +1023,7 @@ func (x *IdentifyVisitorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentifyVisitorRequest.ProtoReflect.Descriptor instead.
 func (*IdentifyVisitorRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{6}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *IdentifyVisitorRequest) GetContactId() string {
@@ -824,6 +1047,13 @@ func (x *IdentifyVisitorRequest) GetWait() *durationpb.Duration {
 	return nil
 }
 
+func (x *IdentifyVisitorRequest) GetVisitor() *Visitor {
+	if x != nil {
+		return x.Visitor
+	}
+	return nil
+}
+
 // IdentifyVisitorResponse is what the channel knows then.
 type IdentifyVisitorResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -841,7 +1071,7 @@ type IdentifyVisitorResponse struct {
 
 func (x *IdentifyVisitorResponse) Reset() {
 	*x = IdentifyVisitorResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[7]
+	mi := &file_channel_v1_api_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -853,7 +1083,7 @@ func (x *IdentifyVisitorResponse) String() string {
 func (*IdentifyVisitorResponse) ProtoMessage() {}
 
 func (x *IdentifyVisitorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[7]
+	mi := &file_channel_v1_api_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -866,7 +1096,7 @@ func (x *IdentifyVisitorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentifyVisitorResponse.ProtoReflect.Descriptor instead.
 func (*IdentifyVisitorResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{7}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *IdentifyVisitorResponse) GetContact() *Contact {
@@ -908,7 +1138,7 @@ type GetContactRequest struct {
 
 func (x *GetContactRequest) Reset() {
 	*x = GetContactRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[8]
+	mi := &file_channel_v1_api_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -920,7 +1150,7 @@ func (x *GetContactRequest) String() string {
 func (*GetContactRequest) ProtoMessage() {}
 
 func (x *GetContactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[8]
+	mi := &file_channel_v1_api_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -933,7 +1163,7 @@ func (x *GetContactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetContactRequest.ProtoReflect.Descriptor instead.
 func (*GetContactRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{8}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetContactRequest) GetContactId() string {
@@ -960,7 +1190,7 @@ type GetContactResponse struct {
 
 func (x *GetContactResponse) Reset() {
 	*x = GetContactResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[9]
+	mi := &file_channel_v1_api_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -972,7 +1202,7 @@ func (x *GetContactResponse) String() string {
 func (*GetContactResponse) ProtoMessage() {}
 
 func (x *GetContactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[9]
+	mi := &file_channel_v1_api_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -985,7 +1215,7 @@ func (x *GetContactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetContactResponse.ProtoReflect.Descriptor instead.
 func (*GetContactResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{9}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetContactResponse) GetContact() *Contact {
@@ -1029,7 +1259,7 @@ type PresentedEvent struct {
 
 func (x *PresentedEvent) Reset() {
 	*x = PresentedEvent{}
-	mi := &file_channel_v1_api_proto_msgTypes[10]
+	mi := &file_channel_v1_api_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1041,7 +1271,7 @@ func (x *PresentedEvent) String() string {
 func (*PresentedEvent) ProtoMessage() {}
 
 func (x *PresentedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[10]
+	mi := &file_channel_v1_api_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1054,7 +1284,7 @@ func (x *PresentedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PresentedEvent.ProtoReflect.Descriptor instead.
 func (*PresentedEvent) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{10}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PresentedEvent) GetPropositionId() string {
@@ -1084,7 +1314,7 @@ type AnsweredEvent struct {
 
 func (x *AnsweredEvent) Reset() {
 	*x = AnsweredEvent{}
-	mi := &file_channel_v1_api_proto_msgTypes[11]
+	mi := &file_channel_v1_api_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1096,7 +1326,7 @@ func (x *AnsweredEvent) String() string {
 func (*AnsweredEvent) ProtoMessage() {}
 
 func (x *AnsweredEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[11]
+	mi := &file_channel_v1_api_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1109,7 +1339,7 @@ func (x *AnsweredEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnsweredEvent.ProtoReflect.Descriptor instead.
 func (*AnsweredEvent) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{11}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AnsweredEvent) GetPropositionId() string {
@@ -1139,7 +1369,7 @@ type InterestEvent struct {
 
 func (x *InterestEvent) Reset() {
 	*x = InterestEvent{}
-	mi := &file_channel_v1_api_proto_msgTypes[12]
+	mi := &file_channel_v1_api_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1151,7 +1381,7 @@ func (x *InterestEvent) String() string {
 func (*InterestEvent) ProtoMessage() {}
 
 func (x *InterestEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[12]
+	mi := &file_channel_v1_api_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1164,7 +1394,7 @@ func (x *InterestEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterestEvent.ProtoReflect.Descriptor instead.
 func (*InterestEvent) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{12}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *InterestEvent) GetKind() string {
@@ -1192,7 +1422,7 @@ type BannerEvent struct {
 
 func (x *BannerEvent) Reset() {
 	*x = BannerEvent{}
-	mi := &file_channel_v1_api_proto_msgTypes[13]
+	mi := &file_channel_v1_api_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1204,7 +1434,7 @@ func (x *BannerEvent) String() string {
 func (*BannerEvent) ProtoMessage() {}
 
 func (x *BannerEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[13]
+	mi := &file_channel_v1_api_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1217,7 +1447,7 @@ func (x *BannerEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BannerEvent.ProtoReflect.Descriptor instead.
 func (*BannerEvent) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{13}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *BannerEvent) GetPropositionId() string {
@@ -1225,6 +1455,61 @@ func (x *BannerEvent) GetPropositionId() string {
 		return x.PropositionId
 	}
 	return ""
+}
+
+// KindEvent is something of a registered kind that happened.
+type KindEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The kind.
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// What there is to say, as the kind's schema has it.
+	Data          *structpb.Struct `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KindEvent) Reset() {
+	*x = KindEvent{}
+	mi := &file_channel_v1_api_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KindEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KindEvent) ProtoMessage() {}
+
+func (x *KindEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KindEvent.ProtoReflect.Descriptor instead.
+func (*KindEvent) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *KindEvent) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *KindEvent) GetData() *structpb.Struct {
+	if x != nil {
+		return x.Data
+	}
+	return nil
 }
 
 // RecordEventRequest passes one commercially interesting event.
@@ -1240,16 +1525,20 @@ type RecordEventRequest struct {
 	//	*RecordEventRequest_Answered
 	//	*RecordEventRequest_Interest
 	//	*RecordEventRequest_Banner
+	//	*RecordEventRequest_Other
 	Event isRecordEventRequest_Event `protobuf_oneof:"event"`
 	// How long to wait for marketing's decision; the default is 150 ms, at most 10 s.
-	Wait          *durationpb.Duration `protobuf:"bytes,6,opt,name=wait,proto3" json:"wait,omitempty"`
+	Wait *durationpb.Duration `protobuf:"bytes,6,opt,name=wait,proto3" json:"wait,omitempty"`
+	// Who takes the step, as far as the channel knows. In somebody else's contact it
+	// is refused.
+	Visitor       *Visitor `protobuf:"bytes,8,opt,name=visitor,proto3" json:"visitor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RecordEventRequest) Reset() {
 	*x = RecordEventRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[14]
+	mi := &file_channel_v1_api_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1261,7 +1550,7 @@ func (x *RecordEventRequest) String() string {
 func (*RecordEventRequest) ProtoMessage() {}
 
 func (x *RecordEventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[14]
+	mi := &file_channel_v1_api_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1274,7 +1563,7 @@ func (x *RecordEventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventRequest.ProtoReflect.Descriptor instead.
 func (*RecordEventRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{14}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RecordEventRequest) GetContactId() string {
@@ -1327,9 +1616,25 @@ func (x *RecordEventRequest) GetBanner() *BannerEvent {
 	return nil
 }
 
+func (x *RecordEventRequest) GetOther() *KindEvent {
+	if x != nil {
+		if x, ok := x.Event.(*RecordEventRequest_Other); ok {
+			return x.Other
+		}
+	}
+	return nil
+}
+
 func (x *RecordEventRequest) GetWait() *durationpb.Duration {
 	if x != nil {
 		return x.Wait
+	}
+	return nil
+}
+
+func (x *RecordEventRequest) GetVisitor() *Visitor {
+	if x != nil {
+		return x.Visitor
 	}
 	return nil
 }
@@ -1358,6 +1663,11 @@ type RecordEventRequest_Banner struct {
 	Banner *BannerEvent `protobuf:"bytes,5,opt,name=banner,proto3,oneof"`
 }
 
+type RecordEventRequest_Other struct {
+	// Something of a registered kind happened.
+	Other *KindEvent `protobuf:"bytes,7,opt,name=other,proto3,oneof"`
+}
+
 func (*RecordEventRequest_Presented) isRecordEventRequest_Event() {}
 
 func (*RecordEventRequest_Answered) isRecordEventRequest_Event() {}
@@ -1365,6 +1675,8 @@ func (*RecordEventRequest_Answered) isRecordEventRequest_Event() {}
 func (*RecordEventRequest_Interest) isRecordEventRequest_Event() {}
 
 func (*RecordEventRequest_Banner) isRecordEventRequest_Event() {}
+
+func (*RecordEventRequest_Other) isRecordEventRequest_Event() {}
 
 // RecordEventResponse is the list that the event led to.
 type RecordEventResponse struct {
@@ -1379,7 +1691,7 @@ type RecordEventResponse struct {
 
 func (x *RecordEventResponse) Reset() {
 	*x = RecordEventResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[15]
+	mi := &file_channel_v1_api_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1391,7 +1703,7 @@ func (x *RecordEventResponse) String() string {
 func (*RecordEventResponse) ProtoMessage() {}
 
 func (x *RecordEventResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[15]
+	mi := &file_channel_v1_api_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1404,7 +1716,7 @@ func (x *RecordEventResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventResponse.ProtoReflect.Descriptor instead.
 func (*RecordEventResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{15}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RecordEventResponse) GetNextBestActions() *Actions {
@@ -1429,14 +1741,17 @@ type SubmitRequestRequest struct {
 	// What is asked for.
 	Kind v1.RequestKind `protobuf:"varint,2,opt,name=kind,proto3,enum=journey.v1.RequestKind" json:"kind,omitempty"`
 	// The visitor's own words, at most 4,000 characters.
-	Text          string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	Text string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	// Who takes the step, as far as the channel knows. In somebody else's contact it
+	// is refused.
+	Visitor       *Visitor `protobuf:"bytes,4,opt,name=visitor,proto3" json:"visitor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SubmitRequestRequest) Reset() {
 	*x = SubmitRequestRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[16]
+	mi := &file_channel_v1_api_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1448,7 +1763,7 @@ func (x *SubmitRequestRequest) String() string {
 func (*SubmitRequestRequest) ProtoMessage() {}
 
 func (x *SubmitRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[16]
+	mi := &file_channel_v1_api_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1461,7 +1776,7 @@ func (x *SubmitRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRequestRequest.ProtoReflect.Descriptor instead.
 func (*SubmitRequestRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{16}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SubmitRequestRequest) GetContactId() string {
@@ -1485,6 +1800,13 @@ func (x *SubmitRequestRequest) GetText() string {
 	return ""
 }
 
+func (x *SubmitRequestRequest) GetVisitor() *Visitor {
+	if x != nil {
+		return x.Visitor
+	}
+	return nil
+}
+
 // SubmitRequestResponse tells how the request was handled.
 type SubmitRequestResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1500,7 +1822,7 @@ type SubmitRequestResponse struct {
 
 func (x *SubmitRequestResponse) Reset() {
 	*x = SubmitRequestResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[17]
+	mi := &file_channel_v1_api_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1512,7 +1834,7 @@ func (x *SubmitRequestResponse) String() string {
 func (*SubmitRequestResponse) ProtoMessage() {}
 
 func (x *SubmitRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[17]
+	mi := &file_channel_v1_api_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1525,7 +1847,7 @@ func (x *SubmitRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRequestResponse.ProtoReflect.Descriptor instead.
 func (*SubmitRequestResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{17}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SubmitRequestResponse) GetRequestId() string {
@@ -1557,14 +1879,17 @@ type RespondToLeadRequest struct {
 	// The lead.
 	LeadId string `protobuf:"bytes,2,opt,name=lead_id,json=leadId,proto3" json:"lead_id,omitempty"`
 	// The answer.
-	Answer        v1.Answer `protobuf:"varint,3,opt,name=answer,proto3,enum=journey.v1.Answer" json:"answer,omitempty"`
+	Answer v1.Answer `protobuf:"varint,3,opt,name=answer,proto3,enum=journey.v1.Answer" json:"answer,omitempty"`
+	// Who takes the step, as far as the channel knows. In somebody else's contact it
+	// is refused.
+	Visitor       *Visitor `protobuf:"bytes,4,opt,name=visitor,proto3" json:"visitor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RespondToLeadRequest) Reset() {
 	*x = RespondToLeadRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[18]
+	mi := &file_channel_v1_api_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1576,7 +1901,7 @@ func (x *RespondToLeadRequest) String() string {
 func (*RespondToLeadRequest) ProtoMessage() {}
 
 func (x *RespondToLeadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[18]
+	mi := &file_channel_v1_api_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1589,7 +1914,7 @@ func (x *RespondToLeadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RespondToLeadRequest.ProtoReflect.Descriptor instead.
 func (*RespondToLeadRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{18}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RespondToLeadRequest) GetContactId() string {
@@ -1613,6 +1938,13 @@ func (x *RespondToLeadRequest) GetAnswer() v1.Answer {
 	return v1.Answer(0)
 }
 
+func (x *RespondToLeadRequest) GetVisitor() *Visitor {
+	if x != nil {
+		return x.Visitor
+	}
+	return nil
+}
+
 // RespondToLeadResponse confirms it.
 type RespondToLeadResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1622,7 +1954,7 @@ type RespondToLeadResponse struct {
 
 func (x *RespondToLeadResponse) Reset() {
 	*x = RespondToLeadResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[19]
+	mi := &file_channel_v1_api_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1634,7 +1966,7 @@ func (x *RespondToLeadResponse) String() string {
 func (*RespondToLeadResponse) ProtoMessage() {}
 
 func (x *RespondToLeadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[19]
+	mi := &file_channel_v1_api_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1647,7 +1979,7 @@ func (x *RespondToLeadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RespondToLeadResponse.ProtoReflect.Descriptor instead.
 func (*RespondToLeadResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{19}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{21}
 }
 
 // EndContactRequest ends a contact.
@@ -1656,14 +1988,17 @@ type EndContactRequest struct {
 	// The contact.
 	ContactId string `protobuf:"bytes,1,opt,name=contact_id,json=contactId,proto3" json:"contact_id,omitempty"`
 	// How it ended.
-	Outcome       ContactOutcome `protobuf:"varint,2,opt,name=outcome,proto3,enum=channel.v1.ContactOutcome" json:"outcome,omitempty"`
+	Outcome ContactOutcome `protobuf:"varint,2,opt,name=outcome,proto3,enum=channel.v1.ContactOutcome" json:"outcome,omitempty"`
+	// Who takes the step, as far as the channel knows. In somebody else's contact it
+	// is refused.
+	Visitor       *Visitor `protobuf:"bytes,3,opt,name=visitor,proto3" json:"visitor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EndContactRequest) Reset() {
 	*x = EndContactRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[20]
+	mi := &file_channel_v1_api_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1675,7 +2010,7 @@ func (x *EndContactRequest) String() string {
 func (*EndContactRequest) ProtoMessage() {}
 
 func (x *EndContactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[20]
+	mi := &file_channel_v1_api_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1688,7 +2023,7 @@ func (x *EndContactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndContactRequest.ProtoReflect.Descriptor instead.
 func (*EndContactRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{20}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *EndContactRequest) GetContactId() string {
@@ -1705,6 +2040,13 @@ func (x *EndContactRequest) GetOutcome() ContactOutcome {
 	return ContactOutcome_CONTACT_OUTCOME_UNSPECIFIED
 }
 
+func (x *EndContactRequest) GetVisitor() *Visitor {
+	if x != nil {
+		return x.Visitor
+	}
+	return nil
+}
+
 // EndContactResponse confirms it.
 type EndContactResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1716,7 +2058,7 @@ type EndContactResponse struct {
 
 func (x *EndContactResponse) Reset() {
 	*x = EndContactResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[21]
+	mi := &file_channel_v1_api_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1728,7 +2070,7 @@ func (x *EndContactResponse) String() string {
 func (*EndContactResponse) ProtoMessage() {}
 
 func (x *EndContactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[21]
+	mi := &file_channel_v1_api_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1741,7 +2083,7 @@ func (x *EndContactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndContactResponse.ProtoReflect.Descriptor instead.
 func (*EndContactResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{21}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *EndContactResponse) GetContact() *Contact {
@@ -1766,7 +2108,7 @@ type GrantCapacityRequest struct {
 
 func (x *GrantCapacityRequest) Reset() {
 	*x = GrantCapacityRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[22]
+	mi := &file_channel_v1_api_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1778,7 +2120,7 @@ func (x *GrantCapacityRequest) String() string {
 func (*GrantCapacityRequest) ProtoMessage() {}
 
 func (x *GrantCapacityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[22]
+	mi := &file_channel_v1_api_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1791,7 +2133,7 @@ func (x *GrantCapacityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantCapacityRequest.ProtoReflect.Descriptor instead.
 func (*GrantCapacityRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{22}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GrantCapacityRequest) GetChannel() v1.Channel {
@@ -1826,7 +2168,7 @@ type GrantCapacityResponse struct {
 
 func (x *GrantCapacityResponse) Reset() {
 	*x = GrantCapacityResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[23]
+	mi := &file_channel_v1_api_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1838,7 +2180,7 @@ func (x *GrantCapacityResponse) String() string {
 func (*GrantCapacityResponse) ProtoMessage() {}
 
 func (x *GrantCapacityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[23]
+	mi := &file_channel_v1_api_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1851,7 +2193,7 @@ func (x *GrantCapacityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantCapacityResponse.ProtoReflect.Descriptor instead.
 func (*GrantCapacityResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{23}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GrantCapacityResponse) GetGrant() string {
@@ -1874,7 +2216,7 @@ type ReportWorkloadRequest struct {
 
 func (x *ReportWorkloadRequest) Reset() {
 	*x = ReportWorkloadRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[24]
+	mi := &file_channel_v1_api_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1886,7 +2228,7 @@ func (x *ReportWorkloadRequest) String() string {
 func (*ReportWorkloadRequest) ProtoMessage() {}
 
 func (x *ReportWorkloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[24]
+	mi := &file_channel_v1_api_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1899,7 +2241,7 @@ func (x *ReportWorkloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportWorkloadRequest.ProtoReflect.Descriptor instead.
 func (*ReportWorkloadRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{24}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ReportWorkloadRequest) GetChannel() v1.Channel {
@@ -1925,7 +2267,7 @@ type ReportWorkloadResponse struct {
 
 func (x *ReportWorkloadResponse) Reset() {
 	*x = ReportWorkloadResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[25]
+	mi := &file_channel_v1_api_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1937,7 +2279,7 @@ func (x *ReportWorkloadResponse) String() string {
 func (*ReportWorkloadResponse) ProtoMessage() {}
 
 func (x *ReportWorkloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[25]
+	mi := &file_channel_v1_api_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1950,7 +2292,7 @@ func (x *ReportWorkloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportWorkloadResponse.ProtoReflect.Descriptor instead.
 func (*ReportWorkloadResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{25}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{27}
 }
 
 // Message is an outbound message.
@@ -1978,7 +2320,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_channel_v1_api_proto_msgTypes[26]
+	mi := &file_channel_v1_api_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1990,7 +2332,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[26]
+	mi := &file_channel_v1_api_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2003,7 +2345,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{26}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Message) GetMessageId() string {
@@ -2075,7 +2417,7 @@ type ListMessagesRequest struct {
 
 func (x *ListMessagesRequest) Reset() {
 	*x = ListMessagesRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[27]
+	mi := &file_channel_v1_api_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2087,7 +2429,7 @@ func (x *ListMessagesRequest) String() string {
 func (*ListMessagesRequest) ProtoMessage() {}
 
 func (x *ListMessagesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[27]
+	mi := &file_channel_v1_api_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2100,7 +2442,7 @@ func (x *ListMessagesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMessagesRequest.ProtoReflect.Descriptor instead.
 func (*ListMessagesRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{27}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListMessagesRequest) GetChannel() v1.Channel {
@@ -2128,7 +2470,7 @@ type ListMessagesResponse struct {
 
 func (x *ListMessagesResponse) Reset() {
 	*x = ListMessagesResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[28]
+	mi := &file_channel_v1_api_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2140,7 +2482,7 @@ func (x *ListMessagesResponse) String() string {
 func (*ListMessagesResponse) ProtoMessage() {}
 
 func (x *ListMessagesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[28]
+	mi := &file_channel_v1_api_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2153,7 +2495,7 @@ func (x *ListMessagesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMessagesResponse.ProtoReflect.Descriptor instead.
 func (*ListMessagesResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{28}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListMessagesResponse) GetMessages() []*Message {
@@ -2163,12 +2505,1064 @@ func (x *ListMessagesResponse) GetMessages() []*Message {
 	return nil
 }
 
+// Experiment is what is compared, and how.
+type Experiment struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The experiment's name: lower-case letters, digits and dashes.
+	ExperimentId string `protobuf:"bytes,1,opt,name=experiment_id,json=experimentId,proto3" json:"experiment_id,omitempty"`
+	// The ways that are compared, 2 to 10; the first is what the others are held
+	// against.
+	Variants []*Variant `protobuf:"bytes,2,rep,name=variants,proto3" json:"variants,omitempty"`
+	// What they are compared by.
+	Outcome *Outcome `protobuf:"bytes,3,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// The channels that it runs in; none: all.
+	Channels []v1.Channel `protobuf:"varint,4,rep,packed,name=channels,proto3,enum=journey.v1.Channel" json:"channels,omitempty"`
+	// The chance that is taken of finding a difference where there is none, however
+	// often one looks, and however many variants there are; 0.05 when not given.
+	ErrorRate float64 `protobuf:"fixed64,5,opt,name=error_rate,json=errorRate,proto3" json:"error_rate,omitempty"`
+	// The share of the visitors with whom the outcome is thought to come about,
+	// above 0 and below 1. The nearer to the truth, the sooner a difference is found;
+	// a wrong one finds none that is not there.
+	ExpectedRate float64 `protobuf:"fixed64,6,opt,name=expected_rate,json=expectedRate,proto3" json:"expected_rate,omitempty"`
+	// The number of visitors at which the comparison is the sharpest; 10,000 when
+	// not given. The experiment may be ended sooner or later.
+	PlannedVisitors uint64 `protobuf:"varint,7,opt,name=planned_visitors,json=plannedVisitors,proto3" json:"planned_visitors,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *Experiment) Reset() {
+	*x = Experiment{}
+	mi := &file_channel_v1_api_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Experiment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Experiment) ProtoMessage() {}
+
+func (x *Experiment) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Experiment.ProtoReflect.Descriptor instead.
+func (*Experiment) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Experiment) GetExperimentId() string {
+	if x != nil {
+		return x.ExperimentId
+	}
+	return ""
+}
+
+func (x *Experiment) GetVariants() []*Variant {
+	if x != nil {
+		return x.Variants
+	}
+	return nil
+}
+
+func (x *Experiment) GetOutcome() *Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return nil
+}
+
+func (x *Experiment) GetChannels() []v1.Channel {
+	if x != nil {
+		return x.Channels
+	}
+	return nil
+}
+
+func (x *Experiment) GetErrorRate() float64 {
+	if x != nil {
+		return x.ErrorRate
+	}
+	return 0
+}
+
+func (x *Experiment) GetExpectedRate() float64 {
+	if x != nil {
+		return x.ExpectedRate
+	}
+	return 0
+}
+
+func (x *Experiment) GetPlannedVisitors() uint64 {
+	if x != nil {
+		return x.PlannedVisitors
+	}
+	return 0
+}
+
+// VariantResult is what a variant came to.
+type VariantResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The variant.
+	VariantId string `protobuf:"bytes,1,opt,name=variant_id,json=variantId,proto3" json:"variant_id,omitempty"`
+	// How many visitors it was shown to.
+	Exposed uint64 `protobuf:"varint,2,opt,name=exposed,proto3" json:"exposed,omitempty"`
+	// How many of them have ended the contact in which they first saw it: only they
+	// are compared, as with the others the outcome may still come about.
+	Finished uint64 `protobuf:"varint,3,opt,name=finished,proto3" json:"finished,omitempty"`
+	// With how many of those the outcome came about.
+	Outcomes uint64 `protobuf:"varint,4,opt,name=outcomes,proto3" json:"outcomes,omitempty"`
+	// Their share.
+	Rate float64 `protobuf:"fixed64,5,opt,name=rate,proto3" json:"rate,omitempty"`
+	// How far it is from the first variant; not given for that one, and as long as
+	// nobody has finished with one of the two.
+	Difference    *Difference `protobuf:"bytes,6,opt,name=difference,proto3" json:"difference,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VariantResult) Reset() {
+	*x = VariantResult{}
+	mi := &file_channel_v1_api_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VariantResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VariantResult) ProtoMessage() {}
+
+func (x *VariantResult) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VariantResult.ProtoReflect.Descriptor instead.
+func (*VariantResult) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *VariantResult) GetVariantId() string {
+	if x != nil {
+		return x.VariantId
+	}
+	return ""
+}
+
+func (x *VariantResult) GetExposed() uint64 {
+	if x != nil {
+		return x.Exposed
+	}
+	return 0
+}
+
+func (x *VariantResult) GetFinished() uint64 {
+	if x != nil {
+		return x.Finished
+	}
+	return 0
+}
+
+func (x *VariantResult) GetOutcomes() uint64 {
+	if x != nil {
+		return x.Outcomes
+	}
+	return 0
+}
+
+func (x *VariantResult) GetRate() float64 {
+	if x != nil {
+		return x.Rate
+	}
+	return 0
+}
+
+func (x *VariantResult) GetDifference() *Difference {
+	if x != nil {
+		return x.Difference
+	}
+	return nil
+}
+
+// Difference is how much more often the outcome comes about with a variant than
+// with the first one.
+type Difference struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The difference of the rates, as estimated: outcomes are weighted by the share
+	// of the visitors that a variant was meant to get.
+	Estimate float64 `protobuf:"fixed64,1,opt,name=estimate,proto3" json:"estimate,omitempty"`
+	// The least that it may be.
+	Lower float64 `protobuf:"fixed64,2,opt,name=lower,proto3" json:"lower,omitempty"`
+	// The most that it may be. With a chance of 1 - error_rate the differences of
+	// all variants lie in their intervals at all times, from the first visitor on: who
+	// looks often, and stops when 0 is out, is wrong no more often than that.
+	Upper float64 `protobuf:"fixed64,3,opt,name=upper,proto3" json:"upper,omitempty"`
+	// What it says.
+	Verdict       Verdict `protobuf:"varint,4,opt,name=verdict,proto3,enum=channel.v1.Verdict" json:"verdict,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Difference) Reset() {
+	*x = Difference{}
+	mi := &file_channel_v1_api_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Difference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Difference) ProtoMessage() {}
+
+func (x *Difference) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Difference.ProtoReflect.Descriptor instead.
+func (*Difference) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *Difference) GetEstimate() float64 {
+	if x != nil {
+		return x.Estimate
+	}
+	return 0
+}
+
+func (x *Difference) GetLower() float64 {
+	if x != nil {
+		return x.Lower
+	}
+	return 0
+}
+
+func (x *Difference) GetUpper() float64 {
+	if x != nil {
+		return x.Upper
+	}
+	return 0
+}
+
+func (x *Difference) GetVerdict() Verdict {
+	if x != nil {
+		return x.Verdict
+	}
+	return Verdict_VERDICT_UNSPECIFIED
+}
+
+// ExperimentResult is an experiment, and what came of it so far.
+type ExperimentResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The experiment.
+	Experiment *Experiment `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
+	// Where it stands.
+	State ExperimentState `protobuf:"varint,2,opt,name=state,proto3,enum=channel.v1.ExperimentState" json:"state,omitempty"`
+	// The variants, in the experiment's order.
+	Variants      []*VariantResult `protobuf:"bytes,3,rep,name=variants,proto3" json:"variants,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExperimentResult) Reset() {
+	*x = ExperimentResult{}
+	mi := &file_channel_v1_api_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExperimentResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExperimentResult) ProtoMessage() {}
+
+func (x *ExperimentResult) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExperimentResult.ProtoReflect.Descriptor instead.
+func (*ExperimentResult) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ExperimentResult) GetExperiment() *Experiment {
+	if x != nil {
+		return x.Experiment
+	}
+	return nil
+}
+
+func (x *ExperimentResult) GetState() ExperimentState {
+	if x != nil {
+		return x.State
+	}
+	return ExperimentState_EXPERIMENT_STATE_UNSPECIFIED
+}
+
+func (x *ExperimentResult) GetVariants() []*VariantResult {
+	if x != nil {
+		return x.Variants
+	}
+	return nil
+}
+
+// DefineExperimentRequest defines an experiment.
+type DefineExperimentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The experiment.
+	Experiment    *Experiment `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DefineExperimentRequest) Reset() {
+	*x = DefineExperimentRequest{}
+	mi := &file_channel_v1_api_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DefineExperimentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DefineExperimentRequest) ProtoMessage() {}
+
+func (x *DefineExperimentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DefineExperimentRequest.ProtoReflect.Descriptor instead.
+func (*DefineExperimentRequest) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *DefineExperimentRequest) GetExperiment() *Experiment {
+	if x != nil {
+		return x.Experiment
+	}
+	return nil
+}
+
+// DefineExperimentResponse confirms it.
+type DefineExperimentResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DefineExperimentResponse) Reset() {
+	*x = DefineExperimentResponse{}
+	mi := &file_channel_v1_api_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DefineExperimentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DefineExperimentResponse) ProtoMessage() {}
+
+func (x *DefineExperimentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DefineExperimentResponse.ProtoReflect.Descriptor instead.
+func (*DefineExperimentResponse) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{36}
+}
+
+// EndExperimentRequest ends an experiment.
+type EndExperimentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The experiment.
+	ExperimentId  string `protobuf:"bytes,1,opt,name=experiment_id,json=experimentId,proto3" json:"experiment_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndExperimentRequest) Reset() {
+	*x = EndExperimentRequest{}
+	mi := &file_channel_v1_api_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndExperimentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndExperimentRequest) ProtoMessage() {}
+
+func (x *EndExperimentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndExperimentRequest.ProtoReflect.Descriptor instead.
+func (*EndExperimentRequest) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *EndExperimentRequest) GetExperimentId() string {
+	if x != nil {
+		return x.ExperimentId
+	}
+	return ""
+}
+
+// EndExperimentResponse confirms it.
+type EndExperimentResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndExperimentResponse) Reset() {
+	*x = EndExperimentResponse{}
+	mi := &file_channel_v1_api_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndExperimentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndExperimentResponse) ProtoMessage() {}
+
+func (x *EndExperimentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndExperimentResponse.ProtoReflect.Descriptor instead.
+func (*EndExperimentResponse) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{38}
+}
+
+// ShowVariantRequest asks which variant to show.
+type ShowVariantRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The contact.
+	ContactId string `protobuf:"bytes,1,opt,name=contact_id,json=contactId,proto3" json:"contact_id,omitempty"`
+	// The experiment.
+	ExperimentId string `protobuf:"bytes,2,opt,name=experiment_id,json=experimentId,proto3" json:"experiment_id,omitempty"`
+	// Who takes the step, as far as the channel knows. In somebody else's contact it
+	// is refused.
+	Visitor       *Visitor `protobuf:"bytes,3,opt,name=visitor,proto3" json:"visitor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowVariantRequest) Reset() {
+	*x = ShowVariantRequest{}
+	mi := &file_channel_v1_api_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowVariantRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowVariantRequest) ProtoMessage() {}
+
+func (x *ShowVariantRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowVariantRequest.ProtoReflect.Descriptor instead.
+func (*ShowVariantRequest) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *ShowVariantRequest) GetContactId() string {
+	if x != nil {
+		return x.ContactId
+	}
+	return ""
+}
+
+func (x *ShowVariantRequest) GetExperimentId() string {
+	if x != nil {
+		return x.ExperimentId
+	}
+	return ""
+}
+
+func (x *ShowVariantRequest) GetVisitor() *Visitor {
+	if x != nil {
+		return x.Visitor
+	}
+	return nil
+}
+
+// ShowVariantResponse tells which variant to show.
+type ShowVariantResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The variant.
+	VariantId     string `protobuf:"bytes,1,opt,name=variant_id,json=variantId,proto3" json:"variant_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowVariantResponse) Reset() {
+	*x = ShowVariantResponse{}
+	mi := &file_channel_v1_api_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowVariantResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowVariantResponse) ProtoMessage() {}
+
+func (x *ShowVariantResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowVariantResponse.ProtoReflect.Descriptor instead.
+func (*ShowVariantResponse) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *ShowVariantResponse) GetVariantId() string {
+	if x != nil {
+		return x.VariantId
+	}
+	return ""
+}
+
+// GetExperimentRequest asks for an experiment.
+type GetExperimentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The experiment.
+	ExperimentId  string `protobuf:"bytes,1,opt,name=experiment_id,json=experimentId,proto3" json:"experiment_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetExperimentRequest) Reset() {
+	*x = GetExperimentRequest{}
+	mi := &file_channel_v1_api_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetExperimentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetExperimentRequest) ProtoMessage() {}
+
+func (x *GetExperimentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetExperimentRequest.ProtoReflect.Descriptor instead.
+func (*GetExperimentRequest) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *GetExperimentRequest) GetExperimentId() string {
+	if x != nil {
+		return x.ExperimentId
+	}
+	return ""
+}
+
+// GetExperimentResponse holds it.
+type GetExperimentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The experiment with its result.
+	Result        *ExperimentResult `protobuf:"bytes,1,opt,name=result,proto3" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetExperimentResponse) Reset() {
+	*x = GetExperimentResponse{}
+	mi := &file_channel_v1_api_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetExperimentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetExperimentResponse) ProtoMessage() {}
+
+func (x *GetExperimentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetExperimentResponse.ProtoReflect.Descriptor instead.
+func (*GetExperimentResponse) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *GetExperimentResponse) GetResult() *ExperimentResult {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+// ListExperimentsRequest asks for all experiments.
+type ListExperimentsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListExperimentsRequest) Reset() {
+	*x = ListExperimentsRequest{}
+	mi := &file_channel_v1_api_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListExperimentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListExperimentsRequest) ProtoMessage() {}
+
+func (x *ListExperimentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListExperimentsRequest.ProtoReflect.Descriptor instead.
+func (*ListExperimentsRequest) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{43}
+}
+
+// ListExperimentsResponse holds them.
+type ListExperimentsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The experiments with their results.
+	Results       []*ExperimentResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListExperimentsResponse) Reset() {
+	*x = ListExperimentsResponse{}
+	mi := &file_channel_v1_api_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListExperimentsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListExperimentsResponse) ProtoMessage() {}
+
+func (x *ListExperimentsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListExperimentsResponse.ProtoReflect.Descriptor instead.
+func (*ListExperimentsResponse) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *ListExperimentsResponse) GetResults() []*ExperimentResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// RegisterEventKindRequest registers a kind of commercial event, or the next
+// version of its schema.
+type RegisterEventKindRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The kind: lower-case letters, digits and dashes.
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// The schema of its data: an object, in JSON Schema of the draft 2020-12, with
+	// the keywords that the answer to another one names. The next version may have
+	// more properties, which are not required, more values, and wider limits.
+	Schema        *structpb.Struct `protobuf:"bytes,2,opt,name=schema,proto3" json:"schema,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegisterEventKindRequest) Reset() {
+	*x = RegisterEventKindRequest{}
+	mi := &file_channel_v1_api_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegisterEventKindRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegisterEventKindRequest) ProtoMessage() {}
+
+func (x *RegisterEventKindRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegisterEventKindRequest.ProtoReflect.Descriptor instead.
+func (*RegisterEventKindRequest) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *RegisterEventKindRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *RegisterEventKindRequest) GetSchema() *structpb.Struct {
+	if x != nil {
+		return x.Schema
+	}
+	return nil
+}
+
+// RegisterEventKindResponse confirms it.
+type RegisterEventKindResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The version of the schema, from 1. A schema that is there already keeps its
+	// version.
+	Version       uint32 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegisterEventKindResponse) Reset() {
+	*x = RegisterEventKindResponse{}
+	mi := &file_channel_v1_api_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegisterEventKindResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegisterEventKindResponse) ProtoMessage() {}
+
+func (x *RegisterEventKindResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegisterEventKindResponse.ProtoReflect.Descriptor instead.
+func (*RegisterEventKindResponse) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *RegisterEventKindResponse) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+// EventKind is a kind of commercial event.
+type EventKind struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The kind.
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// The version of its schema.
+	Version uint32 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	// The schema.
+	Schema *structpb.Struct `protobuf:"bytes,3,opt,name=schema,proto3" json:"schema,omitempty"`
+	// Where the kind comes from.
+	Origin        EventKindOrigin `protobuf:"varint,4,opt,name=origin,proto3,enum=channel.v1.EventKindOrigin" json:"origin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventKind) Reset() {
+	*x = EventKind{}
+	mi := &file_channel_v1_api_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventKind) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventKind) ProtoMessage() {}
+
+func (x *EventKind) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventKind.ProtoReflect.Descriptor instead.
+func (*EventKind) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *EventKind) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *EventKind) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *EventKind) GetSchema() *structpb.Struct {
+	if x != nil {
+		return x.Schema
+	}
+	return nil
+}
+
+func (x *EventKind) GetOrigin() EventKindOrigin {
+	if x != nil {
+		return x.Origin
+	}
+	return EventKindOrigin_EVENT_KIND_ORIGIN_UNSPECIFIED
+}
+
+// ListEventKindsRequest asks for the kinds of commercial events.
+type ListEventKindsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEventKindsRequest) Reset() {
+	*x = ListEventKindsRequest{}
+	mi := &file_channel_v1_api_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEventKindsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEventKindsRequest) ProtoMessage() {}
+
+func (x *ListEventKindsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEventKindsRequest.ProtoReflect.Descriptor instead.
+func (*ListEventKindsRequest) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{48}
+}
+
+// ListEventKindsResponse holds them.
+type ListEventKindsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The kinds, each with the last version of its schema.
+	Kinds         []*EventKind `protobuf:"bytes,1,rep,name=kinds,proto3" json:"kinds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEventKindsResponse) Reset() {
+	*x = ListEventKindsResponse{}
+	mi := &file_channel_v1_api_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEventKindsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEventKindsResponse) ProtoMessage() {}
+
+func (x *ListEventKindsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEventKindsResponse.ProtoReflect.Descriptor instead.
+func (*ListEventKindsResponse) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *ListEventKindsResponse) GetKinds() []*EventKind {
+	if x != nil {
+		return x.Kinds
+	}
+	return nil
+}
+
 var File_channel_v1_api_proto protoreflect.FileDescriptor
 
 const file_channel_v1_api_proto_rawDesc = "" +
 	"\n" +
 	"\x14channel/v1/api.proto\x12\n" +
-	"channel.v1\x1a\x17channel/v1/values.proto\x1a\x14flow/v1/values.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17journey/v1/values.proto\"\x96\x01\n" +
+	"channel.v1\x1a\x17channel/v1/values.proto\x1a\x14flow/v1/values.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17journey/v1/values.proto\"\x96\x01\n" +
 	"\x06Claims\x12'\n" +
 	"\x0fcustomer_number\x18\x01 \x01(\tR\x0ecustomerNumber\x12\x14\n" +
 	"\x05email\x18\x02 \x01(\tR\x05email\x12\x14\n" +
@@ -2215,12 +3609,18 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\acontact\x18\x01 \x01(\v2\x13.channel.v1.ContactR\acontact\x124\n" +
 	"\bcustomer\x18\x02 \x01(\v2\x18.channel.v1.CustomerViewR\bcustomer\x12?\n" +
 	"\x11next_best_actions\x18\x03 \x01(\v2\x13.channel.v1.ActionsR\x0fnextBestActions\x120\n" +
-	"\tfreshness\x18\x04 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"\x92\x01\n" +
+	"\tfreshness\x18\x04 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"I\n" +
+	"\aVisitor\x12\x1d\n" +
+	"\n" +
+	"visitor_id\x18\x01 \x01(\tR\tvisitorId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\"\xc1\x01\n" +
 	"\x16IdentifyVisitorRequest\x12\x1d\n" +
 	"\n" +
 	"contact_id\x18\x01 \x01(\tR\tcontactId\x12*\n" +
 	"\x06claims\x18\x02 \x01(\v2\x12.channel.v1.ClaimsR\x06claims\x12-\n" +
-	"\x04wait\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x04wait\"\xf1\x01\n" +
+	"\x04wait\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x04wait\x12-\n" +
+	"\avisitor\x18\x04 \x01(\v2\x13.channel.v1.VisitorR\avisitor\"\xf1\x01\n" +
 	"\x17IdentifyVisitorResponse\x12-\n" +
 	"\acontact\x18\x01 \x01(\v2\x13.channel.v1.ContactR\acontact\x124\n" +
 	"\bcustomer\x18\x02 \x01(\v2\x18.channel.v1.CustomerViewR\bcustomer\x12?\n" +
@@ -2245,7 +3645,10 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
 	"\x05topic\x18\x02 \x01(\tR\x05topic\"4\n" +
 	"\vBannerEvent\x12%\n" +
-	"\x0eproposition_id\x18\x01 \x01(\tR\rpropositionId\"\xcc\x02\n" +
+	"\x0eproposition_id\x18\x01 \x01(\tR\rpropositionId\"L\n" +
+	"\tKindEvent\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12+\n" +
+	"\x04data\x18\x02 \x01(\v2\x17.google.protobuf.StructR\x04data\"\xaa\x03\n" +
 	"\x12RecordEventRequest\x12\x1d\n" +
 	"\n" +
 	"contact_id\x18\x01 \x01(\tR\tcontactId\x12:\n" +
@@ -2253,31 +3656,36 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\banswered\x18\x03 \x01(\v2\x19.channel.v1.AnsweredEventH\x00R\banswered\x127\n" +
 	"\binterest\x18\x04 \x01(\v2\x19.channel.v1.InterestEventH\x00R\binterest\x121\n" +
 	"\x06banner\x18\x05 \x01(\v2\x17.channel.v1.BannerEventH\x00R\x06banner\x12-\n" +
-	"\x04wait\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x04waitB\a\n" +
+	"\x05other\x18\a \x01(\v2\x15.channel.v1.KindEventH\x00R\x05other\x12-\n" +
+	"\x04wait\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x04wait\x12-\n" +
+	"\avisitor\x18\b \x01(\v2\x13.channel.v1.VisitorR\avisitorB\a\n" +
 	"\x05event\"\x88\x01\n" +
 	"\x13RecordEventResponse\x12?\n" +
 	"\x11next_best_actions\x18\x01 \x01(\v2\x13.channel.v1.ActionsR\x0fnextBestActions\x120\n" +
-	"\tfreshness\x18\x02 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"v\n" +
+	"\tfreshness\x18\x02 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"\xa5\x01\n" +
 	"\x14SubmitRequestRequest\x12\x1d\n" +
 	"\n" +
 	"contact_id\x18\x01 \x01(\tR\tcontactId\x12+\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x17.journey.v1.RequestKindR\x04kind\x12\x12\n" +
-	"\x04text\x18\x03 \x01(\tR\x04text\"\x80\x01\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\x12-\n" +
+	"\avisitor\x18\x04 \x01(\v2\x13.channel.v1.VisitorR\avisitor\"\x80\x01\n" +
 	"\x15SubmitRequestResponse\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x120\n" +
 	"\bhandling\x18\x02 \x01(\x0e2\x14.channel.v1.HandlingR\bhandling\x12\x16\n" +
-	"\x06detail\x18\x03 \x01(\tR\x06detail\"z\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\"\xa9\x01\n" +
 	"\x14RespondToLeadRequest\x12\x1d\n" +
 	"\n" +
 	"contact_id\x18\x01 \x01(\tR\tcontactId\x12\x17\n" +
 	"\alead_id\x18\x02 \x01(\tR\x06leadId\x12*\n" +
-	"\x06answer\x18\x03 \x01(\x0e2\x12.journey.v1.AnswerR\x06answer\"\x17\n" +
-	"\x15RespondToLeadResponse\"h\n" +
+	"\x06answer\x18\x03 \x01(\x0e2\x12.journey.v1.AnswerR\x06answer\x12-\n" +
+	"\avisitor\x18\x04 \x01(\v2\x13.channel.v1.VisitorR\avisitor\"\x17\n" +
+	"\x15RespondToLeadResponse\"\x97\x01\n" +
 	"\x11EndContactRequest\x12\x1d\n" +
 	"\n" +
 	"contact_id\x18\x01 \x01(\tR\tcontactId\x124\n" +
-	"\aoutcome\x18\x02 \x01(\x0e2\x1a.channel.v1.ContactOutcomeR\aoutcome\"C\n" +
+	"\aoutcome\x18\x02 \x01(\x0e2\x1a.channel.v1.ContactOutcomeR\aoutcome\x12-\n" +
+	"\avisitor\x18\x03 \x01(\v2\x13.channel.v1.VisitorR\avisitor\"C\n" +
 	"\x12EndContactResponse\x12-\n" +
 	"\acontact\x18\x01 \x01(\v2\x13.channel.v1.ContactR\acontact\"\x9a\x01\n" +
 	"\x14GrantCapacityRequest\x12-\n" +
@@ -2305,7 +3713,75 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\achannel\x18\x01 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\rR\bpageSize\"G\n" +
 	"\x14ListMessagesResponse\x12/\n" +
-	"\bmessages\x18\x01 \x03(\v2\x13.channel.v1.MessageR\bmessages*^\n" +
+	"\bmessages\x18\x01 \x03(\v2\x13.channel.v1.MessageR\bmessages\"\xb1\x02\n" +
+	"\n" +
+	"Experiment\x12#\n" +
+	"\rexperiment_id\x18\x01 \x01(\tR\fexperimentId\x12/\n" +
+	"\bvariants\x18\x02 \x03(\v2\x13.channel.v1.VariantR\bvariants\x12-\n" +
+	"\aoutcome\x18\x03 \x01(\v2\x13.channel.v1.OutcomeR\aoutcome\x12/\n" +
+	"\bchannels\x18\x04 \x03(\x0e2\x13.journey.v1.ChannelR\bchannels\x12\x1d\n" +
+	"\n" +
+	"error_rate\x18\x05 \x01(\x01R\terrorRate\x12#\n" +
+	"\rexpected_rate\x18\x06 \x01(\x01R\fexpectedRate\x12)\n" +
+	"\x10planned_visitors\x18\a \x01(\x04R\x0fplannedVisitors\"\xcc\x01\n" +
+	"\rVariantResult\x12\x1d\n" +
+	"\n" +
+	"variant_id\x18\x01 \x01(\tR\tvariantId\x12\x18\n" +
+	"\aexposed\x18\x02 \x01(\x04R\aexposed\x12\x1a\n" +
+	"\bfinished\x18\x03 \x01(\x04R\bfinished\x12\x1a\n" +
+	"\boutcomes\x18\x04 \x01(\x04R\boutcomes\x12\x12\n" +
+	"\x04rate\x18\x05 \x01(\x01R\x04rate\x126\n" +
+	"\n" +
+	"difference\x18\x06 \x01(\v2\x16.channel.v1.DifferenceR\n" +
+	"difference\"\x83\x01\n" +
+	"\n" +
+	"Difference\x12\x1a\n" +
+	"\bestimate\x18\x01 \x01(\x01R\bestimate\x12\x14\n" +
+	"\x05lower\x18\x02 \x01(\x01R\x05lower\x12\x14\n" +
+	"\x05upper\x18\x03 \x01(\x01R\x05upper\x12-\n" +
+	"\averdict\x18\x04 \x01(\x0e2\x13.channel.v1.VerdictR\averdict\"\xb4\x01\n" +
+	"\x10ExperimentResult\x126\n" +
+	"\n" +
+	"experiment\x18\x01 \x01(\v2\x16.channel.v1.ExperimentR\n" +
+	"experiment\x121\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x1b.channel.v1.ExperimentStateR\x05state\x125\n" +
+	"\bvariants\x18\x03 \x03(\v2\x19.channel.v1.VariantResultR\bvariants\"Q\n" +
+	"\x17DefineExperimentRequest\x126\n" +
+	"\n" +
+	"experiment\x18\x01 \x01(\v2\x16.channel.v1.ExperimentR\n" +
+	"experiment\"\x1a\n" +
+	"\x18DefineExperimentResponse\";\n" +
+	"\x14EndExperimentRequest\x12#\n" +
+	"\rexperiment_id\x18\x01 \x01(\tR\fexperimentId\"\x17\n" +
+	"\x15EndExperimentResponse\"\x87\x01\n" +
+	"\x12ShowVariantRequest\x12\x1d\n" +
+	"\n" +
+	"contact_id\x18\x01 \x01(\tR\tcontactId\x12#\n" +
+	"\rexperiment_id\x18\x02 \x01(\tR\fexperimentId\x12-\n" +
+	"\avisitor\x18\x03 \x01(\v2\x13.channel.v1.VisitorR\avisitor\"4\n" +
+	"\x13ShowVariantResponse\x12\x1d\n" +
+	"\n" +
+	"variant_id\x18\x01 \x01(\tR\tvariantId\";\n" +
+	"\x14GetExperimentRequest\x12#\n" +
+	"\rexperiment_id\x18\x01 \x01(\tR\fexperimentId\"M\n" +
+	"\x15GetExperimentResponse\x124\n" +
+	"\x06result\x18\x01 \x01(\v2\x1c.channel.v1.ExperimentResultR\x06result\"\x18\n" +
+	"\x16ListExperimentsRequest\"Q\n" +
+	"\x17ListExperimentsResponse\x126\n" +
+	"\aresults\x18\x01 \x03(\v2\x1c.channel.v1.ExperimentResultR\aresults\"_\n" +
+	"\x18RegisterEventKindRequest\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12/\n" +
+	"\x06schema\x18\x02 \x01(\v2\x17.google.protobuf.StructR\x06schema\"5\n" +
+	"\x19RegisterEventKindResponse\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion\"\x9f\x01\n" +
+	"\tEventKind\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\rR\aversion\x12/\n" +
+	"\x06schema\x18\x03 \x01(\v2\x17.google.protobuf.StructR\x06schema\x123\n" +
+	"\x06origin\x18\x04 \x01(\x0e2\x1b.channel.v1.EventKindOriginR\x06origin\"\x17\n" +
+	"\x15ListEventKindsRequest\"E\n" +
+	"\x16ListEventKindsResponse\x12+\n" +
+	"\x05kinds\x18\x01 \x03(\v2\x15.channel.v1.EventKindR\x05kinds*^\n" +
 	"\n" +
 	"ListSource\x12\x1b\n" +
 	"\x17LIST_SOURCE_UNSPECIFIED\x10\x00\x12\x17\n" +
@@ -2325,7 +3801,20 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\x12MESSAGE_STATE_SENT\x10\x02\x12\x19\n" +
 	"\x15MESSAGE_STATE_REFUSED\x10\x03\x12\x19\n" +
 	"\x15MESSAGE_STATE_BOUNCED\x10\x04\x12\x19\n" +
-	"\x15MESSAGE_STATE_UNKNOWN\x10\x052\xd7\x06\n" +
+	"\x15MESSAGE_STATE_UNKNOWN\x10\x05*m\n" +
+	"\x0fExperimentState\x12 \n" +
+	"\x1cEXPERIMENT_STATE_UNSPECIFIED\x10\x00\x12\x1c\n" +
+	"\x18EXPERIMENT_STATE_RUNNING\x10\x01\x12\x1a\n" +
+	"\x16EXPERIMENT_STATE_ENDED\x10\x02*]\n" +
+	"\aVerdict\x12\x17\n" +
+	"\x13VERDICT_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11VERDICT_UNDECIDED\x10\x01\x12\x10\n" +
+	"\fVERDICT_MORE\x10\x02\x12\x10\n" +
+	"\fVERDICT_LESS\x10\x03*v\n" +
+	"\x0fEventKindOrigin\x12!\n" +
+	"\x1dEVENT_KIND_ORIGIN_UNSPECIFIED\x10\x00\x12\x1e\n" +
+	"\x1aEVENT_KIND_ORIGIN_BUILT_IN\x10\x01\x12 \n" +
+	"\x1cEVENT_KIND_ORIGIN_REGISTERED\x10\x022\xc9\v\n" +
 	"\x0eChannelService\x12Q\n" +
 	"\fStartContact\x12\x1f.channel.v1.StartContactRequest\x1a .channel.v1.StartContactResponse\x12Z\n" +
 	"\x0fIdentifyVisitor\x12\".channel.v1.IdentifyVisitorRequest\x1a#.channel.v1.IdentifyVisitorResponse\x12K\n" +
@@ -2338,7 +3827,14 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"EndContact\x12\x1d.channel.v1.EndContactRequest\x1a\x1e.channel.v1.EndContactResponse\x12T\n" +
 	"\rGrantCapacity\x12 .channel.v1.GrantCapacityRequest\x1a!.channel.v1.GrantCapacityResponse\x12W\n" +
 	"\x0eReportWorkload\x12!.channel.v1.ReportWorkloadRequest\x1a\".channel.v1.ReportWorkloadResponse\x12Q\n" +
-	"\fListMessages\x12\x1f.channel.v1.ListMessagesRequest\x1a .channel.v1.ListMessagesResponseBCZAgithub.com/triangle-suite/triangle/contracts/channel/v1;channelv1b\x06proto3"
+	"\fListMessages\x12\x1f.channel.v1.ListMessagesRequest\x1a .channel.v1.ListMessagesResponse\x12`\n" +
+	"\x11RegisterEventKind\x12$.channel.v1.RegisterEventKindRequest\x1a%.channel.v1.RegisterEventKindResponse\x12W\n" +
+	"\x0eListEventKinds\x12!.channel.v1.ListEventKindsRequest\x1a\".channel.v1.ListEventKindsResponse\x12]\n" +
+	"\x10DefineExperiment\x12#.channel.v1.DefineExperimentRequest\x1a$.channel.v1.DefineExperimentResponse\x12T\n" +
+	"\rEndExperiment\x12 .channel.v1.EndExperimentRequest\x1a!.channel.v1.EndExperimentResponse\x12N\n" +
+	"\vShowVariant\x12\x1e.channel.v1.ShowVariantRequest\x1a\x1f.channel.v1.ShowVariantResponse\x12T\n" +
+	"\rGetExperiment\x12 .channel.v1.GetExperimentRequest\x1a!.channel.v1.GetExperimentResponse\x12Z\n" +
+	"\x0fListExperiments\x12\".channel.v1.ListExperimentsRequest\x1a#.channel.v1.ListExperimentsResponseBCZAgithub.com/triangle-suite/triangle/contracts/channel/v1;channelv1b\x06proto3"
 
 var (
 	file_channel_v1_api_proto_rawDescOnce sync.Once
@@ -2352,126 +3848,190 @@ func file_channel_v1_api_proto_rawDescGZIP() []byte {
 	return file_channel_v1_api_proto_rawDescData
 }
 
-var file_channel_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_channel_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_channel_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_channel_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_channel_v1_api_proto_goTypes = []any{
-	(ListSource)(0),                 // 0: channel.v1.ListSource
-	(ContactState)(0),               // 1: channel.v1.ContactState
-	(Handling)(0),                   // 2: channel.v1.Handling
-	(MessageState)(0),               // 3: channel.v1.MessageState
-	(*Claims)(nil),                  // 4: channel.v1.Claims
-	(*Actions)(nil),                 // 5: channel.v1.Actions
-	(*CustomerView)(nil),            // 6: channel.v1.CustomerView
-	(*Contact)(nil),                 // 7: channel.v1.Contact
-	(*StartContactRequest)(nil),     // 8: channel.v1.StartContactRequest
-	(*StartContactResponse)(nil),    // 9: channel.v1.StartContactResponse
-	(*IdentifyVisitorRequest)(nil),  // 10: channel.v1.IdentifyVisitorRequest
-	(*IdentifyVisitorResponse)(nil), // 11: channel.v1.IdentifyVisitorResponse
-	(*GetContactRequest)(nil),       // 12: channel.v1.GetContactRequest
-	(*GetContactResponse)(nil),      // 13: channel.v1.GetContactResponse
-	(*PresentedEvent)(nil),          // 14: channel.v1.PresentedEvent
-	(*AnsweredEvent)(nil),           // 15: channel.v1.AnsweredEvent
-	(*InterestEvent)(nil),           // 16: channel.v1.InterestEvent
-	(*BannerEvent)(nil),             // 17: channel.v1.BannerEvent
-	(*RecordEventRequest)(nil),      // 18: channel.v1.RecordEventRequest
-	(*RecordEventResponse)(nil),     // 19: channel.v1.RecordEventResponse
-	(*SubmitRequestRequest)(nil),    // 20: channel.v1.SubmitRequestRequest
-	(*SubmitRequestResponse)(nil),   // 21: channel.v1.SubmitRequestResponse
-	(*RespondToLeadRequest)(nil),    // 22: channel.v1.RespondToLeadRequest
-	(*RespondToLeadResponse)(nil),   // 23: channel.v1.RespondToLeadResponse
-	(*EndContactRequest)(nil),       // 24: channel.v1.EndContactRequest
-	(*EndContactResponse)(nil),      // 25: channel.v1.EndContactResponse
-	(*GrantCapacityRequest)(nil),    // 26: channel.v1.GrantCapacityRequest
-	(*GrantCapacityResponse)(nil),   // 27: channel.v1.GrantCapacityResponse
-	(*ReportWorkloadRequest)(nil),   // 28: channel.v1.ReportWorkloadRequest
-	(*ReportWorkloadResponse)(nil),  // 29: channel.v1.ReportWorkloadResponse
-	(*Message)(nil),                 // 30: channel.v1.Message
-	(*ListMessagesRequest)(nil),     // 31: channel.v1.ListMessagesRequest
-	(*ListMessagesResponse)(nil),    // 32: channel.v1.ListMessagesResponse
-	(*timestamppb.Timestamp)(nil),   // 33: google.protobuf.Timestamp
-	(*v1.NextBestAction)(nil),       // 34: journey.v1.NextBestAction
-	(*v11.Freshness)(nil),           // 35: flow.v1.Freshness
-	(*v1.Person)(nil),               // 36: journey.v1.Person
-	(v1.Consent)(0),                 // 37: journey.v1.Consent
-	(*v1.OpenRequest)(nil),          // 38: journey.v1.OpenRequest
-	(v1.Channel)(0),                 // 39: journey.v1.Channel
-	(*durationpb.Duration)(nil),     // 40: google.protobuf.Duration
-	(v1.Answer)(0),                  // 41: journey.v1.Answer
-	(v1.RequestKind)(0),             // 42: journey.v1.RequestKind
-	(ContactOutcome)(0),             // 43: channel.v1.ContactOutcome
+	(ListSource)(0),                   // 0: channel.v1.ListSource
+	(ContactState)(0),                 // 1: channel.v1.ContactState
+	(Handling)(0),                     // 2: channel.v1.Handling
+	(MessageState)(0),                 // 3: channel.v1.MessageState
+	(ExperimentState)(0),              // 4: channel.v1.ExperimentState
+	(Verdict)(0),                      // 5: channel.v1.Verdict
+	(EventKindOrigin)(0),              // 6: channel.v1.EventKindOrigin
+	(*Claims)(nil),                    // 7: channel.v1.Claims
+	(*Actions)(nil),                   // 8: channel.v1.Actions
+	(*CustomerView)(nil),              // 9: channel.v1.CustomerView
+	(*Contact)(nil),                   // 10: channel.v1.Contact
+	(*StartContactRequest)(nil),       // 11: channel.v1.StartContactRequest
+	(*StartContactResponse)(nil),      // 12: channel.v1.StartContactResponse
+	(*Visitor)(nil),                   // 13: channel.v1.Visitor
+	(*IdentifyVisitorRequest)(nil),    // 14: channel.v1.IdentifyVisitorRequest
+	(*IdentifyVisitorResponse)(nil),   // 15: channel.v1.IdentifyVisitorResponse
+	(*GetContactRequest)(nil),         // 16: channel.v1.GetContactRequest
+	(*GetContactResponse)(nil),        // 17: channel.v1.GetContactResponse
+	(*PresentedEvent)(nil),            // 18: channel.v1.PresentedEvent
+	(*AnsweredEvent)(nil),             // 19: channel.v1.AnsweredEvent
+	(*InterestEvent)(nil),             // 20: channel.v1.InterestEvent
+	(*BannerEvent)(nil),               // 21: channel.v1.BannerEvent
+	(*KindEvent)(nil),                 // 22: channel.v1.KindEvent
+	(*RecordEventRequest)(nil),        // 23: channel.v1.RecordEventRequest
+	(*RecordEventResponse)(nil),       // 24: channel.v1.RecordEventResponse
+	(*SubmitRequestRequest)(nil),      // 25: channel.v1.SubmitRequestRequest
+	(*SubmitRequestResponse)(nil),     // 26: channel.v1.SubmitRequestResponse
+	(*RespondToLeadRequest)(nil),      // 27: channel.v1.RespondToLeadRequest
+	(*RespondToLeadResponse)(nil),     // 28: channel.v1.RespondToLeadResponse
+	(*EndContactRequest)(nil),         // 29: channel.v1.EndContactRequest
+	(*EndContactResponse)(nil),        // 30: channel.v1.EndContactResponse
+	(*GrantCapacityRequest)(nil),      // 31: channel.v1.GrantCapacityRequest
+	(*GrantCapacityResponse)(nil),     // 32: channel.v1.GrantCapacityResponse
+	(*ReportWorkloadRequest)(nil),     // 33: channel.v1.ReportWorkloadRequest
+	(*ReportWorkloadResponse)(nil),    // 34: channel.v1.ReportWorkloadResponse
+	(*Message)(nil),                   // 35: channel.v1.Message
+	(*ListMessagesRequest)(nil),       // 36: channel.v1.ListMessagesRequest
+	(*ListMessagesResponse)(nil),      // 37: channel.v1.ListMessagesResponse
+	(*Experiment)(nil),                // 38: channel.v1.Experiment
+	(*VariantResult)(nil),             // 39: channel.v1.VariantResult
+	(*Difference)(nil),                // 40: channel.v1.Difference
+	(*ExperimentResult)(nil),          // 41: channel.v1.ExperimentResult
+	(*DefineExperimentRequest)(nil),   // 42: channel.v1.DefineExperimentRequest
+	(*DefineExperimentResponse)(nil),  // 43: channel.v1.DefineExperimentResponse
+	(*EndExperimentRequest)(nil),      // 44: channel.v1.EndExperimentRequest
+	(*EndExperimentResponse)(nil),     // 45: channel.v1.EndExperimentResponse
+	(*ShowVariantRequest)(nil),        // 46: channel.v1.ShowVariantRequest
+	(*ShowVariantResponse)(nil),       // 47: channel.v1.ShowVariantResponse
+	(*GetExperimentRequest)(nil),      // 48: channel.v1.GetExperimentRequest
+	(*GetExperimentResponse)(nil),     // 49: channel.v1.GetExperimentResponse
+	(*ListExperimentsRequest)(nil),    // 50: channel.v1.ListExperimentsRequest
+	(*ListExperimentsResponse)(nil),   // 51: channel.v1.ListExperimentsResponse
+	(*RegisterEventKindRequest)(nil),  // 52: channel.v1.RegisterEventKindRequest
+	(*RegisterEventKindResponse)(nil), // 53: channel.v1.RegisterEventKindResponse
+	(*EventKind)(nil),                 // 54: channel.v1.EventKind
+	(*ListEventKindsRequest)(nil),     // 55: channel.v1.ListEventKindsRequest
+	(*ListEventKindsResponse)(nil),    // 56: channel.v1.ListEventKindsResponse
+	(*timestamppb.Timestamp)(nil),     // 57: google.protobuf.Timestamp
+	(*v1.NextBestAction)(nil),         // 58: journey.v1.NextBestAction
+	(*v11.Freshness)(nil),             // 59: flow.v1.Freshness
+	(*v1.Person)(nil),                 // 60: journey.v1.Person
+	(v1.Consent)(0),                   // 61: journey.v1.Consent
+	(*v1.OpenRequest)(nil),            // 62: journey.v1.OpenRequest
+	(v1.Channel)(0),                   // 63: journey.v1.Channel
+	(*durationpb.Duration)(nil),       // 64: google.protobuf.Duration
+	(v1.Answer)(0),                    // 65: journey.v1.Answer
+	(*structpb.Struct)(nil),           // 66: google.protobuf.Struct
+	(v1.RequestKind)(0),               // 67: journey.v1.RequestKind
+	(ContactOutcome)(0),               // 68: channel.v1.ContactOutcome
+	(*Variant)(nil),                   // 69: channel.v1.Variant
+	(*Outcome)(nil),                   // 70: channel.v1.Outcome
 }
 var file_channel_v1_api_proto_depIdxs = []int32{
 	0,  // 0: channel.v1.Actions.source:type_name -> channel.v1.ListSource
-	33, // 1: channel.v1.Actions.decided_at:type_name -> google.protobuf.Timestamp
-	34, // 2: channel.v1.Actions.actions:type_name -> journey.v1.NextBestAction
-	35, // 3: channel.v1.Actions.rested_on:type_name -> flow.v1.Freshness
-	36, // 4: channel.v1.CustomerView.person:type_name -> journey.v1.Person
-	37, // 5: channel.v1.CustomerView.consent:type_name -> journey.v1.Consent
-	38, // 6: channel.v1.CustomerView.open_requests:type_name -> journey.v1.OpenRequest
-	39, // 7: channel.v1.Contact.channel:type_name -> journey.v1.Channel
+	57, // 1: channel.v1.Actions.decided_at:type_name -> google.protobuf.Timestamp
+	58, // 2: channel.v1.Actions.actions:type_name -> journey.v1.NextBestAction
+	59, // 3: channel.v1.Actions.rested_on:type_name -> flow.v1.Freshness
+	60, // 4: channel.v1.CustomerView.person:type_name -> journey.v1.Person
+	61, // 5: channel.v1.CustomerView.consent:type_name -> journey.v1.Consent
+	62, // 6: channel.v1.CustomerView.open_requests:type_name -> journey.v1.OpenRequest
+	63, // 7: channel.v1.Contact.channel:type_name -> journey.v1.Channel
 	1,  // 8: channel.v1.Contact.state:type_name -> channel.v1.ContactState
-	39, // 9: channel.v1.StartContactRequest.channel:type_name -> journey.v1.Channel
-	4,  // 10: channel.v1.StartContactRequest.claims:type_name -> channel.v1.Claims
-	40, // 11: channel.v1.StartContactRequest.wait:type_name -> google.protobuf.Duration
-	7,  // 12: channel.v1.StartContactResponse.contact:type_name -> channel.v1.Contact
-	6,  // 13: channel.v1.StartContactResponse.customer:type_name -> channel.v1.CustomerView
-	5,  // 14: channel.v1.StartContactResponse.next_best_actions:type_name -> channel.v1.Actions
-	35, // 15: channel.v1.StartContactResponse.freshness:type_name -> flow.v1.Freshness
-	4,  // 16: channel.v1.IdentifyVisitorRequest.claims:type_name -> channel.v1.Claims
-	40, // 17: channel.v1.IdentifyVisitorRequest.wait:type_name -> google.protobuf.Duration
-	7,  // 18: channel.v1.IdentifyVisitorResponse.contact:type_name -> channel.v1.Contact
-	6,  // 19: channel.v1.IdentifyVisitorResponse.customer:type_name -> channel.v1.CustomerView
-	5,  // 20: channel.v1.IdentifyVisitorResponse.next_best_actions:type_name -> channel.v1.Actions
-	35, // 21: channel.v1.IdentifyVisitorResponse.freshness:type_name -> flow.v1.Freshness
-	7,  // 22: channel.v1.GetContactResponse.contact:type_name -> channel.v1.Contact
-	6,  // 23: channel.v1.GetContactResponse.customer:type_name -> channel.v1.CustomerView
-	5,  // 24: channel.v1.GetContactResponse.next_best_actions:type_name -> channel.v1.Actions
-	35, // 25: channel.v1.GetContactResponse.freshness:type_name -> flow.v1.Freshness
-	41, // 26: channel.v1.AnsweredEvent.answer:type_name -> journey.v1.Answer
-	14, // 27: channel.v1.RecordEventRequest.presented:type_name -> channel.v1.PresentedEvent
-	15, // 28: channel.v1.RecordEventRequest.answered:type_name -> channel.v1.AnsweredEvent
-	16, // 29: channel.v1.RecordEventRequest.interest:type_name -> channel.v1.InterestEvent
-	17, // 30: channel.v1.RecordEventRequest.banner:type_name -> channel.v1.BannerEvent
-	40, // 31: channel.v1.RecordEventRequest.wait:type_name -> google.protobuf.Duration
-	5,  // 32: channel.v1.RecordEventResponse.next_best_actions:type_name -> channel.v1.Actions
-	35, // 33: channel.v1.RecordEventResponse.freshness:type_name -> flow.v1.Freshness
-	42, // 34: channel.v1.SubmitRequestRequest.kind:type_name -> journey.v1.RequestKind
-	2,  // 35: channel.v1.SubmitRequestResponse.handling:type_name -> channel.v1.Handling
-	41, // 36: channel.v1.RespondToLeadRequest.answer:type_name -> journey.v1.Answer
-	43, // 37: channel.v1.EndContactRequest.outcome:type_name -> channel.v1.ContactOutcome
-	7,  // 38: channel.v1.EndContactResponse.contact:type_name -> channel.v1.Contact
-	39, // 39: channel.v1.GrantCapacityRequest.channel:type_name -> journey.v1.Channel
-	33, // 40: channel.v1.GrantCapacityRequest.starts_at:type_name -> google.protobuf.Timestamp
-	39, // 41: channel.v1.ReportWorkloadRequest.channel:type_name -> journey.v1.Channel
-	39, // 42: channel.v1.Message.channel:type_name -> journey.v1.Channel
-	3,  // 43: channel.v1.Message.state:type_name -> channel.v1.MessageState
-	39, // 44: channel.v1.ListMessagesRequest.channel:type_name -> journey.v1.Channel
-	30, // 45: channel.v1.ListMessagesResponse.messages:type_name -> channel.v1.Message
-	8,  // 46: channel.v1.ChannelService.StartContact:input_type -> channel.v1.StartContactRequest
-	10, // 47: channel.v1.ChannelService.IdentifyVisitor:input_type -> channel.v1.IdentifyVisitorRequest
-	12, // 48: channel.v1.ChannelService.GetContact:input_type -> channel.v1.GetContactRequest
-	18, // 49: channel.v1.ChannelService.RecordEvent:input_type -> channel.v1.RecordEventRequest
-	20, // 50: channel.v1.ChannelService.SubmitRequest:input_type -> channel.v1.SubmitRequestRequest
-	22, // 51: channel.v1.ChannelService.RespondToLead:input_type -> channel.v1.RespondToLeadRequest
-	24, // 52: channel.v1.ChannelService.EndContact:input_type -> channel.v1.EndContactRequest
-	26, // 53: channel.v1.ChannelService.GrantCapacity:input_type -> channel.v1.GrantCapacityRequest
-	28, // 54: channel.v1.ChannelService.ReportWorkload:input_type -> channel.v1.ReportWorkloadRequest
-	31, // 55: channel.v1.ChannelService.ListMessages:input_type -> channel.v1.ListMessagesRequest
-	9,  // 56: channel.v1.ChannelService.StartContact:output_type -> channel.v1.StartContactResponse
-	11, // 57: channel.v1.ChannelService.IdentifyVisitor:output_type -> channel.v1.IdentifyVisitorResponse
-	13, // 58: channel.v1.ChannelService.GetContact:output_type -> channel.v1.GetContactResponse
-	19, // 59: channel.v1.ChannelService.RecordEvent:output_type -> channel.v1.RecordEventResponse
-	21, // 60: channel.v1.ChannelService.SubmitRequest:output_type -> channel.v1.SubmitRequestResponse
-	23, // 61: channel.v1.ChannelService.RespondToLead:output_type -> channel.v1.RespondToLeadResponse
-	25, // 62: channel.v1.ChannelService.EndContact:output_type -> channel.v1.EndContactResponse
-	27, // 63: channel.v1.ChannelService.GrantCapacity:output_type -> channel.v1.GrantCapacityResponse
-	29, // 64: channel.v1.ChannelService.ReportWorkload:output_type -> channel.v1.ReportWorkloadResponse
-	32, // 65: channel.v1.ChannelService.ListMessages:output_type -> channel.v1.ListMessagesResponse
-	56, // [56:66] is the sub-list for method output_type
-	46, // [46:56] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	63, // 9: channel.v1.StartContactRequest.channel:type_name -> journey.v1.Channel
+	7,  // 10: channel.v1.StartContactRequest.claims:type_name -> channel.v1.Claims
+	64, // 11: channel.v1.StartContactRequest.wait:type_name -> google.protobuf.Duration
+	10, // 12: channel.v1.StartContactResponse.contact:type_name -> channel.v1.Contact
+	9,  // 13: channel.v1.StartContactResponse.customer:type_name -> channel.v1.CustomerView
+	8,  // 14: channel.v1.StartContactResponse.next_best_actions:type_name -> channel.v1.Actions
+	59, // 15: channel.v1.StartContactResponse.freshness:type_name -> flow.v1.Freshness
+	7,  // 16: channel.v1.IdentifyVisitorRequest.claims:type_name -> channel.v1.Claims
+	64, // 17: channel.v1.IdentifyVisitorRequest.wait:type_name -> google.protobuf.Duration
+	13, // 18: channel.v1.IdentifyVisitorRequest.visitor:type_name -> channel.v1.Visitor
+	10, // 19: channel.v1.IdentifyVisitorResponse.contact:type_name -> channel.v1.Contact
+	9,  // 20: channel.v1.IdentifyVisitorResponse.customer:type_name -> channel.v1.CustomerView
+	8,  // 21: channel.v1.IdentifyVisitorResponse.next_best_actions:type_name -> channel.v1.Actions
+	59, // 22: channel.v1.IdentifyVisitorResponse.freshness:type_name -> flow.v1.Freshness
+	10, // 23: channel.v1.GetContactResponse.contact:type_name -> channel.v1.Contact
+	9,  // 24: channel.v1.GetContactResponse.customer:type_name -> channel.v1.CustomerView
+	8,  // 25: channel.v1.GetContactResponse.next_best_actions:type_name -> channel.v1.Actions
+	59, // 26: channel.v1.GetContactResponse.freshness:type_name -> flow.v1.Freshness
+	65, // 27: channel.v1.AnsweredEvent.answer:type_name -> journey.v1.Answer
+	66, // 28: channel.v1.KindEvent.data:type_name -> google.protobuf.Struct
+	18, // 29: channel.v1.RecordEventRequest.presented:type_name -> channel.v1.PresentedEvent
+	19, // 30: channel.v1.RecordEventRequest.answered:type_name -> channel.v1.AnsweredEvent
+	20, // 31: channel.v1.RecordEventRequest.interest:type_name -> channel.v1.InterestEvent
+	21, // 32: channel.v1.RecordEventRequest.banner:type_name -> channel.v1.BannerEvent
+	22, // 33: channel.v1.RecordEventRequest.other:type_name -> channel.v1.KindEvent
+	64, // 34: channel.v1.RecordEventRequest.wait:type_name -> google.protobuf.Duration
+	13, // 35: channel.v1.RecordEventRequest.visitor:type_name -> channel.v1.Visitor
+	8,  // 36: channel.v1.RecordEventResponse.next_best_actions:type_name -> channel.v1.Actions
+	59, // 37: channel.v1.RecordEventResponse.freshness:type_name -> flow.v1.Freshness
+	67, // 38: channel.v1.SubmitRequestRequest.kind:type_name -> journey.v1.RequestKind
+	13, // 39: channel.v1.SubmitRequestRequest.visitor:type_name -> channel.v1.Visitor
+	2,  // 40: channel.v1.SubmitRequestResponse.handling:type_name -> channel.v1.Handling
+	65, // 41: channel.v1.RespondToLeadRequest.answer:type_name -> journey.v1.Answer
+	13, // 42: channel.v1.RespondToLeadRequest.visitor:type_name -> channel.v1.Visitor
+	68, // 43: channel.v1.EndContactRequest.outcome:type_name -> channel.v1.ContactOutcome
+	13, // 44: channel.v1.EndContactRequest.visitor:type_name -> channel.v1.Visitor
+	10, // 45: channel.v1.EndContactResponse.contact:type_name -> channel.v1.Contact
+	63, // 46: channel.v1.GrantCapacityRequest.channel:type_name -> journey.v1.Channel
+	57, // 47: channel.v1.GrantCapacityRequest.starts_at:type_name -> google.protobuf.Timestamp
+	63, // 48: channel.v1.ReportWorkloadRequest.channel:type_name -> journey.v1.Channel
+	63, // 49: channel.v1.Message.channel:type_name -> journey.v1.Channel
+	3,  // 50: channel.v1.Message.state:type_name -> channel.v1.MessageState
+	63, // 51: channel.v1.ListMessagesRequest.channel:type_name -> journey.v1.Channel
+	35, // 52: channel.v1.ListMessagesResponse.messages:type_name -> channel.v1.Message
+	69, // 53: channel.v1.Experiment.variants:type_name -> channel.v1.Variant
+	70, // 54: channel.v1.Experiment.outcome:type_name -> channel.v1.Outcome
+	63, // 55: channel.v1.Experiment.channels:type_name -> journey.v1.Channel
+	40, // 56: channel.v1.VariantResult.difference:type_name -> channel.v1.Difference
+	5,  // 57: channel.v1.Difference.verdict:type_name -> channel.v1.Verdict
+	38, // 58: channel.v1.ExperimentResult.experiment:type_name -> channel.v1.Experiment
+	4,  // 59: channel.v1.ExperimentResult.state:type_name -> channel.v1.ExperimentState
+	39, // 60: channel.v1.ExperimentResult.variants:type_name -> channel.v1.VariantResult
+	38, // 61: channel.v1.DefineExperimentRequest.experiment:type_name -> channel.v1.Experiment
+	13, // 62: channel.v1.ShowVariantRequest.visitor:type_name -> channel.v1.Visitor
+	41, // 63: channel.v1.GetExperimentResponse.result:type_name -> channel.v1.ExperimentResult
+	41, // 64: channel.v1.ListExperimentsResponse.results:type_name -> channel.v1.ExperimentResult
+	66, // 65: channel.v1.RegisterEventKindRequest.schema:type_name -> google.protobuf.Struct
+	66, // 66: channel.v1.EventKind.schema:type_name -> google.protobuf.Struct
+	6,  // 67: channel.v1.EventKind.origin:type_name -> channel.v1.EventKindOrigin
+	54, // 68: channel.v1.ListEventKindsResponse.kinds:type_name -> channel.v1.EventKind
+	11, // 69: channel.v1.ChannelService.StartContact:input_type -> channel.v1.StartContactRequest
+	14, // 70: channel.v1.ChannelService.IdentifyVisitor:input_type -> channel.v1.IdentifyVisitorRequest
+	16, // 71: channel.v1.ChannelService.GetContact:input_type -> channel.v1.GetContactRequest
+	23, // 72: channel.v1.ChannelService.RecordEvent:input_type -> channel.v1.RecordEventRequest
+	25, // 73: channel.v1.ChannelService.SubmitRequest:input_type -> channel.v1.SubmitRequestRequest
+	27, // 74: channel.v1.ChannelService.RespondToLead:input_type -> channel.v1.RespondToLeadRequest
+	29, // 75: channel.v1.ChannelService.EndContact:input_type -> channel.v1.EndContactRequest
+	31, // 76: channel.v1.ChannelService.GrantCapacity:input_type -> channel.v1.GrantCapacityRequest
+	33, // 77: channel.v1.ChannelService.ReportWorkload:input_type -> channel.v1.ReportWorkloadRequest
+	36, // 78: channel.v1.ChannelService.ListMessages:input_type -> channel.v1.ListMessagesRequest
+	52, // 79: channel.v1.ChannelService.RegisterEventKind:input_type -> channel.v1.RegisterEventKindRequest
+	55, // 80: channel.v1.ChannelService.ListEventKinds:input_type -> channel.v1.ListEventKindsRequest
+	42, // 81: channel.v1.ChannelService.DefineExperiment:input_type -> channel.v1.DefineExperimentRequest
+	44, // 82: channel.v1.ChannelService.EndExperiment:input_type -> channel.v1.EndExperimentRequest
+	46, // 83: channel.v1.ChannelService.ShowVariant:input_type -> channel.v1.ShowVariantRequest
+	48, // 84: channel.v1.ChannelService.GetExperiment:input_type -> channel.v1.GetExperimentRequest
+	50, // 85: channel.v1.ChannelService.ListExperiments:input_type -> channel.v1.ListExperimentsRequest
+	12, // 86: channel.v1.ChannelService.StartContact:output_type -> channel.v1.StartContactResponse
+	15, // 87: channel.v1.ChannelService.IdentifyVisitor:output_type -> channel.v1.IdentifyVisitorResponse
+	17, // 88: channel.v1.ChannelService.GetContact:output_type -> channel.v1.GetContactResponse
+	24, // 89: channel.v1.ChannelService.RecordEvent:output_type -> channel.v1.RecordEventResponse
+	26, // 90: channel.v1.ChannelService.SubmitRequest:output_type -> channel.v1.SubmitRequestResponse
+	28, // 91: channel.v1.ChannelService.RespondToLead:output_type -> channel.v1.RespondToLeadResponse
+	30, // 92: channel.v1.ChannelService.EndContact:output_type -> channel.v1.EndContactResponse
+	32, // 93: channel.v1.ChannelService.GrantCapacity:output_type -> channel.v1.GrantCapacityResponse
+	34, // 94: channel.v1.ChannelService.ReportWorkload:output_type -> channel.v1.ReportWorkloadResponse
+	37, // 95: channel.v1.ChannelService.ListMessages:output_type -> channel.v1.ListMessagesResponse
+	53, // 96: channel.v1.ChannelService.RegisterEventKind:output_type -> channel.v1.RegisterEventKindResponse
+	56, // 97: channel.v1.ChannelService.ListEventKinds:output_type -> channel.v1.ListEventKindsResponse
+	43, // 98: channel.v1.ChannelService.DefineExperiment:output_type -> channel.v1.DefineExperimentResponse
+	45, // 99: channel.v1.ChannelService.EndExperiment:output_type -> channel.v1.EndExperimentResponse
+	47, // 100: channel.v1.ChannelService.ShowVariant:output_type -> channel.v1.ShowVariantResponse
+	49, // 101: channel.v1.ChannelService.GetExperiment:output_type -> channel.v1.GetExperimentResponse
+	51, // 102: channel.v1.ChannelService.ListExperiments:output_type -> channel.v1.ListExperimentsResponse
+	86, // [86:103] is the sub-list for method output_type
+	69, // [69:86] is the sub-list for method input_type
+	69, // [69:69] is the sub-list for extension type_name
+	69, // [69:69] is the sub-list for extension extendee
+	0,  // [0:69] is the sub-list for field type_name
 }
 
 func init() { file_channel_v1_api_proto_init() }
@@ -2480,19 +4040,20 @@ func file_channel_v1_api_proto_init() {
 		return
 	}
 	file_channel_v1_values_proto_init()
-	file_channel_v1_api_proto_msgTypes[14].OneofWrappers = []any{
+	file_channel_v1_api_proto_msgTypes[16].OneofWrappers = []any{
 		(*RecordEventRequest_Presented)(nil),
 		(*RecordEventRequest_Answered)(nil),
 		(*RecordEventRequest_Interest)(nil),
 		(*RecordEventRequest_Banner)(nil),
+		(*RecordEventRequest_Other)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_channel_v1_api_proto_rawDesc), len(file_channel_v1_api_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   29,
+			NumEnums:      7,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

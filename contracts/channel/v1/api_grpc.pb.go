@@ -19,16 +19,23 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ChannelService_StartContact_FullMethodName    = "/channel.v1.ChannelService/StartContact"
-	ChannelService_IdentifyVisitor_FullMethodName = "/channel.v1.ChannelService/IdentifyVisitor"
-	ChannelService_GetContact_FullMethodName      = "/channel.v1.ChannelService/GetContact"
-	ChannelService_RecordEvent_FullMethodName     = "/channel.v1.ChannelService/RecordEvent"
-	ChannelService_SubmitRequest_FullMethodName   = "/channel.v1.ChannelService/SubmitRequest"
-	ChannelService_RespondToLead_FullMethodName   = "/channel.v1.ChannelService/RespondToLead"
-	ChannelService_EndContact_FullMethodName      = "/channel.v1.ChannelService/EndContact"
-	ChannelService_GrantCapacity_FullMethodName   = "/channel.v1.ChannelService/GrantCapacity"
-	ChannelService_ReportWorkload_FullMethodName  = "/channel.v1.ChannelService/ReportWorkload"
-	ChannelService_ListMessages_FullMethodName    = "/channel.v1.ChannelService/ListMessages"
+	ChannelService_StartContact_FullMethodName      = "/channel.v1.ChannelService/StartContact"
+	ChannelService_IdentifyVisitor_FullMethodName   = "/channel.v1.ChannelService/IdentifyVisitor"
+	ChannelService_GetContact_FullMethodName        = "/channel.v1.ChannelService/GetContact"
+	ChannelService_RecordEvent_FullMethodName       = "/channel.v1.ChannelService/RecordEvent"
+	ChannelService_SubmitRequest_FullMethodName     = "/channel.v1.ChannelService/SubmitRequest"
+	ChannelService_RespondToLead_FullMethodName     = "/channel.v1.ChannelService/RespondToLead"
+	ChannelService_EndContact_FullMethodName        = "/channel.v1.ChannelService/EndContact"
+	ChannelService_GrantCapacity_FullMethodName     = "/channel.v1.ChannelService/GrantCapacity"
+	ChannelService_ReportWorkload_FullMethodName    = "/channel.v1.ChannelService/ReportWorkload"
+	ChannelService_ListMessages_FullMethodName      = "/channel.v1.ChannelService/ListMessages"
+	ChannelService_RegisterEventKind_FullMethodName = "/channel.v1.ChannelService/RegisterEventKind"
+	ChannelService_ListEventKinds_FullMethodName    = "/channel.v1.ChannelService/ListEventKinds"
+	ChannelService_DefineExperiment_FullMethodName  = "/channel.v1.ChannelService/DefineExperiment"
+	ChannelService_EndExperiment_FullMethodName     = "/channel.v1.ChannelService/EndExperiment"
+	ChannelService_ShowVariant_FullMethodName       = "/channel.v1.ChannelService/ShowVariant"
+	ChannelService_GetExperiment_FullMethodName     = "/channel.v1.ChannelService/GetExperiment"
+	ChannelService_ListExperiments_FullMethodName   = "/channel.v1.ChannelService/ListExperiments"
 )
 
 // ChannelServiceClient is the client API for ChannelService service.
@@ -54,6 +61,7 @@ type ChannelServiceClient interface {
 	// back office within the contact.
 	SubmitRequest(ctx context.Context, in *SubmitRequestRequest, opts ...grpc.CallOption) (*SubmitRequestResponse, error)
 	// RespondToLead takes a response to an outbound lead, whatever channel sent it.
+	// A lead that no channel was to send is refused.
 	RespondToLead(ctx context.Context, in *RespondToLeadRequest, opts ...grpc.CallOption) (*RespondToLeadResponse, error)
 	// EndContact ends a contact.
 	EndContact(ctx context.Context, in *EndContactRequest, opts ...grpc.CallOption) (*EndContactResponse, error)
@@ -64,6 +72,23 @@ type ChannelServiceClient interface {
 	// ListMessages returns outbound messages, the call centre's work list among
 	// them, newest first.
 	ListMessages(ctx context.Context, in *ListMessagesRequest, opts ...grpc.CallOption) (*ListMessagesResponse, error)
+	// RegisterEventKind says what a commercial event of a kind looks like, which may
+	// be recorded from then on.
+	RegisterEventKind(ctx context.Context, in *RegisterEventKindRequest, opts ...grpc.CallOption) (*RegisterEventKindResponse, error)
+	// ListEventKinds returns the kinds of commercial events, by their name.
+	ListEventKinds(ctx context.Context, in *ListEventKindsRequest, opts ...grpc.CallOption) (*ListEventKindsResponse, error)
+	// DefineExperiment has ways in which a contact looks, or is handled, compared.
+	DefineExperiment(ctx context.Context, in *DefineExperimentRequest, opts ...grpc.CallOption) (*DefineExperimentResponse, error)
+	// EndExperiment has no further visitor assigned a variant.
+	EndExperiment(ctx context.Context, in *EndExperimentRequest, opts ...grpc.CallOption) (*EndExperimentResponse, error)
+	// ShowVariant tells which variant of an experiment to show in a contact, and
+	// records that it is shown: call it when it is. Called again it tells the same.
+	ShowVariant(ctx context.Context, in *ShowVariantRequest, opts ...grpc.CallOption) (*ShowVariantResponse, error)
+	// GetExperiment returns an experiment with its result so far, which may be
+	// looked at, and acted upon, at any time.
+	GetExperiment(ctx context.Context, in *GetExperimentRequest, opts ...grpc.CallOption) (*GetExperimentResponse, error)
+	// ListExperiments returns all experiments, by their id.
+	ListExperiments(ctx context.Context, in *ListExperimentsRequest, opts ...grpc.CallOption) (*ListExperimentsResponse, error)
 }
 
 type channelServiceClient struct {
@@ -174,6 +199,76 @@ func (c *channelServiceClient) ListMessages(ctx context.Context, in *ListMessage
 	return out, nil
 }
 
+func (c *channelServiceClient) RegisterEventKind(ctx context.Context, in *RegisterEventKindRequest, opts ...grpc.CallOption) (*RegisterEventKindResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RegisterEventKindResponse)
+	err := c.cc.Invoke(ctx, ChannelService_RegisterEventKind_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *channelServiceClient) ListEventKinds(ctx context.Context, in *ListEventKindsRequest, opts ...grpc.CallOption) (*ListEventKindsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListEventKindsResponse)
+	err := c.cc.Invoke(ctx, ChannelService_ListEventKinds_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *channelServiceClient) DefineExperiment(ctx context.Context, in *DefineExperimentRequest, opts ...grpc.CallOption) (*DefineExperimentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DefineExperimentResponse)
+	err := c.cc.Invoke(ctx, ChannelService_DefineExperiment_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *channelServiceClient) EndExperiment(ctx context.Context, in *EndExperimentRequest, opts ...grpc.CallOption) (*EndExperimentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EndExperimentResponse)
+	err := c.cc.Invoke(ctx, ChannelService_EndExperiment_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *channelServiceClient) ShowVariant(ctx context.Context, in *ShowVariantRequest, opts ...grpc.CallOption) (*ShowVariantResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ShowVariantResponse)
+	err := c.cc.Invoke(ctx, ChannelService_ShowVariant_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *channelServiceClient) GetExperiment(ctx context.Context, in *GetExperimentRequest, opts ...grpc.CallOption) (*GetExperimentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetExperimentResponse)
+	err := c.cc.Invoke(ctx, ChannelService_GetExperiment_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *channelServiceClient) ListExperiments(ctx context.Context, in *ListExperimentsRequest, opts ...grpc.CallOption) (*ListExperimentsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListExperimentsResponse)
+	err := c.cc.Invoke(ctx, ChannelService_ListExperiments_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ChannelServiceServer is the server API for ChannelService service.
 // All implementations must embed UnimplementedChannelServiceServer
 // for forward compatibility.
@@ -197,6 +292,7 @@ type ChannelServiceServer interface {
 	// back office within the contact.
 	SubmitRequest(context.Context, *SubmitRequestRequest) (*SubmitRequestResponse, error)
 	// RespondToLead takes a response to an outbound lead, whatever channel sent it.
+	// A lead that no channel was to send is refused.
 	RespondToLead(context.Context, *RespondToLeadRequest) (*RespondToLeadResponse, error)
 	// EndContact ends a contact.
 	EndContact(context.Context, *EndContactRequest) (*EndContactResponse, error)
@@ -207,6 +303,23 @@ type ChannelServiceServer interface {
 	// ListMessages returns outbound messages, the call centre's work list among
 	// them, newest first.
 	ListMessages(context.Context, *ListMessagesRequest) (*ListMessagesResponse, error)
+	// RegisterEventKind says what a commercial event of a kind looks like, which may
+	// be recorded from then on.
+	RegisterEventKind(context.Context, *RegisterEventKindRequest) (*RegisterEventKindResponse, error)
+	// ListEventKinds returns the kinds of commercial events, by their name.
+	ListEventKinds(context.Context, *ListEventKindsRequest) (*ListEventKindsResponse, error)
+	// DefineExperiment has ways in which a contact looks, or is handled, compared.
+	DefineExperiment(context.Context, *DefineExperimentRequest) (*DefineExperimentResponse, error)
+	// EndExperiment has no further visitor assigned a variant.
+	EndExperiment(context.Context, *EndExperimentRequest) (*EndExperimentResponse, error)
+	// ShowVariant tells which variant of an experiment to show in a contact, and
+	// records that it is shown: call it when it is. Called again it tells the same.
+	ShowVariant(context.Context, *ShowVariantRequest) (*ShowVariantResponse, error)
+	// GetExperiment returns an experiment with its result so far, which may be
+	// looked at, and acted upon, at any time.
+	GetExperiment(context.Context, *GetExperimentRequest) (*GetExperimentResponse, error)
+	// ListExperiments returns all experiments, by their id.
+	ListExperiments(context.Context, *ListExperimentsRequest) (*ListExperimentsResponse, error)
 	mustEmbedUnimplementedChannelServiceServer()
 }
 
@@ -246,6 +359,27 @@ func (UnimplementedChannelServiceServer) ReportWorkload(context.Context, *Report
 }
 func (UnimplementedChannelServiceServer) ListMessages(context.Context, *ListMessagesRequest) (*ListMessagesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListMessages not implemented")
+}
+func (UnimplementedChannelServiceServer) RegisterEventKind(context.Context, *RegisterEventKindRequest) (*RegisterEventKindResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RegisterEventKind not implemented")
+}
+func (UnimplementedChannelServiceServer) ListEventKinds(context.Context, *ListEventKindsRequest) (*ListEventKindsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListEventKinds not implemented")
+}
+func (UnimplementedChannelServiceServer) DefineExperiment(context.Context, *DefineExperimentRequest) (*DefineExperimentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DefineExperiment not implemented")
+}
+func (UnimplementedChannelServiceServer) EndExperiment(context.Context, *EndExperimentRequest) (*EndExperimentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EndExperiment not implemented")
+}
+func (UnimplementedChannelServiceServer) ShowVariant(context.Context, *ShowVariantRequest) (*ShowVariantResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ShowVariant not implemented")
+}
+func (UnimplementedChannelServiceServer) GetExperiment(context.Context, *GetExperimentRequest) (*GetExperimentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetExperiment not implemented")
+}
+func (UnimplementedChannelServiceServer) ListExperiments(context.Context, *ListExperimentsRequest) (*ListExperimentsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListExperiments not implemented")
 }
 func (UnimplementedChannelServiceServer) mustEmbedUnimplementedChannelServiceServer() {}
 func (UnimplementedChannelServiceServer) testEmbeddedByValue()                        {}
@@ -448,6 +582,132 @@ func _ChannelService_ListMessages_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ChannelService_RegisterEventKind_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RegisterEventKindRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ChannelServiceServer).RegisterEventKind(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ChannelService_RegisterEventKind_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ChannelServiceServer).RegisterEventKind(ctx, req.(*RegisterEventKindRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ChannelService_ListEventKinds_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListEventKindsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ChannelServiceServer).ListEventKinds(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ChannelService_ListEventKinds_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ChannelServiceServer).ListEventKinds(ctx, req.(*ListEventKindsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ChannelService_DefineExperiment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DefineExperimentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ChannelServiceServer).DefineExperiment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ChannelService_DefineExperiment_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ChannelServiceServer).DefineExperiment(ctx, req.(*DefineExperimentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ChannelService_EndExperiment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EndExperimentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ChannelServiceServer).EndExperiment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ChannelService_EndExperiment_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ChannelServiceServer).EndExperiment(ctx, req.(*EndExperimentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ChannelService_ShowVariant_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ShowVariantRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ChannelServiceServer).ShowVariant(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ChannelService_ShowVariant_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ChannelServiceServer).ShowVariant(ctx, req.(*ShowVariantRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ChannelService_GetExperiment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetExperimentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ChannelServiceServer).GetExperiment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ChannelService_GetExperiment_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ChannelServiceServer).GetExperiment(ctx, req.(*GetExperimentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ChannelService_ListExperiments_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListExperimentsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ChannelServiceServer).ListExperiments(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ChannelService_ListExperiments_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ChannelServiceServer).ListExperiments(ctx, req.(*ListExperimentsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ChannelService_ServiceDesc is the grpc.ServiceDesc for ChannelService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -494,6 +754,34 @@ var ChannelService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListMessages",
 			Handler:    _ChannelService_ListMessages_Handler,
+		},
+		{
+			MethodName: "RegisterEventKind",
+			Handler:    _ChannelService_RegisterEventKind_Handler,
+		},
+		{
+			MethodName: "ListEventKinds",
+			Handler:    _ChannelService_ListEventKinds_Handler,
+		},
+		{
+			MethodName: "DefineExperiment",
+			Handler:    _ChannelService_DefineExperiment_Handler,
+		},
+		{
+			MethodName: "EndExperiment",
+			Handler:    _ChannelService_EndExperiment_Handler,
+		},
+		{
+			MethodName: "ShowVariant",
+			Handler:    _ChannelService_ShowVariant_Handler,
+		},
+		{
+			MethodName: "GetExperiment",
+			Handler:    _ChannelService_GetExperiment_Handler,
+		},
+		{
+			MethodName: "ListExperiments",
+			Handler:    _ChannelService_ListExperiments_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -1436,6 +1436,416 @@ func (x *WorkloadReported) GetMeasuredAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// ExperimentDefined says that ways in which a contact looks, or is handled, are
+// compared from now on. It stands as it is: who changed it under way would
+// compare other things than were shown.
+type ExperimentDefined struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The experiment.
+	ExperimentId string `protobuf:"bytes,1,opt,name=experiment_id,json=experimentId,proto3" json:"experiment_id,omitempty"`
+	// The ways that are compared; the first is what the others are held against.
+	Variants []*Variant `protobuf:"bytes,2,rep,name=variants,proto3" json:"variants,omitempty"`
+	// What they are compared by.
+	Outcome *Outcome `protobuf:"bytes,3,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// The channels that it runs in; none: all.
+	Channels []v1.Channel `protobuf:"varint,4,rep,packed,name=channels,proto3,enum=journey.v1.Channel" json:"channels,omitempty"`
+	// The chance that is taken of finding a difference where there is none, however
+	// often one looks.
+	ErrorRate float64 `protobuf:"fixed64,5,opt,name=error_rate,json=errorRate,proto3" json:"error_rate,omitempty"`
+	// The share of the visitors with whom the outcome is thought to come about. It
+	// makes the comparison sharp, not right: right it is whatever is thought.
+	ExpectedRate float64 `protobuf:"fixed64,6,opt,name=expected_rate,json=expectedRate,proto3" json:"expected_rate,omitempty"`
+	// The number of visitors at which the comparison is the sharpest.
+	PlannedVisitors uint64 `protobuf:"varint,7,opt,name=planned_visitors,json=plannedVisitors,proto3" json:"planned_visitors,omitempty"`
+	// When it was defined.
+	DefinedAt     *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=defined_at,json=definedAt,proto3" json:"defined_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExperimentDefined) Reset() {
+	*x = ExperimentDefined{}
+	mi := &file_channel_v1_events_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExperimentDefined) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExperimentDefined) ProtoMessage() {}
+
+func (x *ExperimentDefined) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_events_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExperimentDefined.ProtoReflect.Descriptor instead.
+func (*ExperimentDefined) Descriptor() ([]byte, []int) {
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ExperimentDefined) GetExperimentId() string {
+	if x != nil {
+		return x.ExperimentId
+	}
+	return ""
+}
+
+func (x *ExperimentDefined) GetVariants() []*Variant {
+	if x != nil {
+		return x.Variants
+	}
+	return nil
+}
+
+func (x *ExperimentDefined) GetOutcome() *Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return nil
+}
+
+func (x *ExperimentDefined) GetChannels() []v1.Channel {
+	if x != nil {
+		return x.Channels
+	}
+	return nil
+}
+
+func (x *ExperimentDefined) GetErrorRate() float64 {
+	if x != nil {
+		return x.ErrorRate
+	}
+	return 0
+}
+
+func (x *ExperimentDefined) GetExpectedRate() float64 {
+	if x != nil {
+		return x.ExpectedRate
+	}
+	return 0
+}
+
+func (x *ExperimentDefined) GetPlannedVisitors() uint64 {
+	if x != nil {
+		return x.PlannedVisitors
+	}
+	return 0
+}
+
+func (x *ExperimentDefined) GetDefinedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DefinedAt
+	}
+	return nil
+}
+
+// ExperimentEnded says that no further visitor is assigned a variant.
+type ExperimentEnded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The experiment.
+	ExperimentId string `protobuf:"bytes,1,opt,name=experiment_id,json=experimentId,proto3" json:"experiment_id,omitempty"`
+	// When it ended.
+	EndedAt       *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExperimentEnded) Reset() {
+	*x = ExperimentEnded{}
+	mi := &file_channel_v1_events_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExperimentEnded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExperimentEnded) ProtoMessage() {}
+
+func (x *ExperimentEnded) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_events_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExperimentEnded.ProtoReflect.Descriptor instead.
+func (*ExperimentEnded) Descriptor() ([]byte, []int) {
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ExperimentEnded) GetExperimentId() string {
+	if x != nil {
+		return x.ExperimentId
+	}
+	return ""
+}
+
+func (x *ExperimentEnded) GetEndedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndedAt
+	}
+	return nil
+}
+
+// VariantShown says that a visitor is exposed to a variant of an experiment. In
+// this contact it stays at that.
+type VariantShown struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The contact.
+	ContactId string `protobuf:"bytes,1,opt,name=contact_id,json=contactId,proto3" json:"contact_id,omitempty"`
+	// The customer, where known.
+	CustomerId string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// The experiment.
+	ExperimentId string `protobuf:"bytes,3,opt,name=experiment_id,json=experimentId,proto3" json:"experiment_id,omitempty"`
+	// The variant.
+	VariantId string `protobuf:"bytes,4,opt,name=variant_id,json=variantId,proto3" json:"variant_id,omitempty"`
+	// The keyed hash of experiment and visitor that the variant was drawn by: the
+	// same whenever the visitor comes, and another one in each experiment.
+	Unit          string `protobuf:"bytes,5,opt,name=unit,proto3" json:"unit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VariantShown) Reset() {
+	*x = VariantShown{}
+	mi := &file_channel_v1_events_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VariantShown) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VariantShown) ProtoMessage() {}
+
+func (x *VariantShown) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_events_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VariantShown.ProtoReflect.Descriptor instead.
+func (*VariantShown) Descriptor() ([]byte, []int) {
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *VariantShown) GetContactId() string {
+	if x != nil {
+		return x.ContactId
+	}
+	return ""
+}
+
+func (x *VariantShown) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *VariantShown) GetExperimentId() string {
+	if x != nil {
+		return x.ExperimentId
+	}
+	return ""
+}
+
+func (x *VariantShown) GetVariantId() string {
+	if x != nil {
+		return x.VariantId
+	}
+	return ""
+}
+
+func (x *VariantShown) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
+}
+
+// EventKindRegistered says what a commercial event of a kind looks like from now
+// on. A later version takes all that an earlier one takes, and always holds what
+// an earlier one always holds.
+type EventKindRegistered struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The kind, such as brochure-taken.
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// The version of its schema, from 1.
+	Version uint32 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	// The schema: JSON Schema of the draft 2020-12.
+	Schema string `protobuf:"bytes,3,opt,name=schema,proto3" json:"schema,omitempty"`
+	// When it was registered.
+	RegisteredAt  *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=registered_at,json=registeredAt,proto3" json:"registered_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventKindRegistered) Reset() {
+	*x = EventKindRegistered{}
+	mi := &file_channel_v1_events_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventKindRegistered) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventKindRegistered) ProtoMessage() {}
+
+func (x *EventKindRegistered) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_events_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventKindRegistered.ProtoReflect.Descriptor instead.
+func (*EventKindRegistered) Descriptor() ([]byte, []int) {
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *EventKindRegistered) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *EventKindRegistered) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *EventKindRegistered) GetSchema() string {
+	if x != nil {
+		return x.Schema
+	}
+	return ""
+}
+
+func (x *EventKindRegistered) GetRegisteredAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RegisteredAt
+	}
+	return nil
+}
+
+// CommercialEventRecorded says that something of a registered kind happened in a
+// contact. A further kind is registered, and needs no further event type.
+type CommercialEventRecorded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The contact; its key seals the data, as they may be about the visitor.
+	ContactId string `protobuf:"bytes,1,opt,name=contact_id,json=contactId,proto3" json:"contact_id,omitempty"`
+	// The customer, where known.
+	CustomerId string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// The kind.
+	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	// The version of the kind's schema that the data fit.
+	Version uint32 `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"`
+	// What there is to say, as a JSON object.
+	Data          string `protobuf:"bytes,5,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommercialEventRecorded) Reset() {
+	*x = CommercialEventRecorded{}
+	mi := &file_channel_v1_events_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommercialEventRecorded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommercialEventRecorded) ProtoMessage() {}
+
+func (x *CommercialEventRecorded) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_events_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommercialEventRecorded.ProtoReflect.Descriptor instead.
+func (*CommercialEventRecorded) Descriptor() ([]byte, []int) {
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *CommercialEventRecorded) GetContactId() string {
+	if x != nil {
+		return x.ContactId
+	}
+	return ""
+}
+
+func (x *CommercialEventRecorded) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *CommercialEventRecorded) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *CommercialEventRecorded) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *CommercialEventRecorded) GetData() string {
+	if x != nil {
+		return x.Data
+	}
+	return ""
+}
+
 var File_channel_v1_events_proto protoreflect.FileDescriptor
 
 const file_channel_v1_events_proto_rawDesc = "" +
@@ -1573,7 +1983,43 @@ const file_channel_v1_events_proto_rawDesc = "" +
 	"\achannel\x18\x01 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12\x18\n" +
 	"\awaiting\x18\x02 \x01(\rR\awaiting\x12;\n" +
 	"\vmeasured_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"measuredAtBCZAgithub.com/triangle-suite/triangle/contracts/channel/v1;channelv1b\x06proto3"
+	"measuredAt\"\xf3\x02\n" +
+	"\x11ExperimentDefined\x12#\n" +
+	"\rexperiment_id\x18\x01 \x01(\tR\fexperimentId\x12/\n" +
+	"\bvariants\x18\x02 \x03(\v2\x13.channel.v1.VariantR\bvariants\x12-\n" +
+	"\aoutcome\x18\x03 \x01(\v2\x13.channel.v1.OutcomeR\aoutcome\x12/\n" +
+	"\bchannels\x18\x04 \x03(\x0e2\x13.journey.v1.ChannelR\bchannels\x12\x1d\n" +
+	"\n" +
+	"error_rate\x18\x05 \x01(\x01R\terrorRate\x12#\n" +
+	"\rexpected_rate\x18\x06 \x01(\x01R\fexpectedRate\x12)\n" +
+	"\x10planned_visitors\x18\a \x01(\x04R\x0fplannedVisitors\x129\n" +
+	"\n" +
+	"defined_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tdefinedAt\"m\n" +
+	"\x0fExperimentEnded\x12#\n" +
+	"\rexperiment_id\x18\x01 \x01(\tR\fexperimentId\x125\n" +
+	"\bended_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\"\xa6\x01\n" +
+	"\fVariantShown\x12\x1d\n" +
+	"\n" +
+	"contact_id\x18\x01 \x01(\tR\tcontactId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\x12#\n" +
+	"\rexperiment_id\x18\x03 \x01(\tR\fexperimentId\x12\x1d\n" +
+	"\n" +
+	"variant_id\x18\x04 \x01(\tR\tvariantId\x12\x12\n" +
+	"\x04unit\x18\x05 \x01(\tR\x04unit\"\x9c\x01\n" +
+	"\x13EventKindRegistered\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\rR\aversion\x12\x16\n" +
+	"\x06schema\x18\x03 \x01(\tR\x06schema\x12?\n" +
+	"\rregistered_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\fregisteredAt\"\xa7\x01\n" +
+	"\x17CommercialEventRecorded\x12#\n" +
+	"\n" +
+	"contact_id\x18\x01 \x01(\tB\x04\xb0\xbb\x18\x01R\tcontactId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x18\n" +
+	"\aversion\x18\x04 \x01(\rR\aversion\x12\x18\n" +
+	"\x04data\x18\x05 \x01(\tB\x04\xa8\xbb\x18\x01R\x04dataBCZAgithub.com/triangle-suite/triangle/contracts/channel/v1;channelv1b\x06proto3"
 
 var (
 	file_channel_v1_events_proto_rawDescOnce sync.Once
@@ -1587,58 +2033,71 @@ func file_channel_v1_events_proto_rawDescGZIP() []byte {
 	return file_channel_v1_events_proto_rawDescData
 }
 
-var file_channel_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_channel_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_channel_v1_events_proto_goTypes = []any{
-	(*ContactStarted)(nil),        // 0: channel.v1.ContactStarted
-	(*IdentityClaimed)(nil),       // 1: channel.v1.IdentityClaimed
-	(*VisitorIdentified)(nil),     // 2: channel.v1.VisitorIdentified
-	(*ContactEnded)(nil),          // 3: channel.v1.ContactEnded
-	(*RequestSubmitted)(nil),      // 4: channel.v1.RequestSubmitted
-	(*RequestHandled)(nil),        // 5: channel.v1.RequestHandled
-	(*RequestHandledInPart)(nil),  // 6: channel.v1.RequestHandledInPart
-	(*PropositionPresented)(nil),  // 7: channel.v1.PropositionPresented
-	(*PropositionAnswered)(nil),   // 8: channel.v1.PropositionAnswered
-	(*InterestShown)(nil),         // 9: channel.v1.InterestShown
-	(*BannerClicked)(nil),         // 10: channel.v1.BannerClicked
-	(*LeadResponseReceived)(nil),  // 11: channel.v1.LeadResponseReceived
-	(*MessageAccepted)(nil),       // 12: channel.v1.MessageAccepted
-	(*MessageSent)(nil),           // 13: channel.v1.MessageSent
-	(*MessageBounced)(nil),        // 14: channel.v1.MessageBounced
-	(*MessageRefused)(nil),        // 15: channel.v1.MessageRefused
-	(*MessageOutcomeUnknown)(nil), // 16: channel.v1.MessageOutcomeUnknown
-	(*CapacityGranted)(nil),       // 17: channel.v1.CapacityGranted
-	(*WorkloadReported)(nil),      // 18: channel.v1.WorkloadReported
-	(v1.Channel)(0),               // 19: journey.v1.Channel
-	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
-	(ContactOutcome)(0),           // 21: channel.v1.ContactOutcome
-	(v1.RequestKind)(0),           // 22: journey.v1.RequestKind
-	(v1.Answer)(0),                // 23: journey.v1.Answer
+	(*ContactStarted)(nil),          // 0: channel.v1.ContactStarted
+	(*IdentityClaimed)(nil),         // 1: channel.v1.IdentityClaimed
+	(*VisitorIdentified)(nil),       // 2: channel.v1.VisitorIdentified
+	(*ContactEnded)(nil),            // 3: channel.v1.ContactEnded
+	(*RequestSubmitted)(nil),        // 4: channel.v1.RequestSubmitted
+	(*RequestHandled)(nil),          // 5: channel.v1.RequestHandled
+	(*RequestHandledInPart)(nil),    // 6: channel.v1.RequestHandledInPart
+	(*PropositionPresented)(nil),    // 7: channel.v1.PropositionPresented
+	(*PropositionAnswered)(nil),     // 8: channel.v1.PropositionAnswered
+	(*InterestShown)(nil),           // 9: channel.v1.InterestShown
+	(*BannerClicked)(nil),           // 10: channel.v1.BannerClicked
+	(*LeadResponseReceived)(nil),    // 11: channel.v1.LeadResponseReceived
+	(*MessageAccepted)(nil),         // 12: channel.v1.MessageAccepted
+	(*MessageSent)(nil),             // 13: channel.v1.MessageSent
+	(*MessageBounced)(nil),          // 14: channel.v1.MessageBounced
+	(*MessageRefused)(nil),          // 15: channel.v1.MessageRefused
+	(*MessageOutcomeUnknown)(nil),   // 16: channel.v1.MessageOutcomeUnknown
+	(*CapacityGranted)(nil),         // 17: channel.v1.CapacityGranted
+	(*WorkloadReported)(nil),        // 18: channel.v1.WorkloadReported
+	(*ExperimentDefined)(nil),       // 19: channel.v1.ExperimentDefined
+	(*ExperimentEnded)(nil),         // 20: channel.v1.ExperimentEnded
+	(*VariantShown)(nil),            // 21: channel.v1.VariantShown
+	(*EventKindRegistered)(nil),     // 22: channel.v1.EventKindRegistered
+	(*CommercialEventRecorded)(nil), // 23: channel.v1.CommercialEventRecorded
+	(v1.Channel)(0),                 // 24: journey.v1.Channel
+	(*timestamppb.Timestamp)(nil),   // 25: google.protobuf.Timestamp
+	(ContactOutcome)(0),             // 26: channel.v1.ContactOutcome
+	(v1.RequestKind)(0),             // 27: journey.v1.RequestKind
+	(v1.Answer)(0),                  // 28: journey.v1.Answer
+	(*Variant)(nil),                 // 29: channel.v1.Variant
+	(*Outcome)(nil),                 // 30: channel.v1.Outcome
 }
 var file_channel_v1_events_proto_depIdxs = []int32{
-	19, // 0: channel.v1.ContactStarted.channel:type_name -> journey.v1.Channel
-	20, // 1: channel.v1.ContactStarted.started_at:type_name -> google.protobuf.Timestamp
-	19, // 2: channel.v1.VisitorIdentified.channel:type_name -> journey.v1.Channel
-	21, // 3: channel.v1.ContactEnded.outcome:type_name -> channel.v1.ContactOutcome
-	20, // 4: channel.v1.ContactEnded.ended_at:type_name -> google.protobuf.Timestamp
-	22, // 5: channel.v1.RequestSubmitted.kind:type_name -> journey.v1.RequestKind
-	20, // 6: channel.v1.RequestSubmitted.submitted_at:type_name -> google.protobuf.Timestamp
-	19, // 7: channel.v1.PropositionPresented.channel:type_name -> journey.v1.Channel
-	23, // 8: channel.v1.PropositionAnswered.answer:type_name -> journey.v1.Answer
-	23, // 9: channel.v1.LeadResponseReceived.answer:type_name -> journey.v1.Answer
-	19, // 10: channel.v1.LeadResponseReceived.channel:type_name -> journey.v1.Channel
-	19, // 11: channel.v1.MessageAccepted.channel:type_name -> journey.v1.Channel
-	19, // 12: channel.v1.MessageSent.channel:type_name -> journey.v1.Channel
-	20, // 13: channel.v1.MessageSent.sent_at:type_name -> google.protobuf.Timestamp
-	19, // 14: channel.v1.CapacityGranted.channel:type_name -> journey.v1.Channel
-	20, // 15: channel.v1.CapacityGranted.starts_at:type_name -> google.protobuf.Timestamp
-	20, // 16: channel.v1.CapacityGranted.ends_at:type_name -> google.protobuf.Timestamp
-	19, // 17: channel.v1.WorkloadReported.channel:type_name -> journey.v1.Channel
-	20, // 18: channel.v1.WorkloadReported.measured_at:type_name -> google.protobuf.Timestamp
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	24, // 0: channel.v1.ContactStarted.channel:type_name -> journey.v1.Channel
+	25, // 1: channel.v1.ContactStarted.started_at:type_name -> google.protobuf.Timestamp
+	24, // 2: channel.v1.VisitorIdentified.channel:type_name -> journey.v1.Channel
+	26, // 3: channel.v1.ContactEnded.outcome:type_name -> channel.v1.ContactOutcome
+	25, // 4: channel.v1.ContactEnded.ended_at:type_name -> google.protobuf.Timestamp
+	27, // 5: channel.v1.RequestSubmitted.kind:type_name -> journey.v1.RequestKind
+	25, // 6: channel.v1.RequestSubmitted.submitted_at:type_name -> google.protobuf.Timestamp
+	24, // 7: channel.v1.PropositionPresented.channel:type_name -> journey.v1.Channel
+	28, // 8: channel.v1.PropositionAnswered.answer:type_name -> journey.v1.Answer
+	28, // 9: channel.v1.LeadResponseReceived.answer:type_name -> journey.v1.Answer
+	24, // 10: channel.v1.LeadResponseReceived.channel:type_name -> journey.v1.Channel
+	24, // 11: channel.v1.MessageAccepted.channel:type_name -> journey.v1.Channel
+	24, // 12: channel.v1.MessageSent.channel:type_name -> journey.v1.Channel
+	25, // 13: channel.v1.MessageSent.sent_at:type_name -> google.protobuf.Timestamp
+	24, // 14: channel.v1.CapacityGranted.channel:type_name -> journey.v1.Channel
+	25, // 15: channel.v1.CapacityGranted.starts_at:type_name -> google.protobuf.Timestamp
+	25, // 16: channel.v1.CapacityGranted.ends_at:type_name -> google.protobuf.Timestamp
+	24, // 17: channel.v1.WorkloadReported.channel:type_name -> journey.v1.Channel
+	25, // 18: channel.v1.WorkloadReported.measured_at:type_name -> google.protobuf.Timestamp
+	29, // 19: channel.v1.ExperimentDefined.variants:type_name -> channel.v1.Variant
+	30, // 20: channel.v1.ExperimentDefined.outcome:type_name -> channel.v1.Outcome
+	24, // 21: channel.v1.ExperimentDefined.channels:type_name -> journey.v1.Channel
+	25, // 22: channel.v1.ExperimentDefined.defined_at:type_name -> google.protobuf.Timestamp
+	25, // 23: channel.v1.ExperimentEnded.ended_at:type_name -> google.protobuf.Timestamp
+	25, // 24: channel.v1.EventKindRegistered.registered_at:type_name -> google.protobuf.Timestamp
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_channel_v1_events_proto_init() }
@@ -1653,7 +2112,7 @@ func file_channel_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_channel_v1_events_proto_rawDesc), len(file_channel_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -9,6 +9,7 @@
 package channelv1
 
 import (
+	v1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -80,17 +81,219 @@ func (ContactOutcome) EnumDescriptor() ([]byte, []int) {
 	return file_channel_v1_values_proto_rawDescGZIP(), []int{0}
 }
 
+// OutcomeKind is what sort of thing counts as an experiment's outcome.
+type OutcomeKind int32
+
+const (
+	// Not given.
+	OutcomeKind_OUTCOME_KIND_UNSPECIFIED OutcomeKind = 0
+	// A commercial event of one kind.
+	OutcomeKind_OUTCOME_KIND_EVENT_RECORDED OutcomeKind = 1
+	// A proposition that is accepted.
+	OutcomeKind_OUTCOME_KIND_PROPOSITION_ACCEPTED OutcomeKind = 2
+	// A request that is submitted.
+	OutcomeKind_OUTCOME_KIND_REQUEST_SUBMITTED OutcomeKind = 3
+)
+
+// Enum value maps for OutcomeKind.
+var (
+	OutcomeKind_name = map[int32]string{
+		0: "OUTCOME_KIND_UNSPECIFIED",
+		1: "OUTCOME_KIND_EVENT_RECORDED",
+		2: "OUTCOME_KIND_PROPOSITION_ACCEPTED",
+		3: "OUTCOME_KIND_REQUEST_SUBMITTED",
+	}
+	OutcomeKind_value = map[string]int32{
+		"OUTCOME_KIND_UNSPECIFIED":          0,
+		"OUTCOME_KIND_EVENT_RECORDED":       1,
+		"OUTCOME_KIND_PROPOSITION_ACCEPTED": 2,
+		"OUTCOME_KIND_REQUEST_SUBMITTED":    3,
+	}
+)
+
+func (x OutcomeKind) Enum() *OutcomeKind {
+	p := new(OutcomeKind)
+	*p = x
+	return p
+}
+
+func (x OutcomeKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OutcomeKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_channel_v1_values_proto_enumTypes[1].Descriptor()
+}
+
+func (OutcomeKind) Type() protoreflect.EnumType {
+	return &file_channel_v1_values_proto_enumTypes[1]
+}
+
+func (x OutcomeKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OutcomeKind.Descriptor instead.
+func (OutcomeKind) EnumDescriptor() ([]byte, []int) {
+	return file_channel_v1_values_proto_rawDescGZIP(), []int{1}
+}
+
+// Variant is one of the ways in which an experiment has a contact look, or be
+// handled.
+type Variant struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The variant: lower-case letters, digits and dashes.
+	VariantId string `protobuf:"bytes,1,opt,name=variant_id,json=variantId,proto3" json:"variant_id,omitempty"`
+	// How many of the visitors get it, in proportion to the others' weights.
+	Weight        uint32 `protobuf:"varint,2,opt,name=weight,proto3" json:"weight,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Variant) Reset() {
+	*x = Variant{}
+	mi := &file_channel_v1_values_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Variant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Variant) ProtoMessage() {}
+
+func (x *Variant) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_values_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Variant.ProtoReflect.Descriptor instead.
+func (*Variant) Descriptor() ([]byte, []int) {
+	return file_channel_v1_values_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *Variant) GetVariantId() string {
+	if x != nil {
+		return x.VariantId
+	}
+	return ""
+}
+
+func (x *Variant) GetWeight() uint32 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+// Outcome is what an experiment's variants are compared by: whether it happens in
+// the contact after the variant was shown.
+type Outcome struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What sort of thing it is.
+	Kind OutcomeKind `protobuf:"varint,1,opt,name=kind,proto3,enum=channel.v1.OutcomeKind" json:"kind,omitempty"`
+	// Of an event, its kind, such as banner-clicked.
+	EventKind string `protobuf:"bytes,2,opt,name=event_kind,json=eventKind,proto3" json:"event_kind,omitempty"`
+	// Of a proposition, which one; empty: any.
+	PropositionId string `protobuf:"bytes,3,opt,name=proposition_id,json=propositionId,proto3" json:"proposition_id,omitempty"`
+	// Of a request, what is asked for; not given: anything.
+	RequestKind   v1.RequestKind `protobuf:"varint,4,opt,name=request_kind,json=requestKind,proto3,enum=journey.v1.RequestKind" json:"request_kind,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Outcome) Reset() {
+	*x = Outcome{}
+	mi := &file_channel_v1_values_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Outcome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Outcome) ProtoMessage() {}
+
+func (x *Outcome) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_values_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
+func (*Outcome) Descriptor() ([]byte, []int) {
+	return file_channel_v1_values_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Outcome) GetKind() OutcomeKind {
+	if x != nil {
+		return x.Kind
+	}
+	return OutcomeKind_OUTCOME_KIND_UNSPECIFIED
+}
+
+func (x *Outcome) GetEventKind() string {
+	if x != nil {
+		return x.EventKind
+	}
+	return ""
+}
+
+func (x *Outcome) GetPropositionId() string {
+	if x != nil {
+		return x.PropositionId
+	}
+	return ""
+}
+
+func (x *Outcome) GetRequestKind() v1.RequestKind {
+	if x != nil {
+		return x.RequestKind
+	}
+	return v1.RequestKind(0)
+}
+
 var File_channel_v1_values_proto protoreflect.FileDescriptor
 
 const file_channel_v1_values_proto_rawDesc = "" +
 	"\n" +
 	"\x17channel/v1/values.proto\x12\n" +
-	"channel.v1*\x8a\x01\n" +
+	"channel.v1\x1a\x17journey/v1/values.proto\"@\n" +
+	"\aVariant\x12\x1d\n" +
+	"\n" +
+	"variant_id\x18\x01 \x01(\tR\tvariantId\x12\x16\n" +
+	"\x06weight\x18\x02 \x01(\rR\x06weight\"\xb8\x01\n" +
+	"\aOutcome\x12+\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x17.channel.v1.OutcomeKindR\x04kind\x12\x1d\n" +
+	"\n" +
+	"event_kind\x18\x02 \x01(\tR\teventKind\x12%\n" +
+	"\x0eproposition_id\x18\x03 \x01(\tR\rpropositionId\x12:\n" +
+	"\frequest_kind\x18\x04 \x01(\x0e2\x17.journey.v1.RequestKindR\vrequestKind*\x8a\x01\n" +
 	"\x0eContactOutcome\x12\x1f\n" +
 	"\x1bCONTACT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17CONTACT_OUTCOME_HANDLED\x10\x01\x12\x1b\n" +
 	"\x17CONTACT_OUTCOME_PENDING\x10\x02\x12\x1d\n" +
-	"\x19CONTACT_OUTCOME_ABANDONED\x10\x03BCZAgithub.com/triangle-suite/triangle/contracts/channel/v1;channelv1b\x06proto3"
+	"\x19CONTACT_OUTCOME_ABANDONED\x10\x03*\x97\x01\n" +
+	"\vOutcomeKind\x12\x1c\n" +
+	"\x18OUTCOME_KIND_UNSPECIFIED\x10\x00\x12\x1f\n" +
+	"\x1bOUTCOME_KIND_EVENT_RECORDED\x10\x01\x12%\n" +
+	"!OUTCOME_KIND_PROPOSITION_ACCEPTED\x10\x02\x12\"\n" +
+	"\x1eOUTCOME_KIND_REQUEST_SUBMITTED\x10\x03BCZAgithub.com/triangle-suite/triangle/contracts/channel/v1;channelv1b\x06proto3"
 
 var (
 	file_channel_v1_values_proto_rawDescOnce sync.Once
@@ -104,16 +307,23 @@ func file_channel_v1_values_proto_rawDescGZIP() []byte {
 	return file_channel_v1_values_proto_rawDescData
 }
 
-var file_channel_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_channel_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_channel_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_channel_v1_values_proto_goTypes = []any{
 	(ContactOutcome)(0), // 0: channel.v1.ContactOutcome
+	(OutcomeKind)(0),    // 1: channel.v1.OutcomeKind
+	(*Variant)(nil),     // 2: channel.v1.Variant
+	(*Outcome)(nil),     // 3: channel.v1.Outcome
+	(v1.RequestKind)(0), // 4: journey.v1.RequestKind
 }
 var file_channel_v1_values_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	1, // 0: channel.v1.Outcome.kind:type_name -> channel.v1.OutcomeKind
+	4, // 1: channel.v1.Outcome.request_kind:type_name -> journey.v1.RequestKind
+	2, // [2:2] is the sub-list for method output_type
+	2, // [2:2] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_channel_v1_values_proto_init() }
@@ -126,14 +336,15 @@ func file_channel_v1_values_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_channel_v1_values_proto_rawDesc), len(file_channel_v1_values_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   0,
+			NumEnums:      2,
+			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_channel_v1_values_proto_goTypes,
 		DependencyIndexes: file_channel_v1_values_proto_depIdxs,
 		EnumInfos:         file_channel_v1_values_proto_enumTypes,
+		MessageInfos:      file_channel_v1_values_proto_msgTypes,
 	}.Build()
 	File_channel_v1_values_proto = out.File
 	file_channel_v1_values_proto_goTypes = nil

@@ -24,6 +24,67 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// ReplayOutcome is what came of making a decision again.
+type ReplayOutcome int32
+
+const (
+	// Not given.
+	ReplayOutcome_REPLAY_OUTCOME_UNSPECIFIED ReplayOutcome = 0
+	// It comes to the same, bit for bit.
+	ReplayOutcome_REPLAY_OUTCOME_SAME ReplayOutcome = 1
+	// It comes to something else.
+	ReplayOutcome_REPLAY_OUTCOME_DIFFERS ReplayOutcome = 2
+	// The customer was erased, and what the decision rested on with them.
+	ReplayOutcome_REPLAY_OUTCOME_ERASED ReplayOutcome = 3
+	// The build that answers does not have the model that decided.
+	ReplayOutcome_REPLAY_OUTCOME_MODEL_UNKNOWN ReplayOutcome = 4
+)
+
+// Enum value maps for ReplayOutcome.
+var (
+	ReplayOutcome_name = map[int32]string{
+		0: "REPLAY_OUTCOME_UNSPECIFIED",
+		1: "REPLAY_OUTCOME_SAME",
+		2: "REPLAY_OUTCOME_DIFFERS",
+		3: "REPLAY_OUTCOME_ERASED",
+		4: "REPLAY_OUTCOME_MODEL_UNKNOWN",
+	}
+	ReplayOutcome_value = map[string]int32{
+		"REPLAY_OUTCOME_UNSPECIFIED":   0,
+		"REPLAY_OUTCOME_SAME":          1,
+		"REPLAY_OUTCOME_DIFFERS":       2,
+		"REPLAY_OUTCOME_ERASED":        3,
+		"REPLAY_OUTCOME_MODEL_UNKNOWN": 4,
+	}
+)
+
+func (x ReplayOutcome) Enum() *ReplayOutcome {
+	p := new(ReplayOutcome)
+	*p = x
+	return p
+}
+
+func (x ReplayOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ReplayOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_marketing_v1_api_proto_enumTypes[0].Descriptor()
+}
+
+func (ReplayOutcome) Type() protoreflect.EnumType {
+	return &file_marketing_v1_api_proto_enumTypes[0]
+}
+
+func (x ReplayOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ReplayOutcome.Descriptor instead.
+func (ReplayOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{0}
+}
+
 // Proposition is something that marketing may offer.
 type Proposition struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -133,6 +194,71 @@ func (x *Proposition) GetContents() []*Content {
 	return nil
 }
 
+// Segment says which customers belong together.
+type Segment struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The segment: lower-case letters, digits and dashes.
+	SegmentId string `protobuf:"bytes,1,opt,name=segment_id,json=segmentId,proto3" json:"segment_id,omitempty"`
+	// Its name.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// The rule that says who belongs to it, such as: orders >= 3 and interests
+	// include "jazz" and not (consent is withdrawn or open_complaints > 0).
+	Rule          string `protobuf:"bytes,3,opt,name=rule,proto3" json:"rule,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Segment) Reset() {
+	*x = Segment{}
+	mi := &file_marketing_v1_api_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Segment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Segment) ProtoMessage() {}
+
+func (x *Segment) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Segment.ProtoReflect.Descriptor instead.
+func (*Segment) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Segment) GetSegmentId() string {
+	if x != nil {
+		return x.SegmentId
+	}
+	return ""
+}
+
+func (x *Segment) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Segment) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
 // Campaign says whom marketing means to approach, with what.
 type Campaign struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -158,7 +284,7 @@ type Campaign struct {
 
 func (x *Campaign) Reset() {
 	*x = Campaign{}
-	mi := &file_marketing_v1_api_proto_msgTypes[1]
+	mi := &file_marketing_v1_api_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -170,7 +296,7 @@ func (x *Campaign) String() string {
 func (*Campaign) ProtoMessage() {}
 
 func (x *Campaign) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[1]
+	mi := &file_marketing_v1_api_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -183,7 +309,7 @@ func (x *Campaign) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Campaign.ProtoReflect.Descriptor instead.
 func (*Campaign) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{1}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Campaign) GetCampaignId() string {
@@ -253,7 +379,7 @@ type DefinePropositionRequest struct {
 
 func (x *DefinePropositionRequest) Reset() {
 	*x = DefinePropositionRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[2]
+	mi := &file_marketing_v1_api_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -265,7 +391,7 @@ func (x *DefinePropositionRequest) String() string {
 func (*DefinePropositionRequest) ProtoMessage() {}
 
 func (x *DefinePropositionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[2]
+	mi := &file_marketing_v1_api_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -278,7 +404,7 @@ func (x *DefinePropositionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DefinePropositionRequest.ProtoReflect.Descriptor instead.
 func (*DefinePropositionRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{2}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *DefinePropositionRequest) GetProposition() *Proposition {
@@ -297,7 +423,7 @@ type DefinePropositionResponse struct {
 
 func (x *DefinePropositionResponse) Reset() {
 	*x = DefinePropositionResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[3]
+	mi := &file_marketing_v1_api_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -309,7 +435,7 @@ func (x *DefinePropositionResponse) String() string {
 func (*DefinePropositionResponse) ProtoMessage() {}
 
 func (x *DefinePropositionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[3]
+	mi := &file_marketing_v1_api_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -322,7 +448,7 @@ func (x *DefinePropositionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DefinePropositionResponse.ProtoReflect.Descriptor instead.
 func (*DefinePropositionResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{3}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{4}
 }
 
 // ListPropositionsRequest asks for the propositions.
@@ -334,7 +460,7 @@ type ListPropositionsRequest struct {
 
 func (x *ListPropositionsRequest) Reset() {
 	*x = ListPropositionsRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[4]
+	mi := &file_marketing_v1_api_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -346,7 +472,7 @@ func (x *ListPropositionsRequest) String() string {
 func (*ListPropositionsRequest) ProtoMessage() {}
 
 func (x *ListPropositionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[4]
+	mi := &file_marketing_v1_api_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -359,7 +485,7 @@ func (x *ListPropositionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPropositionsRequest.ProtoReflect.Descriptor instead.
 func (*ListPropositionsRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{4}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{5}
 }
 
 // ListPropositionsResponse holds the propositions.
@@ -373,7 +499,7 @@ type ListPropositionsResponse struct {
 
 func (x *ListPropositionsResponse) Reset() {
 	*x = ListPropositionsResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[5]
+	mi := &file_marketing_v1_api_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -385,7 +511,7 @@ func (x *ListPropositionsResponse) String() string {
 func (*ListPropositionsResponse) ProtoMessage() {}
 
 func (x *ListPropositionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[5]
+	mi := &file_marketing_v1_api_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -398,12 +524,288 @@ func (x *ListPropositionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPropositionsResponse.ProtoReflect.Descriptor instead.
 func (*ListPropositionsResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{5}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListPropositionsResponse) GetPropositions() []*Proposition {
 	if x != nil {
 		return x.Propositions
+	}
+	return nil
+}
+
+// DefineSegmentRequest defines a segment.
+type DefineSegmentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The segment.
+	Segment       *Segment `protobuf:"bytes,1,opt,name=segment,proto3" json:"segment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DefineSegmentRequest) Reset() {
+	*x = DefineSegmentRequest{}
+	mi := &file_marketing_v1_api_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DefineSegmentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DefineSegmentRequest) ProtoMessage() {}
+
+func (x *DefineSegmentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DefineSegmentRequest.ProtoReflect.Descriptor instead.
+func (*DefineSegmentRequest) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *DefineSegmentRequest) GetSegment() *Segment {
+	if x != nil {
+		return x.Segment
+	}
+	return nil
+}
+
+// DefineSegmentResponse confirms it.
+type DefineSegmentResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DefineSegmentResponse) Reset() {
+	*x = DefineSegmentResponse{}
+	mi := &file_marketing_v1_api_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DefineSegmentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DefineSegmentResponse) ProtoMessage() {}
+
+func (x *DefineSegmentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DefineSegmentResponse.ProtoReflect.Descriptor instead.
+func (*DefineSegmentResponse) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{8}
+}
+
+// ListSegmentsRequest asks for the segments.
+type ListSegmentsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSegmentsRequest) Reset() {
+	*x = ListSegmentsRequest{}
+	mi := &file_marketing_v1_api_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSegmentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSegmentsRequest) ProtoMessage() {}
+
+func (x *ListSegmentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSegmentsRequest.ProtoReflect.Descriptor instead.
+func (*ListSegmentsRequest) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{9}
+}
+
+// ListSegmentsResponse holds the segments.
+type ListSegmentsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The segments, by their id.
+	Segments      []*Segment `protobuf:"bytes,1,rep,name=segments,proto3" json:"segments,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSegmentsResponse) Reset() {
+	*x = ListSegmentsResponse{}
+	mi := &file_marketing_v1_api_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSegmentsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSegmentsResponse) ProtoMessage() {}
+
+func (x *ListSegmentsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSegmentsResponse.ProtoReflect.Descriptor instead.
+func (*ListSegmentsResponse) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListSegmentsResponse) GetSegments() []*Segment {
+	if x != nil {
+		return x.Segments
+	}
+	return nil
+}
+
+// GetReachRequest asks whom a rule hits.
+type GetReachRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The rule.
+	Rule          string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetReachRequest) Reset() {
+	*x = GetReachRequest{}
+	mi := &file_marketing_v1_api_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetReachRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetReachRequest) ProtoMessage() {}
+
+func (x *GetReachRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetReachRequest.ProtoReflect.Descriptor instead.
+func (*GetReachRequest) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *GetReachRequest) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+// GetReachResponse counts them.
+type GetReachResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many customers the rule hits.
+	Customers uint64 `protobuf:"varint,1,opt,name=customers,proto3" json:"customers,omitempty"`
+	// How many customers marketing knows of.
+	Known uint64 `protobuf:"varint,2,opt,name=known,proto3" json:"known,omitempty"`
+	// How old the data is that this answer rests on, flow by flow.
+	Freshness     []*v11.Freshness `protobuf:"bytes,3,rep,name=freshness,proto3" json:"freshness,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetReachResponse) Reset() {
+	*x = GetReachResponse{}
+	mi := &file_marketing_v1_api_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetReachResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetReachResponse) ProtoMessage() {}
+
+func (x *GetReachResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetReachResponse.ProtoReflect.Descriptor instead.
+func (*GetReachResponse) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *GetReachResponse) GetCustomers() uint64 {
+	if x != nil {
+		return x.Customers
+	}
+	return 0
+}
+
+func (x *GetReachResponse) GetKnown() uint64 {
+	if x != nil {
+		return x.Known
+	}
+	return 0
+}
+
+func (x *GetReachResponse) GetFreshness() []*v11.Freshness {
+	if x != nil {
+		return x.Freshness
 	}
 	return nil
 }
@@ -419,7 +821,7 @@ type DefineCampaignRequest struct {
 
 func (x *DefineCampaignRequest) Reset() {
 	*x = DefineCampaignRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[6]
+	mi := &file_marketing_v1_api_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -431,7 +833,7 @@ func (x *DefineCampaignRequest) String() string {
 func (*DefineCampaignRequest) ProtoMessage() {}
 
 func (x *DefineCampaignRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[6]
+	mi := &file_marketing_v1_api_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -444,7 +846,7 @@ func (x *DefineCampaignRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DefineCampaignRequest.ProtoReflect.Descriptor instead.
 func (*DefineCampaignRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{6}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DefineCampaignRequest) GetCampaign() *Campaign {
@@ -463,7 +865,7 @@ type DefineCampaignResponse struct {
 
 func (x *DefineCampaignResponse) Reset() {
 	*x = DefineCampaignResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[7]
+	mi := &file_marketing_v1_api_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -475,7 +877,7 @@ func (x *DefineCampaignResponse) String() string {
 func (*DefineCampaignResponse) ProtoMessage() {}
 
 func (x *DefineCampaignResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[7]
+	mi := &file_marketing_v1_api_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -488,7 +890,7 @@ func (x *DefineCampaignResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DefineCampaignResponse.ProtoReflect.Descriptor instead.
 func (*DefineCampaignResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{7}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{14}
 }
 
 // RunCampaignRequest runs a campaign.
@@ -502,7 +904,7 @@ type RunCampaignRequest struct {
 
 func (x *RunCampaignRequest) Reset() {
 	*x = RunCampaignRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[8]
+	mi := &file_marketing_v1_api_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -514,7 +916,7 @@ func (x *RunCampaignRequest) String() string {
 func (*RunCampaignRequest) ProtoMessage() {}
 
 func (x *RunCampaignRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[8]
+	mi := &file_marketing_v1_api_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -527,7 +929,7 @@ func (x *RunCampaignRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunCampaignRequest.ProtoReflect.Descriptor instead.
 func (*RunCampaignRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{8}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RunCampaignRequest) GetCampaignId() string {
@@ -552,7 +954,7 @@ type RunCampaignResponse struct {
 
 func (x *RunCampaignResponse) Reset() {
 	*x = RunCampaignResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[9]
+	mi := &file_marketing_v1_api_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -564,7 +966,7 @@ func (x *RunCampaignResponse) String() string {
 func (*RunCampaignResponse) ProtoMessage() {}
 
 func (x *RunCampaignResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[9]
+	mi := &file_marketing_v1_api_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -577,7 +979,7 @@ func (x *RunCampaignResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunCampaignResponse.ProtoReflect.Descriptor instead.
 func (*RunCampaignResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{9}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RunCampaignResponse) GetRunId() string {
@@ -601,18 +1003,186 @@ func (x *RunCampaignResponse) GetFreshness() []*v11.Freshness {
 	return nil
 }
 
-// GetDecisionRequest asks for the last decision for a contact.
+// ConfigureArbitrationRequest says how lists are to be made.
+type ConfigureArbitrationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How.
+	Arbitration   *Arbitration `protobuf:"bytes,1,opt,name=arbitration,proto3" json:"arbitration,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfigureArbitrationRequest) Reset() {
+	*x = ConfigureArbitrationRequest{}
+	mi := &file_marketing_v1_api_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfigureArbitrationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfigureArbitrationRequest) ProtoMessage() {}
+
+func (x *ConfigureArbitrationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfigureArbitrationRequest.ProtoReflect.Descriptor instead.
+func (*ConfigureArbitrationRequest) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ConfigureArbitrationRequest) GetArbitration() *Arbitration {
+	if x != nil {
+		return x.Arbitration
+	}
+	return nil
+}
+
+// ConfigureArbitrationResponse confirms it.
+type ConfigureArbitrationResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfigureArbitrationResponse) Reset() {
+	*x = ConfigureArbitrationResponse{}
+	mi := &file_marketing_v1_api_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfigureArbitrationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfigureArbitrationResponse) ProtoMessage() {}
+
+func (x *ConfigureArbitrationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfigureArbitrationResponse.ProtoReflect.Descriptor instead.
+func (*ConfigureArbitrationResponse) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{18}
+}
+
+// GetArbitrationRequest asks how lists are made.
+type GetArbitrationRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetArbitrationRequest) Reset() {
+	*x = GetArbitrationRequest{}
+	mi := &file_marketing_v1_api_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetArbitrationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetArbitrationRequest) ProtoMessage() {}
+
+func (x *GetArbitrationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetArbitrationRequest.ProtoReflect.Descriptor instead.
+func (*GetArbitrationRequest) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{19}
+}
+
+// GetArbitrationResponse tells how lists are made.
+type GetArbitrationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How.
+	Arbitration   *Arbitration `protobuf:"bytes,1,opt,name=arbitration,proto3" json:"arbitration,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetArbitrationResponse) Reset() {
+	*x = GetArbitrationResponse{}
+	mi := &file_marketing_v1_api_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetArbitrationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetArbitrationResponse) ProtoMessage() {}
+
+func (x *GetArbitrationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetArbitrationResponse.ProtoReflect.Descriptor instead.
+func (*GetArbitrationResponse) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *GetArbitrationResponse) GetArbitration() *Arbitration {
+	if x != nil {
+		return x.Arbitration
+	}
+	return nil
+}
+
+// GetDecisionRequest asks for a decision for a contact.
 type GetDecisionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The contact.
-	ContactId     string `protobuf:"bytes,1,opt,name=contact_id,json=contactId,proto3" json:"contact_id,omitempty"`
+	ContactId string `protobuf:"bytes,1,opt,name=contact_id,json=contactId,proto3" json:"contact_id,omitempty"`
+	// One of its decisions; the last one when not given.
+	DecisionId    string `protobuf:"bytes,2,opt,name=decision_id,json=decisionId,proto3" json:"decision_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetDecisionRequest) Reset() {
 	*x = GetDecisionRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[10]
+	mi := &file_marketing_v1_api_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -624,7 +1194,7 @@ func (x *GetDecisionRequest) String() string {
 func (*GetDecisionRequest) ProtoMessage() {}
 
 func (x *GetDecisionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[10]
+	mi := &file_marketing_v1_api_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -637,12 +1207,19 @@ func (x *GetDecisionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDecisionRequest.ProtoReflect.Descriptor instead.
 func (*GetDecisionRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{10}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetDecisionRequest) GetContactId() string {
 	if x != nil {
 		return x.ContactId
+	}
+	return ""
+}
+
+func (x *GetDecisionRequest) GetDecisionId() string {
+	if x != nil {
+		return x.DecisionId
 	}
 	return ""
 }
@@ -668,14 +1245,20 @@ type GetDecisionResponse struct {
 	// The model's version.
 	ModelVersion string `protobuf:"bytes,8,opt,name=model_version,json=modelVersion,proto3" json:"model_version,omitempty"`
 	// How far each flow was that the decision rested on.
-	RestedOn      []*v11.Freshness `protobuf:"bytes,9,rep,name=rested_on,json=restedOn,proto3" json:"rested_on,omitempty"`
+	RestedOn []*v11.Freshness `protobuf:"bytes,9,rep,name=rested_on,json=restedOn,proto3" json:"rested_on,omitempty"`
+	// How the list was made.
+	Group Group `protobuf:"varint,10,opt,name=group,proto3,enum=marketing.v1.Group" json:"group,omitempty"`
+	// The seed of chance.
+	Seed uint64 `protobuf:"varint,11,opt,name=seed,proto3" json:"seed,omitempty"`
+	// SHA-256 over the model's parameters, in hexadecimal.
+	ModelDigest   string `protobuf:"bytes,12,opt,name=model_digest,json=modelDigest,proto3" json:"model_digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetDecisionResponse) Reset() {
 	*x = GetDecisionResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[11]
+	mi := &file_marketing_v1_api_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -687,7 +1270,7 @@ func (x *GetDecisionResponse) String() string {
 func (*GetDecisionResponse) ProtoMessage() {}
 
 func (x *GetDecisionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[11]
+	mi := &file_marketing_v1_api_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -700,7 +1283,7 @@ func (x *GetDecisionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDecisionResponse.ProtoReflect.Descriptor instead.
 func (*GetDecisionResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{11}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetDecisionResponse) GetDecisionId() string {
@@ -766,6 +1349,164 @@ func (x *GetDecisionResponse) GetRestedOn() []*v11.Freshness {
 	return nil
 }
 
+func (x *GetDecisionResponse) GetGroup() Group {
+	if x != nil {
+		return x.Group
+	}
+	return Group_GROUP_UNSPECIFIED
+}
+
+func (x *GetDecisionResponse) GetSeed() uint64 {
+	if x != nil {
+		return x.Seed
+	}
+	return 0
+}
+
+func (x *GetDecisionResponse) GetModelDigest() string {
+	if x != nil {
+		return x.ModelDigest
+	}
+	return ""
+}
+
+// GetReplayRequest asks to make a decision again.
+type GetReplayRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The contact.
+	ContactId string `protobuf:"bytes,1,opt,name=contact_id,json=contactId,proto3" json:"contact_id,omitempty"`
+	// One of its decisions; the last one when not given.
+	DecisionId    string `protobuf:"bytes,2,opt,name=decision_id,json=decisionId,proto3" json:"decision_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetReplayRequest) Reset() {
+	*x = GetReplayRequest{}
+	mi := &file_marketing_v1_api_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetReplayRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetReplayRequest) ProtoMessage() {}
+
+func (x *GetReplayRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetReplayRequest.ProtoReflect.Descriptor instead.
+func (*GetReplayRequest) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *GetReplayRequest) GetContactId() string {
+	if x != nil {
+		return x.ContactId
+	}
+	return ""
+}
+
+func (x *GetReplayRequest) GetDecisionId() string {
+	if x != nil {
+		return x.DecisionId
+	}
+	return ""
+}
+
+// GetReplayResponse tells what came of it.
+type GetReplayResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The decision.
+	DecisionId string `protobuf:"bytes,1,opt,name=decision_id,json=decisionId,proto3" json:"decision_id,omitempty"`
+	// What came of it.
+	Outcome ReplayOutcome `protobuf:"varint,2,opt,name=outcome,proto3,enum=marketing.v1.ReplayOutcome" json:"outcome,omitempty"`
+	// What differs first, or why it can't be replayed; empty when it is the same.
+	Difference string `protobuf:"bytes,3,opt,name=difference,proto3" json:"difference,omitempty"`
+	// The model that decided.
+	ModelVersion string `protobuf:"bytes,4,opt,name=model_version,json=modelVersion,proto3" json:"model_version,omitempty"`
+	// How many propositions were looked at again.
+	Candidates    uint32 `protobuf:"varint,5,opt,name=candidates,proto3" json:"candidates,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetReplayResponse) Reset() {
+	*x = GetReplayResponse{}
+	mi := &file_marketing_v1_api_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetReplayResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetReplayResponse) ProtoMessage() {}
+
+func (x *GetReplayResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetReplayResponse.ProtoReflect.Descriptor instead.
+func (*GetReplayResponse) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *GetReplayResponse) GetDecisionId() string {
+	if x != nil {
+		return x.DecisionId
+	}
+	return ""
+}
+
+func (x *GetReplayResponse) GetOutcome() ReplayOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return ReplayOutcome_REPLAY_OUTCOME_UNSPECIFIED
+}
+
+func (x *GetReplayResponse) GetDifference() string {
+	if x != nil {
+		return x.Difference
+	}
+	return ""
+}
+
+func (x *GetReplayResponse) GetModelVersion() string {
+	if x != nil {
+		return x.ModelVersion
+	}
+	return ""
+}
+
+func (x *GetReplayResponse) GetCandidates() uint32 {
+	if x != nil {
+		return x.Candidates
+	}
+	return 0
+}
+
 // GetProfileRequest asks what marketing knows of a customer.
 type GetProfileRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -777,7 +1518,7 @@ type GetProfileRequest struct {
 
 func (x *GetProfileRequest) Reset() {
 	*x = GetProfileRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[12]
+	mi := &file_marketing_v1_api_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -789,7 +1530,7 @@ func (x *GetProfileRequest) String() string {
 func (*GetProfileRequest) ProtoMessage() {}
 
 func (x *GetProfileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[12]
+	mi := &file_marketing_v1_api_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -802,7 +1543,7 @@ func (x *GetProfileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProfileRequest.ProtoReflect.Descriptor instead.
 func (*GetProfileRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{12}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetProfileRequest) GetCustomerId() string {
@@ -826,14 +1567,16 @@ type GetProfileResponse struct {
 	// The topics that the customer has shown interest in, most recent first.
 	Interests []string `protobuf:"bytes,5,rep,name=interests,proto3" json:"interests,omitempty"`
 	// How old the data is that this answer rests on, flow by flow.
-	Freshness     []*v11.Freshness `protobuf:"bytes,6,rep,name=freshness,proto3" json:"freshness,omitempty"`
+	Freshness []*v11.Freshness `protobuf:"bytes,6,rep,name=freshness,proto3" json:"freshness,omitempty"`
+	// The segments that the customer belongs to now, by their id.
+	Segments      []string `protobuf:"bytes,7,rep,name=segments,proto3" json:"segments,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetProfileResponse) Reset() {
 	*x = GetProfileResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[13]
+	mi := &file_marketing_v1_api_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -845,7 +1588,7 @@ func (x *GetProfileResponse) String() string {
 func (*GetProfileResponse) ProtoMessage() {}
 
 func (x *GetProfileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[13]
+	mi := &file_marketing_v1_api_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -858,7 +1601,7 @@ func (x *GetProfileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProfileResponse.ProtoReflect.Descriptor instead.
 func (*GetProfileResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{13}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetProfileResponse) GetCustomerId() string {
@@ -903,6 +1646,13 @@ func (x *GetProfileResponse) GetFreshness() []*v11.Freshness {
 	return nil
 }
 
+func (x *GetProfileResponse) GetSegments() []string {
+	if x != nil {
+		return x.Segments
+	}
+	return nil
+}
+
 var File_marketing_v1_api_proto protoreflect.FileDescriptor
 
 const file_marketing_v1_api_proto_rawDesc = "" +
@@ -917,7 +1667,12 @@ const file_marketing_v1_api_proto_rawDesc = "" +
 	"valueCents\x12\x14\n" +
 	"\x05lever\x18\x06 \x01(\x01R\x05lever\x12'\n" +
 	"\x0fbase_propensity\x18\a \x01(\x01R\x0ebasePropensity\x121\n" +
-	"\bcontents\x18\b \x03(\v2\x15.marketing.v1.ContentR\bcontents\"\x95\x02\n" +
+	"\bcontents\x18\b \x03(\v2\x15.marketing.v1.ContentR\bcontents\"P\n" +
+	"\aSegment\x12\x1d\n" +
+	"\n" +
+	"segment_id\x18\x01 \x01(\tR\tsegmentId\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04rule\x18\x03 \x01(\tR\x04rule\"\x95\x02\n" +
 	"\bCampaign\x12\x1f\n" +
 	"\vcampaign_id\x18\x01 \x01(\tR\n" +
 	"campaignId\x12\x12\n" +
@@ -934,7 +1689,19 @@ const file_marketing_v1_api_proto_rawDesc = "" +
 	"\x19DefinePropositionResponse\"\x19\n" +
 	"\x17ListPropositionsRequest\"Y\n" +
 	"\x18ListPropositionsResponse\x12=\n" +
-	"\fpropositions\x18\x01 \x03(\v2\x19.marketing.v1.PropositionR\fpropositions\"K\n" +
+	"\fpropositions\x18\x01 \x03(\v2\x19.marketing.v1.PropositionR\fpropositions\"G\n" +
+	"\x14DefineSegmentRequest\x12/\n" +
+	"\asegment\x18\x01 \x01(\v2\x15.marketing.v1.SegmentR\asegment\"\x17\n" +
+	"\x15DefineSegmentResponse\"\x15\n" +
+	"\x13ListSegmentsRequest\"I\n" +
+	"\x14ListSegmentsResponse\x121\n" +
+	"\bsegments\x18\x01 \x03(\v2\x15.marketing.v1.SegmentR\bsegments\"%\n" +
+	"\x0fGetReachRequest\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\"x\n" +
+	"\x10GetReachResponse\x12\x1c\n" +
+	"\tcustomers\x18\x01 \x01(\x04R\tcustomers\x12\x14\n" +
+	"\x05known\x18\x02 \x01(\x04R\x05known\x120\n" +
+	"\tfreshness\x18\x03 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"K\n" +
 	"\x15DefineCampaignRequest\x122\n" +
 	"\bcampaign\x18\x01 \x01(\v2\x16.marketing.v1.CampaignR\bcampaign\"\x18\n" +
 	"\x16DefineCampaignResponse\"5\n" +
@@ -944,10 +1711,18 @@ const file_marketing_v1_api_proto_rawDesc = "" +
 	"\x13RunCampaignResponse\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x19\n" +
 	"\blead_ids\x18\x02 \x03(\tR\aleadIds\x120\n" +
-	"\tfreshness\x18\x03 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"3\n" +
+	"\tfreshness\x18\x03 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"Z\n" +
+	"\x1bConfigureArbitrationRequest\x12;\n" +
+	"\varbitration\x18\x01 \x01(\v2\x19.marketing.v1.ArbitrationR\varbitration\"\x1e\n" +
+	"\x1cConfigureArbitrationResponse\"\x17\n" +
+	"\x15GetArbitrationRequest\"U\n" +
+	"\x16GetArbitrationResponse\x12;\n" +
+	"\varbitration\x18\x01 \x01(\v2\x19.marketing.v1.ArbitrationR\varbitration\"T\n" +
 	"\x12GetDecisionRequest\x12\x1d\n" +
 	"\n" +
-	"contact_id\x18\x01 \x01(\tR\tcontactId\"\x8e\x03\n" +
+	"contact_id\x18\x01 \x01(\tR\tcontactId\x12\x1f\n" +
+	"\vdecision_id\x18\x02 \x01(\tR\n" +
+	"decisionId\"\xf0\x03\n" +
 	"\x13GetDecisionResponse\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
 	"decisionId\x12\x1f\n" +
@@ -962,10 +1737,30 @@ const file_marketing_v1_api_proto_rawDesc = "" +
 	"candidates\x12\x1a\n" +
 	"\bfeatures\x18\a \x01(\tR\bfeatures\x12#\n" +
 	"\rmodel_version\x18\b \x01(\tR\fmodelVersion\x12/\n" +
-	"\trested_on\x18\t \x03(\v2\x12.flow.v1.FreshnessR\brestedOn\"4\n" +
+	"\trested_on\x18\t \x03(\v2\x12.flow.v1.FreshnessR\brestedOn\x12)\n" +
+	"\x05group\x18\n" +
+	" \x01(\x0e2\x13.marketing.v1.GroupR\x05group\x12\x12\n" +
+	"\x04seed\x18\v \x01(\x04R\x04seed\x12!\n" +
+	"\fmodel_digest\x18\f \x01(\tR\vmodelDigest\"R\n" +
+	"\x10GetReplayRequest\x12\x1d\n" +
+	"\n" +
+	"contact_id\x18\x01 \x01(\tR\tcontactId\x12\x1f\n" +
+	"\vdecision_id\x18\x02 \x01(\tR\n" +
+	"decisionId\"\xd0\x01\n" +
+	"\x11GetReplayResponse\x12\x1f\n" +
+	"\vdecision_id\x18\x01 \x01(\tR\n" +
+	"decisionId\x125\n" +
+	"\aoutcome\x18\x02 \x01(\x0e2\x1b.marketing.v1.ReplayOutcomeR\aoutcome\x12\x1e\n" +
+	"\n" +
+	"difference\x18\x03 \x01(\tR\n" +
+	"difference\x12#\n" +
+	"\rmodel_version\x18\x04 \x01(\tR\fmodelVersion\x12\x1e\n" +
+	"\n" +
+	"candidates\x18\x05 \x01(\rR\n" +
+	"candidates\"4\n" +
 	"\x11GetProfileRequest\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
-	"customerId\"\xe7\x01\n" +
+	"customerId\"\x83\x02\n" +
 	"\x12GetProfileResponse\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12\x16\n" +
@@ -974,13 +1769,26 @@ const file_marketing_v1_api_proto_rawDesc = "" +
 	"spentCents\x12'\n" +
 	"\x0fopen_complaints\x18\x04 \x01(\rR\x0eopenComplaints\x12\x1c\n" +
 	"\tinterests\x18\x05 \x03(\tR\tinterests\x120\n" +
-	"\tfreshness\x18\x06 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness2\xb1\x04\n" +
+	"\tfreshness\x18\x06 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\x12\x1a\n" +
+	"\bsegments\x18\a \x03(\tR\bsegments*\xa1\x01\n" +
+	"\rReplayOutcome\x12\x1e\n" +
+	"\x1aREPLAY_OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13REPLAY_OUTCOME_SAME\x10\x01\x12\x1a\n" +
+	"\x16REPLAY_OUTCOME_DIFFERS\x10\x02\x12\x19\n" +
+	"\x15REPLAY_OUTCOME_ERASED\x10\x03\x12 \n" +
+	"\x1cREPLAY_OUTCOME_MODEL_UNKNOWN\x10\x042\xc7\b\n" +
 	"\x10MarketingService\x12d\n" +
 	"\x11DefineProposition\x12&.marketing.v1.DefinePropositionRequest\x1a'.marketing.v1.DefinePropositionResponse\x12a\n" +
-	"\x10ListPropositions\x12%.marketing.v1.ListPropositionsRequest\x1a&.marketing.v1.ListPropositionsResponse\x12[\n" +
+	"\x10ListPropositions\x12%.marketing.v1.ListPropositionsRequest\x1a&.marketing.v1.ListPropositionsResponse\x12X\n" +
+	"\rDefineSegment\x12\".marketing.v1.DefineSegmentRequest\x1a#.marketing.v1.DefineSegmentResponse\x12U\n" +
+	"\fListSegments\x12!.marketing.v1.ListSegmentsRequest\x1a\".marketing.v1.ListSegmentsResponse\x12I\n" +
+	"\bGetReach\x12\x1d.marketing.v1.GetReachRequest\x1a\x1e.marketing.v1.GetReachResponse\x12[\n" +
 	"\x0eDefineCampaign\x12#.marketing.v1.DefineCampaignRequest\x1a$.marketing.v1.DefineCampaignResponse\x12R\n" +
-	"\vRunCampaign\x12 .marketing.v1.RunCampaignRequest\x1a!.marketing.v1.RunCampaignResponse\x12R\n" +
-	"\vGetDecision\x12 .marketing.v1.GetDecisionRequest\x1a!.marketing.v1.GetDecisionResponse\x12O\n" +
+	"\vRunCampaign\x12 .marketing.v1.RunCampaignRequest\x1a!.marketing.v1.RunCampaignResponse\x12m\n" +
+	"\x14ConfigureArbitration\x12).marketing.v1.ConfigureArbitrationRequest\x1a*.marketing.v1.ConfigureArbitrationResponse\x12[\n" +
+	"\x0eGetArbitration\x12#.marketing.v1.GetArbitrationRequest\x1a$.marketing.v1.GetArbitrationResponse\x12R\n" +
+	"\vGetDecision\x12 .marketing.v1.GetDecisionRequest\x1a!.marketing.v1.GetDecisionResponse\x12L\n" +
+	"\tGetReplay\x12\x1e.marketing.v1.GetReplayRequest\x1a\x1f.marketing.v1.GetReplayResponse\x12O\n" +
 	"\n" +
 	"GetProfile\x12\x1f.marketing.v1.GetProfileRequest\x1a .marketing.v1.GetProfileResponseBGZEgithub.com/triangle-suite/triangle/contracts/marketing/v1;marketingv1b\x06proto3"
 
@@ -996,60 +1804,96 @@ func file_marketing_v1_api_proto_rawDescGZIP() []byte {
 	return file_marketing_v1_api_proto_rawDescData
 }
 
-var file_marketing_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_marketing_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_marketing_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_marketing_v1_api_proto_goTypes = []any{
-	(*Proposition)(nil),               // 0: marketing.v1.Proposition
-	(*Campaign)(nil),                  // 1: marketing.v1.Campaign
-	(*DefinePropositionRequest)(nil),  // 2: marketing.v1.DefinePropositionRequest
-	(*DefinePropositionResponse)(nil), // 3: marketing.v1.DefinePropositionResponse
-	(*ListPropositionsRequest)(nil),   // 4: marketing.v1.ListPropositionsRequest
-	(*ListPropositionsResponse)(nil),  // 5: marketing.v1.ListPropositionsResponse
-	(*DefineCampaignRequest)(nil),     // 6: marketing.v1.DefineCampaignRequest
-	(*DefineCampaignResponse)(nil),    // 7: marketing.v1.DefineCampaignResponse
-	(*RunCampaignRequest)(nil),        // 8: marketing.v1.RunCampaignRequest
-	(*RunCampaignResponse)(nil),       // 9: marketing.v1.RunCampaignResponse
-	(*GetDecisionRequest)(nil),        // 10: marketing.v1.GetDecisionRequest
-	(*GetDecisionResponse)(nil),       // 11: marketing.v1.GetDecisionResponse
-	(*GetProfileRequest)(nil),         // 12: marketing.v1.GetProfileRequest
-	(*GetProfileResponse)(nil),        // 13: marketing.v1.GetProfileResponse
-	(Purpose)(0),                      // 14: marketing.v1.Purpose
-	(*Content)(nil),                   // 15: marketing.v1.Content
-	(v1.Channel)(0),                   // 16: journey.v1.Channel
-	(*v11.Freshness)(nil),             // 17: flow.v1.Freshness
-	(*timestamppb.Timestamp)(nil),     // 18: google.protobuf.Timestamp
-	(*v1.NextBestAction)(nil),         // 19: journey.v1.NextBestAction
-	(*Candidate)(nil),                 // 20: marketing.v1.Candidate
+	(ReplayOutcome)(0),                   // 0: marketing.v1.ReplayOutcome
+	(*Proposition)(nil),                  // 1: marketing.v1.Proposition
+	(*Segment)(nil),                      // 2: marketing.v1.Segment
+	(*Campaign)(nil),                     // 3: marketing.v1.Campaign
+	(*DefinePropositionRequest)(nil),     // 4: marketing.v1.DefinePropositionRequest
+	(*DefinePropositionResponse)(nil),    // 5: marketing.v1.DefinePropositionResponse
+	(*ListPropositionsRequest)(nil),      // 6: marketing.v1.ListPropositionsRequest
+	(*ListPropositionsResponse)(nil),     // 7: marketing.v1.ListPropositionsResponse
+	(*DefineSegmentRequest)(nil),         // 8: marketing.v1.DefineSegmentRequest
+	(*DefineSegmentResponse)(nil),        // 9: marketing.v1.DefineSegmentResponse
+	(*ListSegmentsRequest)(nil),          // 10: marketing.v1.ListSegmentsRequest
+	(*ListSegmentsResponse)(nil),         // 11: marketing.v1.ListSegmentsResponse
+	(*GetReachRequest)(nil),              // 12: marketing.v1.GetReachRequest
+	(*GetReachResponse)(nil),             // 13: marketing.v1.GetReachResponse
+	(*DefineCampaignRequest)(nil),        // 14: marketing.v1.DefineCampaignRequest
+	(*DefineCampaignResponse)(nil),       // 15: marketing.v1.DefineCampaignResponse
+	(*RunCampaignRequest)(nil),           // 16: marketing.v1.RunCampaignRequest
+	(*RunCampaignResponse)(nil),          // 17: marketing.v1.RunCampaignResponse
+	(*ConfigureArbitrationRequest)(nil),  // 18: marketing.v1.ConfigureArbitrationRequest
+	(*ConfigureArbitrationResponse)(nil), // 19: marketing.v1.ConfigureArbitrationResponse
+	(*GetArbitrationRequest)(nil),        // 20: marketing.v1.GetArbitrationRequest
+	(*GetArbitrationResponse)(nil),       // 21: marketing.v1.GetArbitrationResponse
+	(*GetDecisionRequest)(nil),           // 22: marketing.v1.GetDecisionRequest
+	(*GetDecisionResponse)(nil),          // 23: marketing.v1.GetDecisionResponse
+	(*GetReplayRequest)(nil),             // 24: marketing.v1.GetReplayRequest
+	(*GetReplayResponse)(nil),            // 25: marketing.v1.GetReplayResponse
+	(*GetProfileRequest)(nil),            // 26: marketing.v1.GetProfileRequest
+	(*GetProfileResponse)(nil),           // 27: marketing.v1.GetProfileResponse
+	(Purpose)(0),                         // 28: marketing.v1.Purpose
+	(*Content)(nil),                      // 29: marketing.v1.Content
+	(v1.Channel)(0),                      // 30: journey.v1.Channel
+	(*v11.Freshness)(nil),                // 31: flow.v1.Freshness
+	(*Arbitration)(nil),                  // 32: marketing.v1.Arbitration
+	(*timestamppb.Timestamp)(nil),        // 33: google.protobuf.Timestamp
+	(*v1.NextBestAction)(nil),            // 34: journey.v1.NextBestAction
+	(*Candidate)(nil),                    // 35: marketing.v1.Candidate
+	(Group)(0),                           // 36: marketing.v1.Group
 }
 var file_marketing_v1_api_proto_depIdxs = []int32{
-	14, // 0: marketing.v1.Proposition.purpose:type_name -> marketing.v1.Purpose
-	15, // 1: marketing.v1.Proposition.contents:type_name -> marketing.v1.Content
-	16, // 2: marketing.v1.Campaign.channel:type_name -> journey.v1.Channel
-	0,  // 3: marketing.v1.DefinePropositionRequest.proposition:type_name -> marketing.v1.Proposition
-	0,  // 4: marketing.v1.ListPropositionsResponse.propositions:type_name -> marketing.v1.Proposition
-	1,  // 5: marketing.v1.DefineCampaignRequest.campaign:type_name -> marketing.v1.Campaign
-	17, // 6: marketing.v1.RunCampaignResponse.freshness:type_name -> flow.v1.Freshness
-	18, // 7: marketing.v1.GetDecisionResponse.decided_at:type_name -> google.protobuf.Timestamp
-	19, // 8: marketing.v1.GetDecisionResponse.actions:type_name -> journey.v1.NextBestAction
-	20, // 9: marketing.v1.GetDecisionResponse.candidates:type_name -> marketing.v1.Candidate
-	17, // 10: marketing.v1.GetDecisionResponse.rested_on:type_name -> flow.v1.Freshness
-	17, // 11: marketing.v1.GetProfileResponse.freshness:type_name -> flow.v1.Freshness
-	2,  // 12: marketing.v1.MarketingService.DefineProposition:input_type -> marketing.v1.DefinePropositionRequest
-	4,  // 13: marketing.v1.MarketingService.ListPropositions:input_type -> marketing.v1.ListPropositionsRequest
-	6,  // 14: marketing.v1.MarketingService.DefineCampaign:input_type -> marketing.v1.DefineCampaignRequest
-	8,  // 15: marketing.v1.MarketingService.RunCampaign:input_type -> marketing.v1.RunCampaignRequest
-	10, // 16: marketing.v1.MarketingService.GetDecision:input_type -> marketing.v1.GetDecisionRequest
-	12, // 17: marketing.v1.MarketingService.GetProfile:input_type -> marketing.v1.GetProfileRequest
-	3,  // 18: marketing.v1.MarketingService.DefineProposition:output_type -> marketing.v1.DefinePropositionResponse
-	5,  // 19: marketing.v1.MarketingService.ListPropositions:output_type -> marketing.v1.ListPropositionsResponse
-	7,  // 20: marketing.v1.MarketingService.DefineCampaign:output_type -> marketing.v1.DefineCampaignResponse
-	9,  // 21: marketing.v1.MarketingService.RunCampaign:output_type -> marketing.v1.RunCampaignResponse
-	11, // 22: marketing.v1.MarketingService.GetDecision:output_type -> marketing.v1.GetDecisionResponse
-	13, // 23: marketing.v1.MarketingService.GetProfile:output_type -> marketing.v1.GetProfileResponse
-	18, // [18:24] is the sub-list for method output_type
-	12, // [12:18] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	28, // 0: marketing.v1.Proposition.purpose:type_name -> marketing.v1.Purpose
+	29, // 1: marketing.v1.Proposition.contents:type_name -> marketing.v1.Content
+	30, // 2: marketing.v1.Campaign.channel:type_name -> journey.v1.Channel
+	1,  // 3: marketing.v1.DefinePropositionRequest.proposition:type_name -> marketing.v1.Proposition
+	1,  // 4: marketing.v1.ListPropositionsResponse.propositions:type_name -> marketing.v1.Proposition
+	2,  // 5: marketing.v1.DefineSegmentRequest.segment:type_name -> marketing.v1.Segment
+	2,  // 6: marketing.v1.ListSegmentsResponse.segments:type_name -> marketing.v1.Segment
+	31, // 7: marketing.v1.GetReachResponse.freshness:type_name -> flow.v1.Freshness
+	3,  // 8: marketing.v1.DefineCampaignRequest.campaign:type_name -> marketing.v1.Campaign
+	31, // 9: marketing.v1.RunCampaignResponse.freshness:type_name -> flow.v1.Freshness
+	32, // 10: marketing.v1.ConfigureArbitrationRequest.arbitration:type_name -> marketing.v1.Arbitration
+	32, // 11: marketing.v1.GetArbitrationResponse.arbitration:type_name -> marketing.v1.Arbitration
+	33, // 12: marketing.v1.GetDecisionResponse.decided_at:type_name -> google.protobuf.Timestamp
+	34, // 13: marketing.v1.GetDecisionResponse.actions:type_name -> journey.v1.NextBestAction
+	35, // 14: marketing.v1.GetDecisionResponse.candidates:type_name -> marketing.v1.Candidate
+	31, // 15: marketing.v1.GetDecisionResponse.rested_on:type_name -> flow.v1.Freshness
+	36, // 16: marketing.v1.GetDecisionResponse.group:type_name -> marketing.v1.Group
+	0,  // 17: marketing.v1.GetReplayResponse.outcome:type_name -> marketing.v1.ReplayOutcome
+	31, // 18: marketing.v1.GetProfileResponse.freshness:type_name -> flow.v1.Freshness
+	4,  // 19: marketing.v1.MarketingService.DefineProposition:input_type -> marketing.v1.DefinePropositionRequest
+	6,  // 20: marketing.v1.MarketingService.ListPropositions:input_type -> marketing.v1.ListPropositionsRequest
+	8,  // 21: marketing.v1.MarketingService.DefineSegment:input_type -> marketing.v1.DefineSegmentRequest
+	10, // 22: marketing.v1.MarketingService.ListSegments:input_type -> marketing.v1.ListSegmentsRequest
+	12, // 23: marketing.v1.MarketingService.GetReach:input_type -> marketing.v1.GetReachRequest
+	14, // 24: marketing.v1.MarketingService.DefineCampaign:input_type -> marketing.v1.DefineCampaignRequest
+	16, // 25: marketing.v1.MarketingService.RunCampaign:input_type -> marketing.v1.RunCampaignRequest
+	18, // 26: marketing.v1.MarketingService.ConfigureArbitration:input_type -> marketing.v1.ConfigureArbitrationRequest
+	20, // 27: marketing.v1.MarketingService.GetArbitration:input_type -> marketing.v1.GetArbitrationRequest
+	22, // 28: marketing.v1.MarketingService.GetDecision:input_type -> marketing.v1.GetDecisionRequest
+	24, // 29: marketing.v1.MarketingService.GetReplay:input_type -> marketing.v1.GetReplayRequest
+	26, // 30: marketing.v1.MarketingService.GetProfile:input_type -> marketing.v1.GetProfileRequest
+	5,  // 31: marketing.v1.MarketingService.DefineProposition:output_type -> marketing.v1.DefinePropositionResponse
+	7,  // 32: marketing.v1.MarketingService.ListPropositions:output_type -> marketing.v1.ListPropositionsResponse
+	9,  // 33: marketing.v1.MarketingService.DefineSegment:output_type -> marketing.v1.DefineSegmentResponse
+	11, // 34: marketing.v1.MarketingService.ListSegments:output_type -> marketing.v1.ListSegmentsResponse
+	13, // 35: marketing.v1.MarketingService.GetReach:output_type -> marketing.v1.GetReachResponse
+	15, // 36: marketing.v1.MarketingService.DefineCampaign:output_type -> marketing.v1.DefineCampaignResponse
+	17, // 37: marketing.v1.MarketingService.RunCampaign:output_type -> marketing.v1.RunCampaignResponse
+	19, // 38: marketing.v1.MarketingService.ConfigureArbitration:output_type -> marketing.v1.ConfigureArbitrationResponse
+	21, // 39: marketing.v1.MarketingService.GetArbitration:output_type -> marketing.v1.GetArbitrationResponse
+	23, // 40: marketing.v1.MarketingService.GetDecision:output_type -> marketing.v1.GetDecisionResponse
+	25, // 41: marketing.v1.MarketingService.GetReplay:output_type -> marketing.v1.GetReplayResponse
+	27, // 42: marketing.v1.MarketingService.GetProfile:output_type -> marketing.v1.GetProfileResponse
+	31, // [31:43] is the sub-list for method output_type
+	19, // [19:31] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_marketing_v1_api_proto_init() }
@@ -1063,13 +1907,14 @@ func file_marketing_v1_api_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_marketing_v1_api_proto_rawDesc), len(file_marketing_v1_api_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   14,
+			NumEnums:      1,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_marketing_v1_api_proto_goTypes,
 		DependencyIndexes: file_marketing_v1_api_proto_depIdxs,
+		EnumInfos:         file_marketing_v1_api_proto_enumTypes,
 		MessageInfos:      file_marketing_v1_api_proto_msgTypes,
 	}.Build()
 	File_marketing_v1_api_proto = out.File

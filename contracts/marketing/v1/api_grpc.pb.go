@@ -19,12 +19,18 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	MarketingService_DefineProposition_FullMethodName = "/marketing.v1.MarketingService/DefineProposition"
-	MarketingService_ListPropositions_FullMethodName  = "/marketing.v1.MarketingService/ListPropositions"
-	MarketingService_DefineCampaign_FullMethodName    = "/marketing.v1.MarketingService/DefineCampaign"
-	MarketingService_RunCampaign_FullMethodName       = "/marketing.v1.MarketingService/RunCampaign"
-	MarketingService_GetDecision_FullMethodName       = "/marketing.v1.MarketingService/GetDecision"
-	MarketingService_GetProfile_FullMethodName        = "/marketing.v1.MarketingService/GetProfile"
+	MarketingService_DefineProposition_FullMethodName    = "/marketing.v1.MarketingService/DefineProposition"
+	MarketingService_ListPropositions_FullMethodName     = "/marketing.v1.MarketingService/ListPropositions"
+	MarketingService_DefineSegment_FullMethodName        = "/marketing.v1.MarketingService/DefineSegment"
+	MarketingService_ListSegments_FullMethodName         = "/marketing.v1.MarketingService/ListSegments"
+	MarketingService_GetReach_FullMethodName             = "/marketing.v1.MarketingService/GetReach"
+	MarketingService_DefineCampaign_FullMethodName       = "/marketing.v1.MarketingService/DefineCampaign"
+	MarketingService_RunCampaign_FullMethodName          = "/marketing.v1.MarketingService/RunCampaign"
+	MarketingService_ConfigureArbitration_FullMethodName = "/marketing.v1.MarketingService/ConfigureArbitration"
+	MarketingService_GetArbitration_FullMethodName       = "/marketing.v1.MarketingService/GetArbitration"
+	MarketingService_GetDecision_FullMethodName          = "/marketing.v1.MarketingService/GetDecision"
+	MarketingService_GetReplay_FullMethodName            = "/marketing.v1.MarketingService/GetReplay"
+	MarketingService_GetProfile_FullMethodName           = "/marketing.v1.MarketingService/GetProfile"
 )
 
 // MarketingServiceClient is the client API for MarketingService service.
@@ -40,12 +46,26 @@ type MarketingServiceClient interface {
 	DefineProposition(ctx context.Context, in *DefinePropositionRequest, opts ...grpc.CallOption) (*DefinePropositionResponse, error)
 	// ListPropositions returns the propositions, by their id.
 	ListPropositions(ctx context.Context, in *ListPropositionsRequest, opts ...grpc.CallOption) (*ListPropositionsResponse, error)
+	// DefineSegment says which customers belong together, by a rule. Who belongs to
+	// it follows from what is known, whenever that is asked.
+	DefineSegment(ctx context.Context, in *DefineSegmentRequest, opts ...grpc.CallOption) (*DefineSegmentResponse, error)
+	// ListSegments returns the segments, by their id.
+	ListSegments(ctx context.Context, in *ListSegmentsRequest, opts ...grpc.CallOption) (*ListSegmentsResponse, error)
+	// GetReach counts whom a rule hits now, without defining anything.
+	GetReach(ctx context.Context, in *GetReachRequest, opts ...grpc.CallOption) (*GetReachResponse, error)
 	// DefineCampaign says whom marketing means to approach, with what.
 	DefineCampaign(ctx context.Context, in *DefineCampaignRequest, opts ...grpc.CallOption) (*DefineCampaignResponse, error)
 	// RunCampaign chooses the campaign's customers and issues its leads.
 	RunCampaign(ctx context.Context, in *RunCampaignRequest, opts ...grpc.CallOption) (*RunCampaignResponse, error)
-	// GetDecision returns the last decision for a contact, and explains it.
+	// ConfigureArbitration says how lists are made from now on.
+	ConfigureArbitration(ctx context.Context, in *ConfigureArbitrationRequest, opts ...grpc.CallOption) (*ConfigureArbitrationResponse, error)
+	// GetArbitration returns how lists are made.
+	GetArbitration(ctx context.Context, in *GetArbitrationRequest, opts ...grpc.CallOption) (*GetArbitrationResponse, error)
+	// GetDecision returns a decision for a contact, and explains it.
 	GetDecision(ctx context.Context, in *GetDecisionRequest, opts ...grpc.CallOption) (*GetDecisionResponse, error)
+	// GetReplay makes a decision again from what it recorded, and tells whether it
+	// comes to the same, bit for bit.
+	GetReplay(ctx context.Context, in *GetReplayRequest, opts ...grpc.CallOption) (*GetReplayResponse, error)
 	// GetProfile returns what marketing knows of a customer.
 	GetProfile(ctx context.Context, in *GetProfileRequest, opts ...grpc.CallOption) (*GetProfileResponse, error)
 }
@@ -78,6 +98,36 @@ func (c *marketingServiceClient) ListPropositions(ctx context.Context, in *ListP
 	return out, nil
 }
 
+func (c *marketingServiceClient) DefineSegment(ctx context.Context, in *DefineSegmentRequest, opts ...grpc.CallOption) (*DefineSegmentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DefineSegmentResponse)
+	err := c.cc.Invoke(ctx, MarketingService_DefineSegment_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *marketingServiceClient) ListSegments(ctx context.Context, in *ListSegmentsRequest, opts ...grpc.CallOption) (*ListSegmentsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListSegmentsResponse)
+	err := c.cc.Invoke(ctx, MarketingService_ListSegments_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *marketingServiceClient) GetReach(ctx context.Context, in *GetReachRequest, opts ...grpc.CallOption) (*GetReachResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetReachResponse)
+	err := c.cc.Invoke(ctx, MarketingService_GetReach_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *marketingServiceClient) DefineCampaign(ctx context.Context, in *DefineCampaignRequest, opts ...grpc.CallOption) (*DefineCampaignResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(DefineCampaignResponse)
@@ -98,10 +148,40 @@ func (c *marketingServiceClient) RunCampaign(ctx context.Context, in *RunCampaig
 	return out, nil
 }
 
+func (c *marketingServiceClient) ConfigureArbitration(ctx context.Context, in *ConfigureArbitrationRequest, opts ...grpc.CallOption) (*ConfigureArbitrationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ConfigureArbitrationResponse)
+	err := c.cc.Invoke(ctx, MarketingService_ConfigureArbitration_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *marketingServiceClient) GetArbitration(ctx context.Context, in *GetArbitrationRequest, opts ...grpc.CallOption) (*GetArbitrationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetArbitrationResponse)
+	err := c.cc.Invoke(ctx, MarketingService_GetArbitration_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *marketingServiceClient) GetDecision(ctx context.Context, in *GetDecisionRequest, opts ...grpc.CallOption) (*GetDecisionResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetDecisionResponse)
 	err := c.cc.Invoke(ctx, MarketingService_GetDecision_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *marketingServiceClient) GetReplay(ctx context.Context, in *GetReplayRequest, opts ...grpc.CallOption) (*GetReplayResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetReplayResponse)
+	err := c.cc.Invoke(ctx, MarketingService_GetReplay_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -131,12 +211,26 @@ type MarketingServiceServer interface {
 	DefineProposition(context.Context, *DefinePropositionRequest) (*DefinePropositionResponse, error)
 	// ListPropositions returns the propositions, by their id.
 	ListPropositions(context.Context, *ListPropositionsRequest) (*ListPropositionsResponse, error)
+	// DefineSegment says which customers belong together, by a rule. Who belongs to
+	// it follows from what is known, whenever that is asked.
+	DefineSegment(context.Context, *DefineSegmentRequest) (*DefineSegmentResponse, error)
+	// ListSegments returns the segments, by their id.
+	ListSegments(context.Context, *ListSegmentsRequest) (*ListSegmentsResponse, error)
+	// GetReach counts whom a rule hits now, without defining anything.
+	GetReach(context.Context, *GetReachRequest) (*GetReachResponse, error)
 	// DefineCampaign says whom marketing means to approach, with what.
 	DefineCampaign(context.Context, *DefineCampaignRequest) (*DefineCampaignResponse, error)
 	// RunCampaign chooses the campaign's customers and issues its leads.
 	RunCampaign(context.Context, *RunCampaignRequest) (*RunCampaignResponse, error)
-	// GetDecision returns the last decision for a contact, and explains it.
+	// ConfigureArbitration says how lists are made from now on.
+	ConfigureArbitration(context.Context, *ConfigureArbitrationRequest) (*ConfigureArbitrationResponse, error)
+	// GetArbitration returns how lists are made.
+	GetArbitration(context.Context, *GetArbitrationRequest) (*GetArbitrationResponse, error)
+	// GetDecision returns a decision for a contact, and explains it.
 	GetDecision(context.Context, *GetDecisionRequest) (*GetDecisionResponse, error)
+	// GetReplay makes a decision again from what it recorded, and tells whether it
+	// comes to the same, bit for bit.
+	GetReplay(context.Context, *GetReplayRequest) (*GetReplayResponse, error)
 	// GetProfile returns what marketing knows of a customer.
 	GetProfile(context.Context, *GetProfileRequest) (*GetProfileResponse, error)
 	mustEmbedUnimplementedMarketingServiceServer()
@@ -155,14 +249,32 @@ func (UnimplementedMarketingServiceServer) DefineProposition(context.Context, *D
 func (UnimplementedMarketingServiceServer) ListPropositions(context.Context, *ListPropositionsRequest) (*ListPropositionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListPropositions not implemented")
 }
+func (UnimplementedMarketingServiceServer) DefineSegment(context.Context, *DefineSegmentRequest) (*DefineSegmentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DefineSegment not implemented")
+}
+func (UnimplementedMarketingServiceServer) ListSegments(context.Context, *ListSegmentsRequest) (*ListSegmentsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListSegments not implemented")
+}
+func (UnimplementedMarketingServiceServer) GetReach(context.Context, *GetReachRequest) (*GetReachResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetReach not implemented")
+}
 func (UnimplementedMarketingServiceServer) DefineCampaign(context.Context, *DefineCampaignRequest) (*DefineCampaignResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DefineCampaign not implemented")
 }
 func (UnimplementedMarketingServiceServer) RunCampaign(context.Context, *RunCampaignRequest) (*RunCampaignResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RunCampaign not implemented")
 }
+func (UnimplementedMarketingServiceServer) ConfigureArbitration(context.Context, *ConfigureArbitrationRequest) (*ConfigureArbitrationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ConfigureArbitration not implemented")
+}
+func (UnimplementedMarketingServiceServer) GetArbitration(context.Context, *GetArbitrationRequest) (*GetArbitrationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetArbitration not implemented")
+}
 func (UnimplementedMarketingServiceServer) GetDecision(context.Context, *GetDecisionRequest) (*GetDecisionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetDecision not implemented")
+}
+func (UnimplementedMarketingServiceServer) GetReplay(context.Context, *GetReplayRequest) (*GetReplayResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetReplay not implemented")
 }
 func (UnimplementedMarketingServiceServer) GetProfile(context.Context, *GetProfileRequest) (*GetProfileResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetProfile not implemented")
@@ -224,6 +336,60 @@ func _MarketingService_ListPropositions_Handler(srv interface{}, ctx context.Con
 	return interceptor(ctx, in, info, handler)
 }
 
+func _MarketingService_DefineSegment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DefineSegmentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MarketingServiceServer).DefineSegment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MarketingService_DefineSegment_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MarketingServiceServer).DefineSegment(ctx, req.(*DefineSegmentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _MarketingService_ListSegments_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListSegmentsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MarketingServiceServer).ListSegments(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MarketingService_ListSegments_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MarketingServiceServer).ListSegments(ctx, req.(*ListSegmentsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _MarketingService_GetReach_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetReachRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MarketingServiceServer).GetReach(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MarketingService_GetReach_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MarketingServiceServer).GetReach(ctx, req.(*GetReachRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _MarketingService_DefineCampaign_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(DefineCampaignRequest)
 	if err := dec(in); err != nil {
@@ -260,6 +426,42 @@ func _MarketingService_RunCampaign_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _MarketingService_ConfigureArbitration_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ConfigureArbitrationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MarketingServiceServer).ConfigureArbitration(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MarketingService_ConfigureArbitration_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MarketingServiceServer).ConfigureArbitration(ctx, req.(*ConfigureArbitrationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _MarketingService_GetArbitration_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetArbitrationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MarketingServiceServer).GetArbitration(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MarketingService_GetArbitration_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MarketingServiceServer).GetArbitration(ctx, req.(*GetArbitrationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _MarketingService_GetDecision_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetDecisionRequest)
 	if err := dec(in); err != nil {
@@ -274,6 +476,24 @@ func _MarketingService_GetDecision_Handler(srv interface{}, ctx context.Context,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(MarketingServiceServer).GetDecision(ctx, req.(*GetDecisionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _MarketingService_GetReplay_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetReplayRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MarketingServiceServer).GetReplay(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MarketingService_GetReplay_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MarketingServiceServer).GetReplay(ctx, req.(*GetReplayRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -312,6 +532,18 @@ var MarketingService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _MarketingService_ListPropositions_Handler,
 		},
 		{
+			MethodName: "DefineSegment",
+			Handler:    _MarketingService_DefineSegment_Handler,
+		},
+		{
+			MethodName: "ListSegments",
+			Handler:    _MarketingService_ListSegments_Handler,
+		},
+		{
+			MethodName: "GetReach",
+			Handler:    _MarketingService_GetReach_Handler,
+		},
+		{
 			MethodName: "DefineCampaign",
 			Handler:    _MarketingService_DefineCampaign_Handler,
 		},
@@ -320,8 +552,20 @@ var MarketingService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _MarketingService_RunCampaign_Handler,
 		},
 		{
+			MethodName: "ConfigureArbitration",
+			Handler:    _MarketingService_ConfigureArbitration_Handler,
+		},
+		{
+			MethodName: "GetArbitration",
+			Handler:    _MarketingService_GetArbitration_Handler,
+		},
+		{
 			MethodName: "GetDecision",
 			Handler:    _MarketingService_GetDecision_Handler,
+		},
+		{
+			MethodName: "GetReplay",
+			Handler:    _MarketingService_GetReplay_Handler,
 		},
 		{
 			MethodName: "GetProfile",

@@ -161,7 +161,9 @@ type NextBestActionsDecided struct {
 	// The seed of chance, derived from the cause.
 	Seed uint64 `protobuf:"varint,11,opt,name=seed,proto3" json:"seed,omitempty"`
 	// How far each flow was that the decision rested on.
-	RestedOn      []*v11.Freshness `protobuf:"bytes,12,rep,name=rested_on,json=restedOn,proto3" json:"rested_on,omitempty"`
+	RestedOn []*v11.Freshness `protobuf:"bytes,12,rep,name=rested_on,json=restedOn,proto3" json:"rested_on,omitempty"`
+	// How the list was made.
+	Group         Group `protobuf:"varint,13,opt,name=group,proto3,enum=marketing.v1.Group" json:"group,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -280,6 +282,123 @@ func (x *NextBestActionsDecided) GetRestedOn() []*v11.Freshness {
 	return nil
 }
 
+func (x *NextBestActionsDecided) GetGroup() Group {
+	if x != nil {
+		return x.Group
+	}
+	return Group_GROUP_UNSPECIFIED
+}
+
+// ArbitrationConfigured says how lists are made from now on.
+type ArbitrationConfigured struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How.
+	Arbitration   *Arbitration `protobuf:"bytes,1,opt,name=arbitration,proto3" json:"arbitration,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ArbitrationConfigured) Reset() {
+	*x = ArbitrationConfigured{}
+	mi := &file_marketing_v1_events_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ArbitrationConfigured) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ArbitrationConfigured) ProtoMessage() {}
+
+func (x *ArbitrationConfigured) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_events_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ArbitrationConfigured.ProtoReflect.Descriptor instead.
+func (*ArbitrationConfigured) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ArbitrationConfigured) GetArbitration() *Arbitration {
+	if x != nil {
+		return x.Arbitration
+	}
+	return nil
+}
+
+// SegmentDefined says which customers belong together.
+type SegmentDefined struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The segment.
+	SegmentId string `protobuf:"bytes,1,opt,name=segment_id,json=segmentId,proto3" json:"segment_id,omitempty"`
+	// Its name.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// The rule that says who belongs to it.
+	Rule          string `protobuf:"bytes,3,opt,name=rule,proto3" json:"rule,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SegmentDefined) Reset() {
+	*x = SegmentDefined{}
+	mi := &file_marketing_v1_events_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SegmentDefined) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SegmentDefined) ProtoMessage() {}
+
+func (x *SegmentDefined) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_events_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SegmentDefined.ProtoReflect.Descriptor instead.
+func (*SegmentDefined) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *SegmentDefined) GetSegmentId() string {
+	if x != nil {
+		return x.SegmentId
+	}
+	return ""
+}
+
+func (x *SegmentDefined) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SegmentDefined) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
 // CampaignDefined says whom marketing means to approach, with what.
 type CampaignDefined struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -305,7 +424,7 @@ type CampaignDefined struct {
 
 func (x *CampaignDefined) Reset() {
 	*x = CampaignDefined{}
-	mi := &file_marketing_v1_events_proto_msgTypes[2]
+	mi := &file_marketing_v1_events_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -317,7 +436,7 @@ func (x *CampaignDefined) String() string {
 func (*CampaignDefined) ProtoMessage() {}
 
 func (x *CampaignDefined) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_events_proto_msgTypes[2]
+	mi := &file_marketing_v1_events_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -330,7 +449,7 @@ func (x *CampaignDefined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CampaignDefined.ProtoReflect.Descriptor instead.
 func (*CampaignDefined) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_events_proto_rawDescGZIP(), []int{2}
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *CampaignDefined) GetCampaignId() string {
@@ -406,7 +525,7 @@ type CampaignRun struct {
 
 func (x *CampaignRun) Reset() {
 	*x = CampaignRun{}
-	mi := &file_marketing_v1_events_proto_msgTypes[3]
+	mi := &file_marketing_v1_events_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -418,7 +537,7 @@ func (x *CampaignRun) String() string {
 func (*CampaignRun) ProtoMessage() {}
 
 func (x *CampaignRun) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_events_proto_msgTypes[3]
+	mi := &file_marketing_v1_events_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -431,7 +550,7 @@ func (x *CampaignRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CampaignRun.ProtoReflect.Descriptor instead.
 func (*CampaignRun) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_events_proto_rawDescGZIP(), []int{3}
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CampaignRun) GetCampaignId() string {
@@ -487,7 +606,7 @@ type LeadIssued struct {
 
 func (x *LeadIssued) Reset() {
 	*x = LeadIssued{}
-	mi := &file_marketing_v1_events_proto_msgTypes[4]
+	mi := &file_marketing_v1_events_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -499,7 +618,7 @@ func (x *LeadIssued) String() string {
 func (*LeadIssued) ProtoMessage() {}
 
 func (x *LeadIssued) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_events_proto_msgTypes[4]
+	mi := &file_marketing_v1_events_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -512,7 +631,7 @@ func (x *LeadIssued) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadIssued.ProtoReflect.Descriptor instead.
 func (*LeadIssued) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_events_proto_rawDescGZIP(), []int{4}
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *LeadIssued) GetLeadId() string {
@@ -590,7 +709,7 @@ type LeadResponseRecorded struct {
 
 func (x *LeadResponseRecorded) Reset() {
 	*x = LeadResponseRecorded{}
-	mi := &file_marketing_v1_events_proto_msgTypes[5]
+	mi := &file_marketing_v1_events_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -602,7 +721,7 @@ func (x *LeadResponseRecorded) String() string {
 func (*LeadResponseRecorded) ProtoMessage() {}
 
 func (x *LeadResponseRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_events_proto_msgTypes[5]
+	mi := &file_marketing_v1_events_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -615,7 +734,7 @@ func (x *LeadResponseRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadResponseRecorded.ProtoReflect.Descriptor instead.
 func (*LeadResponseRecorded) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_events_proto_rawDescGZIP(), []int{5}
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *LeadResponseRecorded) GetLeadId() string {
@@ -667,7 +786,7 @@ const file_marketing_v1_events_proto_rawDesc = "" +
 	"valueCents\x12\x14\n" +
 	"\x05lever\x18\x06 \x01(\x01R\x05lever\x12'\n" +
 	"\x0fbase_propensity\x18\a \x01(\x01R\x0ebasePropensity\x121\n" +
-	"\bcontents\x18\b \x03(\v2\x15.marketing.v1.ContentR\bcontents\"\xe7\x03\n" +
+	"\bcontents\x18\b \x03(\v2\x15.marketing.v1.ContentR\bcontents\"\x92\x04\n" +
 	"\x16NextBestActionsDecided\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
 	"decisionId\x12\x1d\n" +
@@ -686,7 +805,15 @@ const file_marketing_v1_events_proto_rawDesc = "" +
 	"\fmodel_digest\x18\n" +
 	" \x01(\tR\vmodelDigest\x12\x12\n" +
 	"\x04seed\x18\v \x01(\x04R\x04seed\x12/\n" +
-	"\trested_on\x18\f \x03(\v2\x12.flow.v1.FreshnessR\brestedOn\"\x9c\x02\n" +
+	"\trested_on\x18\f \x03(\v2\x12.flow.v1.FreshnessR\brestedOn\x12)\n" +
+	"\x05group\x18\r \x01(\x0e2\x13.marketing.v1.GroupR\x05group\"T\n" +
+	"\x15ArbitrationConfigured\x12;\n" +
+	"\varbitration\x18\x01 \x01(\v2\x19.marketing.v1.ArbitrationR\varbitration\"W\n" +
+	"\x0eSegmentDefined\x12\x1d\n" +
+	"\n" +
+	"segment_id\x18\x01 \x01(\tR\tsegmentId\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04rule\x18\x03 \x01(\tR\x04rule\"\x9c\x02\n" +
 	"\x0fCampaignDefined\x12\x1f\n" +
 	"\vcampaign_id\x18\x01 \x01(\tR\n" +
 	"campaignId\x12\x12\n" +
@@ -737,40 +864,46 @@ func file_marketing_v1_events_proto_rawDescGZIP() []byte {
 	return file_marketing_v1_events_proto_rawDescData
 }
 
-var file_marketing_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_marketing_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_marketing_v1_events_proto_goTypes = []any{
 	(*PropositionDefined)(nil),     // 0: marketing.v1.PropositionDefined
 	(*NextBestActionsDecided)(nil), // 1: marketing.v1.NextBestActionsDecided
-	(*CampaignDefined)(nil),        // 2: marketing.v1.CampaignDefined
-	(*CampaignRun)(nil),            // 3: marketing.v1.CampaignRun
-	(*LeadIssued)(nil),             // 4: marketing.v1.LeadIssued
-	(*LeadResponseRecorded)(nil),   // 5: marketing.v1.LeadResponseRecorded
-	(Purpose)(0),                   // 6: marketing.v1.Purpose
-	(*Content)(nil),                // 7: marketing.v1.Content
-	(v1.Channel)(0),                // 8: journey.v1.Channel
-	(*v1.NextBestAction)(nil),      // 9: journey.v1.NextBestAction
-	(*Candidate)(nil),              // 10: marketing.v1.Candidate
-	(*v11.Freshness)(nil),          // 11: flow.v1.Freshness
-	(*timestamppb.Timestamp)(nil),  // 12: google.protobuf.Timestamp
-	(v1.Answer)(0),                 // 13: journey.v1.Answer
+	(*ArbitrationConfigured)(nil),  // 2: marketing.v1.ArbitrationConfigured
+	(*SegmentDefined)(nil),         // 3: marketing.v1.SegmentDefined
+	(*CampaignDefined)(nil),        // 4: marketing.v1.CampaignDefined
+	(*CampaignRun)(nil),            // 5: marketing.v1.CampaignRun
+	(*LeadIssued)(nil),             // 6: marketing.v1.LeadIssued
+	(*LeadResponseRecorded)(nil),   // 7: marketing.v1.LeadResponseRecorded
+	(Purpose)(0),                   // 8: marketing.v1.Purpose
+	(*Content)(nil),                // 9: marketing.v1.Content
+	(v1.Channel)(0),                // 10: journey.v1.Channel
+	(*v1.NextBestAction)(nil),      // 11: journey.v1.NextBestAction
+	(*Candidate)(nil),              // 12: marketing.v1.Candidate
+	(*v11.Freshness)(nil),          // 13: flow.v1.Freshness
+	(Group)(0),                     // 14: marketing.v1.Group
+	(*Arbitration)(nil),            // 15: marketing.v1.Arbitration
+	(*timestamppb.Timestamp)(nil),  // 16: google.protobuf.Timestamp
+	(v1.Answer)(0),                 // 17: journey.v1.Answer
 }
 var file_marketing_v1_events_proto_depIdxs = []int32{
-	6,  // 0: marketing.v1.PropositionDefined.purpose:type_name -> marketing.v1.Purpose
-	7,  // 1: marketing.v1.PropositionDefined.contents:type_name -> marketing.v1.Content
-	8,  // 2: marketing.v1.NextBestActionsDecided.channel:type_name -> journey.v1.Channel
-	9,  // 3: marketing.v1.NextBestActionsDecided.actions:type_name -> journey.v1.NextBestAction
-	10, // 4: marketing.v1.NextBestActionsDecided.candidates:type_name -> marketing.v1.Candidate
-	11, // 5: marketing.v1.NextBestActionsDecided.rested_on:type_name -> flow.v1.Freshness
-	8,  // 6: marketing.v1.CampaignDefined.channel:type_name -> journey.v1.Channel
-	12, // 7: marketing.v1.CampaignRun.run_at:type_name -> google.protobuf.Timestamp
-	8,  // 8: marketing.v1.LeadIssued.channel:type_name -> journey.v1.Channel
-	8,  // 9: marketing.v1.LeadResponseRecorded.channel:type_name -> journey.v1.Channel
-	13, // 10: marketing.v1.LeadResponseRecorded.answer:type_name -> journey.v1.Answer
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	8,  // 0: marketing.v1.PropositionDefined.purpose:type_name -> marketing.v1.Purpose
+	9,  // 1: marketing.v1.PropositionDefined.contents:type_name -> marketing.v1.Content
+	10, // 2: marketing.v1.NextBestActionsDecided.channel:type_name -> journey.v1.Channel
+	11, // 3: marketing.v1.NextBestActionsDecided.actions:type_name -> journey.v1.NextBestAction
+	12, // 4: marketing.v1.NextBestActionsDecided.candidates:type_name -> marketing.v1.Candidate
+	13, // 5: marketing.v1.NextBestActionsDecided.rested_on:type_name -> flow.v1.Freshness
+	14, // 6: marketing.v1.NextBestActionsDecided.group:type_name -> marketing.v1.Group
+	15, // 7: marketing.v1.ArbitrationConfigured.arbitration:type_name -> marketing.v1.Arbitration
+	10, // 8: marketing.v1.CampaignDefined.channel:type_name -> journey.v1.Channel
+	16, // 9: marketing.v1.CampaignRun.run_at:type_name -> google.protobuf.Timestamp
+	10, // 10: marketing.v1.LeadIssued.channel:type_name -> journey.v1.Channel
+	10, // 11: marketing.v1.LeadResponseRecorded.channel:type_name -> journey.v1.Channel
+	17, // 12: marketing.v1.LeadResponseRecorded.answer:type_name -> journey.v1.Answer
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_marketing_v1_events_proto_init() }
@@ -785,7 +918,7 @@ func file_marketing_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_marketing_v1_events_proto_rawDesc), len(file_marketing_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -139,6 +139,174 @@ func (Gate) EnumDescriptor() ([]byte, []int) {
 	return file_marketing_v1_values_proto_rawDescGZIP(), []int{1}
 }
 
+// Factor is a factor of a priority.
+type Factor int32
+
+const (
+	// Not given.
+	Factor_FACTOR_UNSPECIFIED Factor = 0
+	// How likely the customer is to accept.
+	Factor_FACTOR_PROPENSITY Factor = 1
+	// How well it fits what the visitor shows interest in.
+	Factor_FACTOR_CONTEXT Factor = 2
+	// What an acceptance is worth to the company.
+	Factor_FACTOR_VALUE Factor = 3
+	// The company's own lever.
+	Factor_FACTOR_LEVER Factor = 4
+)
+
+// Enum value maps for Factor.
+var (
+	Factor_name = map[int32]string{
+		0: "FACTOR_UNSPECIFIED",
+		1: "FACTOR_PROPENSITY",
+		2: "FACTOR_CONTEXT",
+		3: "FACTOR_VALUE",
+		4: "FACTOR_LEVER",
+	}
+	Factor_value = map[string]int32{
+		"FACTOR_UNSPECIFIED": 0,
+		"FACTOR_PROPENSITY":  1,
+		"FACTOR_CONTEXT":     2,
+		"FACTOR_VALUE":       3,
+		"FACTOR_LEVER":       4,
+	}
+)
+
+func (x Factor) Enum() *Factor {
+	p := new(Factor)
+	*p = x
+	return p
+}
+
+func (x Factor) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Factor) Descriptor() protoreflect.EnumDescriptor {
+	return file_marketing_v1_values_proto_enumTypes[2].Descriptor()
+}
+
+func (Factor) Type() protoreflect.EnumType {
+	return &file_marketing_v1_values_proto_enumTypes[2]
+}
+
+func (x Factor) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Factor.Descriptor instead.
+func (Factor) EnumDescriptor() ([]byte, []int) {
+	return file_marketing_v1_values_proto_rawDescGZIP(), []int{2}
+}
+
+// Exploration is how a propensity is chosen out of what was learned.
+type Exploration int32
+
+const (
+	// Not given.
+	Exploration_EXPLORATION_UNSPECIFIED Exploration = 0
+	// It is drawn as likely as it is true, so that what little is known of is tried
+	// (Thompson sampling).
+	Exploration_EXPLORATION_THOMPSON Exploration = 1
+	// It is what is most plausible now: nothing is tried to learn of it.
+	Exploration_EXPLORATION_OFF Exploration = 2
+)
+
+// Enum value maps for Exploration.
+var (
+	Exploration_name = map[int32]string{
+		0: "EXPLORATION_UNSPECIFIED",
+		1: "EXPLORATION_THOMPSON",
+		2: "EXPLORATION_OFF",
+	}
+	Exploration_value = map[string]int32{
+		"EXPLORATION_UNSPECIFIED": 0,
+		"EXPLORATION_THOMPSON":    1,
+		"EXPLORATION_OFF":         2,
+	}
+)
+
+func (x Exploration) Enum() *Exploration {
+	p := new(Exploration)
+	*p = x
+	return p
+}
+
+func (x Exploration) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Exploration) Descriptor() protoreflect.EnumDescriptor {
+	return file_marketing_v1_values_proto_enumTypes[3].Descriptor()
+}
+
+func (Exploration) Type() protoreflect.EnumType {
+	return &file_marketing_v1_values_proto_enumTypes[3]
+}
+
+func (x Exploration) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Exploration.Descriptor instead.
+func (Exploration) EnumDescriptor() ([]byte, []int) {
+	return file_marketing_v1_values_proto_rawDescGZIP(), []int{3}
+}
+
+// Group is how a customer's list is made.
+type Group int32
+
+const (
+	// Not given.
+	Group_GROUP_UNSPECIFIED Group = 0
+	// By priority.
+	Group_GROUP_ARBITRATED Group = 1
+	// In an order drawn at random, to measure what arbitration is worth.
+	Group_GROUP_CONTROL Group = 2
+)
+
+// Enum value maps for Group.
+var (
+	Group_name = map[int32]string{
+		0: "GROUP_UNSPECIFIED",
+		1: "GROUP_ARBITRATED",
+		2: "GROUP_CONTROL",
+	}
+	Group_value = map[string]int32{
+		"GROUP_UNSPECIFIED": 0,
+		"GROUP_ARBITRATED":  1,
+		"GROUP_CONTROL":     2,
+	}
+)
+
+func (x Group) Enum() *Group {
+	p := new(Group)
+	*p = x
+	return p
+}
+
+func (x Group) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Group) Descriptor() protoreflect.EnumDescriptor {
+	return file_marketing_v1_values_proto_enumTypes[4].Descriptor()
+}
+
+func (Group) Type() protoreflect.EnumType {
+	return &file_marketing_v1_values_proto_enumTypes[4]
+}
+
+func (x Group) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Group.Descriptor instead.
+func (Group) EnumDescriptor() ([]byte, []int) {
+	return file_marketing_v1_values_proto_rawDescGZIP(), []int{4}
+}
+
 // Content is how a proposition is put in one channel.
 type Content struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -210,10 +378,25 @@ type Candidate struct {
 	Value float64 `protobuf:"fixed64,5,opt,name=value,proto3" json:"value,omitempty"`
 	// The company's own lever.
 	Lever float64 `protobuf:"fixed64,6,opt,name=lever,proto3" json:"lever,omitempty"`
-	// The product of the four; 0 when it was left out.
-	Priority      float64 `protobuf:"fixed64,7,opt,name=priority,proto3" json:"priority,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// The product of the four; 0 when it was left out. In the control group a number
+	// drawn at random, so that every order is as likely.
+	Priority float64 `protobuf:"fixed64,7,opt,name=priority,proto3" json:"priority,omitempty"`
+	// Every gate that it did not pass, in the order of the gates.
+	Failed []Gate `protobuf:"varint,8,rep,packed,name=failed,proto3,enum=marketing.v1.Gate" json:"failed,omitempty"`
+	// What was learned of how likely the customer is to accept: as likely more as
+	// less. The propensity is drawn around it.
+	LearnedRate float64 `protobuf:"fixed64,9,opt,name=learned_rate,json=learnedRate,proto3" json:"learned_rate,omitempty"`
+	// The lower end of the interval that holds the rate with 90%.
+	LearnedLow float64 `protobuf:"fixed64,10,opt,name=learned_low,json=learnedLow,proto3" json:"learned_low,omitempty"`
+	// The upper end of that interval.
+	LearnedHigh float64 `protobuf:"fixed64,11,opt,name=learned_high,json=learnedHigh,proto3" json:"learned_high,omitempty"`
+	// How likely it was to come first, before chance was drawn: what an evaluation
+	// of another policy weighs by.
+	FirstProbability float64 `protobuf:"fixed64,12,opt,name=first_probability,json=firstProbability,proto3" json:"first_probability,omitempty"`
+	// The true value is no further from first_probability than this.
+	FirstProbabilityError float64 `protobuf:"fixed64,13,opt,name=first_probability_error,json=firstProbabilityError,proto3" json:"first_probability_error,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
 }
 
 func (x *Candidate) Reset() {
@@ -295,6 +478,186 @@ func (x *Candidate) GetPriority() float64 {
 	return 0
 }
 
+func (x *Candidate) GetFailed() []Gate {
+	if x != nil {
+		return x.Failed
+	}
+	return nil
+}
+
+func (x *Candidate) GetLearnedRate() float64 {
+	if x != nil {
+		return x.LearnedRate
+	}
+	return 0
+}
+
+func (x *Candidate) GetLearnedLow() float64 {
+	if x != nil {
+		return x.LearnedLow
+	}
+	return 0
+}
+
+func (x *Candidate) GetLearnedHigh() float64 {
+	if x != nil {
+		return x.LearnedHigh
+	}
+	return 0
+}
+
+func (x *Candidate) GetFirstProbability() float64 {
+	if x != nil {
+		return x.FirstProbability
+	}
+	return 0
+}
+
+func (x *Candidate) GetFirstProbabilityError() float64 {
+	if x != nil {
+		return x.FirstProbabilityError
+	}
+	return 0
+}
+
+// ContactLimit bounds how often a customer is approached in a channel, whatever
+// the proposition or the campaign.
+type ContactLimit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The channel.
+	Channel v1.Channel `protobuf:"varint,1,opt,name=channel,proto3,enum=journey.v1.Channel" json:"channel,omitempty"`
+	// The hours that are looked back on.
+	Hours uint32 `protobuf:"varint,2,opt,name=hours,proto3" json:"hours,omitempty"`
+	// How often a customer may be approached in them.
+	Most          uint32 `protobuf:"varint,3,opt,name=most,proto3" json:"most,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContactLimit) Reset() {
+	*x = ContactLimit{}
+	mi := &file_marketing_v1_values_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContactLimit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContactLimit) ProtoMessage() {}
+
+func (x *ContactLimit) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_values_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContactLimit.ProtoReflect.Descriptor instead.
+func (*ContactLimit) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_values_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ContactLimit) GetChannel() v1.Channel {
+	if x != nil {
+		return x.Channel
+	}
+	return v1.Channel(0)
+}
+
+func (x *ContactLimit) GetHours() uint32 {
+	if x != nil {
+		return x.Hours
+	}
+	return 0
+}
+
+func (x *ContactLimit) GetMost() uint32 {
+	if x != nil {
+		return x.Most
+	}
+	return 0
+}
+
+// Arbitration is how lists are made.
+type Arbitration struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The factors that count as 1.
+	FactorsOff []Factor `protobuf:"varint,1,rep,packed,name=factors_off,json=factorsOff,proto3,enum=marketing.v1.Factor" json:"factors_off,omitempty"`
+	// How propensities are chosen.
+	Exploration Exploration `protobuf:"varint,2,opt,name=exploration,proto3,enum=marketing.v1.Exploration" json:"exploration,omitempty"`
+	// The share of customers whose list is in an order drawn at random, from 0 to 1.
+	ControlShare float64 `protobuf:"fixed64,3,opt,name=control_share,json=controlShare,proto3" json:"control_share,omitempty"`
+	// What may be offered no more for a while.
+	Limits        []*ContactLimit `protobuf:"bytes,4,rep,name=limits,proto3" json:"limits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Arbitration) Reset() {
+	*x = Arbitration{}
+	mi := &file_marketing_v1_values_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Arbitration) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Arbitration) ProtoMessage() {}
+
+func (x *Arbitration) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_values_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Arbitration.ProtoReflect.Descriptor instead.
+func (*Arbitration) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_values_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Arbitration) GetFactorsOff() []Factor {
+	if x != nil {
+		return x.FactorsOff
+	}
+	return nil
+}
+
+func (x *Arbitration) GetExploration() Exploration {
+	if x != nil {
+		return x.Exploration
+	}
+	return Exploration_EXPLORATION_UNSPECIFIED
+}
+
+func (x *Arbitration) GetControlShare() float64 {
+	if x != nil {
+		return x.ControlShare
+	}
+	return 0
+}
+
+func (x *Arbitration) GetLimits() []*ContactLimit {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
 var File_marketing_v1_values_proto protoreflect.FileDescriptor
 
 const file_marketing_v1_values_proto_rawDesc = "" +
@@ -302,7 +665,7 @@ const file_marketing_v1_values_proto_rawDesc = "" +
 	"\x19marketing/v1/values.proto\x12\fmarketing.v1\x1a\x17journey/v1/values.proto\"L\n" +
 	"\aContent\x12-\n" +
 	"\achannel\x18\x01 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\tR\x04text\"\xdc\x01\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\"\xd4\x03\n" +
 	"\tCandidate\x12%\n" +
 	"\x0eproposition_id\x18\x01 \x01(\tR\rpropositionId\x12&\n" +
 	"\x04gate\x18\x02 \x01(\x0e2\x12.marketing.v1.GateR\x04gate\x12\x1e\n" +
@@ -312,7 +675,25 @@ const file_marketing_v1_values_proto_rawDesc = "" +
 	"\acontext\x18\x04 \x01(\x01R\acontext\x12\x14\n" +
 	"\x05value\x18\x05 \x01(\x01R\x05value\x12\x14\n" +
 	"\x05lever\x18\x06 \x01(\x01R\x05lever\x12\x1a\n" +
-	"\bpriority\x18\a \x01(\x01R\bpriority*J\n" +
+	"\bpriority\x18\a \x01(\x01R\bpriority\x12*\n" +
+	"\x06failed\x18\b \x03(\x0e2\x12.marketing.v1.GateR\x06failed\x12!\n" +
+	"\flearned_rate\x18\t \x01(\x01R\vlearnedRate\x12\x1f\n" +
+	"\vlearned_low\x18\n" +
+	" \x01(\x01R\n" +
+	"learnedLow\x12!\n" +
+	"\flearned_high\x18\v \x01(\x01R\vlearnedHigh\x12+\n" +
+	"\x11first_probability\x18\f \x01(\x01R\x10firstProbability\x126\n" +
+	"\x17first_probability_error\x18\r \x01(\x01R\x15firstProbabilityError\"g\n" +
+	"\fContactLimit\x12-\n" +
+	"\achannel\x18\x01 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12\x14\n" +
+	"\x05hours\x18\x02 \x01(\rR\x05hours\x12\x12\n" +
+	"\x04most\x18\x03 \x01(\rR\x04most\"\xda\x01\n" +
+	"\vArbitration\x125\n" +
+	"\vfactors_off\x18\x01 \x03(\x0e2\x14.marketing.v1.FactorR\n" +
+	"factorsOff\x12;\n" +
+	"\vexploration\x18\x02 \x01(\x0e2\x19.marketing.v1.ExplorationR\vexploration\x12#\n" +
+	"\rcontrol_share\x18\x03 \x01(\x01R\fcontrolShare\x122\n" +
+	"\x06limits\x18\x04 \x03(\v2\x1a.marketing.v1.ContactLimitR\x06limits*J\n" +
 	"\aPurpose\x12\x17\n" +
 	"\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rPURPOSE_SALES\x10\x01\x12\x13\n" +
@@ -322,7 +703,21 @@ const file_marketing_v1_values_proto_rawDesc = "" +
 	"\x10GATE_ELIGIBILITY\x10\x01\x12\x16\n" +
 	"\x12GATE_APPLICABILITY\x10\x02\x12\x14\n" +
 	"\x10GATE_SUITABILITY\x10\x03\x12\x17\n" +
-	"\x13GATE_CONTACT_POLICY\x10\x04BGZEgithub.com/triangle-suite/triangle/contracts/marketing/v1;marketingv1b\x06proto3"
+	"\x13GATE_CONTACT_POLICY\x10\x04*o\n" +
+	"\x06Factor\x12\x16\n" +
+	"\x12FACTOR_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11FACTOR_PROPENSITY\x10\x01\x12\x12\n" +
+	"\x0eFACTOR_CONTEXT\x10\x02\x12\x10\n" +
+	"\fFACTOR_VALUE\x10\x03\x12\x10\n" +
+	"\fFACTOR_LEVER\x10\x04*Y\n" +
+	"\vExploration\x12\x1b\n" +
+	"\x17EXPLORATION_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14EXPLORATION_THOMPSON\x10\x01\x12\x13\n" +
+	"\x0fEXPLORATION_OFF\x10\x02*G\n" +
+	"\x05Group\x12\x15\n" +
+	"\x11GROUP_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10GROUP_ARBITRATED\x10\x01\x12\x11\n" +
+	"\rGROUP_CONTROL\x10\x02BGZEgithub.com/triangle-suite/triangle/contracts/marketing/v1;marketingv1b\x06proto3"
 
 var (
 	file_marketing_v1_values_proto_rawDescOnce sync.Once
@@ -336,23 +731,33 @@ func file_marketing_v1_values_proto_rawDescGZIP() []byte {
 	return file_marketing_v1_values_proto_rawDescData
 }
 
-var file_marketing_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_marketing_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_marketing_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_marketing_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_marketing_v1_values_proto_goTypes = []any{
-	(Purpose)(0),      // 0: marketing.v1.Purpose
-	(Gate)(0),         // 1: marketing.v1.Gate
-	(*Content)(nil),   // 2: marketing.v1.Content
-	(*Candidate)(nil), // 3: marketing.v1.Candidate
-	(v1.Channel)(0),   // 4: journey.v1.Channel
+	(Purpose)(0),         // 0: marketing.v1.Purpose
+	(Gate)(0),            // 1: marketing.v1.Gate
+	(Factor)(0),          // 2: marketing.v1.Factor
+	(Exploration)(0),     // 3: marketing.v1.Exploration
+	(Group)(0),           // 4: marketing.v1.Group
+	(*Content)(nil),      // 5: marketing.v1.Content
+	(*Candidate)(nil),    // 6: marketing.v1.Candidate
+	(*ContactLimit)(nil), // 7: marketing.v1.ContactLimit
+	(*Arbitration)(nil),  // 8: marketing.v1.Arbitration
+	(v1.Channel)(0),      // 9: journey.v1.Channel
 }
 var file_marketing_v1_values_proto_depIdxs = []int32{
-	4, // 0: marketing.v1.Content.channel:type_name -> journey.v1.Channel
+	9, // 0: marketing.v1.Content.channel:type_name -> journey.v1.Channel
 	1, // 1: marketing.v1.Candidate.gate:type_name -> marketing.v1.Gate
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	1, // 2: marketing.v1.Candidate.failed:type_name -> marketing.v1.Gate
+	9, // 3: marketing.v1.ContactLimit.channel:type_name -> journey.v1.Channel
+	2, // 4: marketing.v1.Arbitration.factors_off:type_name -> marketing.v1.Factor
+	3, // 5: marketing.v1.Arbitration.exploration:type_name -> marketing.v1.Exploration
+	7, // 6: marketing.v1.Arbitration.limits:type_name -> marketing.v1.ContactLimit
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_marketing_v1_values_proto_init() }
@@ -365,8 +770,8 @@ func file_marketing_v1_values_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_marketing_v1_values_proto_rawDesc), len(file_marketing_v1_values_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   2,
+			NumEnums:      5,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -11,6 +11,7 @@ import (
 	v1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -23,6 +24,116 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
+
+// Sufficiency is whether there are agents enough.
+type Sufficiency int32
+
+const (
+	// Not given.
+	Sufficiency_SUFFICIENCY_UNSPECIFIED Sufficiency = 0
+	// The calls that come in are answered in time.
+	Sufficiency_SUFFICIENCY_ENOUGH Sufficiency = 1
+	// They are answered, and not in time: nobody calls out.
+	Sufficiency_SUFFICIENCY_TOO_FEW Sufficiency = 2
+	// More come in than the agents can ever answer: the queue grows without end.
+	Sufficiency_SUFFICIENCY_UNSTABLE Sufficiency = 3
+)
+
+// Enum value maps for Sufficiency.
+var (
+	Sufficiency_name = map[int32]string{
+		0: "SUFFICIENCY_UNSPECIFIED",
+		1: "SUFFICIENCY_ENOUGH",
+		2: "SUFFICIENCY_TOO_FEW",
+		3: "SUFFICIENCY_UNSTABLE",
+	}
+	Sufficiency_value = map[string]int32{
+		"SUFFICIENCY_UNSPECIFIED": 0,
+		"SUFFICIENCY_ENOUGH":      1,
+		"SUFFICIENCY_TOO_FEW":     2,
+		"SUFFICIENCY_UNSTABLE":    3,
+	}
+)
+
+func (x Sufficiency) Enum() *Sufficiency {
+	p := new(Sufficiency)
+	*p = x
+	return p
+}
+
+func (x Sufficiency) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Sufficiency) Descriptor() protoreflect.EnumDescriptor {
+	return file_sales_v1_api_proto_enumTypes[0].Descriptor()
+}
+
+func (Sufficiency) Type() protoreflect.EnumType {
+	return &file_sales_v1_api_proto_enumTypes[0]
+}
+
+func (x Sufficiency) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Sufficiency.Descriptor instead.
+func (Sufficiency) EnumDescriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{0}
+}
+
+// StepKind is whether a process goes on from a step.
+type StepKind int32
+
+const (
+	// Not given.
+	StepKind_STEP_KIND_UNSPECIFIED StepKind = 0
+	// It goes on.
+	StepKind_STEP_KIND_PASSING StepKind = 1
+	// It ends, for all that is known.
+	StepKind_STEP_KIND_ENDING StepKind = 2
+)
+
+// Enum value maps for StepKind.
+var (
+	StepKind_name = map[int32]string{
+		0: "STEP_KIND_UNSPECIFIED",
+		1: "STEP_KIND_PASSING",
+		2: "STEP_KIND_ENDING",
+	}
+	StepKind_value = map[string]int32{
+		"STEP_KIND_UNSPECIFIED": 0,
+		"STEP_KIND_PASSING":     1,
+		"STEP_KIND_ENDING":      2,
+	}
+)
+
+func (x StepKind) Enum() *StepKind {
+	p := new(StepKind)
+	*p = x
+	return p
+}
+
+func (x StepKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (StepKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_sales_v1_api_proto_enumTypes[1].Descriptor()
+}
+
+func (StepKind) Type() protoreflect.EnumType {
+	return &file_sales_v1_api_proto_enumTypes[1]
+}
+
+func (x StepKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use StepKind.Descriptor instead.
+func (StepKind) EnumDescriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{1}
+}
 
 // Customer is the customer view of CRM.
 type Customer struct {
@@ -240,7 +351,9 @@ type Lead struct {
 	// Where it stands.
 	Status LeadStatus `protobuf:"varint,6,opt,name=status,proto3,enum=sales.v1.LeadStatus" json:"status,omitempty"`
 	// Why.
-	Detail        string `protobuf:"bytes,7,opt,name=detail,proto3" json:"detail,omitempty"`
+	Detail string `protobuf:"bytes,7,opt,name=detail,proto3" json:"detail,omitempty"`
+	// What came of it, in the order in which that was known.
+	Transactions  []*Transaction `protobuf:"bytes,8,rep,name=transactions,proto3" json:"transactions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -322,6 +435,13 @@ func (x *Lead) GetDetail() string {
 		return x.Detail
 	}
 	return ""
+}
+
+func (x *Lead) GetTransactions() []*Transaction {
+	if x != nil {
+		return x.Transactions
+	}
+	return nil
 }
 
 // RegisterCustomerRequest registers a person.
@@ -782,10 +902,13 @@ type PlaceOrderRequest struct {
 	Quantity uint32 `protobuf:"varint,4,opt,name=quantity,proto3" json:"quantity,omitempty"`
 	// The amount in hundredths of the currency.
 	AmountCents int64 `protobuf:"varint,5,opt,name=amount_cents,json=amountCents,proto3" json:"amount_cents,omitempty"`
-	// The lead that it came from, where it did.
+	// The lead that it came from, where it did. It must be known.
 	LeadId string `protobuf:"bytes,6,opt,name=lead_id,json=leadId,proto3" json:"lead_id,omitempty"`
 	// Where the order comes from; also the source of a customer that it registers.
-	Source        string `protobuf:"bytes,7,opt,name=source,proto3" json:"source,omitempty"`
+	Source string `protobuf:"bytes,7,opt,name=source,proto3" json:"source,omitempty"`
+	// The contact that it is placed in, where it is in one: it comes of the leads
+	// that the customer says yes to there.
+	ContactId     string `protobuf:"bytes,8,opt,name=contact_id,json=contactId,proto3" json:"contact_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -865,6 +988,13 @@ func (x *PlaceOrderRequest) GetLeadId() string {
 func (x *PlaceOrderRequest) GetSource() string {
 	if x != nil {
 		return x.Source
+	}
+	return ""
+}
+
+func (x *PlaceOrderRequest) GetContactId() string {
+	if x != nil {
+		return x.ContactId
 	}
 	return ""
 }
@@ -1438,6 +1568,899 @@ func (x *ListLeadsResponse) GetFreshness() []*v11.Freshness {
 	return nil
 }
 
+// PlanOutboundRequest plans a channel's outbound work.
+type PlanOutboundRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The channel: e-mail, print or the call centre.
+	Channel v1.Channel `protobuf:"varint,1,opt,name=channel,proto3,enum=journey.v1.Channel" json:"channel,omitempty"`
+	// How calls are planned; of the call centre only.
+	Calls *Calls `protobuf:"bytes,2,opt,name=calls,proto3" json:"calls,omitempty"`
+	// How messages are planned; of e-mail and print only.
+	Mailing *Mailing `protobuf:"bytes,3,opt,name=mailing,proto3" json:"mailing,omitempty"`
+	// How long a lead may wait for capacity; for ever when not given.
+	ExpiresAfter  *durationpb.Duration `protobuf:"bytes,4,opt,name=expires_after,json=expiresAfter,proto3" json:"expires_after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanOutboundRequest) Reset() {
+	*x = PlanOutboundRequest{}
+	mi := &file_sales_v1_api_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanOutboundRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanOutboundRequest) ProtoMessage() {}
+
+func (x *PlanOutboundRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_api_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanOutboundRequest.ProtoReflect.Descriptor instead.
+func (*PlanOutboundRequest) Descriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *PlanOutboundRequest) GetChannel() v1.Channel {
+	if x != nil {
+		return x.Channel
+	}
+	return v1.Channel(0)
+}
+
+func (x *PlanOutboundRequest) GetCalls() *Calls {
+	if x != nil {
+		return x.Calls
+	}
+	return nil
+}
+
+func (x *PlanOutboundRequest) GetMailing() *Mailing {
+	if x != nil {
+		return x.Mailing
+	}
+	return nil
+}
+
+func (x *PlanOutboundRequest) GetExpiresAfter() *durationpb.Duration {
+	if x != nil {
+		return x.ExpiresAfter
+	}
+	return nil
+}
+
+// PlanOutboundResponse confirms it.
+type PlanOutboundResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanOutboundResponse) Reset() {
+	*x = PlanOutboundResponse{}
+	mi := &file_sales_v1_api_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanOutboundResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanOutboundResponse) ProtoMessage() {}
+
+func (x *PlanOutboundResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_api_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanOutboundResponse.ProtoReflect.Descriptor instead.
+func (*PlanOutboundResponse) Descriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{24}
+}
+
+// GetOutboundRequest asks for a channel's outbound work.
+type GetOutboundRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The channel.
+	Channel       v1.Channel `protobuf:"varint,1,opt,name=channel,proto3,enum=journey.v1.Channel" json:"channel,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetOutboundRequest) Reset() {
+	*x = GetOutboundRequest{}
+	mi := &file_sales_v1_api_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetOutboundRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetOutboundRequest) ProtoMessage() {}
+
+func (x *GetOutboundRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_api_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetOutboundRequest.ProtoReflect.Descriptor instead.
+func (*GetOutboundRequest) Descriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *GetOutboundRequest) GetChannel() v1.Channel {
+	if x != nil {
+		return x.Channel
+	}
+	return v1.Channel(0)
+}
+
+// GetOutboundResponse tells how a channel's outbound work stands.
+type GetOutboundResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How calls are planned, where the channel has such a plan.
+	Calls *Calls `protobuf:"bytes,1,opt,name=calls,proto3" json:"calls,omitempty"`
+	// How messages are planned, where the channel has such a plan.
+	Mailing *Mailing `protobuf:"bytes,2,opt,name=mailing,proto3" json:"mailing,omitempty"`
+	// How long a lead may wait for capacity; for ever when not given.
+	ExpiresAfter *durationpb.Duration `protobuf:"bytes,3,opt,name=expires_after,json=expiresAfter,proto3" json:"expires_after,omitempty"`
+	// What the plan of calls comes to; of a channel with such a plan.
+	Staffing *Staffing `protobuf:"bytes,4,opt,name=staffing,proto3" json:"staffing,omitempty"`
+	// The grants that hold, and those to come.
+	Grants []*Grant `protobuf:"bytes,5,rep,name=grants,proto3" json:"grants,omitempty"`
+	// How many leads wait for capacity.
+	Waiting uint64 `protobuf:"varint,6,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	// Since when the first of them waits, by the store's time.
+	WaitingSince *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=waiting_since,json=waitingSince,proto3" json:"waiting_since,omitempty"`
+	// How old the data is that this answer rests on, flow by flow.
+	Freshness     []*v11.Freshness `protobuf:"bytes,8,rep,name=freshness,proto3" json:"freshness,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetOutboundResponse) Reset() {
+	*x = GetOutboundResponse{}
+	mi := &file_sales_v1_api_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetOutboundResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetOutboundResponse) ProtoMessage() {}
+
+func (x *GetOutboundResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_api_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetOutboundResponse.ProtoReflect.Descriptor instead.
+func (*GetOutboundResponse) Descriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *GetOutboundResponse) GetCalls() *Calls {
+	if x != nil {
+		return x.Calls
+	}
+	return nil
+}
+
+func (x *GetOutboundResponse) GetMailing() *Mailing {
+	if x != nil {
+		return x.Mailing
+	}
+	return nil
+}
+
+func (x *GetOutboundResponse) GetExpiresAfter() *durationpb.Duration {
+	if x != nil {
+		return x.ExpiresAfter
+	}
+	return nil
+}
+
+func (x *GetOutboundResponse) GetStaffing() *Staffing {
+	if x != nil {
+		return x.Staffing
+	}
+	return nil
+}
+
+func (x *GetOutboundResponse) GetGrants() []*Grant {
+	if x != nil {
+		return x.Grants
+	}
+	return nil
+}
+
+func (x *GetOutboundResponse) GetWaiting() uint64 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+func (x *GetOutboundResponse) GetWaitingSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WaitingSince
+	}
+	return nil
+}
+
+func (x *GetOutboundResponse) GetFreshness() []*v11.Freshness {
+	if x != nil {
+		return x.Freshness
+	}
+	return nil
+}
+
+// Staffing is what a plan of calls comes to, by Erlang's formula for calls that
+// wait.
+type Staffing struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many agents the calls that come in need, so that they are answered in
+	// time. The others call out. With all of them it may not be enough.
+	InboundAgents uint32 `protobuf:"varint,1,opt,name=inbound_agents,json=inboundAgents,proto3" json:"inbound_agents,omitempty"`
+	// How many agents are left to call out.
+	OutboundAgents uint32 `protobuf:"varint,2,opt,name=outbound_agents,json=outboundAgents,proto3" json:"outbound_agents,omitempty"`
+	// The load of the calls that come in, in erlang.
+	InboundLoad float64 `protobuf:"fixed64,3,opt,name=inbound_load,json=inboundLoad,proto3" json:"inbound_load,omitempty"`
+	// How likely a call that comes in has to wait, with the inbound agents.
+	WaitingProbability float64 `protobuf:"fixed64,4,opt,name=waiting_probability,json=waitingProbability,proto3" json:"waiting_probability,omitempty"`
+	// Which share of them is answered in time, with the inbound agents.
+	ServiceLevel float64 `protobuf:"fixed64,5,opt,name=service_level,json=serviceLevel,proto3" json:"service_level,omitempty"`
+	// How long one of them waits on average, with the inbound agents.
+	MeanWait *durationpb.Duration `protobuf:"bytes,6,opt,name=mean_wait,json=meanWait,proto3" json:"mean_wait,omitempty"`
+	// Which share of their time the inbound agents are busy.
+	Occupancy float64 `protobuf:"fixed64,7,opt,name=occupancy,proto3" json:"occupancy,omitempty"`
+	// Whether the agents, all of them, are enough for the calls that come in.
+	Sufficiency   Sufficiency `protobuf:"varint,8,opt,name=sufficiency,proto3,enum=sales.v1.Sufficiency" json:"sufficiency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Staffing) Reset() {
+	*x = Staffing{}
+	mi := &file_sales_v1_api_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Staffing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Staffing) ProtoMessage() {}
+
+func (x *Staffing) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_api_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Staffing.ProtoReflect.Descriptor instead.
+func (*Staffing) Descriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *Staffing) GetInboundAgents() uint32 {
+	if x != nil {
+		return x.InboundAgents
+	}
+	return 0
+}
+
+func (x *Staffing) GetOutboundAgents() uint32 {
+	if x != nil {
+		return x.OutboundAgents
+	}
+	return 0
+}
+
+func (x *Staffing) GetInboundLoad() float64 {
+	if x != nil {
+		return x.InboundLoad
+	}
+	return 0
+}
+
+func (x *Staffing) GetWaitingProbability() float64 {
+	if x != nil {
+		return x.WaitingProbability
+	}
+	return 0
+}
+
+func (x *Staffing) GetServiceLevel() float64 {
+	if x != nil {
+		return x.ServiceLevel
+	}
+	return 0
+}
+
+func (x *Staffing) GetMeanWait() *durationpb.Duration {
+	if x != nil {
+		return x.MeanWait
+	}
+	return nil
+}
+
+func (x *Staffing) GetOccupancy() float64 {
+	if x != nil {
+		return x.Occupancy
+	}
+	return 0
+}
+
+func (x *Staffing) GetSufficiency() Sufficiency {
+	if x != nil {
+		return x.Sufficiency
+	}
+	return Sufficiency_SUFFICIENCY_UNSPECIFIED
+}
+
+// Grant is capacity that a channel has granted.
+type Grant struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The grant, <channel>:<interval>.
+	Grant string `protobuf:"bytes,1,opt,name=grant,proto3" json:"grant,omitempty"`
+	// How many messages or calls the channel lets lead management use.
+	Granted uint32 `protobuf:"varint,2,opt,name=granted,proto3" json:"granted,omitempty"`
+	// How many fit by the plan and by the work that waited when the interval began;
+	// no more than are granted.
+	Fits uint32 `protobuf:"varint,3,opt,name=fits,proto3" json:"fits,omitempty"`
+	// On how many leads it was spent.
+	Spent uint32 `protobuf:"varint,4,opt,name=spent,proto3" json:"spent,omitempty"`
+	// When the interval begins.
+	StartsAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=starts_at,json=startsAt,proto3" json:"starts_at,omitempty"`
+	// When the interval ends.
+	EndsAt        *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=ends_at,json=endsAt,proto3" json:"ends_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Grant) Reset() {
+	*x = Grant{}
+	mi := &file_sales_v1_api_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Grant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Grant) ProtoMessage() {}
+
+func (x *Grant) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_api_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Grant.ProtoReflect.Descriptor instead.
+func (*Grant) Descriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *Grant) GetGrant() string {
+	if x != nil {
+		return x.Grant
+	}
+	return ""
+}
+
+func (x *Grant) GetGranted() uint32 {
+	if x != nil {
+		return x.Granted
+	}
+	return 0
+}
+
+func (x *Grant) GetFits() uint32 {
+	if x != nil {
+		return x.Fits
+	}
+	return 0
+}
+
+func (x *Grant) GetSpent() uint32 {
+	if x != nil {
+		return x.Spent
+	}
+	return 0
+}
+
+func (x *Grant) GetStartsAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartsAt
+	}
+	return nil
+}
+
+func (x *Grant) GetEndsAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndsAt
+	}
+	return nil
+}
+
+// GetProcessesRequest asks for the chain-control report.
+type GetProcessesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only this process, such as complaint, where given.
+	Process       string `protobuf:"bytes,1,opt,name=process,proto3" json:"process,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetProcessesRequest) Reset() {
+	*x = GetProcessesRequest{}
+	mi := &file_sales_v1_api_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetProcessesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetProcessesRequest) ProtoMessage() {}
+
+func (x *GetProcessesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_api_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetProcessesRequest.ProtoReflect.Descriptor instead.
+func (*GetProcessesRequest) Descriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *GetProcessesRequest) GetProcess() string {
+	if x != nil {
+		return x.Process
+	}
+	return ""
+}
+
+// GetProcessesResponse is the chain-control report.
+type GetProcessesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The processes: a request's by what is asked for, a lead's, a sale's.
+	Processes []*Process `protobuf:"bytes,1,rep,name=processes,proto3" json:"processes,omitempty"`
+	// Up to when the report holds; that something stalls is told as of then.
+	AsOf *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	// How old the data is that this answer rests on, flow by flow.
+	Freshness     []*v11.Freshness `protobuf:"bytes,3,rep,name=freshness,proto3" json:"freshness,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetProcessesResponse) Reset() {
+	*x = GetProcessesResponse{}
+	mi := &file_sales_v1_api_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetProcessesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetProcessesResponse) ProtoMessage() {}
+
+func (x *GetProcessesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_api_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetProcessesResponse.ProtoReflect.Descriptor instead.
+func (*GetProcessesResponse) Descriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *GetProcessesResponse) GetProcesses() []*Process {
+	if x != nil {
+		return x.Processes
+	}
+	return nil
+}
+
+func (x *GetProcessesResponse) GetAsOf() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AsOf
+	}
+	return nil
+}
+
+func (x *GetProcessesResponse) GetFreshness() []*v11.Freshness {
+	if x != nil {
+		return x.Freshness
+	}
+	return nil
+}
+
+// Process is how a commercial process goes.
+type Process struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The process, such as complaint.
+	Process string `protobuf:"bytes,1,opt,name=process,proto3" json:"process,omitempty"`
+	// How many instances of it there are, ended or not.
+	Instances uint64 `protobuf:"varint,2,opt,name=instances,proto3" json:"instances,omitempty"`
+	// Its steps, in their order. An instance may skip some, and never goes back.
+	Steps         []*ProcessStep `protobuf:"bytes,3,rep,name=steps,proto3" json:"steps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Process) Reset() {
+	*x = Process{}
+	mi := &file_sales_v1_api_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Process) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Process) ProtoMessage() {}
+
+func (x *Process) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_api_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Process.ProtoReflect.Descriptor instead.
+func (*Process) Descriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Process) GetProcess() string {
+	if x != nil {
+		return x.Process
+	}
+	return ""
+}
+
+func (x *Process) GetInstances() uint64 {
+	if x != nil {
+		return x.Instances
+	}
+	return 0
+}
+
+func (x *Process) GetSteps() []*ProcessStep {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+// ProcessStep is how a step of a process goes.
+type ProcessStep struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The step, such as taken-over.
+	Step string `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"`
+	// Who takes an instance here.
+	MovedBy []string `protobuf:"bytes,2,rep,name=moved_by,json=movedBy,proto3" json:"moved_by,omitempty"`
+	// Whether the process ends here.
+	Kind StepKind `protobuf:"varint,3,opt,name=kind,proto3,enum=sales.v1.StepKind" json:"kind,omitempty"`
+	// How many instances have come here.
+	Entered uint64 `protobuf:"varint,4,opt,name=entered,proto3" json:"entered,omitempty"`
+	// How many of them are here now. Of a step that ends the process, how many
+	// have ended here.
+	Standing uint64 `protobuf:"varint,5,opt,name=standing,proto3" json:"standing,omitempty"`
+	// How long those that went on were here, wherever they went.
+	Times *Times `protobuf:"bytes,6,opt,name=times,proto3" json:"times,omitempty"`
+	// The same by where they went.
+	Passages []*Passage `protobuf:"bytes,7,rep,name=passages,proto3" json:"passages,omitempty"`
+	// How many are here now for longer than the p90 of those that went on; 0 of a
+	// step that ends the process, and where none has gone on yet.
+	Stalled uint64 `protobuf:"varint,8,opt,name=stalled,proto3" json:"stalled,omitempty"`
+	// Since when the first of these has been here for longer than that.
+	StalledSince *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=stalled_since,json=stalledSince,proto3" json:"stalled_since,omitempty"`
+	// Since when the first that is here now is here; not told of a step that ends
+	// the process.
+	StandingSince *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=standing_since,json=standingSince,proto3" json:"standing_since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProcessStep) Reset() {
+	*x = ProcessStep{}
+	mi := &file_sales_v1_api_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProcessStep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProcessStep) ProtoMessage() {}
+
+func (x *ProcessStep) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_api_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProcessStep.ProtoReflect.Descriptor instead.
+func (*ProcessStep) Descriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ProcessStep) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *ProcessStep) GetMovedBy() []string {
+	if x != nil {
+		return x.MovedBy
+	}
+	return nil
+}
+
+func (x *ProcessStep) GetKind() StepKind {
+	if x != nil {
+		return x.Kind
+	}
+	return StepKind_STEP_KIND_UNSPECIFIED
+}
+
+func (x *ProcessStep) GetEntered() uint64 {
+	if x != nil {
+		return x.Entered
+	}
+	return 0
+}
+
+func (x *ProcessStep) GetStanding() uint64 {
+	if x != nil {
+		return x.Standing
+	}
+	return 0
+}
+
+func (x *ProcessStep) GetTimes() *Times {
+	if x != nil {
+		return x.Times
+	}
+	return nil
+}
+
+func (x *ProcessStep) GetPassages() []*Passage {
+	if x != nil {
+		return x.Passages
+	}
+	return nil
+}
+
+func (x *ProcessStep) GetStalled() uint64 {
+	if x != nil {
+		return x.Stalled
+	}
+	return 0
+}
+
+func (x *ProcessStep) GetStalledSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StalledSince
+	}
+	return nil
+}
+
+func (x *ProcessStep) GetStandingSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StandingSince
+	}
+	return nil
+}
+
+// Times are how long something took. The quantiles are exact, and each is a
+// time that was measured: the shortest for which at least that share of all took
+// no longer.
+type Times struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many were measured.
+	Count uint64 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	// What half of them took at most.
+	P50 *durationpb.Duration `protobuf:"bytes,2,opt,name=p50,proto3" json:"p50,omitempty"`
+	// What nine in ten of them took at most.
+	P90           *durationpb.Duration `protobuf:"bytes,3,opt,name=p90,proto3" json:"p90,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Times) Reset() {
+	*x = Times{}
+	mi := &file_sales_v1_api_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Times) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Times) ProtoMessage() {}
+
+func (x *Times) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_api_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Times.ProtoReflect.Descriptor instead.
+func (*Times) Descriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *Times) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Times) GetP50() *durationpb.Duration {
+	if x != nil {
+		return x.P50
+	}
+	return nil
+}
+
+func (x *Times) GetP90() *durationpb.Duration {
+	if x != nil {
+		return x.P90
+	}
+	return nil
+}
+
+// Passage is how long instances were in a step before they went to another one.
+type Passage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The step that they went to.
+	To string `protobuf:"bytes,1,opt,name=to,proto3" json:"to,omitempty"`
+	// How long it took them.
+	Times         *Times `protobuf:"bytes,2,opt,name=times,proto3" json:"times,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Passage) Reset() {
+	*x = Passage{}
+	mi := &file_sales_v1_api_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Passage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Passage) ProtoMessage() {}
+
+func (x *Passage) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_api_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Passage.ProtoReflect.Descriptor instead.
+func (*Passage) Descriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *Passage) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *Passage) GetTimes() *Times {
+	if x != nil {
+		return x.Times
+	}
+	return nil
+}
+
 // GetTotalsRequest asks for the counts.
 type GetTotalsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1449,7 +2472,7 @@ type GetTotalsRequest struct {
 
 func (x *GetTotalsRequest) Reset() {
 	*x = GetTotalsRequest{}
-	mi := &file_sales_v1_api_proto_msgTypes[23]
+	mi := &file_sales_v1_api_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1461,7 +2484,7 @@ func (x *GetTotalsRequest) String() string {
 func (*GetTotalsRequest) ProtoMessage() {}
 
 func (x *GetTotalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[23]
+	mi := &file_sales_v1_api_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1474,7 +2497,7 @@ func (x *GetTotalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTotalsRequest.ProtoReflect.Descriptor instead.
 func (*GetTotalsRequest) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{23}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *GetTotalsRequest) GetSource() string {
@@ -1505,7 +2528,7 @@ type GetTotalsResponse struct {
 
 func (x *GetTotalsResponse) Reset() {
 	*x = GetTotalsResponse{}
-	mi := &file_sales_v1_api_proto_msgTypes[24]
+	mi := &file_sales_v1_api_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1517,7 +2540,7 @@ func (x *GetTotalsResponse) String() string {
 func (*GetTotalsResponse) ProtoMessage() {}
 
 func (x *GetTotalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[24]
+	mi := &file_sales_v1_api_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1530,7 +2553,7 @@ func (x *GetTotalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTotalsResponse.ProtoReflect.Descriptor instead.
 func (*GetTotalsResponse) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{24}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GetTotalsResponse) GetCustomers() uint64 {
@@ -1579,7 +2602,7 @@ var File_sales_v1_api_proto protoreflect.FileDescriptor
 
 const file_sales_v1_api_proto_rawDesc = "" +
 	"\n" +
-	"\x12sales/v1/api.proto\x12\bsales.v1\x1a\x14flow/v1/values.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17journey/v1/values.proto\x1a\x15sales/v1/values.proto\"\x80\x02\n" +
+	"\x12sales/v1/api.proto\x12\bsales.v1\x1a\x14flow/v1/values.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17journey/v1/values.proto\x1a\x15sales/v1/values.proto\"\x80\x02\n" +
 	"\bCustomer\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12'\n" +
@@ -1600,7 +2623,7 @@ const file_sales_v1_api_proto_rawDesc = "" +
 	"\x04kind\x18\x04 \x01(\x0e2\x17.journey.v1.RequestKindR\x04kind\x121\n" +
 	"\x06status\x18\x05 \x01(\x0e2\x19.journey.v1.RequestStatusR\x06status\x12\x16\n" +
 	"\x06detail\x18\x06 \x01(\tR\x06detail\x12\x12\n" +
-	"\x04text\x18\a \x01(\tR\x04text\"\xfd\x01\n" +
+	"\x04text\x18\a \x01(\tR\x04text\"\xb8\x02\n" +
 	"\x04Lead\x12\x17\n" +
 	"\alead_id\x18\x01 \x01(\tR\x06leadId\x12\x1f\n" +
 	"\vcampaign_id\x18\x02 \x01(\tR\n" +
@@ -1610,7 +2633,8 @@ const file_sales_v1_api_proto_rawDesc = "" +
 	"\x0eproposition_id\x18\x04 \x01(\tR\rpropositionId\x12-\n" +
 	"\achannel\x18\x05 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12,\n" +
 	"\x06status\x18\x06 \x01(\x0e2\x14.sales.v1.LeadStatusR\x06status\x12\x16\n" +
-	"\x06detail\x18\a \x01(\tR\x06detail\"\x86\x01\n" +
+	"\x06detail\x18\a \x01(\tR\x06detail\x129\n" +
+	"\ftransactions\x18\b \x03(\v2\x15.sales.v1.TransactionR\ftransactions\"\x86\x01\n" +
 	"\x17RegisterCustomerRequest\x12'\n" +
 	"\x0fcustomer_number\x18\x01 \x01(\tR\x0ecustomerNumber\x12*\n" +
 	"\x06person\x18\x02 \x01(\v2\x12.journey.v1.PersonR\x06person\x12\x16\n" +
@@ -1636,7 +2660,7 @@ const file_sales_v1_api_proto_rawDesc = "" +
 	"\x02by\"w\n" +
 	"\x13GetCustomerResponse\x12.\n" +
 	"\bcustomer\x18\x01 \x01(\v2\x12.sales.v1.CustomerR\bcustomer\x120\n" +
-	"\tfreshness\x18\x02 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"\xee\x01\n" +
+	"\tfreshness\x18\x02 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"\x8d\x02\n" +
 	"\x11PlaceOrderRequest\x12'\n" +
 	"\x0fcustomer_number\x18\x01 \x01(\tR\x0ecustomerNumber\x12!\n" +
 	"\forder_number\x18\x02 \x01(\tR\vorderNumber\x12\x1d\n" +
@@ -1645,7 +2669,9 @@ const file_sales_v1_api_proto_rawDesc = "" +
 	"\bquantity\x18\x04 \x01(\rR\bquantity\x12!\n" +
 	"\famount_cents\x18\x05 \x01(\x03R\vamountCents\x12\x17\n" +
 	"\alead_id\x18\x06 \x01(\tR\x06leadId\x12\x16\n" +
-	"\x06source\x18\a \x01(\tR\x06source\"P\n" +
+	"\x06source\x18\a \x01(\tR\x06source\x12\x1d\n" +
+	"\n" +
+	"contact_id\x18\b \x01(\tR\tcontactId\"P\n" +
 	"\x12PlaceOrderResponse\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1f\n" +
 	"\vcustomer_id\x18\x02 \x01(\tR\n" +
@@ -1679,7 +2705,69 @@ const file_sales_v1_api_proto_rawDesc = "" +
 	"\tpage_size\x18\x02 \x01(\rR\bpageSize\"k\n" +
 	"\x11ListLeadsResponse\x12$\n" +
 	"\x05leads\x18\x01 \x03(\v2\x0e.sales.v1.LeadR\x05leads\x120\n" +
-	"\tfreshness\x18\x02 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"*\n" +
+	"\tfreshness\x18\x02 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"\xd8\x01\n" +
+	"\x13PlanOutboundRequest\x12-\n" +
+	"\achannel\x18\x01 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12%\n" +
+	"\x05calls\x18\x02 \x01(\v2\x0f.sales.v1.CallsR\x05calls\x12+\n" +
+	"\amailing\x18\x03 \x01(\v2\x11.sales.v1.MailingR\amailing\x12>\n" +
+	"\rexpires_after\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\fexpiresAfter\"\x16\n" +
+	"\x14PlanOutboundResponse\"C\n" +
+	"\x12GetOutboundRequest\x12-\n" +
+	"\achannel\x18\x01 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\"\x8f\x03\n" +
+	"\x13GetOutboundResponse\x12%\n" +
+	"\x05calls\x18\x01 \x01(\v2\x0f.sales.v1.CallsR\x05calls\x12+\n" +
+	"\amailing\x18\x02 \x01(\v2\x11.sales.v1.MailingR\amailing\x12>\n" +
+	"\rexpires_after\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\fexpiresAfter\x12.\n" +
+	"\bstaffing\x18\x04 \x01(\v2\x12.sales.v1.StaffingR\bstaffing\x12'\n" +
+	"\x06grants\x18\x05 \x03(\v2\x0f.sales.v1.GrantR\x06grants\x12\x18\n" +
+	"\awaiting\x18\x06 \x01(\x04R\awaiting\x12?\n" +
+	"\rwaiting_since\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\fwaitingSince\x120\n" +
+	"\tfreshness\x18\b \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"\xe2\x02\n" +
+	"\bStaffing\x12%\n" +
+	"\x0einbound_agents\x18\x01 \x01(\rR\rinboundAgents\x12'\n" +
+	"\x0foutbound_agents\x18\x02 \x01(\rR\x0eoutboundAgents\x12!\n" +
+	"\finbound_load\x18\x03 \x01(\x01R\vinboundLoad\x12/\n" +
+	"\x13waiting_probability\x18\x04 \x01(\x01R\x12waitingProbability\x12#\n" +
+	"\rservice_level\x18\x05 \x01(\x01R\fserviceLevel\x126\n" +
+	"\tmean_wait\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\bmeanWait\x12\x1c\n" +
+	"\toccupancy\x18\a \x01(\x01R\toccupancy\x127\n" +
+	"\vsufficiency\x18\b \x01(\x0e2\x15.sales.v1.SufficiencyR\vsufficiency\"\xcf\x01\n" +
+	"\x05Grant\x12\x14\n" +
+	"\x05grant\x18\x01 \x01(\tR\x05grant\x12\x18\n" +
+	"\agranted\x18\x02 \x01(\rR\agranted\x12\x12\n" +
+	"\x04fits\x18\x03 \x01(\rR\x04fits\x12\x14\n" +
+	"\x05spent\x18\x04 \x01(\rR\x05spent\x127\n" +
+	"\tstarts_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bstartsAt\x123\n" +
+	"\aends_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x06endsAt\"/\n" +
+	"\x13GetProcessesRequest\x12\x18\n" +
+	"\aprocess\x18\x01 \x01(\tR\aprocess\"\xaa\x01\n" +
+	"\x14GetProcessesResponse\x12/\n" +
+	"\tprocesses\x18\x01 \x03(\v2\x11.sales.v1.ProcessR\tprocesses\x12/\n" +
+	"\x05as_of\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\x120\n" +
+	"\tfreshness\x18\x03 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"n\n" +
+	"\aProcess\x12\x18\n" +
+	"\aprocess\x18\x01 \x01(\tR\aprocess\x12\x1c\n" +
+	"\tinstances\x18\x02 \x01(\x04R\tinstances\x12+\n" +
+	"\x05steps\x18\x03 \x03(\v2\x15.sales.v1.ProcessStepR\x05steps\"\x8e\x03\n" +
+	"\vProcessStep\x12\x12\n" +
+	"\x04step\x18\x01 \x01(\tR\x04step\x12\x19\n" +
+	"\bmoved_by\x18\x02 \x03(\tR\amovedBy\x12&\n" +
+	"\x04kind\x18\x03 \x01(\x0e2\x12.sales.v1.StepKindR\x04kind\x12\x18\n" +
+	"\aentered\x18\x04 \x01(\x04R\aentered\x12\x1a\n" +
+	"\bstanding\x18\x05 \x01(\x04R\bstanding\x12%\n" +
+	"\x05times\x18\x06 \x01(\v2\x0f.sales.v1.TimesR\x05times\x12-\n" +
+	"\bpassages\x18\a \x03(\v2\x11.sales.v1.PassageR\bpassages\x12\x18\n" +
+	"\astalled\x18\b \x01(\x04R\astalled\x12?\n" +
+	"\rstalled_since\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\fstalledSince\x12A\n" +
+	"\x0estanding_since\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\rstandingSince\"w\n" +
+	"\x05Times\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\x04R\x05count\x12+\n" +
+	"\x03p50\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x03p50\x12+\n" +
+	"\x03p90\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x03p90\"@\n" +
+	"\aPassage\x12\x0e\n" +
+	"\x02to\x18\x01 \x01(\tR\x02to\x12%\n" +
+	"\x05times\x18\x02 \x01(\v2\x0f.sales.v1.TimesR\x05times\"*\n" +
 	"\x10GetTotalsRequest\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\"\xcd\x01\n" +
 	"\x11GetTotalsResponse\x12\x1c\n" +
@@ -1689,7 +2777,16 @@ const file_sales_v1_api_proto_rawDesc = "" +
 	"spentCents\x12\x1a\n" +
 	"\brequests\x18\x04 \x01(\x04R\brequests\x12\x14\n" +
 	"\x05leads\x18\x05 \x01(\x04R\x05leads\x12/\n" +
-	"\x05as_of\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf2\xde\x06\n" +
+	"\x05as_of\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf*u\n" +
+	"\vSufficiency\x12\x1b\n" +
+	"\x17SUFFICIENCY_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12SUFFICIENCY_ENOUGH\x10\x01\x12\x17\n" +
+	"\x13SUFFICIENCY_TOO_FEW\x10\x02\x12\x18\n" +
+	"\x14SUFFICIENCY_UNSTABLE\x10\x03*R\n" +
+	"\bStepKind\x12\x19\n" +
+	"\x15STEP_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11STEP_KIND_PASSING\x10\x01\x12\x14\n" +
+	"\x10STEP_KIND_ENDING\x10\x022\xc8\b\n" +
 	"\fSalesService\x12Y\n" +
 	"\x10RegisterCustomer\x12!.sales.v1.RegisterCustomerRequest\x1a\".sales.v1.RegisterCustomerResponse\x12S\n" +
 	"\x0eChangeCustomer\x12\x1f.sales.v1.ChangeCustomerRequest\x1a .sales.v1.ChangeCustomerResponse\x12P\n" +
@@ -1702,7 +2799,10 @@ const file_sales_v1_api_proto_rawDesc = "" +
 	"\fListRequests\x12\x1d.sales.v1.ListRequestsRequest\x1a\x1e.sales.v1.ListRequestsResponse\x12S\n" +
 	"\x0eResolveRequest\x12\x1f.sales.v1.ResolveRequestRequest\x1a .sales.v1.ResolveRequestResponse\x12>\n" +
 	"\aGetLead\x12\x18.sales.v1.GetLeadRequest\x1a\x19.sales.v1.GetLeadResponse\x12D\n" +
-	"\tListLeads\x12\x1a.sales.v1.ListLeadsRequest\x1a\x1b.sales.v1.ListLeadsResponse\x12D\n" +
+	"\tListLeads\x12\x1a.sales.v1.ListLeadsRequest\x1a\x1b.sales.v1.ListLeadsResponse\x12M\n" +
+	"\fPlanOutbound\x12\x1d.sales.v1.PlanOutboundRequest\x1a\x1e.sales.v1.PlanOutboundResponse\x12J\n" +
+	"\vGetOutbound\x12\x1c.sales.v1.GetOutboundRequest\x1a\x1d.sales.v1.GetOutboundResponse\x12M\n" +
+	"\fGetProcesses\x12\x1d.sales.v1.GetProcessesRequest\x1a\x1e.sales.v1.GetProcessesResponse\x12D\n" +
 	"\tGetTotals\x12\x1a.sales.v1.GetTotalsRequest\x1a\x1b.sales.v1.GetTotalsResponseB?Z=github.com/triangle-suite/triangle/contracts/sales/v1;salesv1b\x06proto3"
 
 var (
@@ -1717,93 +2817,147 @@ func file_sales_v1_api_proto_rawDescGZIP() []byte {
 	return file_sales_v1_api_proto_rawDescData
 }
 
-var file_sales_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_sales_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_sales_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_sales_v1_api_proto_goTypes = []any{
-	(*Customer)(nil),                 // 0: sales.v1.Customer
-	(*Request)(nil),                  // 1: sales.v1.Request
-	(*Lead)(nil),                     // 2: sales.v1.Lead
-	(*RegisterCustomerRequest)(nil),  // 3: sales.v1.RegisterCustomerRequest
-	(*RegisterCustomerResponse)(nil), // 4: sales.v1.RegisterCustomerResponse
-	(*ChangeCustomerRequest)(nil),    // 5: sales.v1.ChangeCustomerRequest
-	(*ChangeCustomerResponse)(nil),   // 6: sales.v1.ChangeCustomerResponse
-	(*ChangeConsentRequest)(nil),     // 7: sales.v1.ChangeConsentRequest
-	(*ChangeConsentResponse)(nil),    // 8: sales.v1.ChangeConsentResponse
-	(*GetCustomerRequest)(nil),       // 9: sales.v1.GetCustomerRequest
-	(*GetCustomerResponse)(nil),      // 10: sales.v1.GetCustomerResponse
-	(*PlaceOrderRequest)(nil),        // 11: sales.v1.PlaceOrderRequest
-	(*PlaceOrderResponse)(nil),       // 12: sales.v1.PlaceOrderResponse
-	(*GetRequestRequest)(nil),        // 13: sales.v1.GetRequestRequest
-	(*GetRequestResponse)(nil),       // 14: sales.v1.GetRequestResponse
-	(*ListRequestsRequest)(nil),      // 15: sales.v1.ListRequestsRequest
-	(*ListRequestsResponse)(nil),     // 16: sales.v1.ListRequestsResponse
-	(*ResolveRequestRequest)(nil),    // 17: sales.v1.ResolveRequestRequest
-	(*ResolveRequestResponse)(nil),   // 18: sales.v1.ResolveRequestResponse
-	(*GetLeadRequest)(nil),           // 19: sales.v1.GetLeadRequest
-	(*GetLeadResponse)(nil),          // 20: sales.v1.GetLeadResponse
-	(*ListLeadsRequest)(nil),         // 21: sales.v1.ListLeadsRequest
-	(*ListLeadsResponse)(nil),        // 22: sales.v1.ListLeadsResponse
-	(*GetTotalsRequest)(nil),         // 23: sales.v1.GetTotalsRequest
-	(*GetTotalsResponse)(nil),        // 24: sales.v1.GetTotalsResponse
-	(*v1.Person)(nil),                // 25: journey.v1.Person
-	(v1.Consent)(0),                  // 26: journey.v1.Consent
-	(v1.RequestKind)(0),              // 27: journey.v1.RequestKind
-	(v1.RequestStatus)(0),            // 28: journey.v1.RequestStatus
-	(v1.Channel)(0),                  // 29: journey.v1.Channel
-	(LeadStatus)(0),                  // 30: sales.v1.LeadStatus
-	(Identification)(0),              // 31: sales.v1.Identification
-	(*v11.Freshness)(nil),            // 32: flow.v1.Freshness
-	(*timestamppb.Timestamp)(nil),    // 33: google.protobuf.Timestamp
+	(Sufficiency)(0),                 // 0: sales.v1.Sufficiency
+	(StepKind)(0),                    // 1: sales.v1.StepKind
+	(*Customer)(nil),                 // 2: sales.v1.Customer
+	(*Request)(nil),                  // 3: sales.v1.Request
+	(*Lead)(nil),                     // 4: sales.v1.Lead
+	(*RegisterCustomerRequest)(nil),  // 5: sales.v1.RegisterCustomerRequest
+	(*RegisterCustomerResponse)(nil), // 6: sales.v1.RegisterCustomerResponse
+	(*ChangeCustomerRequest)(nil),    // 7: sales.v1.ChangeCustomerRequest
+	(*ChangeCustomerResponse)(nil),   // 8: sales.v1.ChangeCustomerResponse
+	(*ChangeConsentRequest)(nil),     // 9: sales.v1.ChangeConsentRequest
+	(*ChangeConsentResponse)(nil),    // 10: sales.v1.ChangeConsentResponse
+	(*GetCustomerRequest)(nil),       // 11: sales.v1.GetCustomerRequest
+	(*GetCustomerResponse)(nil),      // 12: sales.v1.GetCustomerResponse
+	(*PlaceOrderRequest)(nil),        // 13: sales.v1.PlaceOrderRequest
+	(*PlaceOrderResponse)(nil),       // 14: sales.v1.PlaceOrderResponse
+	(*GetRequestRequest)(nil),        // 15: sales.v1.GetRequestRequest
+	(*GetRequestResponse)(nil),       // 16: sales.v1.GetRequestResponse
+	(*ListRequestsRequest)(nil),      // 17: sales.v1.ListRequestsRequest
+	(*ListRequestsResponse)(nil),     // 18: sales.v1.ListRequestsResponse
+	(*ResolveRequestRequest)(nil),    // 19: sales.v1.ResolveRequestRequest
+	(*ResolveRequestResponse)(nil),   // 20: sales.v1.ResolveRequestResponse
+	(*GetLeadRequest)(nil),           // 21: sales.v1.GetLeadRequest
+	(*GetLeadResponse)(nil),          // 22: sales.v1.GetLeadResponse
+	(*ListLeadsRequest)(nil),         // 23: sales.v1.ListLeadsRequest
+	(*ListLeadsResponse)(nil),        // 24: sales.v1.ListLeadsResponse
+	(*PlanOutboundRequest)(nil),      // 25: sales.v1.PlanOutboundRequest
+	(*PlanOutboundResponse)(nil),     // 26: sales.v1.PlanOutboundResponse
+	(*GetOutboundRequest)(nil),       // 27: sales.v1.GetOutboundRequest
+	(*GetOutboundResponse)(nil),      // 28: sales.v1.GetOutboundResponse
+	(*Staffing)(nil),                 // 29: sales.v1.Staffing
+	(*Grant)(nil),                    // 30: sales.v1.Grant
+	(*GetProcessesRequest)(nil),      // 31: sales.v1.GetProcessesRequest
+	(*GetProcessesResponse)(nil),     // 32: sales.v1.GetProcessesResponse
+	(*Process)(nil),                  // 33: sales.v1.Process
+	(*ProcessStep)(nil),              // 34: sales.v1.ProcessStep
+	(*Times)(nil),                    // 35: sales.v1.Times
+	(*Passage)(nil),                  // 36: sales.v1.Passage
+	(*GetTotalsRequest)(nil),         // 37: sales.v1.GetTotalsRequest
+	(*GetTotalsResponse)(nil),        // 38: sales.v1.GetTotalsResponse
+	(*v1.Person)(nil),                // 39: journey.v1.Person
+	(v1.Consent)(0),                  // 40: journey.v1.Consent
+	(v1.RequestKind)(0),              // 41: journey.v1.RequestKind
+	(v1.RequestStatus)(0),            // 42: journey.v1.RequestStatus
+	(v1.Channel)(0),                  // 43: journey.v1.Channel
+	(LeadStatus)(0),                  // 44: sales.v1.LeadStatus
+	(*Transaction)(nil),              // 45: sales.v1.Transaction
+	(Identification)(0),              // 46: sales.v1.Identification
+	(*v11.Freshness)(nil),            // 47: flow.v1.Freshness
+	(*Calls)(nil),                    // 48: sales.v1.Calls
+	(*Mailing)(nil),                  // 49: sales.v1.Mailing
+	(*durationpb.Duration)(nil),      // 50: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),    // 51: google.protobuf.Timestamp
 }
 var file_sales_v1_api_proto_depIdxs = []int32{
-	25, // 0: sales.v1.Customer.person:type_name -> journey.v1.Person
-	26, // 1: sales.v1.Customer.consent:type_name -> journey.v1.Consent
-	27, // 2: sales.v1.Request.kind:type_name -> journey.v1.RequestKind
-	28, // 3: sales.v1.Request.status:type_name -> journey.v1.RequestStatus
-	29, // 4: sales.v1.Lead.channel:type_name -> journey.v1.Channel
-	30, // 5: sales.v1.Lead.status:type_name -> sales.v1.LeadStatus
-	25, // 6: sales.v1.RegisterCustomerRequest.person:type_name -> journey.v1.Person
-	31, // 7: sales.v1.RegisterCustomerResponse.identification:type_name -> sales.v1.Identification
-	25, // 8: sales.v1.ChangeCustomerRequest.person:type_name -> journey.v1.Person
-	26, // 9: sales.v1.ChangeConsentRequest.consent:type_name -> journey.v1.Consent
-	0,  // 10: sales.v1.GetCustomerResponse.customer:type_name -> sales.v1.Customer
-	32, // 11: sales.v1.GetCustomerResponse.freshness:type_name -> flow.v1.Freshness
-	1,  // 12: sales.v1.GetRequestResponse.request:type_name -> sales.v1.Request
-	32, // 13: sales.v1.GetRequestResponse.freshness:type_name -> flow.v1.Freshness
-	1,  // 14: sales.v1.ListRequestsResponse.requests:type_name -> sales.v1.Request
-	32, // 15: sales.v1.ListRequestsResponse.freshness:type_name -> flow.v1.Freshness
-	28, // 16: sales.v1.ResolveRequestResponse.status:type_name -> journey.v1.RequestStatus
-	2,  // 17: sales.v1.GetLeadResponse.lead:type_name -> sales.v1.Lead
-	32, // 18: sales.v1.GetLeadResponse.freshness:type_name -> flow.v1.Freshness
-	2,  // 19: sales.v1.ListLeadsResponse.leads:type_name -> sales.v1.Lead
-	32, // 20: sales.v1.ListLeadsResponse.freshness:type_name -> flow.v1.Freshness
-	33, // 21: sales.v1.GetTotalsResponse.as_of:type_name -> google.protobuf.Timestamp
-	3,  // 22: sales.v1.SalesService.RegisterCustomer:input_type -> sales.v1.RegisterCustomerRequest
-	5,  // 23: sales.v1.SalesService.ChangeCustomer:input_type -> sales.v1.ChangeCustomerRequest
-	7,  // 24: sales.v1.SalesService.ChangeConsent:input_type -> sales.v1.ChangeConsentRequest
-	9,  // 25: sales.v1.SalesService.GetCustomer:input_type -> sales.v1.GetCustomerRequest
-	11, // 26: sales.v1.SalesService.PlaceOrder:input_type -> sales.v1.PlaceOrderRequest
-	13, // 27: sales.v1.SalesService.GetRequest:input_type -> sales.v1.GetRequestRequest
-	15, // 28: sales.v1.SalesService.ListRequests:input_type -> sales.v1.ListRequestsRequest
-	17, // 29: sales.v1.SalesService.ResolveRequest:input_type -> sales.v1.ResolveRequestRequest
-	19, // 30: sales.v1.SalesService.GetLead:input_type -> sales.v1.GetLeadRequest
-	21, // 31: sales.v1.SalesService.ListLeads:input_type -> sales.v1.ListLeadsRequest
-	23, // 32: sales.v1.SalesService.GetTotals:input_type -> sales.v1.GetTotalsRequest
-	4,  // 33: sales.v1.SalesService.RegisterCustomer:output_type -> sales.v1.RegisterCustomerResponse
-	6,  // 34: sales.v1.SalesService.ChangeCustomer:output_type -> sales.v1.ChangeCustomerResponse
-	8,  // 35: sales.v1.SalesService.ChangeConsent:output_type -> sales.v1.ChangeConsentResponse
-	10, // 36: sales.v1.SalesService.GetCustomer:output_type -> sales.v1.GetCustomerResponse
-	12, // 37: sales.v1.SalesService.PlaceOrder:output_type -> sales.v1.PlaceOrderResponse
-	14, // 38: sales.v1.SalesService.GetRequest:output_type -> sales.v1.GetRequestResponse
-	16, // 39: sales.v1.SalesService.ListRequests:output_type -> sales.v1.ListRequestsResponse
-	18, // 40: sales.v1.SalesService.ResolveRequest:output_type -> sales.v1.ResolveRequestResponse
-	20, // 41: sales.v1.SalesService.GetLead:output_type -> sales.v1.GetLeadResponse
-	22, // 42: sales.v1.SalesService.ListLeads:output_type -> sales.v1.ListLeadsResponse
-	24, // 43: sales.v1.SalesService.GetTotals:output_type -> sales.v1.GetTotalsResponse
-	33, // [33:44] is the sub-list for method output_type
-	22, // [22:33] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	39, // 0: sales.v1.Customer.person:type_name -> journey.v1.Person
+	40, // 1: sales.v1.Customer.consent:type_name -> journey.v1.Consent
+	41, // 2: sales.v1.Request.kind:type_name -> journey.v1.RequestKind
+	42, // 3: sales.v1.Request.status:type_name -> journey.v1.RequestStatus
+	43, // 4: sales.v1.Lead.channel:type_name -> journey.v1.Channel
+	44, // 5: sales.v1.Lead.status:type_name -> sales.v1.LeadStatus
+	45, // 6: sales.v1.Lead.transactions:type_name -> sales.v1.Transaction
+	39, // 7: sales.v1.RegisterCustomerRequest.person:type_name -> journey.v1.Person
+	46, // 8: sales.v1.RegisterCustomerResponse.identification:type_name -> sales.v1.Identification
+	39, // 9: sales.v1.ChangeCustomerRequest.person:type_name -> journey.v1.Person
+	40, // 10: sales.v1.ChangeConsentRequest.consent:type_name -> journey.v1.Consent
+	2,  // 11: sales.v1.GetCustomerResponse.customer:type_name -> sales.v1.Customer
+	47, // 12: sales.v1.GetCustomerResponse.freshness:type_name -> flow.v1.Freshness
+	3,  // 13: sales.v1.GetRequestResponse.request:type_name -> sales.v1.Request
+	47, // 14: sales.v1.GetRequestResponse.freshness:type_name -> flow.v1.Freshness
+	3,  // 15: sales.v1.ListRequestsResponse.requests:type_name -> sales.v1.Request
+	47, // 16: sales.v1.ListRequestsResponse.freshness:type_name -> flow.v1.Freshness
+	42, // 17: sales.v1.ResolveRequestResponse.status:type_name -> journey.v1.RequestStatus
+	4,  // 18: sales.v1.GetLeadResponse.lead:type_name -> sales.v1.Lead
+	47, // 19: sales.v1.GetLeadResponse.freshness:type_name -> flow.v1.Freshness
+	4,  // 20: sales.v1.ListLeadsResponse.leads:type_name -> sales.v1.Lead
+	47, // 21: sales.v1.ListLeadsResponse.freshness:type_name -> flow.v1.Freshness
+	43, // 22: sales.v1.PlanOutboundRequest.channel:type_name -> journey.v1.Channel
+	48, // 23: sales.v1.PlanOutboundRequest.calls:type_name -> sales.v1.Calls
+	49, // 24: sales.v1.PlanOutboundRequest.mailing:type_name -> sales.v1.Mailing
+	50, // 25: sales.v1.PlanOutboundRequest.expires_after:type_name -> google.protobuf.Duration
+	43, // 26: sales.v1.GetOutboundRequest.channel:type_name -> journey.v1.Channel
+	48, // 27: sales.v1.GetOutboundResponse.calls:type_name -> sales.v1.Calls
+	49, // 28: sales.v1.GetOutboundResponse.mailing:type_name -> sales.v1.Mailing
+	50, // 29: sales.v1.GetOutboundResponse.expires_after:type_name -> google.protobuf.Duration
+	29, // 30: sales.v1.GetOutboundResponse.staffing:type_name -> sales.v1.Staffing
+	30, // 31: sales.v1.GetOutboundResponse.grants:type_name -> sales.v1.Grant
+	51, // 32: sales.v1.GetOutboundResponse.waiting_since:type_name -> google.protobuf.Timestamp
+	47, // 33: sales.v1.GetOutboundResponse.freshness:type_name -> flow.v1.Freshness
+	50, // 34: sales.v1.Staffing.mean_wait:type_name -> google.protobuf.Duration
+	0,  // 35: sales.v1.Staffing.sufficiency:type_name -> sales.v1.Sufficiency
+	51, // 36: sales.v1.Grant.starts_at:type_name -> google.protobuf.Timestamp
+	51, // 37: sales.v1.Grant.ends_at:type_name -> google.protobuf.Timestamp
+	33, // 38: sales.v1.GetProcessesResponse.processes:type_name -> sales.v1.Process
+	51, // 39: sales.v1.GetProcessesResponse.as_of:type_name -> google.protobuf.Timestamp
+	47, // 40: sales.v1.GetProcessesResponse.freshness:type_name -> flow.v1.Freshness
+	34, // 41: sales.v1.Process.steps:type_name -> sales.v1.ProcessStep
+	1,  // 42: sales.v1.ProcessStep.kind:type_name -> sales.v1.StepKind
+	35, // 43: sales.v1.ProcessStep.times:type_name -> sales.v1.Times
+	36, // 44: sales.v1.ProcessStep.passages:type_name -> sales.v1.Passage
+	51, // 45: sales.v1.ProcessStep.stalled_since:type_name -> google.protobuf.Timestamp
+	51, // 46: sales.v1.ProcessStep.standing_since:type_name -> google.protobuf.Timestamp
+	50, // 47: sales.v1.Times.p50:type_name -> google.protobuf.Duration
+	50, // 48: sales.v1.Times.p90:type_name -> google.protobuf.Duration
+	35, // 49: sales.v1.Passage.times:type_name -> sales.v1.Times
+	51, // 50: sales.v1.GetTotalsResponse.as_of:type_name -> google.protobuf.Timestamp
+	5,  // 51: sales.v1.SalesService.RegisterCustomer:input_type -> sales.v1.RegisterCustomerRequest
+	7,  // 52: sales.v1.SalesService.ChangeCustomer:input_type -> sales.v1.ChangeCustomerRequest
+	9,  // 53: sales.v1.SalesService.ChangeConsent:input_type -> sales.v1.ChangeConsentRequest
+	11, // 54: sales.v1.SalesService.GetCustomer:input_type -> sales.v1.GetCustomerRequest
+	13, // 55: sales.v1.SalesService.PlaceOrder:input_type -> sales.v1.PlaceOrderRequest
+	15, // 56: sales.v1.SalesService.GetRequest:input_type -> sales.v1.GetRequestRequest
+	17, // 57: sales.v1.SalesService.ListRequests:input_type -> sales.v1.ListRequestsRequest
+	19, // 58: sales.v1.SalesService.ResolveRequest:input_type -> sales.v1.ResolveRequestRequest
+	21, // 59: sales.v1.SalesService.GetLead:input_type -> sales.v1.GetLeadRequest
+	23, // 60: sales.v1.SalesService.ListLeads:input_type -> sales.v1.ListLeadsRequest
+	25, // 61: sales.v1.SalesService.PlanOutbound:input_type -> sales.v1.PlanOutboundRequest
+	27, // 62: sales.v1.SalesService.GetOutbound:input_type -> sales.v1.GetOutboundRequest
+	31, // 63: sales.v1.SalesService.GetProcesses:input_type -> sales.v1.GetProcessesRequest
+	37, // 64: sales.v1.SalesService.GetTotals:input_type -> sales.v1.GetTotalsRequest
+	6,  // 65: sales.v1.SalesService.RegisterCustomer:output_type -> sales.v1.RegisterCustomerResponse
+	8,  // 66: sales.v1.SalesService.ChangeCustomer:output_type -> sales.v1.ChangeCustomerResponse
+	10, // 67: sales.v1.SalesService.ChangeConsent:output_type -> sales.v1.ChangeConsentResponse
+	12, // 68: sales.v1.SalesService.GetCustomer:output_type -> sales.v1.GetCustomerResponse
+	14, // 69: sales.v1.SalesService.PlaceOrder:output_type -> sales.v1.PlaceOrderResponse
+	16, // 70: sales.v1.SalesService.GetRequest:output_type -> sales.v1.GetRequestResponse
+	18, // 71: sales.v1.SalesService.ListRequests:output_type -> sales.v1.ListRequestsResponse
+	20, // 72: sales.v1.SalesService.ResolveRequest:output_type -> sales.v1.ResolveRequestResponse
+	22, // 73: sales.v1.SalesService.GetLead:output_type -> sales.v1.GetLeadResponse
+	24, // 74: sales.v1.SalesService.ListLeads:output_type -> sales.v1.ListLeadsResponse
+	26, // 75: sales.v1.SalesService.PlanOutbound:output_type -> sales.v1.PlanOutboundResponse
+	28, // 76: sales.v1.SalesService.GetOutbound:output_type -> sales.v1.GetOutboundResponse
+	32, // 77: sales.v1.SalesService.GetProcesses:output_type -> sales.v1.GetProcessesResponse
+	38, // 78: sales.v1.SalesService.GetTotals:output_type -> sales.v1.GetTotalsResponse
+	65, // [65:79] is the sub-list for method output_type
+	51, // [51:65] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_sales_v1_api_proto_init() }
@@ -1821,13 +2975,14 @@ func file_sales_v1_api_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sales_v1_api_proto_rawDesc), len(file_sales_v1_api_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   25,
+			NumEnums:      2,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_sales_v1_api_proto_goTypes,
 		DependencyIndexes: file_sales_v1_api_proto_depIdxs,
+		EnumInfos:         file_sales_v1_api_proto_enumTypes,
 		MessageInfos:      file_sales_v1_api_proto_msgTypes,
 	}.Build()
 	File_sales_v1_api_proto = out.File

@@ -29,6 +29,9 @@ const (
 	SalesService_ResolveRequest_FullMethodName   = "/sales.v1.SalesService/ResolveRequest"
 	SalesService_GetLead_FullMethodName          = "/sales.v1.SalesService/GetLead"
 	SalesService_ListLeads_FullMethodName        = "/sales.v1.SalesService/ListLeads"
+	SalesService_PlanOutbound_FullMethodName     = "/sales.v1.SalesService/PlanOutbound"
+	SalesService_GetOutbound_FullMethodName      = "/sales.v1.SalesService/GetOutbound"
+	SalesService_GetProcesses_FullMethodName     = "/sales.v1.SalesService/GetProcesses"
 	SalesService_GetTotals_FullMethodName        = "/sales.v1.SalesService/GetTotals"
 )
 
@@ -64,6 +67,16 @@ type SalesServiceClient interface {
 	GetLead(ctx context.Context, in *GetLeadRequest, opts ...grpc.CallOption) (*GetLeadResponse, error)
 	// ListLeads returns the leads of a customer, or all of them, newest first.
 	ListLeads(ctx context.Context, in *ListLeadsRequest, opts ...grpc.CallOption) (*ListLeadsResponse, error)
+	// PlanOutbound says how much outbound work a channel holds, by its agents or
+	// its rate, and how long a lead may wait. It never comes to more than the
+	// channel grants.
+	PlanOutbound(ctx context.Context, in *PlanOutboundRequest, opts ...grpc.CallOption) (*PlanOutboundResponse, error)
+	// GetOutbound returns a channel's plan, what its grants come to by it, and what
+	// waits.
+	GetOutbound(ctx context.Context, in *GetOutboundRequest, opts ...grpc.CallOption) (*GetOutboundResponse, error)
+	// GetProcesses is the chain-control report: where the instances of each
+	// commercial process stand, how long its steps take, and where it stalls.
+	GetProcesses(ctx context.Context, in *GetProcessesRequest, opts ...grpc.CallOption) (*GetProcessesResponse, error)
 	// GetTotals counts what CRM knows.
 	GetTotals(ctx context.Context, in *GetTotalsRequest, opts ...grpc.CallOption) (*GetTotalsResponse, error)
 }
@@ -176,6 +189,36 @@ func (c *salesServiceClient) ListLeads(ctx context.Context, in *ListLeadsRequest
 	return out, nil
 }
 
+func (c *salesServiceClient) PlanOutbound(ctx context.Context, in *PlanOutboundRequest, opts ...grpc.CallOption) (*PlanOutboundResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PlanOutboundResponse)
+	err := c.cc.Invoke(ctx, SalesService_PlanOutbound_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *salesServiceClient) GetOutbound(ctx context.Context, in *GetOutboundRequest, opts ...grpc.CallOption) (*GetOutboundResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetOutboundResponse)
+	err := c.cc.Invoke(ctx, SalesService_GetOutbound_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *salesServiceClient) GetProcesses(ctx context.Context, in *GetProcessesRequest, opts ...grpc.CallOption) (*GetProcessesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetProcessesResponse)
+	err := c.cc.Invoke(ctx, SalesService_GetProcesses_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *salesServiceClient) GetTotals(ctx context.Context, in *GetTotalsRequest, opts ...grpc.CallOption) (*GetTotalsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetTotalsResponse)
@@ -218,6 +261,16 @@ type SalesServiceServer interface {
 	GetLead(context.Context, *GetLeadRequest) (*GetLeadResponse, error)
 	// ListLeads returns the leads of a customer, or all of them, newest first.
 	ListLeads(context.Context, *ListLeadsRequest) (*ListLeadsResponse, error)
+	// PlanOutbound says how much outbound work a channel holds, by its agents or
+	// its rate, and how long a lead may wait. It never comes to more than the
+	// channel grants.
+	PlanOutbound(context.Context, *PlanOutboundRequest) (*PlanOutboundResponse, error)
+	// GetOutbound returns a channel's plan, what its grants come to by it, and what
+	// waits.
+	GetOutbound(context.Context, *GetOutboundRequest) (*GetOutboundResponse, error)
+	// GetProcesses is the chain-control report: where the instances of each
+	// commercial process stand, how long its steps take, and where it stalls.
+	GetProcesses(context.Context, *GetProcessesRequest) (*GetProcessesResponse, error)
 	// GetTotals counts what CRM knows.
 	GetTotals(context.Context, *GetTotalsRequest) (*GetTotalsResponse, error)
 	mustEmbedUnimplementedSalesServiceServer()
@@ -259,6 +312,15 @@ func (UnimplementedSalesServiceServer) GetLead(context.Context, *GetLeadRequest)
 }
 func (UnimplementedSalesServiceServer) ListLeads(context.Context, *ListLeadsRequest) (*ListLeadsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListLeads not implemented")
+}
+func (UnimplementedSalesServiceServer) PlanOutbound(context.Context, *PlanOutboundRequest) (*PlanOutboundResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PlanOutbound not implemented")
+}
+func (UnimplementedSalesServiceServer) GetOutbound(context.Context, *GetOutboundRequest) (*GetOutboundResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetOutbound not implemented")
+}
+func (UnimplementedSalesServiceServer) GetProcesses(context.Context, *GetProcessesRequest) (*GetProcessesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetProcesses not implemented")
 }
 func (UnimplementedSalesServiceServer) GetTotals(context.Context, *GetTotalsRequest) (*GetTotalsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetTotals not implemented")
@@ -464,6 +526,60 @@ func _SalesService_ListLeads_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SalesService_PlanOutbound_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PlanOutboundRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SalesServiceServer).PlanOutbound(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SalesService_PlanOutbound_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SalesServiceServer).PlanOutbound(ctx, req.(*PlanOutboundRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SalesService_GetOutbound_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetOutboundRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SalesServiceServer).GetOutbound(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SalesService_GetOutbound_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SalesServiceServer).GetOutbound(ctx, req.(*GetOutboundRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SalesService_GetProcesses_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetProcessesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SalesServiceServer).GetProcesses(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SalesService_GetProcesses_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SalesServiceServer).GetProcesses(ctx, req.(*GetProcessesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SalesService_GetTotals_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetTotalsRequest)
 	if err := dec(in); err != nil {
@@ -528,6 +644,18 @@ var SalesService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListLeads",
 			Handler:    _SalesService_ListLeads_Handler,
+		},
+		{
+			MethodName: "PlanOutbound",
+			Handler:    _SalesService_PlanOutbound_Handler,
+		},
+		{
+			MethodName: "GetOutbound",
+			Handler:    _SalesService_GetOutbound_Handler,
+		},
+		{
+			MethodName: "GetProcesses",
+			Handler:    _SalesService_GetProcesses_Handler,
 		},
 		{
 			MethodName: "GetTotals",

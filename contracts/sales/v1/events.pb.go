@@ -11,6 +11,7 @@ import (
 	_ "github.com/triangle-suite/triangle/contracts/privacy/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -362,7 +363,9 @@ type OrderPlaced struct {
 	// The lead that it came from, where it did.
 	LeadId string `protobuf:"bytes,6,opt,name=lead_id,json=leadId,proto3" json:"lead_id,omitempty"`
 	// Where the order came from, such as import or sale.
-	Source        string `protobuf:"bytes,7,opt,name=source,proto3" json:"source,omitempty"`
+	Source string `protobuf:"bytes,7,opt,name=source,proto3" json:"source,omitempty"`
+	// The contact that it was placed in, where it was in one.
+	ContactId     string `protobuf:"bytes,8,opt,name=contact_id,json=contactId,proto3" json:"contact_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -442,6 +445,13 @@ func (x *OrderPlaced) GetLeadId() string {
 func (x *OrderPlaced) GetSource() string {
 	if x != nil {
 		return x.Source
+	}
+	return ""
+}
+
+func (x *OrderPlaced) GetContactId() string {
+	if x != nil {
+		return x.ContactId
 	}
 	return ""
 }
@@ -624,7 +634,9 @@ type RequestOpened struct {
 	// The visitor's own words.
 	Text string `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
 	// When it was submitted.
-	SubmittedAt   *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=submitted_at,json=submittedAt,proto3" json:"submitted_at,omitempty"`
+	SubmittedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=submitted_at,json=submittedAt,proto3" json:"submitted_at,omitempty"`
+	// When the channel took it in, by the store's clock.
+	HappenedAt    *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=happened_at,json=happenedAt,proto3" json:"happened_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -701,6 +713,13 @@ func (x *RequestOpened) GetSubmittedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *RequestOpened) GetHappenedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HappenedAt
+	}
+	return nil
+}
+
 // RequestStatusChanged says where a request stands.
 type RequestStatusChanged struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -713,7 +732,13 @@ type RequestStatusChanged struct {
 	// Where it stands now.
 	Status v1.RequestStatus `protobuf:"varint,4,opt,name=status,proto3,enum=journey.v1.RequestStatus" json:"status,omitempty"`
 	// Why, such as the back office's own reference.
-	Detail        string `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
+	Detail string `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
+	// The step of its process that it has come to, such as taken-over.
+	Step string `protobuf:"bytes,6,opt,name=step,proto3" json:"step,omitempty"`
+	// When the step was taken, wherever it was, by the store's clock.
+	HappenedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=happened_at,json=happenedAt,proto3" json:"happened_at,omitempty"`
+	// The contact in which it was asked.
+	ContactId     string `protobuf:"bytes,8,opt,name=contact_id,json=contactId,proto3" json:"contact_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -783,6 +808,27 @@ func (x *RequestStatusChanged) GetDetail() string {
 	return ""
 }
 
+func (x *RequestStatusChanged) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *RequestStatusChanged) GetHappenedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HappenedAt
+	}
+	return nil
+}
+
+func (x *RequestStatusChanged) GetContactId() string {
+	if x != nil {
+		return x.ContactId
+	}
+	return ""
+}
+
 // LeadAccepted says that lead management has taken over a lead from marketing.
 type LeadAccepted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -799,7 +845,9 @@ type LeadAccepted struct {
 	// What is to be said or shown.
 	Content string `protobuf:"bytes,6,opt,name=content,proto3" json:"content,omitempty"`
 	// Its priority: higher goes first.
-	Priority      uint32 `protobuf:"varint,7,opt,name=priority,proto3" json:"priority,omitempty"`
+	Priority uint32 `protobuf:"varint,7,opt,name=priority,proto3" json:"priority,omitempty"`
+	// When marketing issued it, by the store's clock.
+	IssuedAt      *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=issued_at,json=issuedAt,proto3" json:"issued_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -881,6 +929,13 @@ func (x *LeadAccepted) GetPriority() uint32 {
 		return x.Priority
 	}
 	return 0
+}
+
+func (x *LeadAccepted) GetIssuedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.IssuedAt
+	}
+	return nil
 }
 
 // DispatchOrdered hands a lead to its channel.
@@ -1049,7 +1104,9 @@ type LeadStatusChanged struct {
 	// Where it stands now.
 	Status LeadStatus `protobuf:"varint,3,opt,name=status,proto3,enum=sales.v1.LeadStatus" json:"status,omitempty"`
 	// Why.
-	Detail        string `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"`
+	Detail string `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"`
+	// When it came there, wherever that was, by the store's clock.
+	HappenedAt    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=happened_at,json=happenedAt,proto3" json:"happened_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1112,11 +1169,363 @@ func (x *LeadStatusChanged) GetDetail() string {
 	return ""
 }
 
+func (x *LeadStatusChanged) GetHappenedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HappenedAt
+	}
+	return nil
+}
+
+// OutboundPlanned says how a channel's outbound work is planned from now on,
+// within what the channel grants.
+type OutboundPlanned struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The channel.
+	Channel v1.Channel `protobuf:"varint,1,opt,name=channel,proto3,enum=journey.v1.Channel" json:"channel,omitempty"`
+	// How calls are planned; of a channel that calls.
+	Calls *Calls `protobuf:"bytes,2,opt,name=calls,proto3" json:"calls,omitempty"`
+	// How messages are planned; of a channel that sends.
+	Mailing *Mailing `protobuf:"bytes,3,opt,name=mailing,proto3" json:"mailing,omitempty"`
+	// How long a lead may wait for capacity; for ever when not given.
+	ExpiresAfter  *durationpb.Duration `protobuf:"bytes,4,opt,name=expires_after,json=expiresAfter,proto3" json:"expires_after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutboundPlanned) Reset() {
+	*x = OutboundPlanned{}
+	mi := &file_sales_v1_events_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutboundPlanned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutboundPlanned) ProtoMessage() {}
+
+func (x *OutboundPlanned) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_events_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutboundPlanned.ProtoReflect.Descriptor instead.
+func (*OutboundPlanned) Descriptor() ([]byte, []int) {
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *OutboundPlanned) GetChannel() v1.Channel {
+	if x != nil {
+		return x.Channel
+	}
+	return v1.Channel(0)
+}
+
+func (x *OutboundPlanned) GetCalls() *Calls {
+	if x != nil {
+		return x.Calls
+	}
+	return nil
+}
+
+func (x *OutboundPlanned) GetMailing() *Mailing {
+	if x != nil {
+		return x.Mailing
+	}
+	return nil
+}
+
+func (x *OutboundPlanned) GetExpiresAfter() *durationpb.Duration {
+	if x != nil {
+		return x.ExpiresAfter
+	}
+	return nil
+}
+
+// LeadAgreed says that a customer has said yes to a lead in a contact, whatever
+// channel that was in. What is ordered or asked in the contact comes of the lead.
+type LeadAgreed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The lead.
+	LeadId string `protobuf:"bytes,1,opt,name=lead_id,json=leadId,proto3" json:"lead_id,omitempty"`
+	// The contact.
+	ContactId string `protobuf:"bytes,2,opt,name=contact_id,json=contactId,proto3" json:"contact_id,omitempty"`
+	// The customer, where known.
+	CustomerId string `protobuf:"bytes,3,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// When they did, by the store's clock.
+	HappenedAt    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=happened_at,json=happenedAt,proto3" json:"happened_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeadAgreed) Reset() {
+	*x = LeadAgreed{}
+	mi := &file_sales_v1_events_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeadAgreed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeadAgreed) ProtoMessage() {}
+
+func (x *LeadAgreed) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_events_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeadAgreed.ProtoReflect.Descriptor instead.
+func (*LeadAgreed) Descriptor() ([]byte, []int) {
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *LeadAgreed) GetLeadId() string {
+	if x != nil {
+		return x.LeadId
+	}
+	return ""
+}
+
+func (x *LeadAgreed) GetContactId() string {
+	if x != nil {
+		return x.ContactId
+	}
+	return ""
+}
+
+func (x *LeadAgreed) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *LeadAgreed) GetHappenedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HappenedAt
+	}
+	return nil
+}
+
+// LeadTransacted says that a transaction came of a lead: an order, or a request
+// that is finished. The lead names it, or was agreed to in its contact.
+type LeadTransacted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The lead.
+	LeadId string `protobuf:"bytes,1,opt,name=lead_id,json=leadId,proto3" json:"lead_id,omitempty"`
+	// The customer.
+	CustomerId string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// What came of it.
+	Transaction   *Transaction `protobuf:"bytes,3,opt,name=transaction,proto3" json:"transaction,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeadTransacted) Reset() {
+	*x = LeadTransacted{}
+	mi := &file_sales_v1_events_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeadTransacted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeadTransacted) ProtoMessage() {}
+
+func (x *LeadTransacted) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_events_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeadTransacted.ProtoReflect.Descriptor instead.
+func (*LeadTransacted) Descriptor() ([]byte, []int) {
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *LeadTransacted) GetLeadId() string {
+	if x != nil {
+		return x.LeadId
+	}
+	return ""
+}
+
+func (x *LeadTransacted) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *LeadTransacted) GetTransaction() *Transaction {
+	if x != nil {
+		return x.Transaction
+	}
+	return nil
+}
+
+// ContactAgreed notes in conversion-<contact id> that a lead was agreed to in the
+// contact.
+type ContactAgreed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The contact.
+	ContactId string `protobuf:"bytes,1,opt,name=contact_id,json=contactId,proto3" json:"contact_id,omitempty"`
+	// The lead.
+	LeadId string `protobuf:"bytes,2,opt,name=lead_id,json=leadId,proto3" json:"lead_id,omitempty"`
+	// What was ordered or finished of the contact before this was noted: it came of
+	// the lead.
+	Transactions  []*Transaction `protobuf:"bytes,3,rep,name=transactions,proto3" json:"transactions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContactAgreed) Reset() {
+	*x = ContactAgreed{}
+	mi := &file_sales_v1_events_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContactAgreed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContactAgreed) ProtoMessage() {}
+
+func (x *ContactAgreed) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_events_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContactAgreed.ProtoReflect.Descriptor instead.
+func (*ContactAgreed) Descriptor() ([]byte, []int) {
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ContactAgreed) GetContactId() string {
+	if x != nil {
+		return x.ContactId
+	}
+	return ""
+}
+
+func (x *ContactAgreed) GetLeadId() string {
+	if x != nil {
+		return x.LeadId
+	}
+	return ""
+}
+
+func (x *ContactAgreed) GetTransactions() []*Transaction {
+	if x != nil {
+		return x.Transactions
+	}
+	return nil
+}
+
+// ContactTransacted notes in conversion-<contact id> what was ordered in the
+// contact, or which request of it is finished.
+type ContactTransacted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The contact.
+	ContactId string `protobuf:"bytes,1,opt,name=contact_id,json=contactId,proto3" json:"contact_id,omitempty"`
+	// What was ordered, or is finished.
+	Transaction *Transaction `protobuf:"bytes,2,opt,name=transaction,proto3" json:"transaction,omitempty"`
+	// The leads that were agreed to in the contact before this was noted: it came of
+	// them.
+	LeadIds       []string `protobuf:"bytes,3,rep,name=lead_ids,json=leadIds,proto3" json:"lead_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContactTransacted) Reset() {
+	*x = ContactTransacted{}
+	mi := &file_sales_v1_events_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContactTransacted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContactTransacted) ProtoMessage() {}
+
+func (x *ContactTransacted) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_events_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContactTransacted.ProtoReflect.Descriptor instead.
+func (*ContactTransacted) Descriptor() ([]byte, []int) {
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ContactTransacted) GetContactId() string {
+	if x != nil {
+		return x.ContactId
+	}
+	return ""
+}
+
+func (x *ContactTransacted) GetTransaction() *Transaction {
+	if x != nil {
+		return x.Transaction
+	}
+	return nil
+}
+
+func (x *ContactTransacted) GetLeadIds() []string {
+	if x != nil {
+		return x.LeadIds
+	}
+	return nil
+}
+
 var File_sales_v1_events_proto protoreflect.FileDescriptor
 
 const file_sales_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x15sales/v1/events.proto\x12\bsales.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17journey/v1/values.proto\x1a\x18privacy/v1/privacy.proto\x1a\x15sales/v1/values.proto\"_\n" +
+	"\x15sales/v1/events.proto\x12\bsales.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17journey/v1/values.proto\x1a\x18privacy/v1/privacy.proto\x1a\x15sales/v1/values.proto\"_\n" +
 	"\x10IdentityReserved\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12*\n" +
@@ -1143,7 +1552,7 @@ const file_sales_v1_events_proto_rawDesc = "" +
 	"customerId\x12-\n" +
 	"\aconsent\x18\x02 \x01(\x0e2\x13.journey.v1.ConsentR\aconsent\x129\n" +
 	"\n" +
-	"changed_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tchangedAt\"\xd8\x01\n" +
+	"changed_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tchangedAt\"\xf7\x01\n" +
 	"\vOrderPlaced\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12\x19\n" +
@@ -1153,7 +1562,9 @@ const file_sales_v1_events_proto_rawDesc = "" +
 	"\bquantity\x18\x04 \x01(\rR\bquantity\x12!\n" +
 	"\famount_cents\x18\x05 \x01(\x03R\vamountCents\x12\x17\n" +
 	"\alead_id\x18\x06 \x01(\tR\x06leadId\x12\x16\n" +
-	"\x06source\x18\a \x01(\tR\x06source\"\x95\x01\n" +
+	"\x06source\x18\a \x01(\tR\x06source\x12\x1d\n" +
+	"\n" +
+	"contact_id\x18\b \x01(\tR\tcontactId\"\x95\x01\n" +
 	"\x11ContactRegistered\x12\x1d\n" +
 	"\n" +
 	"contact_id\x18\x01 \x01(\tR\tcontactId\x12\x1f\n" +
@@ -1169,7 +1580,7 @@ const file_sales_v1_events_proto_rawDesc = "" +
 	"\ropen_requests\x18\x05 \x03(\v2\x17.journey.v1.OpenRequestR\fopenRequests\x12\x16\n" +
 	"\x06orders\x18\x06 \x01(\rR\x06orders\x12\x1f\n" +
 	"\vspent_cents\x18\a \x01(\x03R\n" +
-	"spentCents\"\xfa\x01\n" +
+	"spentCents\"\xb7\x02\n" +
 	"\rRequestOpened\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12%\n" +
@@ -1179,7 +1590,9 @@ const file_sales_v1_events_proto_rawDesc = "" +
 	"contact_id\x18\x03 \x01(\tR\tcontactId\x12+\n" +
 	"\x04kind\x18\x04 \x01(\x0e2\x17.journey.v1.RequestKindR\x04kind\x12\x18\n" +
 	"\x04text\x18\x05 \x01(\tB\x04\xa8\xbb\x18\x01R\x04text\x12=\n" +
-	"\fsubmitted_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vsubmittedAt\"\xce\x01\n" +
+	"\fsubmitted_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vsubmittedAt\x12;\n" +
+	"\vhappened_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"happenedAt\"\xbe\x02\n" +
 	"\x14RequestStatusChanged\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x1f\n" +
@@ -1187,7 +1600,12 @@ const file_sales_v1_events_proto_rawDesc = "" +
 	"customerId\x12+\n" +
 	"\x04kind\x18\x03 \x01(\x0e2\x17.journey.v1.RequestKindR\x04kind\x121\n" +
 	"\x06status\x18\x04 \x01(\x0e2\x19.journey.v1.RequestStatusR\x06status\x12\x16\n" +
-	"\x06detail\x18\x05 \x01(\tR\x06detail\"\xf5\x01\n" +
+	"\x06detail\x18\x05 \x01(\tR\x06detail\x12\x12\n" +
+	"\x04step\x18\x06 \x01(\tR\x04step\x12;\n" +
+	"\vhappened_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"happenedAt\x12\x1d\n" +
+	"\n" +
+	"contact_id\x18\b \x01(\tR\tcontactId\"\xae\x02\n" +
 	"\fLeadAccepted\x12\x17\n" +
 	"\alead_id\x18\x01 \x01(\tR\x06leadId\x12\x1f\n" +
 	"\vcampaign_id\x18\x02 \x01(\tR\n" +
@@ -1197,7 +1615,8 @@ const file_sales_v1_events_proto_rawDesc = "" +
 	"\x0eproposition_id\x18\x04 \x01(\tR\rpropositionId\x12-\n" +
 	"\achannel\x18\x05 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12\x18\n" +
 	"\acontent\x18\x06 \x01(\tR\acontent\x12\x1a\n" +
-	"\bpriority\x18\a \x01(\rR\bpriority\"\xf0\x01\n" +
+	"\bpriority\x18\a \x01(\rR\bpriority\x127\n" +
+	"\tissued_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\bissuedAt\"\xf0\x01\n" +
 	"\x0fDispatchOrdered\x12\x17\n" +
 	"\alead_id\x18\x01 \x01(\tR\x06leadId\x12\x1d\n" +
 	"\n" +
@@ -1211,13 +1630,44 @@ const file_sales_v1_events_proto_rawDesc = "" +
 	"\rCapacitySpent\x12\x17\n" +
 	"\alead_id\x18\x01 \x01(\tR\x06leadId\x12\x1f\n" +
 	"\vcustomer_id\x18\x02 \x01(\tR\n" +
-	"customerId\"\x93\x01\n" +
+	"customerId\"\xd0\x01\n" +
 	"\x11LeadStatusChanged\x12\x17\n" +
 	"\alead_id\x18\x01 \x01(\tR\x06leadId\x12\x1f\n" +
 	"\vcustomer_id\x18\x02 \x01(\tR\n" +
 	"customerId\x12,\n" +
 	"\x06status\x18\x03 \x01(\x0e2\x14.sales.v1.LeadStatusR\x06status\x12\x16\n" +
-	"\x06detail\x18\x04 \x01(\tR\x06detailB?Z=github.com/triangle-suite/triangle/contracts/sales/v1;salesv1b\x06proto3"
+	"\x06detail\x18\x04 \x01(\tR\x06detail\x12;\n" +
+	"\vhappened_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"happenedAt\"\xd4\x01\n" +
+	"\x0fOutboundPlanned\x12-\n" +
+	"\achannel\x18\x01 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12%\n" +
+	"\x05calls\x18\x02 \x01(\v2\x0f.sales.v1.CallsR\x05calls\x12+\n" +
+	"\amailing\x18\x03 \x01(\v2\x11.sales.v1.MailingR\amailing\x12>\n" +
+	"\rexpires_after\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\fexpiresAfter\"\xa2\x01\n" +
+	"\n" +
+	"LeadAgreed\x12\x17\n" +
+	"\alead_id\x18\x01 \x01(\tR\x06leadId\x12\x1d\n" +
+	"\n" +
+	"contact_id\x18\x02 \x01(\tR\tcontactId\x12\x1f\n" +
+	"\vcustomer_id\x18\x03 \x01(\tR\n" +
+	"customerId\x12;\n" +
+	"\vhappened_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"happenedAt\"\x83\x01\n" +
+	"\x0eLeadTransacted\x12\x17\n" +
+	"\alead_id\x18\x01 \x01(\tR\x06leadId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\x127\n" +
+	"\vtransaction\x18\x03 \x01(\v2\x15.sales.v1.TransactionR\vtransaction\"\x82\x01\n" +
+	"\rContactAgreed\x12\x1d\n" +
+	"\n" +
+	"contact_id\x18\x01 \x01(\tR\tcontactId\x12\x17\n" +
+	"\alead_id\x18\x02 \x01(\tR\x06leadId\x129\n" +
+	"\ftransactions\x18\x03 \x03(\v2\x15.sales.v1.TransactionR\ftransactions\"\x86\x01\n" +
+	"\x11ContactTransacted\x12\x1d\n" +
+	"\n" +
+	"contact_id\x18\x01 \x01(\tR\tcontactId\x127\n" +
+	"\vtransaction\x18\x02 \x01(\v2\x15.sales.v1.TransactionR\vtransaction\x12\x19\n" +
+	"\blead_ids\x18\x03 \x03(\tR\aleadIdsB?Z=github.com/triangle-suite/triangle/contracts/sales/v1;salesv1b\x06proto3"
 
 var (
 	file_sales_v1_events_proto_rawDescOnce sync.Once
@@ -1231,7 +1681,7 @@ func file_sales_v1_events_proto_rawDescGZIP() []byte {
 	return file_sales_v1_events_proto_rawDescData
 }
 
-var file_sales_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_sales_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_sales_v1_events_proto_goTypes = []any{
 	(*IdentityReserved)(nil),      // 0: sales.v1.IdentityReserved
 	(*IdentityConflictFound)(nil), // 1: sales.v1.IdentityConflictFound
@@ -1247,41 +1697,62 @@ var file_sales_v1_events_proto_goTypes = []any{
 	(*DispatchOrdered)(nil),       // 11: sales.v1.DispatchOrdered
 	(*CapacitySpent)(nil),         // 12: sales.v1.CapacitySpent
 	(*LeadStatusChanged)(nil),     // 13: sales.v1.LeadStatusChanged
-	(IdentityKind)(0),             // 14: sales.v1.IdentityKind
-	(*v1.Person)(nil),             // 15: journey.v1.Person
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
-	(v1.Consent)(0),               // 17: journey.v1.Consent
-	(Identification)(0),           // 18: sales.v1.Identification
-	(*v1.OpenRequest)(nil),        // 19: journey.v1.OpenRequest
-	(v1.RequestKind)(0),           // 20: journey.v1.RequestKind
-	(v1.RequestStatus)(0),         // 21: journey.v1.RequestStatus
-	(v1.Channel)(0),               // 22: journey.v1.Channel
-	(LeadStatus)(0),               // 23: sales.v1.LeadStatus
+	(*OutboundPlanned)(nil),       // 14: sales.v1.OutboundPlanned
+	(*LeadAgreed)(nil),            // 15: sales.v1.LeadAgreed
+	(*LeadTransacted)(nil),        // 16: sales.v1.LeadTransacted
+	(*ContactAgreed)(nil),         // 17: sales.v1.ContactAgreed
+	(*ContactTransacted)(nil),     // 18: sales.v1.ContactTransacted
+	(IdentityKind)(0),             // 19: sales.v1.IdentityKind
+	(*v1.Person)(nil),             // 20: journey.v1.Person
+	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
+	(v1.Consent)(0),               // 22: journey.v1.Consent
+	(Identification)(0),           // 23: sales.v1.Identification
+	(*v1.OpenRequest)(nil),        // 24: journey.v1.OpenRequest
+	(v1.RequestKind)(0),           // 25: journey.v1.RequestKind
+	(v1.RequestStatus)(0),         // 26: journey.v1.RequestStatus
+	(v1.Channel)(0),               // 27: journey.v1.Channel
+	(LeadStatus)(0),               // 28: sales.v1.LeadStatus
+	(*Calls)(nil),                 // 29: sales.v1.Calls
+	(*Mailing)(nil),               // 30: sales.v1.Mailing
+	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
+	(*Transaction)(nil),           // 32: sales.v1.Transaction
 }
 var file_sales_v1_events_proto_depIdxs = []int32{
-	14, // 0: sales.v1.IdentityReserved.kind:type_name -> sales.v1.IdentityKind
-	15, // 1: sales.v1.CustomerRegistered.person:type_name -> journey.v1.Person
-	16, // 2: sales.v1.CustomerRegistered.registered_at:type_name -> google.protobuf.Timestamp
-	15, // 3: sales.v1.CustomerChanged.person:type_name -> journey.v1.Person
-	16, // 4: sales.v1.CustomerChanged.changed_at:type_name -> google.protobuf.Timestamp
-	17, // 5: sales.v1.ConsentChanged.consent:type_name -> journey.v1.Consent
-	16, // 6: sales.v1.ConsentChanged.changed_at:type_name -> google.protobuf.Timestamp
-	18, // 7: sales.v1.ContactRegistered.identification:type_name -> sales.v1.Identification
-	15, // 8: sales.v1.CustomerViewChanged.person:type_name -> journey.v1.Person
-	17, // 9: sales.v1.CustomerViewChanged.consent:type_name -> journey.v1.Consent
-	19, // 10: sales.v1.CustomerViewChanged.open_requests:type_name -> journey.v1.OpenRequest
-	20, // 11: sales.v1.RequestOpened.kind:type_name -> journey.v1.RequestKind
-	16, // 12: sales.v1.RequestOpened.submitted_at:type_name -> google.protobuf.Timestamp
-	20, // 13: sales.v1.RequestStatusChanged.kind:type_name -> journey.v1.RequestKind
-	21, // 14: sales.v1.RequestStatusChanged.status:type_name -> journey.v1.RequestStatus
-	22, // 15: sales.v1.LeadAccepted.channel:type_name -> journey.v1.Channel
-	22, // 16: sales.v1.DispatchOrdered.channel:type_name -> journey.v1.Channel
-	23, // 17: sales.v1.LeadStatusChanged.status:type_name -> sales.v1.LeadStatus
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	19, // 0: sales.v1.IdentityReserved.kind:type_name -> sales.v1.IdentityKind
+	20, // 1: sales.v1.CustomerRegistered.person:type_name -> journey.v1.Person
+	21, // 2: sales.v1.CustomerRegistered.registered_at:type_name -> google.protobuf.Timestamp
+	20, // 3: sales.v1.CustomerChanged.person:type_name -> journey.v1.Person
+	21, // 4: sales.v1.CustomerChanged.changed_at:type_name -> google.protobuf.Timestamp
+	22, // 5: sales.v1.ConsentChanged.consent:type_name -> journey.v1.Consent
+	21, // 6: sales.v1.ConsentChanged.changed_at:type_name -> google.protobuf.Timestamp
+	23, // 7: sales.v1.ContactRegistered.identification:type_name -> sales.v1.Identification
+	20, // 8: sales.v1.CustomerViewChanged.person:type_name -> journey.v1.Person
+	22, // 9: sales.v1.CustomerViewChanged.consent:type_name -> journey.v1.Consent
+	24, // 10: sales.v1.CustomerViewChanged.open_requests:type_name -> journey.v1.OpenRequest
+	25, // 11: sales.v1.RequestOpened.kind:type_name -> journey.v1.RequestKind
+	21, // 12: sales.v1.RequestOpened.submitted_at:type_name -> google.protobuf.Timestamp
+	21, // 13: sales.v1.RequestOpened.happened_at:type_name -> google.protobuf.Timestamp
+	25, // 14: sales.v1.RequestStatusChanged.kind:type_name -> journey.v1.RequestKind
+	26, // 15: sales.v1.RequestStatusChanged.status:type_name -> journey.v1.RequestStatus
+	21, // 16: sales.v1.RequestStatusChanged.happened_at:type_name -> google.protobuf.Timestamp
+	27, // 17: sales.v1.LeadAccepted.channel:type_name -> journey.v1.Channel
+	21, // 18: sales.v1.LeadAccepted.issued_at:type_name -> google.protobuf.Timestamp
+	27, // 19: sales.v1.DispatchOrdered.channel:type_name -> journey.v1.Channel
+	28, // 20: sales.v1.LeadStatusChanged.status:type_name -> sales.v1.LeadStatus
+	21, // 21: sales.v1.LeadStatusChanged.happened_at:type_name -> google.protobuf.Timestamp
+	27, // 22: sales.v1.OutboundPlanned.channel:type_name -> journey.v1.Channel
+	29, // 23: sales.v1.OutboundPlanned.calls:type_name -> sales.v1.Calls
+	30, // 24: sales.v1.OutboundPlanned.mailing:type_name -> sales.v1.Mailing
+	31, // 25: sales.v1.OutboundPlanned.expires_after:type_name -> google.protobuf.Duration
+	21, // 26: sales.v1.LeadAgreed.happened_at:type_name -> google.protobuf.Timestamp
+	32, // 27: sales.v1.LeadTransacted.transaction:type_name -> sales.v1.Transaction
+	32, // 28: sales.v1.ContactAgreed.transactions:type_name -> sales.v1.Transaction
+	32, // 29: sales.v1.ContactTransacted.transaction:type_name -> sales.v1.Transaction
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_sales_v1_events_proto_init() }
@@ -1296,7 +1767,7 @@ func file_sales_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sales_v1_events_proto_rawDesc), len(file_sales_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -12,6 +12,8 @@ package salesv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -152,6 +154,8 @@ const (
 	LeadStatus_LEAD_STATUS_CONVERTED LeadStatus = 5
 	// The customer does not want it, or not now.
 	LeadStatus_LEAD_STATUS_CLOSED LeadStatus = 6
+	// It waited for capacity for longer than the channel's plan lets it.
+	LeadStatus_LEAD_STATUS_EXPIRED LeadStatus = 7
 )
 
 // Enum value maps for LeadStatus.
@@ -164,6 +168,7 @@ var (
 		4: "LEAD_STATUS_FAILED",
 		5: "LEAD_STATUS_CONVERTED",
 		6: "LEAD_STATUS_CLOSED",
+		7: "LEAD_STATUS_EXPIRED",
 	}
 	LeadStatus_value = map[string]int32{
 		"LEAD_STATUS_UNSPECIFIED": 0,
@@ -173,6 +178,7 @@ var (
 		"LEAD_STATUS_FAILED":      4,
 		"LEAD_STATUS_CONVERTED":   5,
 		"LEAD_STATUS_CLOSED":      6,
+		"LEAD_STATUS_EXPIRED":     7,
 	}
 )
 
@@ -203,11 +209,252 @@ func (LeadStatus) EnumDescriptor() ([]byte, []int) {
 	return file_sales_v1_values_proto_rawDescGZIP(), []int{2}
 }
 
+// Calls is how outbound calls are planned: by whom the calls that come in leave
+// free.
+type Calls struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many agents there are.
+	Agents uint32 `protobuf:"varint,1,opt,name=agents,proto3" json:"agents,omitempty"`
+	// How long an outbound call takes, from dialling to the end of what is written
+	// down after it.
+	HandlingTime *durationpb.Duration `protobuf:"bytes,2,opt,name=handling_time,json=handlingTime,proto3" json:"handling_time,omitempty"`
+	// How many calls come in an hour.
+	InboundPerHour float64 `protobuf:"fixed64,3,opt,name=inbound_per_hour,json=inboundPerHour,proto3" json:"inbound_per_hour,omitempty"`
+	// How long one of these takes. It is needed where any come in.
+	InboundHandlingTime *durationpb.Duration `protobuf:"bytes,4,opt,name=inbound_handling_time,json=inboundHandlingTime,proto3" json:"inbound_handling_time,omitempty"`
+	// Which share of them is to be answered in time, above 0 and below 1, such as
+	// 0.8.
+	ServiceLevel float64 `protobuf:"fixed64,5,opt,name=service_level,json=serviceLevel,proto3" json:"service_level,omitempty"`
+	// In time is within so much, such as 20 s.
+	AnsweredWithin *durationpb.Duration `protobuf:"bytes,6,opt,name=answered_within,json=answeredWithin,proto3" json:"answered_within,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Calls) Reset() {
+	*x = Calls{}
+	mi := &file_sales_v1_values_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Calls) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Calls) ProtoMessage() {}
+
+func (x *Calls) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_values_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Calls.ProtoReflect.Descriptor instead.
+func (*Calls) Descriptor() ([]byte, []int) {
+	return file_sales_v1_values_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *Calls) GetAgents() uint32 {
+	if x != nil {
+		return x.Agents
+	}
+	return 0
+}
+
+func (x *Calls) GetHandlingTime() *durationpb.Duration {
+	if x != nil {
+		return x.HandlingTime
+	}
+	return nil
+}
+
+func (x *Calls) GetInboundPerHour() float64 {
+	if x != nil {
+		return x.InboundPerHour
+	}
+	return 0
+}
+
+func (x *Calls) GetInboundHandlingTime() *durationpb.Duration {
+	if x != nil {
+		return x.InboundHandlingTime
+	}
+	return nil
+}
+
+func (x *Calls) GetServiceLevel() float64 {
+	if x != nil {
+		return x.ServiceLevel
+	}
+	return 0
+}
+
+func (x *Calls) GetAnsweredWithin() *durationpb.Duration {
+	if x != nil {
+		return x.AnsweredWithin
+	}
+	return nil
+}
+
+// Mailing is how outbound messages are planned: by a rate.
+type Mailing struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many messages an hour holds.
+	PerHour       uint32 `protobuf:"varint,1,opt,name=per_hour,json=perHour,proto3" json:"per_hour,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Mailing) Reset() {
+	*x = Mailing{}
+	mi := &file_sales_v1_values_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Mailing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Mailing) ProtoMessage() {}
+
+func (x *Mailing) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_values_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Mailing.ProtoReflect.Descriptor instead.
+func (*Mailing) Descriptor() ([]byte, []int) {
+	return file_sales_v1_values_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Mailing) GetPerHour() uint32 {
+	if x != nil {
+		return x.PerHour
+	}
+	return 0
+}
+
+// Transaction is an order, or a request that is finished: what a lead is followed
+// to.
+type Transaction struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The order, where it is one.
+	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// The request, where it is one.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// What the order comes to, in hundredths of the currency.
+	AmountCents int64 `protobuf:"varint,3,opt,name=amount_cents,json=amountCents,proto3" json:"amount_cents,omitempty"`
+	// When it was placed or finished, by the store's clock.
+	HappenedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=happened_at,json=happenedAt,proto3" json:"happened_at,omitempty"`
+	// Whose it is.
+	CustomerId    string `protobuf:"bytes,5,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Transaction) Reset() {
+	*x = Transaction{}
+	mi := &file_sales_v1_values_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Transaction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Transaction) ProtoMessage() {}
+
+func (x *Transaction) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_values_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Transaction.ProtoReflect.Descriptor instead.
+func (*Transaction) Descriptor() ([]byte, []int) {
+	return file_sales_v1_values_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Transaction) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *Transaction) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *Transaction) GetAmountCents() int64 {
+	if x != nil {
+		return x.AmountCents
+	}
+	return 0
+}
+
+func (x *Transaction) GetHappenedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HappenedAt
+	}
+	return nil
+}
+
+func (x *Transaction) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
 var File_sales_v1_values_proto protoreflect.FileDescriptor
 
 const file_sales_v1_values_proto_rawDesc = "" +
 	"\n" +
-	"\x15sales/v1/values.proto\x12\bsales.v1*\x82\x01\n" +
+	"\x15sales/v1/values.proto\x12\bsales.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc1\x02\n" +
+	"\x05Calls\x12\x16\n" +
+	"\x06agents\x18\x01 \x01(\rR\x06agents\x12>\n" +
+	"\rhandling_time\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\fhandlingTime\x12(\n" +
+	"\x10inbound_per_hour\x18\x03 \x01(\x01R\x0einboundPerHour\x12M\n" +
+	"\x15inbound_handling_time\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x13inboundHandlingTime\x12#\n" +
+	"\rservice_level\x18\x05 \x01(\x01R\fserviceLevel\x12B\n" +
+	"\x0fanswered_within\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x0eansweredWithin\"$\n" +
+	"\aMailing\x12\x19\n" +
+	"\bper_hour\x18\x01 \x01(\rR\aperHour\"\xc8\x01\n" +
+	"\vTransaction\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\x12!\n" +
+	"\famount_cents\x18\x03 \x01(\x03R\vamountCents\x12;\n" +
+	"\vhappened_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"happenedAt\x12\x1f\n" +
+	"\vcustomer_id\x18\x05 \x01(\tR\n" +
+	"customerId*\x82\x01\n" +
 	"\fIdentityKind\x12\x1d\n" +
 	"\x19IDENTITY_KIND_UNSPECIFIED\x10\x00\x12!\n" +
 	"\x1dIDENTITY_KIND_CUSTOMER_NUMBER\x10\x01\x12\x17\n" +
@@ -216,7 +463,7 @@ const file_sales_v1_values_proto_rawDesc = "" +
 	"\x0eIdentification\x12\x1e\n" +
 	"\x1aIDENTIFICATION_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14IDENTIFICATION_KNOWN\x10\x01\x12\x16\n" +
-	"\x12IDENTIFICATION_NEW\x10\x02*\xc0\x01\n" +
+	"\x12IDENTIFICATION_NEW\x10\x02*\xd9\x01\n" +
 	"\n" +
 	"LeadStatus\x12\x1b\n" +
 	"\x17LEAD_STATUS_UNSPECIFIED\x10\x00\x12\x18\n" +
@@ -225,7 +472,8 @@ const file_sales_v1_values_proto_rawDesc = "" +
 	"\x10LEAD_STATUS_SENT\x10\x03\x12\x16\n" +
 	"\x12LEAD_STATUS_FAILED\x10\x04\x12\x19\n" +
 	"\x15LEAD_STATUS_CONVERTED\x10\x05\x12\x16\n" +
-	"\x12LEAD_STATUS_CLOSED\x10\x06B?Z=github.com/triangle-suite/triangle/contracts/sales/v1;salesv1b\x06proto3"
+	"\x12LEAD_STATUS_CLOSED\x10\x06\x12\x17\n" +
+	"\x13LEAD_STATUS_EXPIRED\x10\aB?Z=github.com/triangle-suite/triangle/contracts/sales/v1;salesv1b\x06proto3"
 
 var (
 	file_sales_v1_values_proto_rawDescOnce sync.Once
@@ -240,17 +488,27 @@ func file_sales_v1_values_proto_rawDescGZIP() []byte {
 }
 
 var file_sales_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_sales_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_sales_v1_values_proto_goTypes = []any{
-	(IdentityKind)(0),   // 0: sales.v1.IdentityKind
-	(Identification)(0), // 1: sales.v1.Identification
-	(LeadStatus)(0),     // 2: sales.v1.LeadStatus
+	(IdentityKind)(0),             // 0: sales.v1.IdentityKind
+	(Identification)(0),           // 1: sales.v1.Identification
+	(LeadStatus)(0),               // 2: sales.v1.LeadStatus
+	(*Calls)(nil),                 // 3: sales.v1.Calls
+	(*Mailing)(nil),               // 4: sales.v1.Mailing
+	(*Transaction)(nil),           // 5: sales.v1.Transaction
+	(*durationpb.Duration)(nil),   // 6: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
 }
 var file_sales_v1_values_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	6, // 0: sales.v1.Calls.handling_time:type_name -> google.protobuf.Duration
+	6, // 1: sales.v1.Calls.inbound_handling_time:type_name -> google.protobuf.Duration
+	6, // 2: sales.v1.Calls.answered_within:type_name -> google.protobuf.Duration
+	7, // 3: sales.v1.Transaction.happened_at:type_name -> google.protobuf.Timestamp
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_sales_v1_values_proto_init() }
@@ -264,13 +522,14 @@ func file_sales_v1_values_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sales_v1_values_proto_rawDesc), len(file_sales_v1_values_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   0,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_sales_v1_values_proto_goTypes,
 		DependencyIndexes: file_sales_v1_values_proto_depIdxs,
 		EnumInfos:         file_sales_v1_values_proto_enumTypes,
+		MessageInfos:      file_sales_v1_values_proto_msgTypes,
 	}.Build()
 	File_sales_v1_values_proto = out.File
 	file_sales_v1_values_proto_goTypes = nil

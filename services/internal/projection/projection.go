@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/triangle-suite/triangle/services/internal/deadline"
 	"github.com/triangle-suite/triangle/services/internal/postgres"
 )
 
@@ -206,7 +207,7 @@ func (db *DB) Await(ctx context.Context, ready func(context.Context, Querier) (b
 	for {
 		changed := db.Changed() // before looking, so that no commit is missed
 		switch ok, err := ready(ctx, db); {
-		case ctx.Err() != nil:
+		case deadline.Err(ctx) != nil:
 			return false, nil
 		case err != nil || ok:
 			return ok, err

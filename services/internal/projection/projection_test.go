@@ -141,6 +141,22 @@ func TestAwaitIsWokenByACommit(t *testing.T) {
 	})
 }
 
+// late is a context whose time is up, and whose timer has not fired yet.
+type late struct{ context.Context }
+
+func (late) Deadline() (time.Time, bool) { return time.Now().Add(-time.Nanosecond), true }
+
+// A connection that can't be made in time says so in its own words.
+func TestAwaitGivesUpWhenTimeIsUpWhileItLooks(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "read.db"))
+	ok, err := db.Await(late{t.Context()}, func(context.Context, projection.Querier) (bool, error) {
+		return false, errors.New("dial error: i/o timeout")
+	})
+	if ok || err != nil {
+		t.Errorf("Await = %v, %v; want false, nil", ok, err)
+	}
+}
+
 func TestAwaitGivesUpWhenTimeIsUp(t *testing.T) {
 	onEach(t, func(t *testing.T, where string) {
 		db := open(t, where)

@@ -44,6 +44,7 @@ type commands struct {
 	Demo       demoCommand       `cmd:"" help:"The same, but exit when the scenario has been played: with status 1 when a step failed."`
 	Flow       flowCommands      `cmd:"" help:"Look at the information flows, and steer them."`
 	Types      typesCommands     `cmd:"" help:"Look at the event types that are new, and have them written."`
+	Nba        nbaCommands       `cmd:"" help:"Look at decisions on next best actions: why they are as they are, and whether they come out the same again."`
 	Import     importCommands    `cmd:"" help:"Import files into CRM."`
 	Backoffice backOfficeCommand `cmd:"" hidden:"" help:"Run the small back office that up starts beside the suite."`
 }

@@ -109,6 +109,9 @@ func setUp(env *testscript.Env) error {
 	env.Setenv("TRIANGLE_EVENTSTORE", eventstoretest.Start(t).ConnectionString())
 	env.Setenv("USER", "ada")
 	env.Values[parkedKey] = parkedBy{}
+	if err := serveDecisions(env, t); err != nil {
+		return err
+	}
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err

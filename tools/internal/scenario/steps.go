@@ -40,7 +40,8 @@ func (p *play) showInterest(ctx context.Context) error {
 	p.knew(Channel, "the visitor looks at %s; now: %s", topic, named(p.visitor.actions.GetActions()))
 	p.knew(Marketing, "%s fits %g times as well; its priority went from %.1f to %.1f", p.propositions[target].GetName(),
 		is.GetContext()/was.GetContext(), was.GetPriority(), is.GetPriority())
-	if is.GetPriority() <= was.GetPriority() || same(before, p.visitor.actions.GetActions()) {
+	// By how much the priority grows is left to chance, as the propensity is drawn.
+	if is.GetContext() <= was.GetContext() || same(before, p.visitor.actions.GetActions()) {
 		return fmt.Errorf("interest in %s did not change the list", topic)
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"github.com/triangle-suite/triangle/contracts/flows"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	"github.com/triangle-suite/triangle/services/channel/internal/customerview"
+	"github.com/triangle-suite/triangle/services/channel/internal/eventkind"
 	"github.com/triangle-suite/triangle/services/channel/internal/nba"
 	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/decider"
@@ -16,10 +17,13 @@ import (
 
 // API is the part of the channel's API that is about contacts.
 type API struct {
-	Streams    *decider.Streams
-	DB         *projection.DB
-	Lists      *nba.Lists
+	Streams *decider.Streams
+	DB      *projection.DB
+	Lists   *nba.Lists
+	// Lead tells whether a channel was to send an outbound lead.
+	Lead       func(ctx context.Context, leadID string) (bool, error)
 	BackOffice BackOffice
+	Kinds      *eventkind.Kinds
 	Origins    call.Origins
 	// Cadence tells at which cadence a flow runs.
 	Cadence func(flow string) string
@@ -30,10 +34,7 @@ type API struct {
 func (a *API) freshness() []*flowv1.Freshness { return a.Freshness(customerview.Flow, nba.Flow) }
 
 // handle has a command of a call handled on a contact's stream.
-func (a *API) handle(ctx context.Context, origin decider.Origin, id string, c interface {
-	Decide(State) ([]event, error)
-},
-) (decider.Outcome[State], error) {
+func (a *API) handle(ctx context.Context, origin decider.Origin, id string, c command) (decider.Outcome[State], error) {
 	return decider.Handle(ctx, a.Streams, origin, Stream(id), Decider, c.Decide)
 }
 
@@ -86,7 +87,7 @@ func (a *API) IdentifyVisitor(ctx context.Context, request *channelv1.IdentifyVi
 	var checks call.Checks
 	id := checks.Required("contact_id", request.GetContactId())
 	claims := checkClaims(&checks, request.GetClaims())
-	budget := checks.Wait("wait", request.GetWait())
+	budget, by := checks.Wait("wait", request.GetWait()), CheckVisitor(&checks, request.GetVisitor())
 	if err := checks.Err(); err != nil {
 		return nil, err
 	}
@@ -94,7 +95,7 @@ func (a *API) IdentifyVisitor(ctx context.Context, request *channelv1.IdentifyVi
 	if err != nil {
 		return nil, err
 	}
-	outcome, err := a.handle(ctx, origin, id, Claim{claims})
+	outcome, err := a.handle(ctx, origin, id, by.Takes(Claim{claims}))
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +132,7 @@ func (a *API) EndContact(ctx context.Context, request *channelv1.EndContactReque
 	var checks call.Checks
 	id := checks.Required("contact_id", request.GetContactId())
 	call.Known(&checks, "outcome", request.GetOutcome(), channelv1.ContactOutcome_name)
+	by := CheckVisitor(&checks, request.GetVisitor())
 	if err := checks.Err(); err != nil {
 		return nil, err
 	}
@@ -138,7 +140,7 @@ func (a *API) EndContact(ctx context.Context, request *channelv1.EndContactReque
 	if err != nil {
 		return nil, err
 	}
-	outcome, err := a.handle(ctx, origin, id, End{Outcome: request.GetOutcome(), At: origin.Time})
+	outcome, err := a.handle(ctx, origin, id, by.Takes(End{Outcome: request.GetOutcome(), At: origin.Time}))
 	if err != nil {
 		return nil, err
 	}
@@ -151,6 +153,7 @@ func (a *API) RespondToLead(ctx context.Context, request *channelv1.RespondToLea
 	id := checks.Required("contact_id", request.GetContactId())
 	respond := Respond{LeadID: checks.Required("lead_id", request.GetLeadId()), Answer: request.GetAnswer()}
 	call.Known(&checks, "answer", request.GetAnswer(), journeyv1.Answer_name)
+	by := CheckVisitor(&checks, request.GetVisitor())
 	if err := checks.Err(); err != nil {
 		return nil, err
 	}
@@ -158,7 +161,10 @@ func (a *API) RespondToLead(ctx context.Context, request *channelv1.RespondToLea
 	if err != nil {
 		return nil, err
 	}
-	if _, err := a.handle(ctx, origin, id, respond); err != nil {
+	if respond.Known, err = a.Lead(ctx, respond.LeadID); err != nil {
+		return nil, err
+	}
+	if _, err := a.handle(ctx, origin, id, by.Takes(respond)); err != nil {
 		return nil, err
 	}
 	return &channelv1.RespondToLeadResponse{}, nil

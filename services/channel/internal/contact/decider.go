@@ -19,6 +19,7 @@ func Stream(id string) string { return "contact-" + id }
 type State struct {
 	ID         string // empty until it has started
 	Channel    journeyv1.Channel
+	VisitorID  string // the channel's own pseudonym of the visitor, where it has one
 	CustomerID string // empty until the visitor is identified
 	Claims     Claims // what the visitor claimed last
 	Ended      channelv1.ContactOutcome
@@ -27,6 +28,7 @@ type State struct {
 	presented map[string]journeyv1.Answer // by proposition; the answer since it was presented last
 	responses map[string]journeyv1.Answer // by lead
 	handled   map[string]Handling         // by request
+	shown     map[string]string           // the variant of each experiment
 }
 
 // Claims is who a visitor claims to be.
@@ -46,6 +48,7 @@ var Decider = decider.Decider[State]{
 			presented: map[string]journeyv1.Answer{},
 			responses: map[string]journeyv1.Answer{},
 			handled:   map[string]Handling{},
+			shown:     map[string]string{},
 		}
 	},
 	Evolve: evolve,
@@ -56,11 +59,13 @@ var Decider = decider.Decider[State]{
 func evolve(s State, event proto.Message) State {
 	switch e := event.(type) {
 	case *channelv1.ContactStarted:
-		s.ID, s.Channel, s.CustomerID = e.GetContactId(), e.GetChannel(), e.GetCustomerId()
+		s.ID, s.Channel, s.VisitorID, s.CustomerID = e.GetContactId(), e.GetChannel(), e.GetVisitorId(), e.GetCustomerId()
 	case *channelv1.VisitorIdentified:
 		s.CustomerID = e.GetCustomerId()
 	case *channelv1.ContactEnded:
 		s.Ended = e.GetOutcome()
+	case *channelv1.VariantShown:
+		s.shown[e.GetExperimentId()] = e.GetVariantId()
 	case *channelv1.RequestHandled:
 		s.handled[e.GetRequestId()] = Handling{channelv1.Handling_HANDLING_STRAIGHT_THROUGH, e.GetReference()}
 	case *channelv1.RequestHandledInPart:
@@ -81,7 +86,7 @@ func evolveStep(s State, event proto.Message) State {
 		s.presented[e.GetPropositionId()] = e.GetAnswer()
 	case *channelv1.LeadResponseReceived:
 		s.responses[e.GetLeadId()] = e.GetAnswer()
-	case *channelv1.InterestShown, *channelv1.BannerClicked, *channelv1.RequestSubmitted:
+	case *channelv1.InterestShown, *channelv1.BannerClicked, *channelv1.CommercialEventRecorded, *channelv1.RequestSubmitted:
 	default:
 		return s
 	}

@@ -14,8 +14,11 @@ import (
 func (a *API) RecordEvent(ctx context.Context, request *channelv1.RecordEventRequest) (*channelv1.RecordEventResponse, error) {
 	var checks call.Checks
 	id := checks.Required("contact_id", request.GetContactId())
-	happened := checkEvent(&checks, request)
-	budget := checks.Wait("wait", request.GetWait())
+	happened, err := a.checkHappening(ctx, &checks, request)
+	if err != nil {
+		return nil, err
+	}
+	budget, by := checks.Wait("wait", request.GetWait()), CheckVisitor(&checks, request.GetVisitor())
 	if err := checks.Err(); err != nil {
 		return nil, err
 	}
@@ -23,7 +26,7 @@ func (a *API) RecordEvent(ctx context.Context, request *channelv1.RecordEventReq
 	if err != nil {
 		return nil, err
 	}
-	outcome, err := a.handle(ctx, origin, id, happened.command)
+	outcome, err := a.handle(ctx, origin, id, by.Takes(happened.command))
 	if err != nil {
 		return nil, err
 	}
@@ -47,14 +50,20 @@ func (a *API) RecordEvent(ctx context.Context, request *channelv1.RecordEventReq
 
 // happening is an event of the API as the command that it stands for.
 type happening struct {
-	command interface {
-		Decide(State) ([]event, error)
-	}
+	command command
 	unasked string // why marketing decides nothing anew, where it does not
 }
 
-// checkEvent looks an event over. A further kind of event is one more case here
-// and one more command.
+// checkHappening looks an event over, of whatever kind.
+func (a *API) checkHappening(ctx context.Context, checks *call.Checks, request *channelv1.RecordEventRequest) (happening, error) {
+	if e, ok := request.GetEvent().(*channelv1.RecordEventRequest_Other); ok {
+		return a.checkOther(ctx, checks, e.Other)
+	}
+	return checkEvent(checks, request), nil
+}
+
+// checkEvent looks an event of a built-in kind over. A further kind that marketing
+// decides by is one more case here and one more command; any other is registered.
 func checkEvent(checks *call.Checks, request *channelv1.RecordEventRequest) happening {
 	switch e := request.GetEvent().(type) {
 	case *channelv1.RecordEventRequest_Presented:
@@ -77,7 +86,7 @@ func checkEvent(checks *call.Checks, request *channelv1.RecordEventRequest) happ
 	case *channelv1.RecordEventRequest_Banner:
 		return happening{command: ClickBanner{PropositionID: checks.Required("banner.proposition_id", e.Banner.GetPropositionId())}}
 	default:
-		checks.Fail("event", "is missing: write presented, answered, interest or banner")
+		checks.Fail("event", "is missing: write presented, answered, interest, banner or other")
 		return happening{}
 	}
 }

@@ -5,16 +5,11 @@ import (
 	"slices"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	"github.com/triangle-suite/triangle/services/channel/internal/customerview"
 	"github.com/triangle-suite/triangle/services/channel/internal/nba"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 )
-
-// event is what commands decide.
-type event = proto.Message
 
 // known is what the channel knows when it answers a call.
 type known struct {

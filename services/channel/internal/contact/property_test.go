@@ -23,11 +23,15 @@ func commandsOf(t *rapid.T) decision {
 		contact.Answer{PropositionID: one("proposition", "p", "q"), Answer: answer},
 		contact.ShowInterest{Kind: "landing-page", Topic: "bicycles"},
 		contact.ClickBanner{PropositionID: one("proposition", "p", "q")},
-		contact.Respond{LeadID: one("lead", "l", "m"), Answer: answer},
+		contact.Record{Kind: "brochure-taken", Version: 1, Data: "{}"},
+		contact.Show{ExperimentID: one("experiment", "e", "f"), Draw: func(s contact.State) (contact.Drawn, error) {
+			return contact.Drawn{VariantID: "of " + s.CustomerID, Unit: "00"}, nil
+		}},
+		contact.Respond{LeadID: one("lead", "l", "m"), Known: rapid.Bool().Draw(t, "known"), Answer: answer},
 		contact.Submit{RequestID: one("request", "r", "s"), Kind: journeyv1.RequestKind_REQUEST_KIND_QUOTE, Text: "x", At: at},
 		contact.Settle{RequestID: one("request", "r", "s"), Handling: contact.Handling{How: channelv1.Handling_HANDLING_PENDING, Detail: "x"}},
 		contact.End{Outcome: channelv1.ContactOutcome(rapid.IntRange(1, 3).Draw(t, "outcome")), At: at},
-	}[rapid.IntRange(0, 10).Draw(t, "command")]
+	}[rapid.IntRange(0, 12).Draw(t, "command")]
 }
 
 // Whatever commands come, the history that they leave makes sense. It is judged
@@ -87,6 +91,13 @@ func judge(t *rapid.T, history []proto.Message, e proto.Message) {
 		}) {
 			t.Fatalf("%s is answered and was never presented", m.GetPropositionId())
 		}
+	case *channelv1.VariantShown:
+		if had(func(b proto.Message) bool {
+			v, ok := b.(*channelv1.VariantShown)
+			return ok && v.GetExperimentId() == m.GetExperimentId()
+		}) {
+			t.Fatalf("a variant of %s is shown twice", m.GetExperimentId())
+		}
 	case *channelv1.RequestSubmitted:
 		if m.GetCustomerId() == "" {
 			t.Fatal("a request of nobody")
@@ -100,7 +111,7 @@ func judge(t *rapid.T, history []proto.Message, e proto.Message) {
 func naiveSteps(history []proto.Message) (steps int) {
 	for _, e := range history {
 		switch e.(type) {
-		case *channelv1.ContactStarted, *channelv1.VisitorIdentified, *channelv1.ContactEnded, *channelv1.RequestHandledInPart:
+		case *channelv1.ContactStarted, *channelv1.VisitorIdentified, *channelv1.ContactEnded, *channelv1.RequestHandledInPart, *channelv1.VariantShown:
 		default:
 			steps++
 		}

@@ -22,6 +22,7 @@ func (a *API) SubmitRequest(ctx context.Context, request *channelv1.SubmitReques
 	id := checks.Required("contact_id", request.GetContactId())
 	call.Known(&checks, "kind", request.GetKind(), journeyv1.RequestKind_name)
 	submit := Submit{Kind: request.GetKind(), Text: checks.Text("text", request.GetText())}
+	by := CheckVisitor(&checks, request.GetVisitor())
 	if err := checks.Err(); err != nil {
 		return nil, err
 	}
@@ -30,7 +31,7 @@ func (a *API) SubmitRequest(ctx context.Context, request *channelv1.SubmitReques
 		return nil, err
 	}
 	submit.RequestID, submit.At = origin.NewID("request").String(), origin.Time
-	outcome, err := a.handle(ctx, origin, id, submit)
+	outcome, err := a.handle(ctx, origin, id, by.Takes(submit))
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,8 @@ func commands(t *testing.T, state *contact.State) map[string]scenario.Command {
 	}
 	decide := func(command func(scenario.Words) decision) scenario.Command {
 		return func(d scenario.Words) string {
-			return scenario.Decide(state, contact.Decider, command(d).Decide)
+			by := contact.By{VisitorID: d.Get("by-visitor"), CustomerID: d.Get("by-customer")}
+			return scenario.Decide(state, contact.Decider, by.Takes(command(d)).Decide)
 		}
 	}
 	return map[string]scenario.Command{
@@ -51,7 +52,7 @@ func commands(t *testing.T, state *contact.State) map[string]scenario.Command {
 			return contact.ClickBanner{PropositionID: d.Get("proposition")}
 		}),
 		"respond": decide(func(d scenario.Words) decision {
-			return contact.Respond{LeadID: d.Get("lead"), Answer: answer(d)}
+			return contact.Respond{LeadID: d.Get("lead"), Known: d.Get("lead") != "nobodys", Answer: answer(d)}
 		}),
 		"submit": decide(func(d scenario.Words) decision {
 			kind := scenario.Number(t, journeyv1.RequestKind(0).Descriptor(), d.Get("kind"))

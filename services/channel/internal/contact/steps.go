@@ -73,6 +73,7 @@ func (c ClickBanner) Decide(s State) ([]proto.Message, error) {
 // Respond is a response to an outbound lead, whatever channel had sent it.
 type Respond struct {
 	LeadID string
+	Known  bool // whether a channel was to send it
 	Answer journeyv1.Answer
 }
 
@@ -80,6 +81,9 @@ type Respond struct {
 func (c Respond) Decide(s State) ([]proto.Message, error) {
 	if err := s.open(); err != nil || s.responses[c.LeadID] == c.Answer {
 		return nil, err
+	}
+	if !c.Known {
+		return nil, fault.Precondition("no channel was to send such a lead: look its id up again").WithReason("LEAD_UNKNOWN")
 	}
 	return []proto.Message{&channelv1.LeadResponseReceived{
 		ContactId: s.ID, CustomerId: s.CustomerID, LeadId: c.LeadID, Answer: c.Answer, Channel: s.Channel,

@@ -28,7 +28,7 @@ var OwnFlow = flow.Own(flows.Channel, []string{
 
 // Schema is the table of messages. seq is the place in the log of the event that
 // accepted it.
-var Schema = projection.Schema{Name: "message", Version: 2, Tables: []string{
+var Schema = projection.Schema{Name: "message", Version: 3, Tables: []string{
 	`CREATE TABLE message (
 		message_id TEXT PRIMARY KEY, seq BIGINT NOT NULL, lead_id TEXT NOT NULL, customer_id TEXT NOT NULL,
 		channel INTEGER NOT NULL, proposition_id TEXT NOT NULL, content TEXT NOT NULL,
@@ -36,6 +36,7 @@ var Schema = projection.Schema{Name: "message", Version: 2, Tables: []string{
 	`CREATE INDEX message_seq ON message (seq)`,
 	`CREATE INDEX message_state ON message (state, seq)`,
 	`CREATE INDEX message_channel ON message (channel, seq)`,
+	`CREATE INDEX message_lead ON message (lead_id)`,
 }}
 
 // Project writes an event about a message into the table.
@@ -62,6 +63,14 @@ func insert(ctx context.Context, tx *projection.Tx, m *channelv1.MessageAccepted
 		return fmt.Errorf("write a message: %w", err)
 	}
 	return nil
+}
+
+// HasLead tells whether there is a message of a lead, whatever came of it.
+func HasLead(ctx context.Context, q projection.Querier, leadID string) (has bool, err error) {
+	if err := q.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM message WHERE lead_id = ?)`, leadID).Scan(&has); err != nil {
+		return false, fmt.Errorf("look a lead up: %w", err)
+	}
+	return has, nil
 }
 
 // waiting returns the messages that wait to be sent, the oldest first.

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/triangle-suite/triangle/services/internal/deadline"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 )
 
@@ -24,7 +24,7 @@ func explain(callers context.Context, err error) error {
 	}
 	meaning := meaningOf(err)
 	decided := meaning != nil && !errors.Is(meaning, eventlog.ErrUnavailable)
-	ended := endOf(callers)
+	ended := deadline.Err(callers)
 	switch {
 	case decided:
 		return reword(meaning, err)
@@ -39,15 +39,6 @@ func explain(callers context.Context, err error) error {
 	default:
 		return err
 	}
-}
-
-// endOf tells why a context is over. Its timer may fire a little later than the
-// client looks at its deadline, and refuses a call for it.
-func endOf(ctx context.Context) error {
-	if deadline, has := ctx.Deadline(); has && ctx.Err() == nil && !time.Now().Before(deadline) {
-		return context.DeadlineExceeded
-	}
-	return ctx.Err()
 }
 
 // reword returns an error that is meaning and says what err said.

@@ -21,33 +21,78 @@ type API struct {
 	Streams *decider.Streams
 }
 
-// GetDecision returns the last decision for a contact, and explains it. It reads
-// the contact's own stream, and so is always current.
+// GetDecision returns a decision for a contact, and explains it. It reads the
+// contact's own stream, and so is always current.
 func (a *API) GetDecision(
 	ctx context.Context, req *marketingv1.GetDecisionRequest,
 ) (*marketingv1.GetDecisionResponse, error) {
-	var checks call.Checks
-	checks.Required("contact_id", req.GetContactId())
-	if err := checks.Err(); err != nil {
-		return nil, err
-	}
-	e, decided, err := a.last(ctx, req.GetContactId())
+	e, decided, err := a.find(ctx, req)
 	if err != nil {
-		return nil, fmt.Errorf("look up the decision for contact %s: %w", req.GetContactId(), err)
-	}
-	if decided == nil {
-		return nil, fault.NotFound("nothing has been decided for contact %s", req.GetContactId())
+		return nil, err
 	}
 	return &marketingv1.GetDecisionResponse{
 		DecisionId: decided.GetDecisionId(), CustomerId: decided.GetCustomerId(), CauseId: decided.GetCauseId(),
 		DecidedAt: timestamppb.New(e.Metadata.Time), Actions: decided.GetActions(), Candidates: decided.GetCandidates(),
 		Features: decided.GetFeatures(), ModelVersion: decided.GetModelVersion(), RestedOn: decided.GetRestedOn(),
+		Group: decided.GetGroup(), Seed: decided.GetSeed(), ModelDigest: decided.GetModelDigest(),
 	}, nil
 }
 
+// GetReplay makes a decision again from what it recorded, and changes nothing.
+func (a *API) GetReplay(
+	ctx context.Context, req *marketingv1.GetReplayRequest,
+) (*marketingv1.GetReplayResponse, error) {
+	_, decided, err := a.find(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	resp := &marketingv1.GetReplayResponse{
+		DecisionId: decided.GetDecisionId(), ModelVersion: decided.GetModelVersion(), Candidates: uint32(len(decided.GetCandidates())),
+		Outcome: marketingv1.ReplayOutcome_REPLAY_OUTCOME_SAME,
+	}
+	err = Verify(decided)
+	for outcome, of := range map[marketingv1.ReplayOutcome]error{
+		marketingv1.ReplayOutcome_REPLAY_OUTCOME_DIFFERS:       ErrDiffers,
+		marketingv1.ReplayOutcome_REPLAY_OUTCOME_ERASED:        ErrErased,
+		marketingv1.ReplayOutcome_REPLAY_OUTCOME_MODEL_UNKNOWN: ErrModel,
+	} {
+		if errors.Is(err, of) {
+			resp.Outcome, resp.Difference, err = outcome, err.Error(), nil
+			break
+		}
+	}
+	return resp, err
+}
+
+// asked is a call about a decision.
+type asked interface {
+	GetContactId() string
+	GetDecisionId() string
+}
+
+// find returns the decision that is asked for, or refuses the call.
+func (a *API) find(ctx context.Context, req asked) (codec.Event, *marketingv1.NextBestActionsDecided, error) {
+	var checks call.Checks
+	checks.Required("contact_id", req.GetContactId())
+	checks.Optional("decision_id", req.GetDecisionId())
+	if err := checks.Err(); err != nil {
+		return codec.Event{}, nil, err
+	}
+	e, decided, err := a.last(ctx, req.GetContactId(), req.GetDecisionId())
+	switch {
+	case err != nil:
+		return e, nil, fmt.Errorf("look up the decision for contact %s: %w", req.GetContactId(), err)
+	case decided == nil && req.GetDecisionId() != "":
+		return e, nil, fault.NotFound("there is no decision %s for contact %s", req.GetDecisionId(), req.GetContactId())
+	case decided == nil:
+		return e, nil, fault.NotFound("nothing has been decided for contact %s", req.GetContactId())
+	}
+	return e, decided, nil
+}
+
 // last reads a contact's decisions from the end; causes that expired may stand
-// after the last of them. It returns nil when there is none.
-func (a *API) last(ctx context.Context, contact string) (codec.Event, *marketingv1.NextBestActionsDecided, error) {
+// after the last of them. It returns nil when there is none, or none of this id.
+func (a *API) last(ctx context.Context, contact, id string) (codec.Event, *marketingv1.NextBestActionsDecided, error) {
 	for raw, err := range a.Streams.Log.ReadStream(ctx, Stream(contact), eventlog.Backward, math.MaxUint64, 0) {
 		if errors.Is(err, eventlog.ErrNoStream) {
 			return codec.Event{}, nil, nil
@@ -59,7 +104,8 @@ func (a *API) last(ctx context.Context, contact string) (codec.Event, *marketing
 		if err != nil {
 			return codec.Event{}, nil, err
 		}
-		if decided, ok := e.Message.(*marketingv1.NextBestActionsDecided); ok {
+		decided, ok := e.Message.(*marketingv1.NextBestActionsDecided)
+		if ok && (id == "" || decided.GetDecisionId() == id) {
 			return e, decided, nil
 		}
 	}

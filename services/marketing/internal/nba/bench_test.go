@@ -26,7 +26,7 @@ func BenchmarkDecision(b *testing.B) {
 				w.take(&channelv1.InterestShown{ContactId: "c1", CustomerId: "anna", Topic: fmt.Sprint("t", i)})
 			}
 			for b.Loop() {
-				g, err := gather(b.Context(), w.db, "c1", "anna")
+				g, err := gather(b.Context(), w.db, "c1", "anna", w.now)
 				if err != nil {
 					b.Fatal(err)
 				}

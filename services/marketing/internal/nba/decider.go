@@ -62,7 +62,7 @@ func Decide(c Command) (*marketingv1.NextBestActionsDecided, error) {
 	e := &marketingv1.NextBestActionsDecided{
 		DecisionId: c.DecisionID, ContactId: c.Features.Contact, CustomerId: c.Features.Customer,
 		Channel: c.Channel, CauseId: c.CauseID, Candidates: d.Candidates, Features: features,
-		ModelVersion: current.Version, ModelDigest: digest, Seed: c.Seed, RestedOn: c.RestedOn,
+		ModelVersion: current.Version, ModelDigest: digest, Seed: c.Seed, RestedOn: c.RestedOn, Group: d.Group,
 	}
 	for _, best := range d.List {
 		words := c.Wording[best.GetPropositionId()]

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
 )
 
 // Features are all that a decision rests on. Their JSON, in the order of these
@@ -23,6 +25,33 @@ type Features struct {
 	// Interests are topics in one spelling, most recent first.
 	Interests    []string  `json:"interests"`
 	Propositions []Offered `json:"propositions"`
+	// Arbitration is how lists are made.
+	Arbitration Rules `json:"arbitration,omitzero"`
+	// Limits are those of the contact's channel.
+	Limits []Limit `json:"limits,omitempty"`
+}
+
+// Rules are how lists are made, as a decision looks at it.
+type Rules struct {
+	FactorsOff   []string `json:"factors_off,omitempty"`
+	Exploration  string   `json:"exploration,omitempty"`
+	ControlShare float64  `json:"control_share,omitempty"`
+}
+
+// weighs tells whether a factor counts.
+func (r Rules) weighs(f marketingv1.Factor) bool { return !slices.Contains(r.FactorsOff, f.String()) }
+
+// explores tells whether propensities are drawn.
+func (r Rules) explores() bool {
+	return r.Exploration == marketingv1.Exploration_EXPLORATION_THOMPSON.String() && r.weighs(marketingv1.Factor_FACTOR_PROPENSITY)
+}
+
+// Limit is a limit of how often a customer is approached in a channel, and how
+// often they were.
+type Limit struct {
+	Hours      uint32 `json:"hours"`
+	Most       uint32 `json:"most"`
+	Approaches uint32 `json:"approaches"`
 }
 
 // Offered is a proposition as a decision looks at it: what it is, how everybody
@@ -36,9 +65,13 @@ type Offered struct {
 	BasePropensity float64 `json:"base_propensity"`
 	// HasContent tells whether there is content for the contact's channel.
 	HasContent bool `json:"has_content,omitempty"`
-	// Presented and Accepted count all customers.
+	// Presented and Accepted count all customers, for version 1 of the model.
 	Presented uint64 `json:"presented,omitempty"`
 	Accepted  uint64 `json:"accepted,omitempty"`
+	// Situation is that of the contact, and Learned what all customers made of the
+	// proposition in each situation, in the order of the situations.
+	Situation Situation `json:"situation,omitempty"`
+	Learned   []Tally   `json:"learned,omitempty"`
 	// LastAnswer is this customer's, in whatever contact; empty for none.
 	LastAnswer string `json:"last_answer,omitempty"`
 	// RejectedHere tells that the last answer within this contact is no.
@@ -48,8 +81,8 @@ type Offered struct {
 	Unanswered uint64 `json:"unanswered,omitempty"`
 }
 
-// topicKey brings a topic into one spelling: channels write it as visitors do.
-func topicKey(topic string) string { return strings.ToLower(strings.TrimSpace(topic)) }
+// TopicKey brings a topic into one spelling: channels write it as visitors do.
+func TopicKey(topic string) string { return strings.ToLower(strings.TrimSpace(topic)) }
 
 // Canonical writes the features in their one form. Numbers come back from it bit
 // for bit: Go writes the shortest text that does.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
@@ -26,8 +27,8 @@ type gathered struct {
 	wording  Wording
 }
 
-// gather reads the features of a customer in a contact.
-func gather(ctx context.Context, q projection.Querier, contact, customer string) (gathered, error) {
+// gather reads the features of a customer in a contact, at a time.
+func gather(ctx context.Context, q projection.Querier, contact, customer string, at time.Time) (gathered, error) {
 	g := gathered{features: Features{Contact: contact, Customer: customer, Interests: []string{}}, wording: Wording{}}
 	var err error
 	if g.channel, err = channelOf(ctx, q, contact); err != nil {
@@ -40,6 +41,9 @@ func gather(ctx context.Context, q projection.Querier, contact, customer string)
 	}
 	g.features.Orders, g.features.SpentCents = known.Orders, known.SpentCents
 	if g.features.OpenComplaints, err = complaint.Open(ctx, q, customer); err != nil {
+		return g, err
+	}
+	if err := g.arbitration(ctx, q, at); err != nil {
 		return g, err
 	}
 	propositions, err := proposition.All(ctx, q)
@@ -66,7 +70,7 @@ func channelOf(ctx context.Context, q projection.Querier, contact string) (journ
 // offer adds the propositions, with what everybody and this customer made of
 // them.
 func (g *gathered) offer(ctx context.Context, q projection.Querier, propositions []*marketingv1.PropositionDefined) error {
-	stats, err := readStats(ctx, q)
+	learned, err := readLearned(ctx, q)
 	if err != nil {
 		return err
 	}
@@ -77,9 +81,9 @@ func (g *gathered) offer(ctx context.Context, q projection.Querier, propositions
 	for _, p := range propositions {
 		id := p.GetPropositionId()
 		o := Offered{
-			ID: id, Purpose: p.GetPurpose().String(), Topic: topicKey(p.GetTopic()),
+			ID: id, Purpose: p.GetPurpose().String(), Topic: TopicKey(p.GetTopic()),
 			ValueCents: p.GetValueCents(), Lever: p.GetLever(), BasePropensity: p.GetBasePropensity(),
-			Presented: stats[id].presented, Accepted: stats[id].accepted,
+			Situation: situationOf(g.channel, history.engaged, history.presented[id]), Learned: learned[id],
 			RejectedHere: history.rejectedHere(id), Unanswered: history.unanswered[id],
 		}
 		if last, ok := history.last[id]; ok {
@@ -94,27 +98,27 @@ func (g *gathered) offer(ctx context.Context, q projection.Querier, propositions
 	return nil
 }
 
-type counts struct {
-	id                  string
-	presented, accepted uint64
-}
-
-func readStats(ctx context.Context, q projection.Querier) (map[string]counts, error) {
-	rows, err := q.Query(ctx, `SELECT proposition_id, presented, accepted FROM nba_stats`)
+// readLearned reads what everybody made of the propositions, by proposition.
+func readLearned(ctx context.Context, q projection.Querier) (map[string][]Tally, error) {
+	rows, err := q.Query(ctx, `SELECT proposition_id, situation, presented, accepted FROM nba_learned ORDER BY proposition_id, situation`)
 	if err != nil {
 		return nil, fmt.Errorf("read how propositions were taken: %w", err)
 	}
-	all, err := projection.Collect(rows, func(row projection.Scanner, c *counts) error {
-		return row.Scan(&c.id, &c.presented, &c.accepted)
+	type row struct {
+		id string
+		Tally
+	}
+	all, err := projection.Collect(rows, func(from projection.Scanner, r *row) error {
+		return from.Scan(&r.id, &r.Situation, &r.Presented, &r.Accepted)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read how propositions were taken: %w", err)
 	}
-	byID := make(map[string]counts, len(all))
-	for _, c := range all {
-		byID[c.id] = c
+	learned := make(map[string][]Tally, len(all))
+	for _, r := range all {
+		learned[r.id] = append(learned[r.id], r.Tally)
 	}
-	return byID, nil
+	return learned, nil
 }
 
 // Interests returns the topics that a customer has shown interest in, in one
@@ -139,7 +143,7 @@ func Interests(
 	}
 	topics := make(map[string]string, len(propositions))
 	for _, p := range propositions {
-		topics[p.GetPropositionId()] = topicKey(p.GetTopic())
+		topics[p.GetPropositionId()] = TopicKey(p.GetTopic())
 	}
 	var distinct []string
 	for _, i := range all {

@@ -19,13 +19,14 @@ type memory struct {
 	done     map[string][]proto.Message // by customer, or by contact while unknown
 	customer map[string]string          // by contact
 	vain     map[[2]string]uint64       // by contact and proposition
-	learned  map[string][2]uint64       // presented and accepted, by proposition
+	learned  map[string][]Tally         // by proposition
+	open     map[[2]string]Situation    // the last presentation that was not accepted, by contact and proposition
 }
 
 func newMemory() *memory {
 	return &memory{
 		done: map[string][]proto.Message{}, customer: map[string]string{},
-		vain: map[[2]string]uint64{}, learned: map[string][2]uint64{},
+		vain: map[[2]string]uint64{}, learned: map[string][]Tally{}, open: map[[2]string]Situation{},
 	}
 }
 
@@ -44,10 +45,14 @@ func (n *memory) take(m proto.Message) {
 	switch m := m.(type) {
 	case *channelv1.PropositionPresented:
 		n.vain[[2]string{contact, m.GetPropositionId()}]++
-		n.learn(m.GetPropositionId(), 1, 0)
+		s := n.situation(contact, m.GetPropositionId())
+		n.learn(m.GetPropositionId(), Tally{s, 1, 0})
+		n.open[[2]string{contact, m.GetPropositionId()}] = s
 	case *channelv1.PropositionAnswered:
-		if m.GetAnswer() == journeyv1.Answer_ANSWER_ACCEPTED && n.answerIn(contact, m.GetPropositionId()) != m.GetAnswer() {
-			n.learn(m.GetPropositionId(), 0, 1)
+		at := [2]string{contact, m.GetPropositionId()}
+		if s, presented := n.open[at]; presented && m.GetAnswer() == journeyv1.Answer_ANSWER_ACCEPTED {
+			n.learn(m.GetPropositionId(), Tally{s, 0, 1})
+			delete(n.open, at)
 		}
 		for at := range n.vain {
 			if n.subject(at[0]) == n.subject(contact) && at[1] == m.GetPropositionId() {
@@ -74,19 +79,34 @@ func (n *memory) join(contact, customer string) {
 	n.done[customer] = append(n.done[customer], moved...)
 }
 
-func (n *memory) learn(proposition string, presented, accepted uint64) {
-	was := n.learned[proposition]
-	n.learned[proposition] = [2]uint64{was[0] + presented, was[1] + accepted}
-}
-
-// answerIn is the last direct answer to a proposition in a contact.
-func (n *memory) answerIn(contact, proposition string) (last journeyv1.Answer) {
-	for _, m := range n.done[n.subject(contact)] {
-		if m, ok := m.(*channelv1.PropositionAnswered); ok && m.GetContactId() == contact && m.GetPropositionId() == proposition {
-			last = m.GetAnswer()
+func (n *memory) learn(proposition string, more Tally) {
+	for i, t := range n.learned[proposition] {
+		if t.Situation == more.Situation {
+			n.learned[proposition][i] = Tally{t.Situation, t.Presented + more.Presented, t.Accepted + more.Accepted}
+			return
 		}
 	}
-	return last
+	n.learned[proposition] = append(n.learned[proposition], more)
+	slices.SortFunc(n.learned[proposition], func(a, b Tally) int { return int(a.Situation) - int(b.Situation) })
+}
+
+// situation is told by what was done in the contact so far; the contacts of the
+// story are by e-mail, which is unmanned.
+func (n *memory) situation(contact, proposition string) (s Situation) {
+	for _, m := range n.done[n.subject(contact)] {
+		if of, _ := subjects(m); of != contact {
+			continue
+		}
+		switch m := m.(type) {
+		case *channelv1.InterestShown, *channelv1.BannerClicked:
+			s |= Engaged
+		case *channelv1.PropositionPresented:
+			if m.GetPropositionId() == proposition {
+				s |= Again
+			}
+		}
+	}
+	return s
 }
 
 // answers returns the last answer of a customer to a proposition, and the last
@@ -136,11 +156,12 @@ var offers = []string{"p1", "p2", "p3"}
 
 func (n *memory) features(contact, customer string) Features {
 	f := Features{Contact: contact, Customer: customer, Channel: "CHANNEL_EMAIL", Interests: n.interests(customer)}
+	f.Arbitration = Rules{Exploration: "EXPLORATION_THOMPSON", ControlShare: 0.05}
 	for _, id := range offers {
 		last, here := n.answers(contact, customer, id)
 		o := Offered{
 			ID: id, Purpose: "PURPOSE_SALES", Topic: "topic of " + id, ValueCents: 100, Lever: 1, HasContent: true,
-			Presented: n.learned[id][0], Accepted: n.learned[id][1],
+			Situation: n.situation(contact, id), Learned: n.learned[id],
 			RejectedHere: here == journeyv1.Answer_ANSWER_REJECTED,
 		}
 		if last != 0 {

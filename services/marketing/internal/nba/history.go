@@ -21,6 +21,10 @@ type history struct {
 	last       map[string]given // in whatever contact
 	here       map[string]given // in this contact
 	unanswered map[string]uint64
+	// engaged tells that an interest was shown in this contact, and presented which
+	// propositions were.
+	engaged   bool
+	presented map[string]bool
 }
 
 func (h history) rejectedHere(proposition string) bool {
@@ -37,7 +41,10 @@ func add(to map[string]given, g given) {
 // readHistory reads what a customer answered, to propositions in contacts and to
 // leads, and what they were presented in vain.
 func readHistory(ctx context.Context, q projection.Querier, contact, customer string) (history, error) {
-	h := history{last: map[string]given{}, here: map[string]given{}, unanswered: map[string]uint64{}}
+	h := history{last: map[string]given{}, here: map[string]given{}, unanswered: map[string]uint64{}, presented: map[string]bool{}}
+	if err := h.readContact(ctx, q, contact); err != nil {
+		return h, err
+	}
 	answers, err := readAnswers(ctx, q, customer)
 	if err != nil {
 		return h, err
@@ -49,6 +56,26 @@ func readHistory(ctx context.Context, q projection.Querier, contact, customer st
 		}
 	}
 	return h, h.readUnanswered(ctx, q, customer)
+}
+
+// readContact reads what happened in the contact.
+func (h *history) readContact(ctx context.Context, q projection.Querier, contact string) error {
+	err := q.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM nba_interest WHERE contact_id = ?)`, contact).Scan(&h.engaged)
+	if err != nil {
+		return fmt.Errorf("read the interests shown in contact %s: %w", contact, err)
+	}
+	rows, err := q.Query(ctx, `SELECT proposition_id FROM nba_presented WHERE contact_id = ?`, contact)
+	if err != nil {
+		return fmt.Errorf("read what was presented in contact %s: %w", contact, err)
+	}
+	all, err := projection.Collect(rows, func(row projection.Scanner, id *string) error { return row.Scan(id) })
+	if err != nil {
+		return fmt.Errorf("read what was presented in contact %s: %w", contact, err)
+	}
+	for _, id := range all {
+		h.presented[id] = true
+	}
+	return nil
 }
 
 // readAnswers joins the answers to leads with the leads, of which the service's

@@ -3,6 +3,7 @@ package nba
 import (
 	"context"
 	"fmt"
+	"time"
 
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
@@ -20,7 +21,11 @@ const Flow = "contact-events"
 // An ordinal numbers what one subject did: the customer, or the contact as long as
 // nobody knows the customer. It is no place in the log and no time, so that the
 // tables are a function of what happened, and not of when and among what else.
-var Schema = projection.Schema{Name: "nba", Version: 1, Tables: []string{
+//
+// What is learned from is counted per proposition and situation, which is a
+// function of one contact: so it adds up to the same in whatever order contacts
+// come.
+var Schema = projection.Schema{Name: "nba", Version: 2, Tables: []string{
 	`CREATE TABLE nba_contact (
 		contact_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL, channel BIGINT NOT NULL, ended BIGINT NOT NULL)`,
 	`CREATE INDEX nba_contact_customer ON nba_contact (customer_id)`,
@@ -30,16 +35,27 @@ var Schema = projection.Schema{Name: "nba", Version: 1, Tables: []string{
 		PRIMARY KEY (contact_id, topic, proposition_id))`,
 	`CREATE TABLE nba_presented (
 		contact_id TEXT, proposition_id TEXT, presented BIGINT NOT NULL, unanswered BIGINT NOT NULL,
+		situation BIGINT NOT NULL, accepted BIGINT NOT NULL,
 		PRIMARY KEY (contact_id, proposition_id))`,
 	`CREATE TABLE nba_answered (
 		contact_id TEXT, proposition_id TEXT, lead_id TEXT, answer BIGINT NOT NULL, ordinal BIGINT NOT NULL,
 		PRIMARY KEY (contact_id, proposition_id, lead_id))`,
-	`CREATE TABLE nba_stats (proposition_id TEXT PRIMARY KEY, presented BIGINT NOT NULL, accepted BIGINT NOT NULL)`,
+	`CREATE TABLE nba_learned (
+		proposition_id TEXT, situation BIGINT, presented BIGINT NOT NULL, accepted BIGINT NOT NULL,
+		PRIMARY KEY (proposition_id, situation))`,
+	`CREATE TABLE nba_approach (
+		contact_id TEXT, customer_id TEXT, channel BIGINT, hour BIGINT, times BIGINT NOT NULL,
+		PRIMARY KEY (contact_id, customer_id, channel, hour))`,
+	`CREATE INDEX nba_approach_customer ON nba_approach (customer_id)`,
 }}
 
 // Project keeps who is in contact, what they show interest in, what they were
 // offered and what they said.
 func Project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
+	if m, ok := e.Message.(*channelv1.MessageSent); ok {
+		p := projector{tx: tx}
+		return p.approached(ctx, m.GetCustomerId(), m.GetChannel(), e.Metadata.Time)
+	}
 	event, ok := e.Message.(inContact)
 	if !ok || event.GetContactId() == "" {
 		return nil
@@ -52,11 +68,11 @@ func Project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 	case *channelv1.ContactEnded:
 		return p.exec(ctx, `UPDATE nba_contact SET ended = 1 WHERE contact_id = ?`, p.contact)
 	case *channelv1.InterestShown:
-		return p.interest(ctx, topicKey(m.GetTopic()), "")
+		return p.interest(ctx, TopicKey(m.GetTopic()), "")
 	case *channelv1.BannerClicked:
 		return p.interest(ctx, "", m.GetPropositionId())
 	case *channelv1.PropositionPresented:
-		return p.presented(ctx, m.GetPropositionId())
+		return p.presented(ctx, m.GetPropositionId(), e.Metadata.Time)
 	case *channelv1.PropositionAnswered:
 		return p.answered(ctx, m.GetPropositionId(), m.GetAnswer())
 	case *channelv1.LeadResponseReceived:
@@ -90,17 +106,51 @@ func (p *projector) interest(ctx context.Context, topic, proposition string) err
 		p.contact, topic, proposition, ordinal)
 }
 
-func (p *projector) presented(ctx context.Context, proposition string) error {
-	err := p.exec(ctx, `INSERT INTO nba_presented (contact_id, proposition_id, presented, unanswered) VALUES (?, ?, 1, 1)
-		ON CONFLICT (contact_id, proposition_id) DO UPDATE SET
-			presented = nba_presented.presented + 1, unanswered = nba_presented.unanswered + 1`,
-		p.contact, proposition)
+func (p *projector) presented(ctx context.Context, proposition string, at time.Time) error {
+	channel, situation, err := p.situation(ctx, proposition)
 	if err != nil {
 		return err
 	}
-	return p.exec(ctx, `INSERT INTO nba_stats (proposition_id, presented, accepted) VALUES (?, 1, 0)
-		ON CONFLICT (proposition_id) DO UPDATE SET presented = nba_stats.presented + 1`, proposition)
+	err = p.exec(ctx, `INSERT INTO nba_presented (contact_id, proposition_id, presented, unanswered, situation, accepted)
+		VALUES (?, ?, 1, 1, ?, 0)
+		ON CONFLICT (contact_id, proposition_id) DO UPDATE SET
+			presented = nba_presented.presented + 1, unanswered = nba_presented.unanswered + 1,
+			situation = excluded.situation, accepted = 0`,
+		p.contact, proposition, situation)
+	if err != nil {
+		return err
+	}
+	err = p.exec(ctx, `INSERT INTO nba_learned (proposition_id, situation, presented, accepted) VALUES (?, ?, 1, 0)
+		ON CONFLICT (proposition_id, situation) DO UPDATE SET presented = nba_learned.presented + 1`, proposition, situation)
+	if err != nil {
+		return err
+	}
+	return p.approached(ctx, "", channel, at)
 }
+
+// situation is that in which a proposition is presented now.
+func (p *projector) situation(ctx context.Context, proposition string) (channel journeyv1.Channel, s Situation, err error) {
+	var engaged, again bool
+	err = p.tx.QueryRow(ctx, `SELECT channel,
+			EXISTS (SELECT 1 FROM nba_interest i WHERE i.contact_id = c.contact_id),
+			EXISTS (SELECT 1 FROM nba_presented p WHERE p.contact_id = c.contact_id AND p.proposition_id = ?)
+		FROM nba_contact c WHERE c.contact_id = ?`, proposition, p.contact).Scan(&channel, &engaged, &again)
+	if err != nil {
+		return 0, 0, fmt.Errorf("read the situation of contact %s: %w", p.contact, err)
+	}
+	return channel, situationOf(channel, engaged, again), nil
+}
+
+// approached counts that a customer was approached. In a contact whose it is
+// follows from the contact.
+func (p *projector) approached(ctx context.Context, customer string, channel journeyv1.Channel, at time.Time) error {
+	return p.exec(ctx, `INSERT INTO nba_approach (contact_id, customer_id, channel, hour, times) VALUES (?, ?, ?, ?, 1)
+		ON CONFLICT (contact_id, customer_id, channel, hour) DO UPDATE SET times = nba_approach.times + 1`,
+		p.contact, customer, int32(channel), hourOf(at))
+}
+
+// hourOf numbers hours: what is counted over time is counted by the hour.
+func hourOf(at time.Time) int64 { return at.Unix() / 3600 }
 
 func (p *projector) answered(ctx context.Context, proposition string, answer journeyv1.Answer) error {
 	if answer == journeyv1.Answer_ANSWER_ACCEPTED {
@@ -119,14 +169,17 @@ func (p *projector) answered(ctx context.Context, proposition string, answer jou
 	return p.answer(ctx, proposition, "", answer)
 }
 
-// learnAcceptance counts an acceptance, unless the visitor only says the same
-// again.
+// learnAcceptance counts an acceptance for the situation of the last presentation
+// in the contact, once. What was never presented tells nothing of a rate.
 func (p *projector) learnAcceptance(ctx context.Context, proposition string) error {
-	return p.exec(ctx, `INSERT INTO nba_stats (proposition_id, presented, accepted)
-		SELECT ?, 0, 1 WHERE NOT EXISTS (SELECT 1 FROM nba_answered
-			WHERE contact_id = ? AND proposition_id = ? AND lead_id = '' AND answer = ?)
-		ON CONFLICT (proposition_id) DO UPDATE SET accepted = nba_stats.accepted + 1`,
-		proposition, p.contact, proposition, int32(journeyv1.Answer_ANSWER_ACCEPTED))
+	err := p.exec(ctx, `INSERT INTO nba_learned (proposition_id, situation, presented, accepted)
+		SELECT proposition_id, situation, 0, 1 FROM nba_presented
+		WHERE contact_id = ? AND proposition_id = ? AND accepted = 0
+		ON CONFLICT (proposition_id, situation) DO UPDATE SET accepted = nba_learned.accepted + 1`, p.contact, proposition)
+	if err != nil {
+		return err
+	}
+	return p.exec(ctx, `UPDATE nba_presented SET accepted = 1 WHERE contact_id = ? AND proposition_id = ?`, p.contact, proposition)
 }
 
 // answer keeps the last answer to a proposition, or to a lead, in a contact.

@@ -76,7 +76,7 @@ func subjects(m any) (contact, customer string) {
 func (d *Decisions) answer(ctx context.Context, q projection.Querier, cause flow.Cause) error {
 	contact, customer := subjects(cause.Message)
 	restedOn := d.Freshness(RestsOn...) // before reading: it rests on no less
-	g, err := gather(ctx, q, contact, customer)
+	g, err := gather(ctx, q, contact, customer, cause.Metadata.Time)
 	if err != nil {
 		return err
 	}

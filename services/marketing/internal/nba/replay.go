@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"math"
 
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
 )
@@ -51,30 +54,43 @@ func Verify(e *marketingv1.NextBestActionsDecided) error {
 		return err
 	}
 	if len(d.Candidates) != len(e.GetCandidates()) || len(d.List) != len(e.GetActions()) {
-		return fmt.Errorf("decision %s: %w: other lengths", e.GetDecisionId(), ErrDiffers)
+		return fmt.Errorf("decision %s: %w: %d candidates and %d actions were recorded, %d and %d come again",
+			e.GetDecisionId(), ErrDiffers, len(e.GetCandidates()), len(e.GetActions()), len(d.Candidates), len(d.List))
 	}
 	for i, c := range e.GetCandidates() {
-		if !sameCandidate(c, d.Candidates[i]) {
-			return fmt.Errorf("decision %s: %w: candidate %s", e.GetDecisionId(), ErrDiffers, c.GetPropositionId())
+		if difference := differs(c, d.Candidates[i]); difference != "" {
+			return fmt.Errorf("decision %s: %w: candidate %s: %s", e.GetDecisionId(), ErrDiffers, c.GetPropositionId(), difference)
 		}
 	}
 	for i, a := range e.GetActions() {
-		if !sameAction(a, d.List[i]) {
-			return fmt.Errorf("decision %s: %w: action %d", e.GetDecisionId(), ErrDiffers, i+1)
+		listed := &journeyv1.NextBestAction{
+			PropositionId: d.List[i].GetPropositionId(), Name: a.GetName(), Content: a.GetContent(), Priority: d.List[i].GetPriority(),
 		}
+		if difference := differs(a, listed); difference != "" {
+			return fmt.Errorf("decision %s: %w: action %d: %s", e.GetDecisionId(), ErrDiffers, i+1, difference)
+		}
+	}
+	if e.GetGroup() != d.Group {
+		return fmt.Errorf("decision %s: %w: group: %s was recorded, %s comes again", e.GetDecisionId(), ErrDiffers, e.GetGroup(), d.Group)
 	}
 	return nil
 }
 
-func sameCandidate(a, b *marketingv1.Candidate) bool {
-	return a.GetPropositionId() == b.GetPropositionId() && a.GetGate() == b.GetGate() &&
-		sameBits(a.GetPropensity(), b.GetPropensity()) && sameBits(a.GetContext(), b.GetContext()) &&
-		sameBits(a.GetValue(), b.GetValue()) && sameBits(a.GetLever(), b.GetLever()) &&
-		sameBits(a.GetPriority(), b.GetPriority())
+// differs names the first field in which two messages differ, by a bit or more;
+// it is empty when none does.
+func differs(recorded, again proto.Message) string {
+	a, b := recorded.ProtoReflect(), again.ProtoReflect()
+	fields := a.Descriptor().Fields()
+	for i := range fields.Len() {
+		field := fields.Get(i)
+		was, is := a.Get(field), b.Get(field)
+		same := was.Equal(is)
+		if field.Kind() == protoreflect.DoubleKind {
+			same = math.Float64bits(was.Float()) == math.Float64bits(is.Float())
+		}
+		if !same {
+			return fmt.Sprintf("%s: %v was recorded, %v comes again", field.Name(), was, is)
+		}
+	}
+	return ""
 }
-
-func sameAction(a *journeyv1.NextBestAction, b *marketingv1.Candidate) bool {
-	return a.GetPropositionId() == b.GetPropositionId() && sameBits(a.GetPriority(), b.GetPriority())
-}
-
-func sameBits(a, b float64) bool { return math.Float64bits(a) == math.Float64bits(b) }

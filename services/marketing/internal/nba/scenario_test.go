@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/datadriven"
 	"google.golang.org/protobuf/proto"
@@ -14,14 +15,24 @@ import (
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
 )
 
-// The scenarios tell what happens to customers, one event a command, and ask for
-// decisions. A list shows its priorities, and what was left out by which gate.
-func TestScenarios(t *testing.T) {
+// MA-2, MA-3, MA-5: the scenarios tell what happens to customers, one event a
+// command, and ask for decisions. A list shows its priorities, and what was left
+// out by which gates.
+func TestScenarioMA2NextBestActions(t *testing.T) {
 	datadriven.Walk(t, "testdata/scenarios", func(t *testing.T, path string) {
 		w := newTables(t)
+		seed := uint64(0)
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			switch d.Cmd {
+			case "hours":
+				w.now = w.now.Add(time.Duration(number[int64](d, "pass", 0)) * time.Hour)
+				return ""
+			case "seed":
+				seed = uint64(number[int64](d, "is", 0))
+				return ""
+			}
 			if d.Cmd == "decide" {
-				return w.decide(t, arg(d, "contact"), arg(d, "customer"))
+				return w.decide(t, arg(d, "contact"), arg(d, "customer"), seed)
 			}
 			m := message(d)
 			if m == nil {
@@ -60,6 +71,10 @@ func message(d *datadriven.TestData) proto.Message {
 	switch d.Cmd {
 	case "proposition":
 		return definition(d)
+	case "arbitration":
+		return arbitrate(d)
+	case "sent":
+		return &channelv1.MessageSent{MessageId: arg(d, "id"), CustomerId: customer, Channel: channel(arg(d, "channel"))}
 	case "lead":
 		return &marketingv1.LeadIssued{LeadId: arg(d, "id"), CustomerId: customer, PropositionId: offer}
 	case "order":
@@ -100,11 +115,27 @@ func definition(d *datadriven.TestData) proto.Message {
 	return p
 }
 
+func arbitrate(d *datadriven.TestData) proto.Message {
+	a := &marketingv1.Arbitration{
+		Exploration:  marketingv1.Exploration(marketingv1.Exploration_value["EXPLORATION_"+arg(d, "exploration")]),
+		ControlShare: number(d, "control", 0.0),
+	}
+	for name := range strings.FieldsSeq(arg(d, "off")) {
+		a.FactorsOff = append(a.FactorsOff, marketingv1.Factor(marketingv1.Factor_value["FACTOR_"+name]))
+	}
+	if name := arg(d, "limit"); name != "" {
+		a.Limits = append(a.Limits, &marketingv1.ContactLimit{
+			Channel: channel(name), Hours: uint32(number[int64](d, "hours", 24)), Most: uint32(number[int64](d, "most", 0)),
+		})
+	}
+	return &marketingv1.ArbitrationConfigured{Arbitration: a}
+}
+
 // decide decides, and shows the decision as a product owner reads it.
-func (w *tables) decide(t *testing.T, contact, customer string) string {
+func (w *tables) decide(t *testing.T, contact, customer string, seed uint64) string {
 	t.Helper()
 	g := w.gather(contact, customer)
-	e, err := Decide(Command{DecisionID: "d", CauseID: "c", Channel: g.channel, Features: g.features, Wording: g.wording})
+	e, err := Decide(Command{DecisionID: "d", CauseID: "c", Channel: g.channel, Features: g.features, Wording: g.wording, Seed: seed})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,15 +143,30 @@ func (w *tables) decide(t *testing.T, contact, customer string) string {
 		t.Fatal(err)
 	}
 	var out strings.Builder
+	if e.GetGroup() == marketingv1.Group_GROUP_CONTROL {
+		out.WriteString("in the control group\n")
+	}
 	for i, a := range e.GetActions() {
-		fmt.Fprintf(&out, "%d. %s: %q, priority %v\n", i+1, a.GetPropositionId(), a.GetContent(), a.GetPriority())
+		fmt.Fprintf(&out, "%d. %s: %q, priority %.4g\n", i+1, a.GetPropositionId(), a.GetContent(), a.GetPriority())
 	}
 	for _, c := range e.GetCandidates() {
 		if c.GetGate() != marketingv1.Gate_GATE_UNSPECIFIED {
-			fmt.Fprintf(&out, "left out: %s, by %s\n", c.GetPropositionId(), strings.TrimPrefix(c.GetGate().String(), "GATE_"))
+			fmt.Fprintf(&out, "left out: %s, by %s\n", c.GetPropositionId(), gateNames(c.GetFailed()))
 			continue
 		}
-		fmt.Fprintf(&out, "%s = %v × %v × %v × %v\n", c.GetPropositionId(), c.GetPropensity(), c.GetContext(), c.GetValue(), c.GetLever())
+		fmt.Fprintf(&out, "%s = %.4g × %v × %v × %v", c.GetPropositionId(), c.GetPropensity(), c.GetContext(), c.GetValue(), c.GetLever())
+		if p := c.GetFirstProbability(); p > 0 && p < 1 {
+			fmt.Fprintf(&out, "; learned %.3f (%.3f to %.3f), first with %.3f", c.GetLearnedRate(), c.GetLearnedLow(), c.GetLearnedHigh(), p)
+		}
+		out.WriteString("\n")
 	}
 	return out.String()
+}
+
+func gateNames(gates []marketingv1.Gate) string {
+	var names []string
+	for _, g := range gates {
+		names = append(names, strings.TrimPrefix(g.String(), "GATE_"))
+	}
+	return strings.Join(names, ", ")
 }

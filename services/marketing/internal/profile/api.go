@@ -15,6 +15,7 @@ import (
 	"github.com/triangle-suite/triangle/services/marketing/internal/facts"
 	"github.com/triangle-suite/triangle/services/marketing/internal/nba"
 	"github.com/triangle-suite/triangle/services/marketing/internal/proposition"
+	"github.com/triangle-suite/triangle/services/marketing/internal/segment"
 )
 
 // API answers the calls about customers.
@@ -53,9 +54,13 @@ func (a *API) GetProfile(
 	if err != nil {
 		return nil, err
 	}
+	segments, err := segment.Of(ctx, a.DB, customer)
+	if err != nil {
+		return nil, err
+	}
 	return &marketingv1.GetProfileResponse{
 		CustomerId: customer, Orders: known.Orders, SpentCents: known.SpentCents,
-		OpenComplaints: complaints, Interests: interests, Freshness: fresh,
+		OpenComplaints: complaints, Interests: interests, Freshness: fresh, Segments: segments,
 	}, nil
 }
 

@@ -25,6 +25,8 @@ type Customers struct {
 	Origins call.Origins
 	// Freshness tells how old what other services told is, flow by flow.
 	Freshness func(names ...string) []*flowv1.Freshness
+	// KnowsLead tells whether there is a lead.
+	KnowsLead func(ctx context.Context, leadID string) (bool, error)
 }
 
 // sourceOrder is where a customer comes from whom an order registers that does
@@ -106,6 +108,9 @@ func (a *Customers) PlaceOrder(ctx context.Context, req *salesv1.PlaceOrderReque
 	if err != nil {
 		return nil, err
 	}
+	if err := a.checkLead(ctx, order.GetLeadId()); err != nil {
+		return nil, err
+	}
 	id, err := a.Registrar.Number(ctx, origin, number)
 	if err != nil {
 		return nil, err
@@ -121,6 +126,18 @@ func (a *Customers) PlaceOrder(ctx context.Context, req *salesv1.PlaceOrderReque
 	return &salesv1.PlaceOrderResponse{OrderId: order.GetOrderId(), CustomerId: id}, nil
 }
 
+// checkLead refuses an order of a lead that lead management does not know.
+func (a *Customers) checkLead(ctx context.Context, leadID string) error {
+	if leadID == "" {
+		return nil
+	}
+	known, err := a.KnowsLead(ctx, leadID)
+	if err == nil && !known {
+		err = fault.Precondition("there is no lead %s: leave lead_id out, or wait until lead management has taken the lead over", leadID).WithReason("LEAD_UNKNOWN")
+	}
+	return err
+}
+
 func checkOrder(req *salesv1.PlaceOrderRequest) (number string, order *salesv1.OrderPlaced, err error) {
 	var checks call.Checks
 	number = checks.Required("customer_number", req.GetCustomerNumber())
@@ -132,6 +149,7 @@ func checkOrder(req *salesv1.PlaceOrderRequest) (number string, order *salesv1.O
 		AmountCents: req.GetAmountCents(),
 		LeadId:      checks.Optional("lead_id", req.GetLeadId()),
 		Source:      checks.Optional("source", req.GetSource()),
+		ContactId:   checks.Optional("contact_id", req.GetContactId()),
 	}
 	checks.That(order.GetQuantity() > 0, "quantity", "must be above 0")
 	checks.That(order.GetAmountCents() >= 0, "amount_cents", "must not be below 0")

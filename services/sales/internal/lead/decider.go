@@ -4,14 +4,23 @@
 //
 //	               capacity              the channel                the customer
 //	ACCEPTED ────────────────▶ DISPATCHED ──────────▶ SENT, FAILED ─────────────▶ CLOSED, CONVERTED
+//	   └── waited too long ──▶ EXPIRED                                              │
+//	                                                      orders, finished requests ◀┘
 //
 // A lead only moves forward, and may skip steps: a customer can answer before a
 // message was sent, and the flows that tell of it run at paces of their own.
-// What does not fit a grant stays accepted, and waits for the next one.
+// What does not fit a grant stays accepted, and waits for the next one, for as
+// long as the channel's plan lets it. It is never lost: it is accepted, or what
+// became of it is on record.
 package lead
 
 import (
+	"cmp"
+	"slices"
+	"time"
+
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
@@ -27,12 +36,14 @@ const (
 	statusFailed     = salesv1.LeadStatus_LEAD_STATUS_FAILED
 	statusClosed     = salesv1.LeadStatus_LEAD_STATUS_CLOSED
 	statusConverted  = salesv1.LeadStatus_LEAD_STATUS_CONVERTED
+	statusExpired    = salesv1.LeadStatus_LEAD_STATUS_EXPIRED
 )
 
 // rank orders the states: a lead goes from a lower one to a higher one only. A
-// customer who said no may still say yes; a yes stays.
+// customer who said no may still say yes; a yes stays. One that expired was not
+// sent, and who heard of the offer elsewhere may still answer.
 var rank = map[salesv1.LeadStatus]int{
-	statusAccepted: 1, statusDispatched: 2, statusSent: 3, statusFailed: 4, statusClosed: 5, statusConverted: 6,
+	statusAccepted: 1, statusExpired: 2, statusDispatched: 2, statusSent: 3, statusFailed: 4, statusClosed: 5, statusConverted: 6,
 }
 
 // State is what lead management knows of a lead.
@@ -43,6 +54,10 @@ type State struct {
 	CustomerID string
 	Status     salesv1.LeadStatus
 	Detail     string
+	// Agreed are the contacts in which the customer has said yes.
+	Agreed []string
+	// Transactions are what came of it.
+	Transactions []*salesv1.Transaction
 }
 
 // Decider folds lead-<id>.
@@ -65,6 +80,10 @@ func evolve(s State, event proto.Message) State {
 		if s.CustomerID == "" {
 			s.CustomerID = e.GetCustomerId()
 		}
+	case *salesv1.LeadAgreed:
+		s.Agreed = append(slices.Clone(s.Agreed), e.GetContactId())
+	case *salesv1.LeadTransacted:
+		s.Transactions = append(slices.Clone(s.Transactions), e.GetTransaction())
 	}
 	return s
 }
@@ -89,11 +108,22 @@ func Dispatch(s State, grant string) []proto.Message {
 	}}
 }
 
+// Expire ends an accepted lead that has waited for capacity for so long.
+func Expire(s State, patience time.Duration) []proto.Message {
+	if s.Accepted == nil || s.Status != statusAccepted {
+		return nil
+	}
+	detail := "waited for capacity for longer than " + patience.String()
+	return []proto.Message{&salesv1.LeadStatusChanged{LeadId: s.LeadID, CustomerId: s.CustomerID, Status: statusExpired, Detail: detail}}
+}
+
 // Follow is what became of a lead.
 type Follow struct {
 	LeadID, CustomerID string
 	To                 salesv1.LeadStatus
 	Detail             string
+	// HappenedAt is when it came there, by the store's clock.
+	HappenedAt time.Time
 }
 
 // Decide moves the lead, unless it is there or further.
@@ -105,7 +135,60 @@ func (c Follow) Decide(s State) []proto.Message {
 	if customerID == "" {
 		customerID = c.CustomerID
 	}
-	return []proto.Message{&salesv1.LeadStatusChanged{LeadId: c.LeadID, CustomerId: customerID, Status: c.To, Detail: c.Detail}}
+	return []proto.Message{&salesv1.LeadStatusChanged{LeadId: c.LeadID, CustomerId: customerID, Status: c.To, Detail: c.Detail, HappenedAt: timestamp(c.HappenedAt)}}
+}
+
+// Respond is a customer's answer to a lead.
+type Respond struct {
+	Follow
+
+	// ContactID is the contact that it came in through, whatever channel that was in.
+	ContactID string
+}
+
+// Decide moves the lead, and records in which contacts the customer has said yes:
+// what is ordered or asked there comes of the lead.
+func (c Respond) Decide(s State) []proto.Message {
+	events := c.Follow.Decide(s)
+	if c.To != statusConverted || c.ContactID == "" || slices.Contains(s.Agreed, c.ContactID) {
+		return events
+	}
+	return append(events, &salesv1.LeadAgreed{
+		LeadId: c.LeadID, ContactId: c.ContactID, CustomerId: c.CustomerID, HappenedAt: timestamp(c.HappenedAt),
+	})
+}
+
+// Transact follows a lead to what came of it.
+type Transact struct {
+	LeadID       string
+	Transactions []*salesv1.Transaction
+}
+
+// Decide records the transactions, each once. One converts the lead, if nobody has
+// told that the customer said yes.
+func (c Transact) Decide(s State) (events []proto.Message) {
+	for _, t := range c.Transactions {
+		if slices.ContainsFunc(s.Transactions, func(is *salesv1.Transaction) bool { return TransactionID(is) == TransactionID(t) }) {
+			continue
+		}
+		converted := Follow{LeadID: c.LeadID, CustomerID: t.GetCustomerId(), To: statusConverted, Detail: "transacted", HappenedAt: t.GetHappenedAt().AsTime()}
+		transacted := &salesv1.LeadTransacted{LeadId: c.LeadID, CustomerId: t.GetCustomerId(), Transaction: t}
+		for _, e := range append(converted.Decide(s), transacted) {
+			events, s = append(events, e), evolve(s, e)
+		}
+	}
+	return events
+}
+
+// TransactionID is the id of the order, or of the request, that a transaction is.
+func TransactionID(t *salesv1.Transaction) string { return cmp.Or(t.GetOrderId(), t.GetRequestId()) }
+
+// timestamp is a time as events have it; nil for the zero time, which is not known.
+func timestamp(at time.Time) *timestamppb.Timestamp {
+	if at.IsZero() {
+		return nil
+	}
+	return timestamppb.New(at)
 }
 
 // answered is where a customer's answer takes a lead.

@@ -17,8 +17,11 @@ type Waiting struct {
 
 // Grant is what a channel lets lead management use for an interval.
 type Grant struct {
-	Name     string // <channel>:<interval>
-	Channel  journeyv1.Channel
+	Name    string // <channel>:<interval>
+	Channel journeyv1.Channel
+	// Granted is how much the channel lets lead management use, and Capacity how
+	// much of it there is by the channel's plan: never more.
+	Granted  uint32
 	Capacity uint32
 	StartsAt time.Time
 	EndsAt   time.Time

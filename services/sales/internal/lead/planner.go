@@ -16,6 +16,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/projection"
+	"github.com/triangle-suite/triangle/services/sales/internal/outbound"
 )
 
 // Horizon is how far the tables must have come before a plan is made: to the
@@ -52,7 +53,7 @@ type Planner struct {
 	// Now is the clock.
 	Now func() time.Time
 
-	spent map[string]bool // grants that have nothing left; they never will have again
+	spent map[string]uint32 // how much is known to be spent of grants: it only grows
 }
 
 // settleEvery is how often Settled is asked again.
@@ -62,11 +63,29 @@ const settleEvery = 20 * time.Millisecond
 // next one.
 const perRound = 500
 
-// Round dispatches what fits the grants that hold now. It is due again when the
-// next grant begins.
+// Round ends the leads that have waited too long, and dispatches of the others
+// what fits the grants that hold now. It is due again when the next lead expires
+// and when the next grant begins.
 func (p *Planner) Round(ctx context.Context) (again time.Time, err error) {
 	now := p.Now().UTC()
-	grants, next, err := p.grants(ctx, now)
+	plans, err := outbound.Load(ctx, p.DB)
+	if err != nil {
+		return time.Time{}, err
+	}
+	expires, err := p.expire(ctx, now, plans)
+	if err != nil {
+		return time.Time{}, err
+	}
+	again, err = p.plan(ctx, now, plans)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return earliest(again, expires), nil
+}
+
+// plan dispatches what fits. It is due again when the next grant begins.
+func (p *Planner) plan(ctx context.Context, now time.Time, plans outbound.Plans) (again time.Time, err error) {
+	grants, next, err := p.grants(ctx, now, plans)
 	if err != nil || len(grants) == 0 {
 		return next, err
 	}
@@ -90,32 +109,20 @@ func (p *Planner) Round(ctx context.Context) (again time.Time, err error) {
 
 // grants returns those that hold now and have something left, and when the next
 // one begins.
-func (p *Planner) grants(ctx context.Context, now time.Time) (holding []Grant, next time.Time, err error) {
-	rows, err := p.DB.Query(ctx, `SELECT name, channel, capacity, starts_at, ends_at FROM capacity_grant WHERE ends_at > ?`, now.UnixNano())
+func (p *Planner) grants(ctx context.Context, now time.Time, plans outbound.Plans) (holding []Grant, next time.Time, err error) {
+	all, err := loadGrants(ctx, p.DB, now, plans)
 	if err != nil {
-		return nil, next, fmt.Errorf("look for grants: %w", err)
-	}
-	all, err := projection.Collect(rows, scanGrant)
-	if err != nil {
-		return nil, next, fmt.Errorf("look for grants: %w", err)
+		return nil, next, err
 	}
 	for _, g := range all {
 		switch {
-		case g.Covers(now) && !p.spent[g.Name]:
+		case g.Covers(now) && p.spent[g.Name] < g.Capacity:
 			holding = append(holding, g)
-		case now.Before(g.StartsAt) && (next.IsZero() || g.StartsAt.Before(next)):
-			next = g.StartsAt
+		case now.Before(g.StartsAt):
+			next = earliest(next, g.StartsAt)
 		}
 	}
 	return holding, next, nil
-}
-
-func scanGrant(row projection.Scanner, g *Grant) error {
-	var channel int32
-	var starts, ends int64
-	err := row.Scan(&g.Name, &channel, &g.Capacity, &starts, &ends)
-	g.Channel, g.StartsAt, g.EndsAt = journeyv1.Channel(channel), time.Unix(0, starts).UTC(), time.Unix(0, ends).UTC()
-	return err
 }
 
 // waiting returns the first leads of each channel that has something left.
@@ -173,29 +180,29 @@ func (p *Planner) dispatch(ctx context.Context, a Assignment) error {
 			return spend(s, a.Grant.Capacity, a.LeadID, state.CustomerID)
 		})
 	if errors.Is(err, errSpent) {
-		p.note(a.Grant.Name)
+		p.note(a.Grant.Name, a.Grant.Capacity)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if len(spent.State) >= int(a.Grant.Capacity) {
-		p.note(a.Grant.Name)
-	}
 	ordered, err := decider.Handle(ctx, p.Streams, origin, Stream(a.LeadID), Decider,
 		func(s State) ([]proto.Message, error) { return Dispatch(s, a.Grant.Name), nil })
-	if err == nil {
-		p.Horizon.reach(ordered.Position)
+	if err != nil {
+		return err // it keeps its place: the grant must be looked at again
 	}
-	return err
+	p.note(a.Grant.Name, uint32(len(spent.State))) //nolint:gosec // no more than the capacity
+	p.Horizon.reach(ordered.Position)
+	return nil
 }
 
-// note remembers that a grant has nothing left.
-func (p *Planner) note(grant string) {
+// note remembers how much was spent of a grant: one that has nothing left need not
+// be looked at.
+func (p *Planner) note(grant string, spent uint32) {
 	if p.spent == nil {
-		p.spent = map[string]bool{}
+		p.spent = map[string]uint32{}
 	}
-	p.spent[grant] = true
+	p.spent[grant] = max(p.spent[grant], spent)
 }
 
 // load folds a lead, and finds the event by which it was accepted.

@@ -62,6 +62,7 @@ func (r reactions) accept(ctx context.Context, _ projection.Querier, cause flow.
 	accepted := &salesv1.LeadAccepted{
 		LeadId: issued.GetLeadId(), CampaignId: issued.GetCampaignId(), CustomerId: issued.GetCustomerId(),
 		PropositionId: issued.GetPropositionId(), Channel: issued.GetChannel(), Content: issued.GetContent(), Priority: issued.GetPriority(),
+		IssuedAt: timestamp(cause.Created),
 	}
 	outcome, err := decider.Handle(ctx, r.streams, cause.Origin, Stream(accepted.GetLeadId()), Decider,
 		func(s State) ([]proto.Message, error) { return Accept(s, accepted), nil })
@@ -97,17 +98,21 @@ func (r reactions) followResponse(ctx context.Context, _ projection.Querier, cau
 	if channel := channelName(recorded.GetChannel()); channel != "" {
 		detail += ", through " + channel
 	}
-	return r.follow(ctx, cause, Follow{
-		LeadID: recorded.GetLeadId(), CustomerID: recorded.GetCustomerId(), To: to, Detail: detail,
-	})
+	follow := Follow{LeadID: recorded.GetLeadId(), CustomerID: recorded.GetCustomerId(), To: to, Detail: detail, HappenedAt: cause.Created}
+	return r.decide(ctx, cause, follow, Respond{Follow: follow, ContactID: recorded.GetContactId()}.Decide)
 }
 
 func (r reactions) follow(ctx context.Context, cause flow.Cause, command Follow) error {
+	command.HappenedAt = cause.Created
+	return r.decide(ctx, cause, command, command.Decide)
+}
+
+func (r reactions) decide(ctx context.Context, cause flow.Cause, command Follow, decide func(State) []proto.Message) error {
 	if command.LeadID == "" || rank[command.To] == 0 {
 		return flow.Unprocessable(fmt.Errorf("%s tells nothing of a lead", cause.Type))
 	}
 	_, err := decider.Handle(ctx, r.streams, cause.Origin, Stream(command.LeadID), Decider,
-		func(s State) ([]proto.Message, error) { return command.Decide(s), nil })
+		func(s State) ([]proto.Message, error) { return decide(s), nil })
 	return err
 }
 

@@ -2,8 +2,10 @@ package lead
 
 import (
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
@@ -30,13 +32,31 @@ func TestScenarios(t *testing.T) {
 		"dispatch": func(w scenario.Words) func(State) ([]proto.Message, error) {
 			return func(s State) ([]proto.Message, error) { return Dispatch(s, w.Get("grant")), nil }
 		},
+		"expire": func(w scenario.Words) func(State) ([]proto.Message, error) {
+			patience, err := time.ParseDuration(w.Get("patience"))
+			if err != nil {
+				w.Fatalf(t, "patience: %v", err)
+			}
+			return func(s State) ([]proto.Message, error) { return Expire(s, patience), nil }
+		},
 		"sent":   follow(statusSent),
 		"failed": follow(statusFailed),
 		"answered": func(w scenario.Words) func(State) ([]proto.Message, error) {
 			to, detail := answered(journeyv1.Answer(journeyv1.Answer_value["ANSWER_"+w.Get("answer")]))
 			return func(s State) ([]proto.Message, error) {
-				return Follow{LeadID: "l1", CustomerID: "c1", To: to, Detail: detail}.Decide(s), nil
+				follow := Follow{LeadID: "l1", CustomerID: "c1", To: to, Detail: detail}
+				return Respond{Follow: follow, ContactID: w.Get("contact")}.Decide(s), nil
 			}
+		},
+		"transacted": func(w scenario.Words) func(State) ([]proto.Message, error) {
+			command := Transact{LeadID: "l1"}
+			for _, order := range w.List("orders") {
+				command.Transactions = append(command.Transactions, &salesv1.Transaction{OrderId: order, AmountCents: 1250, CustomerId: "c1", HappenedAt: timestamppb.New(noon)})
+			}
+			for _, request := range w.List("requests") {
+				command.Transactions = append(command.Transactions, &salesv1.Transaction{RequestId: request, CustomerId: "c1", HappenedAt: timestamppb.New(noon)})
+			}
+			return func(s State) ([]proto.Message, error) { return command.Decide(s), nil }
 		},
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/projection"
+	"github.com/triangle-suite/triangle/services/sales/internal/process"
 )
 
 // Requests are the API's calls on requests.
@@ -85,6 +86,7 @@ func (a *Requests) ResolveRequest(ctx context.Context, req *salesv1.ResolveReque
 	var checks call.Checks
 	command := Advance{
 		RequestID: checks.Required("request_id", req.GetRequestId()), To: statusDone, Detail: checks.OptionalText("detail", req.GetDetail()),
+		By: process.Employee,
 	}
 	if err := checks.Err(); err != nil {
 		return nil, err

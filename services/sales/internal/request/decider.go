@@ -7,8 +7,9 @@
 //	  └──────────────────────────────────────────────────────────────────┘
 //	                    handled straight through
 //
-// A request only moves forward. What the channel could not do within the contact
-// is handed to the back office until it answers.
+// A request only moves forward, by the steps of the process for what is asked for
+// (see package process). What the channel could not do within the contact is handed
+// to the back office until it answers.
 package request
 
 import (
@@ -21,6 +22,7 @@ import (
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/fault"
+	"github.com/triangle-suite/triangle/services/sales/internal/process"
 )
 
 // The states of a request, in short.
@@ -36,6 +38,8 @@ type State struct {
 	Opened *salesv1.RequestOpened
 	Status journeyv1.RequestStatus
 	Detail string
+	// Step is the step of its process that it has come to.
+	Step string
 	// WithBackOffice tells that the back office has taken it over.
 	WithBackOffice bool
 }
@@ -54,17 +58,42 @@ func evolve(s State, event proto.Message) State {
 		// A request comes into progress when CRM takes it over; when that is said
 		// again it is because the back office has it.
 		s.WithBackOffice = s.Status == statusInProgress && e.GetStatus() == statusInProgress
-		s.Status, s.Detail = e.GetStatus(), e.GetDetail()
+		s.Status, s.Detail, s.Step = e.GetStatus(), e.GetDetail(), stepOf(e, s.WithBackOffice)
 	}
 	return s
 }
 
-// status is the event that says where the request stands.
-func (s State) status(status journeyv1.RequestStatus, detail string) *salesv1.RequestStatusChanged {
-	return &salesv1.RequestStatusChanged{
-		RequestId: s.Opened.GetRequestId(), CustomerId: s.Opened.GetCustomerId(), Kind: s.Opened.GetKind(),
-		Status: status, Detail: detail,
+// stepOf is the step that an event tells. Events did not always name it.
+func stepOf(e *salesv1.RequestStatusChanged, again bool) string {
+	if e.GetStep() != "" {
+		return e.GetStep()
 	}
+	times := 1
+	if again {
+		times = 2
+	}
+	return process.Of(e.GetKind()).At(e.GetStatus(), times)
+}
+
+// move takes the request to a status, by the step to which the mover may take it.
+// When there is none the request is there, or further.
+func (s State) move(to journeyv1.RequestStatus, by process.Mover, detail string, at time.Time) []proto.Message {
+	step, moves := process.Of(s.Opened.GetKind()).Move(s.Step, to, by)
+	if !moves {
+		return nil
+	}
+	return []proto.Message{&salesv1.RequestStatusChanged{
+		RequestId: s.Opened.GetRequestId(), CustomerId: s.Opened.GetCustomerId(), Kind: s.Opened.GetKind(),
+		Status: to, Detail: detail, Step: step.Name, HappenedAt: timestamp(at), ContactId: s.Opened.GetContactId(),
+	}}
+}
+
+// timestamp is a time as events have it; nil for the zero time, which is not known.
+func timestamp(at time.Time) *timestamppb.Timestamp {
+	if at.IsZero() {
+		return nil
+	}
+	return timestamppb.New(at)
 }
 
 // Open takes a request over from a channel.
@@ -73,6 +102,8 @@ type Open struct {
 	Kind                             journeyv1.RequestKind
 	Text                             string
 	SubmittedAt                      time.Time
+	// HappenedAt is when the channel took it in, by the store's clock.
+	HappenedAt time.Time
 }
 
 // Decide opens the request, once.
@@ -82,9 +113,9 @@ func (c Open) Decide(s State) ([]proto.Message, error) {
 	}
 	s.Opened = &salesv1.RequestOpened{
 		RequestId: c.RequestID, CustomerId: c.CustomerID, ContactId: c.ContactID,
-		Kind: c.Kind, Text: c.Text, SubmittedAt: timestamppb.New(c.SubmittedAt),
+		Kind: c.Kind, Text: c.Text, SubmittedAt: timestamppb.New(c.SubmittedAt), HappenedAt: timestamp(c.HappenedAt),
 	}
-	return []proto.Message{s.Opened, s.status(statusOpen, "")}, nil
+	return append([]proto.Message{s.Opened}, s.move(statusOpen, process.Channel, "", c.HappenedAt)...), nil
 }
 
 // errUnknown is the refusal of a command on a request that is not there.
@@ -97,17 +128,18 @@ type Advance struct {
 	RequestID string
 	To        journeyv1.RequestStatus
 	Detail    string
+	// By is who moves it.
+	By process.Mover
+	// HappenedAt is when they did, by the store's clock; the zero time means now.
+	HappenedAt time.Time
 }
 
 // Decide moves the request, unless it is there or further.
 func (c Advance) Decide(s State) ([]proto.Message, error) {
-	switch {
-	case s.Opened == nil:
+	if s.Opened == nil {
 		return nil, errUnknown(c.RequestID)
-	case s.Status >= c.To:
-		return nil, nil
 	}
-	return []proto.Message{s.status(c.To, c.Detail)}, nil
+	return s.move(c.To, c.By, c.Detail, c.HappenedAt), nil
 }
 
 // RecordAnswer records what the back office said.
@@ -125,9 +157,9 @@ func (c RecordAnswer) Decide(s State) ([]proto.Message, error) {
 	case !s.waits():
 		return nil, nil
 	case c.Done:
-		return []proto.Message{s.status(statusDone, c.Reference)}, nil
+		return s.move(statusDone, process.BackOffice, c.Reference, time.Time{}), nil
 	default:
-		return []proto.Message{s.status(statusInProgress, c.Reference)}, nil
+		return s.move(statusInProgress, process.BackOffice, c.Reference, time.Time{}), nil
 	}
 }
 

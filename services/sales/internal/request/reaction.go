@@ -13,6 +13,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/flow"
 	"github.com/triangle-suite/triangle/services/internal/keyring"
 	"github.com/triangle-suite/triangle/services/internal/projection"
+	"github.com/triangle-suite/triangle/services/sales/internal/process"
 )
 
 const flowName = "customer-requests"
@@ -38,12 +39,12 @@ func follow(ctx context.Context, streams *decider.Streams, cause flow.Cause) err
 	case *channelv1.RequestSubmitted:
 		return open(ctx, streams, cause.Origin, Open{
 			RequestID: e.GetRequestId(), CustomerID: e.GetCustomerId(), ContactID: e.GetContactId(),
-			Kind: e.GetKind(), Text: e.GetText(), SubmittedAt: e.GetSubmittedAt().AsTime(),
+			Kind: e.GetKind(), Text: e.GetText(), SubmittedAt: e.GetSubmittedAt().AsTime(), HappenedAt: cause.Created,
 		})
 	case *channelv1.RequestHandled:
-		return advance(ctx, streams, cause.Origin, Advance{RequestID: e.GetRequestId(), To: statusDone, Detail: e.GetReference()})
+		return advance(ctx, streams, cause, Advance{RequestID: e.GetRequestId(), To: statusDone, Detail: e.GetReference()})
 	case *channelv1.RequestHandledInPart:
-		return advance(ctx, streams, cause.Origin, Advance{RequestID: e.GetRequestId(), To: statusInProgress, Detail: e.GetReason()})
+		return advance(ctx, streams, cause, Advance{RequestID: e.GetRequestId(), To: statusInProgress, Detail: e.GetReason()})
 	default:
 		return flow.Unprocessable(fmt.Errorf("%s is no step of a request", cause.Type))
 	}
@@ -60,10 +61,11 @@ func open(ctx context.Context, streams *decider.Streams, origin decider.Origin, 
 	return err
 }
 
-// advance moves a request. One that CRM has never heard of is the event's fault:
+// advance moves a request on a channel's behalf. One that CRM has never heard of is the event's fault:
 // the flow keeps the order of a request's events.
-func advance(ctx context.Context, streams *decider.Streams, origin decider.Origin, command Advance) error {
-	_, err := decider.Handle(ctx, streams, origin, Stream(command.RequestID), Decider, command.Decide)
+func advance(ctx context.Context, streams *decider.Streams, cause flow.Cause, command Advance) error {
+	command.By, command.HappenedAt = process.Channel, cause.Created
+	_, err := decider.Handle(ctx, streams, cause.Origin, Stream(command.RequestID), Decider, command.Decide)
 	if fault.Is(err, fault.KindNotFound) {
 		return flow.Unprocessable(err)
 	}

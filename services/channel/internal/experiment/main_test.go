@@ -1,0 +1,10 @@
+package experiment
+
+import (
+	"os"
+	"testing"
+
+	"github.com/triangle-suite/triangle/services/internal/pgtest"
+)
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Run(m)) }

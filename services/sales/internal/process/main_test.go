@@ -1,0 +1,10 @@
+package process
+
+import (
+	"os"
+	"testing"
+
+	"github.com/triangle-suite/triangle/services/internal/pgtest"
+)
+
+func TestMain(m *testing.M) { os.Exit(pgtest.RunOnEach(m)) }
