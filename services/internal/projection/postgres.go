@@ -25,8 +25,8 @@ const (
 type server struct {
 	*postgres.Server
 	listens    bool
-	self       string   // names this replica in what it notifies
-	statements sync.Map // as written in code, to as PostgreSQL wants it
+	self       string       // names this replica in what it notifies
+	statements kept[string] // as PostgreSQL wants them
 
 	once   sync.Once
 	ctx    context.Context // ends when the database is closed
@@ -52,12 +52,14 @@ func newPostgres(ctx context.Context, connected *postgres.Server, listens bool) 
 }
 
 func (s *server) statement(statement string) string {
-	if known, ok := s.statements.Load(statement); ok {
-		return known.(string) //nolint:errcheck,forcetypeassert // nothing else is stored
+	if known, ok := s.statements.get(statement); ok {
+		return known
 	}
 	written := postgres.Statement(statement)
-	s.statements.Store(statement, written)
-	return written
+	if !s.statements.room() {
+		return written
+	}
+	return s.statements.keep(statement, written)
 }
 
 func (s *server) definition(statement string) string { return postgres.Definition(statement) }
@@ -73,8 +75,9 @@ func (s *server) announce(ctx context.Context, tx *Tx) error {
 }
 
 // The driver keeps compiled statements itself.
-func (s *server) compiled(string) *sql.Stmt                  { return nil }
-func (s *server) compile(context.Context, *sql.DB, []string) {}
+func (s *server) compiled(string) *sql.Stmt                          { return nil }
+func (s *server) compile(context.Context, *sql.DB, []string)         {}
+func (s *server) reading(context.Context, *sql.DB, string) *sql.Stmt { return nil }
 
 func (*server) rows() []int { return []int{256, 16, 1} }
 

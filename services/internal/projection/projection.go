@@ -63,6 +63,9 @@ type engine interface {
 	compiled(statement string) *sql.Stmt
 	// compile keeps statements that were run, compiled for the next time.
 	compile(ctx context.Context, writer *sql.DB, statements []string)
+	// reading returns a statement compiled for the connections that read; nil when
+	// it is to be run as it is.
+	reading(ctx context.Context, reader *sql.DB, statement string) *sql.Stmt
 	// rows are how many rows WriteRows puts in a statement, the most first and 1
 	// last. They are few, so that each statement is prepared once.
 	rows() []int
@@ -131,11 +134,17 @@ func (db *DB) Ping(ctx context.Context) error {
 
 // Query implements Querier on what is committed.
 func (db *DB) Query(ctx context.Context, statement string, args ...any) (*sql.Rows, error) {
+	if compiled := db.engine.reading(ctx, db.reader, statement); compiled != nil { //nolint:sqlclosecheck // it is kept
+		return compiled.QueryContext(ctx, storable(args)...)
+	}
 	return db.reader.QueryContext(ctx, db.engine.statement(statement), storable(args)...)
 }
 
 // QueryRow implements Querier on what is committed.
 func (db *DB) QueryRow(ctx context.Context, statement string, args ...any) Scanner {
+	if compiled := db.engine.reading(ctx, db.reader, statement); compiled != nil { //nolint:sqlclosecheck // it is kept
+		return compiled.QueryRowContext(ctx, storable(args)...)
+	}
 	return db.reader.QueryRowContext(ctx, db.engine.statement(statement), storable(args)...)
 }
 

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver named sqlite
@@ -17,9 +16,10 @@ import (
 // sqlite is the engine within the process.
 type sqlite struct {
 	path string
-	// statements are those that have been run, compiled on the one connection that
-	// writes: compiling costs several times what running one does.
-	statements sync.Map
+	// Statements that have been run are kept compiled: compiling costs several times
+	// what running one does. written are those of the one connection that writes,
+	// read those of the connections that read.
+	written, read compiled
 }
 
 // openSQLite gives SQLite, which has one writer at a time, one connection to
@@ -82,23 +82,24 @@ func (*sqlite) steady() sql.IsolationLevel { return sql.LevelDefault }
 func (*sqlite) clock(context.Context, rower) (time.Time, error) { return time.Now(), nil }
 
 func (s *sqlite) compiled(statement string) *sql.Stmt {
-	known, ok := s.statements.Load(statement)
-	if !ok {
-		return nil
-	}
-	return known.(*sql.Stmt) //nolint:errcheck,forcetypeassert // nothing else is stored
+	known, _ := s.written.get(statement)
+	return known
 }
 
 // compile leaves out what can't be compiled now: it is tried again when it has
 // been run again.
 func (s *sqlite) compile(ctx context.Context, writer *sql.DB, statements []string) {
 	for _, statement := range statements {
-		if compiled, err := writer.PrepareContext(ctx, statement); err == nil {
-			if _, known := s.statements.LoadOrStore(statement, compiled); known {
-				_ = compiled.Close() //nolint:sqlclosecheck // another transaction was as quick, and this is a loop
-			}
-		}
+		s.written.compile(ctx, writer, statement)
 	}
+}
+
+// What can't be compiled says why when it is run.
+func (s *sqlite) reading(ctx context.Context, reader *sql.DB, statement string) *sql.Stmt {
+	if known, ok := s.read.get(statement); ok {
+		return known
+	}
+	return s.read.compile(ctx, reader, statement)
 }
 
 func (*sqlite) rows() []int { return []int{1} }
