@@ -53,7 +53,7 @@ func (c *compiled) compile(ctx context.Context, on *sql.DB, statement string) *s
 	}
 	known := c.keep(statement, made)
 	if known != made {
-		_ = made.Close()
+		_ = made.Close() //nolint:sqlclosecheck // another call was as quick; the other one is used
 	}
 	return known
 }
