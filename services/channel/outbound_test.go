@@ -2,6 +2,7 @@ package channel
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -37,16 +38,21 @@ func (w *world) order(channel journeyv1.Channel, customers ...string) {
 // messages tells where the messages stand, newest first.
 func (w *world) messages(channel journeyv1.Channel) []string {
 	w.t.Helper()
-	got, err := w.api().ListMessages(w.t.Context(), &channelv1.ListMessagesRequest{Channel: channel})
-	if err != nil {
-		w.t.Fatal(err)
-	}
 	told := []string{}
-	for _, m := range got.GetMessages() {
+	for _, m := range w.list(channel) {
 		state := strings.ToLower(strings.TrimPrefix(m.GetState().String(), "MESSAGE_STATE_"))
 		told = append(told, strings.TrimSpace(fmt.Sprintf("%s %s %s%s", m.GetMessageId(), state, m.GetAddress(), m.GetDetail())))
 	}
 	return told
+}
+
+func (w *world) list(channel journeyv1.Channel) []*channelv1.Message {
+	w.t.Helper()
+	got, err := w.api().ListMessages(w.t.Context(), &channelv1.ListMessagesRequest{Channel: channel})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return got.GetMessages()
 }
 
 func (w *world) wantMessages(channel journeyv1.Channel, want ...string) {
@@ -146,50 +152,82 @@ func TestManyMessagesGoOutInTheOrderInWhichTheyWereAccepted(t *testing.T) {
 	})
 }
 
+// moments are where a process ends, by the event whose appending is lost.
+var moments = map[string]struct {
+	eventType string
+	after     bool // whether the append takes effect
+}{
+	"before it is accepted":          {"channel.MessageAccepted", false},
+	"when it is accepted":            {"channel.MessageAccepted", true},
+	"before the marker is set":       {"flow.MarkerSet", false},
+	"when the marker is set":         {"flow.MarkerSet", true},
+	"before it is being handed over": {"channel.DeliveryBegun", false},
+	"when it is being handed over":   {"channel.DeliveryBegun", true},
+	"before the sending is told":     {sendingTold, false},
+	"when the sending is told":       {sendingTold, true},
+	"before the refusal is told":     {"channel.MessageRefused", false},
+	"when the refusal is on file":    {"channel.MessageRefused", true},
+}
+
+const sendingTold = "channel.MessageSent"
+
+// ends has a process end at a moment, and another one begin.
+func (w *world) ends(eventType string, after bool) {
+	w.t.Helper()
+	crash := failure(func(_ string, events []eventlog.NewEvent) error {
+		if events[0].Type == eventType {
+			return eventlog.ErrUnavailable
+		}
+		return nil
+	})
+	at := &w.before
+	if after {
+		at = &w.after
+	}
+	at.Store(&crash)
+	w.order(email, "a", "b")
+	w.pass(10 * time.Second)
+	w.stop()
+	at.Store(nil)
+	w.start()
+	w.pass(time.Minute)
+}
+
+// CH-7: what is left in a folder is left once, and the folder tells so.
 func TestAMessageIsSentOnceWhereverTheProcessEnds(t *testing.T) {
-	for name, lost := range map[string]struct {
-		eventType string
-		after     bool // whether the append takes effect
-	}{
-		"before it is accepted":       {"channel.MessageAccepted", false},
-		"when it is accepted":         {"channel.MessageAccepted", true},
-		"before the marker is set":    {"flow.MarkerSet", false},
-		"when the marker is set":      {"flow.MarkerSet", true},
-		"before the sending is told":  {"channel.MessageSent", false},
-		"when the sending is told":    {"channel.MessageSent", true},
-		"before the refusal is told":  {"channel.MessageRefused", false},
-		"when the refusal is on file": {"channel.MessageRefused", true},
-	} {
+	for name, lost := range moments {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, w *world) {
 				w.set("lead-dispatch", flows.RealTime)
 				w.play("view-a", "", view("a", &journeyv1.Person{Email: "a@example.org"}))
-				crash := failure(func(_ string, events []eventlog.NewEvent) error {
-					if events[0].Type == lost.eventType {
-						return eventlog.ErrUnavailable
-					}
-					return nil
-				})
-				at := &w.before
-				if lost.after {
-					at = &w.after
-				}
-				at.Store(&crash)
-				w.order(email, "a", "b")
-				w.pass(10 * time.Second)
-				w.stop()
-				at.Store(nil)
-				w.start()
-				w.pass(10 * time.Second)
+				w.ends(lost.eventType, lost.after)
 				w.wantMessages(0, "m-b refused the channel does not know the customer", "m-a sent a@example.org")
-				for stream, want := range map[string]string{"message-m-a": "MessageSent", "message-m-b": "MessageRefused"} {
-					if got := w.types(stream); !slices.Equal(got, []string{"MessageAccepted", want}) {
+				for stream, want := range map[string][]string{
+					"message-m-a": {"MessageAccepted", "DeliveryBegun", "MessageSent"}, "message-m-b": {"MessageAccepted", "MessageRefused"},
+				} {
+					if got := w.types(stream); !slices.Equal(got, want) {
 						t.Errorf("%s: %q", stream, got)
 					}
+				}
+				if got := w.left(w.settings.MailFolder); !slices.Equal(got, []string{"m-a.eml"}) {
+					t.Errorf("the folder holds %q", got)
 				}
 			})
 		})
 	}
+}
+
+// left is what stands in a folder.
+func (w *world) left(dir string) (names []string) {
+	w.t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
 }
 
 func TestASenderThatFailsSaysSoUntilItWorks(t *testing.T) {

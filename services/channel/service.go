@@ -1,7 +1,6 @@
 package channel
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -17,22 +16,11 @@ import (
 	"github.com/triangle-suite/triangle/services/channel/internal/experiment"
 	"github.com/triangle-suite/triangle/services/channel/internal/nba"
 	"github.com/triangle-suite/triangle/services/channel/internal/outbound"
-	"github.com/triangle-suite/triangle/services/internal/backoffice"
 	"github.com/triangle-suite/triangle/services/internal/call"
-	"github.com/triangle-suite/triangle/services/internal/config"
 	"github.com/triangle-suite/triangle/services/internal/flow"
 	"github.com/triangle-suite/triangle/services/internal/host"
 	"github.com/triangle-suite/triangle/services/internal/worker"
 )
-
-// Settings are the configuration of channel support.
-type Settings struct {
-	config.Common
-	BackOffice config.URL `name:"backoffice" env:"TRIANGLE_BACKOFFICE" placeholder:"URL" help:"The back office, which is asked to do requests within the contact; without one they stay pending."`
-	// Deadline is how long the back office may take; 0: 500 ms. It is no setting of
-	// an installation: what a visitor is kept waiting is the same everywhere.
-	Deadline time.Duration `kong:"-"`
-}
 
 // New makes channel support of its parts.
 func New(ctx context.Context, parts host.Parts, settings Settings) (host.Application, error) {
@@ -98,7 +86,7 @@ func newService(ctx context.Context, parts host.Parts, settings Settings) (*serv
 		return nil, err
 	}
 	cadence := cadences(runtime, board)
-	workers, err := workers(parts, runtime)
+	workers, err := workers(parts, runtime, settings)
 	if err != nil {
 		return nil, err
 	}
@@ -107,12 +95,12 @@ func newService(ctx context.Context, parts host.Parts, settings Settings) (*serv
 		api: &api{
 			contacts: &contact.API{
 				Streams: parts.Streams, DB: parts.DB, Lists: nba.NewLists(parts.DB, cadence),
-				BackOffice: backOffice(settings), Kinds: kinds,
+				BackOffice: settings.backOffice(), Kinds: kinds,
 				Lead:    func(ctx context.Context, id string) (bool, error) { return outbound.HasLead(ctx, parts.DB, id) },
 				Origins: origins, Cadence: cadence, Freshness: runtime.Freshness,
 			},
 			capacities: &capacity.API{Streams: parts.Streams, Origins: origins},
-			messages:   &outbound.API{DB: parts.DB},
+			messages:   &outbound.API{Streams: parts.Streams, DB: parts.DB, Origins: origins},
 			experiments: &experiment.API{
 				Streams: parts.Streams, DB: parts.DB, Origins: origins, Hash: parts.Ring.Hash, Kinds: kinds,
 			},
@@ -122,17 +110,6 @@ func newService(ctx context.Context, parts host.Parts, settings Settings) (*serv
 		workers:  workers,
 		watchers: []*worker.Worker{cadenceWatcher(parts, board)},
 	}, nil
-}
-
-// patience is how long a visitor is kept waiting for the back office.
-const patience = 500 * time.Millisecond
-
-func backOffice(settings Settings) contact.BackOffice {
-	office := contact.BackOffice{Deadline: cmp.Or(settings.Deadline, patience)}
-	if url := string(settings.BackOffice); url != "" {
-		office.Client = backoffice.New(url)
-	}
-	return office
 }
 
 // consumers are what the service does with the flows that it takes in.
@@ -174,22 +151,13 @@ func cadences(runtime *flow.Runtime, board *flow.Board) func(string) string {
 }
 
 // workers are what runs beside the flows.
-func workers(parts host.Parts, runtime *flow.Runtime) ([]*worker.Worker, error) {
-	sender := &outbound.Sender{
-		Streams: parts.Streams, DB: parts.DB, Now: time.Now,
-		Flow: func(name string) flow.State { return runtime.Intake(name).State() },
-	}
-	settler := &contact.Settler{Streams: parts.Streams, DB: parts.DB, Now: time.Now}
-	sending, err := sender.Partner().Worker(worker.Parts{
-		DB: parts.DB, Log: parts.Streams.Log, Metrics: parts.Metrics, Now: time.Now, Logger: parts.Logger,
-	})
+func workers(parts host.Parts, runtime *flow.Runtime, settings Settings) ([]*worker.Worker, error) {
+	all, err := senders(parts, runtime, settings)
 	if err != nil {
 		return nil, err
 	}
-	return []*worker.Worker{
-		sending,
-		{Name: "settler", Logger: parts.Logger, Work: worker.Rounds(parts.DB, settler.Round)},
-	}, nil
+	settler := &contact.Settler{Streams: parts.Streams, DB: parts.DB, Now: time.Now}
+	return append(all, &worker.Worker{Name: "settler", Logger: parts.Logger, Work: worker.Rounds(parts.DB, settler.Round)}), nil
 }
 
 // cadenceWatcher keeps the board up to date. All is well when it has lasted for a

@@ -45,6 +45,9 @@ type world struct {
 	flows      *control.Flows
 	dbPath     string
 	backOffice string
+	// settings are those of the partners that messages are handed to: folders, unless
+	// a test has others.
+	settings Settings
 
 	db      *projection.DB
 	service *service
@@ -66,6 +69,7 @@ func newWorld(t *testing.T) *world {
 func newWorldOn(t *testing.T, where string) *world {
 	t.Helper()
 	w := &world{t: t, dbPath: where, ring: keyring.Memory()}
+	w.settings = Settings{MailFrom: "service@example.com", MailFolder: t.TempDir(), PrintFolder: t.TempDir()}
 	inject := func(at *atomic.Pointer[failure]) failure {
 		return func(stream string, events []eventlog.NewEvent) error {
 			if f := at.Load(); f != nil && !strings.HasPrefix(stream, "progress-") {
@@ -95,9 +99,16 @@ func newWorldOn(t *testing.T, where string) *world {
 // inBubble runs a test where time passes only when nothing else can go on.
 func inBubble(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
+	inBubbleWith(t, func(*Settings) {}, test)
+}
+
+// inBubbleWith is inBubble with other partners.
+func inBubbleWith(t *testing.T, change func(*Settings), test func(t *testing.T, w *world)) {
+	t.Helper()
 	where := pgtest.Somewhere(t) // outside of the bubble: a server goes on when the test has ended
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorldOn(t, where)
+		change(&w.settings)
 		w.start()
 		synctest.Wait()
 		test(t, w)
@@ -118,7 +129,9 @@ func (w *world) start() {
 			return decider.CallOrigin(w.ring, flows.Channel, method, key, request, time.Now())
 		},
 	}
-	if w.service, err = newService(w.t.Context(), parts, Settings{BackOffice: config.URL(w.backOffice), Deadline: time.Minute}); err != nil {
+	settings := w.settings
+	settings.BackOffice, settings.Deadline = config.URL(w.backOffice), time.Minute
+	if w.service, err = newService(w.t.Context(), parts, settings); err != nil {
 		w.t.Fatal(err)
 	}
 	var ctx context.Context

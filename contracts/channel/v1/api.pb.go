@@ -251,6 +251,67 @@ func (MessageState) EnumDescriptor() ([]byte, []int) {
 	return file_channel_v1_api_proto_rawDescGZIP(), []int{3}
 }
 
+// CallState is where a call of the call centre's work list stands.
+type CallState int32
+
+const (
+	// It is no call, or it is not on the list.
+	CallState_CALL_STATE_UNSPECIFIED CallState = 0
+	// It waits for an agent.
+	CallState_CALL_STATE_WAITING CallState = 1
+	// An agent has taken it.
+	CallState_CALL_STATE_TAKEN CallState = 2
+	// The customer was spoken to.
+	CallState_CALL_STATE_REACHED CallState = 3
+	// The customer was not.
+	CallState_CALL_STATE_NOT_REACHED CallState = 4
+)
+
+// Enum value maps for CallState.
+var (
+	CallState_name = map[int32]string{
+		0: "CALL_STATE_UNSPECIFIED",
+		1: "CALL_STATE_WAITING",
+		2: "CALL_STATE_TAKEN",
+		3: "CALL_STATE_REACHED",
+		4: "CALL_STATE_NOT_REACHED",
+	}
+	CallState_value = map[string]int32{
+		"CALL_STATE_UNSPECIFIED": 0,
+		"CALL_STATE_WAITING":     1,
+		"CALL_STATE_TAKEN":       2,
+		"CALL_STATE_REACHED":     3,
+		"CALL_STATE_NOT_REACHED": 4,
+	}
+)
+
+func (x CallState) Enum() *CallState {
+	p := new(CallState)
+	*p = x
+	return p
+}
+
+func (x CallState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CallState) Descriptor() protoreflect.EnumDescriptor {
+	return file_channel_v1_api_proto_enumTypes[4].Descriptor()
+}
+
+func (CallState) Type() protoreflect.EnumType {
+	return &file_channel_v1_api_proto_enumTypes[4]
+}
+
+func (x CallState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CallState.Descriptor instead.
+func (CallState) EnumDescriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{4}
+}
+
 // ExperimentState is where an experiment stands.
 type ExperimentState int32
 
@@ -288,11 +349,11 @@ func (x ExperimentState) String() string {
 }
 
 func (ExperimentState) Descriptor() protoreflect.EnumDescriptor {
-	return file_channel_v1_api_proto_enumTypes[4].Descriptor()
+	return file_channel_v1_api_proto_enumTypes[5].Descriptor()
 }
 
 func (ExperimentState) Type() protoreflect.EnumType {
-	return &file_channel_v1_api_proto_enumTypes[4]
+	return &file_channel_v1_api_proto_enumTypes[5]
 }
 
 func (x ExperimentState) Number() protoreflect.EnumNumber {
@@ -301,7 +362,7 @@ func (x ExperimentState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ExperimentState.Descriptor instead.
 func (ExperimentState) EnumDescriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{4}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{5}
 }
 
 // Verdict is what an experiment says of a variant.
@@ -345,11 +406,11 @@ func (x Verdict) String() string {
 }
 
 func (Verdict) Descriptor() protoreflect.EnumDescriptor {
-	return file_channel_v1_api_proto_enumTypes[5].Descriptor()
+	return file_channel_v1_api_proto_enumTypes[6].Descriptor()
 }
 
 func (Verdict) Type() protoreflect.EnumType {
-	return &file_channel_v1_api_proto_enumTypes[5]
+	return &file_channel_v1_api_proto_enumTypes[6]
 }
 
 func (x Verdict) Number() protoreflect.EnumNumber {
@@ -358,7 +419,7 @@ func (x Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Verdict.Descriptor instead.
 func (Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{5}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{6}
 }
 
 // EventKindOrigin tells where a kind of commercial event comes from.
@@ -398,11 +459,11 @@ func (x EventKindOrigin) String() string {
 }
 
 func (EventKindOrigin) Descriptor() protoreflect.EnumDescriptor {
-	return file_channel_v1_api_proto_enumTypes[6].Descriptor()
+	return file_channel_v1_api_proto_enumTypes[7].Descriptor()
 }
 
 func (EventKindOrigin) Type() protoreflect.EnumType {
-	return &file_channel_v1_api_proto_enumTypes[6]
+	return &file_channel_v1_api_proto_enumTypes[7]
 }
 
 func (x EventKindOrigin) Number() protoreflect.EnumNumber {
@@ -411,7 +472,7 @@ func (x EventKindOrigin) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use EventKindOrigin.Descriptor instead.
 func (EventKindOrigin) EnumDescriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{6}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{7}
 }
 
 // Claims is who a visitor claims to be.
@@ -2313,7 +2374,11 @@ type Message struct {
 	// The address that it went to, looked up at sending.
 	Address string `protobuf:"bytes,7,opt,name=address,proto3" json:"address,omitempty"`
 	// Why, where it was not sent.
-	Detail        string `protobuf:"bytes,8,opt,name=detail,proto3" json:"detail,omitempty"`
+	Detail string `protobuf:"bytes,8,opt,name=detail,proto3" json:"detail,omitempty"`
+	// Of a call, where it stands.
+	CallState CallState `protobuf:"varint,9,opt,name=call_state,json=callState,proto3,enum=channel.v1.CallState" json:"call_state,omitempty"`
+	// Of a call, the agent who has taken it.
+	AgentId       string `protobuf:"bytes,10,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2404,13 +2469,30 @@ func (x *Message) GetDetail() string {
 	return ""
 }
 
+func (x *Message) GetCallState() CallState {
+	if x != nil {
+		return x.CallState
+	}
+	return CallState_CALL_STATE_UNSPECIFIED
+}
+
+func (x *Message) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
 // ListMessagesRequest asks for outbound messages.
 type ListMessagesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Only those of this channel, where given.
 	Channel v1.Channel `protobuf:"varint,1,opt,name=channel,proto3,enum=journey.v1.Channel" json:"channel,omitempty"`
 	// At most this many; 100 when not given, at most 1,000.
-	PageSize      uint32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageSize uint32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Only calls that stand so, where given; those that wait with the longest waiting
+	// first.
+	CallState     CallState `protobuf:"varint,3,opt,name=call_state,json=callState,proto3,enum=channel.v1.CallState" json:"call_state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2459,6 +2541,13 @@ func (x *ListMessagesRequest) GetPageSize() uint32 {
 	return 0
 }
 
+func (x *ListMessagesRequest) GetCallState() CallState {
+	if x != nil {
+		return x.CallState
+	}
+	return CallState_CALL_STATE_UNSPECIFIED
+}
+
 // ListMessagesResponse holds outbound messages.
 type ListMessagesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2505,6 +2594,218 @@ func (x *ListMessagesResponse) GetMessages() []*Message {
 	return nil
 }
 
+// TakeCallRequest takes a call.
+type TakeCallRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message that stands on the list.
+	MessageId string `protobuf:"bytes,1,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// The call centre's own pseudonym of the agent.
+	AgentId       string `protobuf:"bytes,2,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TakeCallRequest) Reset() {
+	*x = TakeCallRequest{}
+	mi := &file_channel_v1_api_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TakeCallRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TakeCallRequest) ProtoMessage() {}
+
+func (x *TakeCallRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TakeCallRequest.ProtoReflect.Descriptor instead.
+func (*TakeCallRequest) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *TakeCallRequest) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *TakeCallRequest) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+// TakeCallResponse holds what to say to whom.
+type TakeCallResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message. A customer who objects by now, or has no phone number any more, is
+	// not to be called: then it came back, and says why.
+	Message       *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TakeCallResponse) Reset() {
+	*x = TakeCallResponse{}
+	mi := &file_channel_v1_api_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TakeCallResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TakeCallResponse) ProtoMessage() {}
+
+func (x *TakeCallResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TakeCallResponse.ProtoReflect.Descriptor instead.
+func (*TakeCallResponse) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *TakeCallResponse) GetMessage() *Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+// EndCallRequest tells what came of a call.
+type EndCallRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message that stands on the list.
+	MessageId string `protobuf:"bytes,1,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// The agent who has taken it.
+	AgentId string `protobuf:"bytes,2,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	// What came of it.
+	Result        CallResult `protobuf:"varint,3,opt,name=result,proto3,enum=channel.v1.CallResult" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndCallRequest) Reset() {
+	*x = EndCallRequest{}
+	mi := &file_channel_v1_api_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndCallRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndCallRequest) ProtoMessage() {}
+
+func (x *EndCallRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndCallRequest.ProtoReflect.Descriptor instead.
+func (*EndCallRequest) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *EndCallRequest) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *EndCallRequest) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *EndCallRequest) GetResult() CallResult {
+	if x != nil {
+		return x.Result
+	}
+	return CallResult_CALL_RESULT_UNSPECIFIED
+}
+
+// EndCallResponse confirms it.
+type EndCallResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message.
+	Message       *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndCallResponse) Reset() {
+	*x = EndCallResponse{}
+	mi := &file_channel_v1_api_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndCallResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndCallResponse) ProtoMessage() {}
+
+func (x *EndCallResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndCallResponse.ProtoReflect.Descriptor instead.
+func (*EndCallResponse) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *EndCallResponse) GetMessage() *Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
 // Experiment is what is compared, and how.
 type Experiment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2533,7 +2834,7 @@ type Experiment struct {
 
 func (x *Experiment) Reset() {
 	*x = Experiment{}
-	mi := &file_channel_v1_api_proto_msgTypes[31]
+	mi := &file_channel_v1_api_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2545,7 +2846,7 @@ func (x *Experiment) String() string {
 func (*Experiment) ProtoMessage() {}
 
 func (x *Experiment) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[31]
+	mi := &file_channel_v1_api_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2558,7 +2859,7 @@ func (x *Experiment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Experiment.ProtoReflect.Descriptor instead.
 func (*Experiment) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{31}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Experiment) GetExperimentId() string {
@@ -2633,7 +2934,7 @@ type VariantResult struct {
 
 func (x *VariantResult) Reset() {
 	*x = VariantResult{}
-	mi := &file_channel_v1_api_proto_msgTypes[32]
+	mi := &file_channel_v1_api_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2645,7 +2946,7 @@ func (x *VariantResult) String() string {
 func (*VariantResult) ProtoMessage() {}
 
 func (x *VariantResult) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[32]
+	mi := &file_channel_v1_api_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2658,7 +2959,7 @@ func (x *VariantResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VariantResult.ProtoReflect.Descriptor instead.
 func (*VariantResult) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{32}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *VariantResult) GetVariantId() string {
@@ -2724,7 +3025,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_channel_v1_api_proto_msgTypes[33]
+	mi := &file_channel_v1_api_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2736,7 +3037,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[33]
+	mi := &file_channel_v1_api_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2749,7 +3050,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{33}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Difference) GetEstimate() float64 {
@@ -2795,7 +3096,7 @@ type ExperimentResult struct {
 
 func (x *ExperimentResult) Reset() {
 	*x = ExperimentResult{}
-	mi := &file_channel_v1_api_proto_msgTypes[34]
+	mi := &file_channel_v1_api_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2807,7 +3108,7 @@ func (x *ExperimentResult) String() string {
 func (*ExperimentResult) ProtoMessage() {}
 
 func (x *ExperimentResult) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[34]
+	mi := &file_channel_v1_api_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2820,7 +3121,7 @@ func (x *ExperimentResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExperimentResult.ProtoReflect.Descriptor instead.
 func (*ExperimentResult) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{34}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ExperimentResult) GetExperiment() *Experiment {
@@ -2855,7 +3156,7 @@ type DefineExperimentRequest struct {
 
 func (x *DefineExperimentRequest) Reset() {
 	*x = DefineExperimentRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[35]
+	mi := &file_channel_v1_api_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2867,7 +3168,7 @@ func (x *DefineExperimentRequest) String() string {
 func (*DefineExperimentRequest) ProtoMessage() {}
 
 func (x *DefineExperimentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[35]
+	mi := &file_channel_v1_api_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2880,7 +3181,7 @@ func (x *DefineExperimentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DefineExperimentRequest.ProtoReflect.Descriptor instead.
 func (*DefineExperimentRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{35}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *DefineExperimentRequest) GetExperiment() *Experiment {
@@ -2899,7 +3200,7 @@ type DefineExperimentResponse struct {
 
 func (x *DefineExperimentResponse) Reset() {
 	*x = DefineExperimentResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[36]
+	mi := &file_channel_v1_api_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2911,7 +3212,7 @@ func (x *DefineExperimentResponse) String() string {
 func (*DefineExperimentResponse) ProtoMessage() {}
 
 func (x *DefineExperimentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[36]
+	mi := &file_channel_v1_api_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2924,7 +3225,7 @@ func (x *DefineExperimentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DefineExperimentResponse.ProtoReflect.Descriptor instead.
 func (*DefineExperimentResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{36}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{40}
 }
 
 // EndExperimentRequest ends an experiment.
@@ -2938,7 +3239,7 @@ type EndExperimentRequest struct {
 
 func (x *EndExperimentRequest) Reset() {
 	*x = EndExperimentRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[37]
+	mi := &file_channel_v1_api_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2950,7 +3251,7 @@ func (x *EndExperimentRequest) String() string {
 func (*EndExperimentRequest) ProtoMessage() {}
 
 func (x *EndExperimentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[37]
+	mi := &file_channel_v1_api_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2963,7 +3264,7 @@ func (x *EndExperimentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndExperimentRequest.ProtoReflect.Descriptor instead.
 func (*EndExperimentRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{37}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *EndExperimentRequest) GetExperimentId() string {
@@ -2982,7 +3283,7 @@ type EndExperimentResponse struct {
 
 func (x *EndExperimentResponse) Reset() {
 	*x = EndExperimentResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[38]
+	mi := &file_channel_v1_api_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2994,7 +3295,7 @@ func (x *EndExperimentResponse) String() string {
 func (*EndExperimentResponse) ProtoMessage() {}
 
 func (x *EndExperimentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[38]
+	mi := &file_channel_v1_api_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3007,7 +3308,7 @@ func (x *EndExperimentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndExperimentResponse.ProtoReflect.Descriptor instead.
 func (*EndExperimentResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{38}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{42}
 }
 
 // ShowVariantRequest asks which variant to show.
@@ -3026,7 +3327,7 @@ type ShowVariantRequest struct {
 
 func (x *ShowVariantRequest) Reset() {
 	*x = ShowVariantRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[39]
+	mi := &file_channel_v1_api_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3038,7 +3339,7 @@ func (x *ShowVariantRequest) String() string {
 func (*ShowVariantRequest) ProtoMessage() {}
 
 func (x *ShowVariantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[39]
+	mi := &file_channel_v1_api_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3051,7 +3352,7 @@ func (x *ShowVariantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowVariantRequest.ProtoReflect.Descriptor instead.
 func (*ShowVariantRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{39}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ShowVariantRequest) GetContactId() string {
@@ -3086,7 +3387,7 @@ type ShowVariantResponse struct {
 
 func (x *ShowVariantResponse) Reset() {
 	*x = ShowVariantResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[40]
+	mi := &file_channel_v1_api_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3098,7 +3399,7 @@ func (x *ShowVariantResponse) String() string {
 func (*ShowVariantResponse) ProtoMessage() {}
 
 func (x *ShowVariantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[40]
+	mi := &file_channel_v1_api_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3111,7 +3412,7 @@ func (x *ShowVariantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowVariantResponse.ProtoReflect.Descriptor instead.
 func (*ShowVariantResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{40}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ShowVariantResponse) GetVariantId() string {
@@ -3132,7 +3433,7 @@ type GetExperimentRequest struct {
 
 func (x *GetExperimentRequest) Reset() {
 	*x = GetExperimentRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[41]
+	mi := &file_channel_v1_api_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3144,7 +3445,7 @@ func (x *GetExperimentRequest) String() string {
 func (*GetExperimentRequest) ProtoMessage() {}
 
 func (x *GetExperimentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[41]
+	mi := &file_channel_v1_api_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3157,7 +3458,7 @@ func (x *GetExperimentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetExperimentRequest.ProtoReflect.Descriptor instead.
 func (*GetExperimentRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{41}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *GetExperimentRequest) GetExperimentId() string {
@@ -3178,7 +3479,7 @@ type GetExperimentResponse struct {
 
 func (x *GetExperimentResponse) Reset() {
 	*x = GetExperimentResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[42]
+	mi := &file_channel_v1_api_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3190,7 +3491,7 @@ func (x *GetExperimentResponse) String() string {
 func (*GetExperimentResponse) ProtoMessage() {}
 
 func (x *GetExperimentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[42]
+	mi := &file_channel_v1_api_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3203,7 +3504,7 @@ func (x *GetExperimentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetExperimentResponse.ProtoReflect.Descriptor instead.
 func (*GetExperimentResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{42}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *GetExperimentResponse) GetResult() *ExperimentResult {
@@ -3222,7 +3523,7 @@ type ListExperimentsRequest struct {
 
 func (x *ListExperimentsRequest) Reset() {
 	*x = ListExperimentsRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[43]
+	mi := &file_channel_v1_api_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3234,7 +3535,7 @@ func (x *ListExperimentsRequest) String() string {
 func (*ListExperimentsRequest) ProtoMessage() {}
 
 func (x *ListExperimentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[43]
+	mi := &file_channel_v1_api_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3247,7 +3548,7 @@ func (x *ListExperimentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExperimentsRequest.ProtoReflect.Descriptor instead.
 func (*ListExperimentsRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{43}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{47}
 }
 
 // ListExperimentsResponse holds them.
@@ -3261,7 +3562,7 @@ type ListExperimentsResponse struct {
 
 func (x *ListExperimentsResponse) Reset() {
 	*x = ListExperimentsResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[44]
+	mi := &file_channel_v1_api_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3273,7 +3574,7 @@ func (x *ListExperimentsResponse) String() string {
 func (*ListExperimentsResponse) ProtoMessage() {}
 
 func (x *ListExperimentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[44]
+	mi := &file_channel_v1_api_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3286,7 +3587,7 @@ func (x *ListExperimentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExperimentsResponse.ProtoReflect.Descriptor instead.
 func (*ListExperimentsResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{44}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ListExperimentsResponse) GetResults() []*ExperimentResult {
@@ -3312,7 +3613,7 @@ type RegisterEventKindRequest struct {
 
 func (x *RegisterEventKindRequest) Reset() {
 	*x = RegisterEventKindRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[45]
+	mi := &file_channel_v1_api_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3324,7 +3625,7 @@ func (x *RegisterEventKindRequest) String() string {
 func (*RegisterEventKindRequest) ProtoMessage() {}
 
 func (x *RegisterEventKindRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[45]
+	mi := &file_channel_v1_api_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3337,7 +3638,7 @@ func (x *RegisterEventKindRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterEventKindRequest.ProtoReflect.Descriptor instead.
 func (*RegisterEventKindRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{45}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *RegisterEventKindRequest) GetKind() string {
@@ -3366,7 +3667,7 @@ type RegisterEventKindResponse struct {
 
 func (x *RegisterEventKindResponse) Reset() {
 	*x = RegisterEventKindResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[46]
+	mi := &file_channel_v1_api_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3378,7 +3679,7 @@ func (x *RegisterEventKindResponse) String() string {
 func (*RegisterEventKindResponse) ProtoMessage() {}
 
 func (x *RegisterEventKindResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[46]
+	mi := &file_channel_v1_api_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3391,7 +3692,7 @@ func (x *RegisterEventKindResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterEventKindResponse.ProtoReflect.Descriptor instead.
 func (*RegisterEventKindResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{46}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *RegisterEventKindResponse) GetVersion() uint32 {
@@ -3418,7 +3719,7 @@ type EventKind struct {
 
 func (x *EventKind) Reset() {
 	*x = EventKind{}
-	mi := &file_channel_v1_api_proto_msgTypes[47]
+	mi := &file_channel_v1_api_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3430,7 +3731,7 @@ func (x *EventKind) String() string {
 func (*EventKind) ProtoMessage() {}
 
 func (x *EventKind) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[47]
+	mi := &file_channel_v1_api_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3443,7 +3744,7 @@ func (x *EventKind) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventKind.ProtoReflect.Descriptor instead.
 func (*EventKind) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{47}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *EventKind) GetKind() string {
@@ -3483,7 +3784,7 @@ type ListEventKindsRequest struct {
 
 func (x *ListEventKindsRequest) Reset() {
 	*x = ListEventKindsRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[48]
+	mi := &file_channel_v1_api_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3495,7 +3796,7 @@ func (x *ListEventKindsRequest) String() string {
 func (*ListEventKindsRequest) ProtoMessage() {}
 
 func (x *ListEventKindsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[48]
+	mi := &file_channel_v1_api_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3508,7 +3809,7 @@ func (x *ListEventKindsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventKindsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventKindsRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{48}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{52}
 }
 
 // ListEventKindsResponse holds them.
@@ -3522,7 +3823,7 @@ type ListEventKindsResponse struct {
 
 func (x *ListEventKindsResponse) Reset() {
 	*x = ListEventKindsResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[49]
+	mi := &file_channel_v1_api_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3534,7 +3835,7 @@ func (x *ListEventKindsResponse) String() string {
 func (*ListEventKindsResponse) ProtoMessage() {}
 
 func (x *ListEventKindsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[49]
+	mi := &file_channel_v1_api_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3547,7 +3848,7 @@ func (x *ListEventKindsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventKindsResponse.ProtoReflect.Descriptor instead.
 func (*ListEventKindsResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{49}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ListEventKindsResponse) GetKinds() []*EventKind {
@@ -3697,7 +3998,7 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\x15ReportWorkloadRequest\x12-\n" +
 	"\achannel\x18\x01 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12\x18\n" +
 	"\awaiting\x18\x02 \x01(\rR\awaiting\"\x18\n" +
-	"\x16ReportWorkloadResponse\"\x8d\x02\n" +
+	"\x16ReportWorkloadResponse\"\xde\x02\n" +
 	"\aMessage\x12\x1d\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x17\n" +
@@ -3708,12 +4009,31 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\acontent\x18\x05 \x01(\tR\acontent\x12.\n" +
 	"\x05state\x18\x06 \x01(\x0e2\x18.channel.v1.MessageStateR\x05state\x12\x18\n" +
 	"\aaddress\x18\a \x01(\tR\aaddress\x12\x16\n" +
-	"\x06detail\x18\b \x01(\tR\x06detail\"a\n" +
+	"\x06detail\x18\b \x01(\tR\x06detail\x124\n" +
+	"\n" +
+	"call_state\x18\t \x01(\x0e2\x15.channel.v1.CallStateR\tcallState\x12\x19\n" +
+	"\bagent_id\x18\n" +
+	" \x01(\tR\aagentId\"\x97\x01\n" +
 	"\x13ListMessagesRequest\x12-\n" +
 	"\achannel\x18\x01 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12\x1b\n" +
-	"\tpage_size\x18\x02 \x01(\rR\bpageSize\"G\n" +
+	"\tpage_size\x18\x02 \x01(\rR\bpageSize\x124\n" +
+	"\n" +
+	"call_state\x18\x03 \x01(\x0e2\x15.channel.v1.CallStateR\tcallState\"G\n" +
 	"\x14ListMessagesResponse\x12/\n" +
-	"\bmessages\x18\x01 \x03(\v2\x13.channel.v1.MessageR\bmessages\"\xb1\x02\n" +
+	"\bmessages\x18\x01 \x03(\v2\x13.channel.v1.MessageR\bmessages\"K\n" +
+	"\x0fTakeCallRequest\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x19\n" +
+	"\bagent_id\x18\x02 \x01(\tR\aagentId\"A\n" +
+	"\x10TakeCallResponse\x12-\n" +
+	"\amessage\x18\x01 \x01(\v2\x13.channel.v1.MessageR\amessage\"z\n" +
+	"\x0eEndCallRequest\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x19\n" +
+	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12.\n" +
+	"\x06result\x18\x03 \x01(\x0e2\x16.channel.v1.CallResultR\x06result\"@\n" +
+	"\x0fEndCallResponse\x12-\n" +
+	"\amessage\x18\x01 \x01(\v2\x13.channel.v1.MessageR\amessage\"\xb1\x02\n" +
 	"\n" +
 	"Experiment\x12#\n" +
 	"\rexperiment_id\x18\x01 \x01(\tR\fexperimentId\x12/\n" +
@@ -3801,7 +4121,13 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\x12MESSAGE_STATE_SENT\x10\x02\x12\x19\n" +
 	"\x15MESSAGE_STATE_REFUSED\x10\x03\x12\x19\n" +
 	"\x15MESSAGE_STATE_BOUNCED\x10\x04\x12\x19\n" +
-	"\x15MESSAGE_STATE_UNKNOWN\x10\x05*m\n" +
+	"\x15MESSAGE_STATE_UNKNOWN\x10\x05*\x89\x01\n" +
+	"\tCallState\x12\x1a\n" +
+	"\x16CALL_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12CALL_STATE_WAITING\x10\x01\x12\x14\n" +
+	"\x10CALL_STATE_TAKEN\x10\x02\x12\x16\n" +
+	"\x12CALL_STATE_REACHED\x10\x03\x12\x1a\n" +
+	"\x16CALL_STATE_NOT_REACHED\x10\x04*m\n" +
 	"\x0fExperimentState\x12 \n" +
 	"\x1cEXPERIMENT_STATE_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18EXPERIMENT_STATE_RUNNING\x10\x01\x12\x1a\n" +
@@ -3814,7 +4140,7 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\x0fEventKindOrigin\x12!\n" +
 	"\x1dEVENT_KIND_ORIGIN_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aEVENT_KIND_ORIGIN_BUILT_IN\x10\x01\x12 \n" +
-	"\x1cEVENT_KIND_ORIGIN_REGISTERED\x10\x022\xc9\v\n" +
+	"\x1cEVENT_KIND_ORIGIN_REGISTERED\x10\x022\xd4\f\n" +
 	"\x0eChannelService\x12Q\n" +
 	"\fStartContact\x12\x1f.channel.v1.StartContactRequest\x1a .channel.v1.StartContactResponse\x12Z\n" +
 	"\x0fIdentifyVisitor\x12\".channel.v1.IdentifyVisitorRequest\x1a#.channel.v1.IdentifyVisitorResponse\x12K\n" +
@@ -3827,7 +4153,9 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"EndContact\x12\x1d.channel.v1.EndContactRequest\x1a\x1e.channel.v1.EndContactResponse\x12T\n" +
 	"\rGrantCapacity\x12 .channel.v1.GrantCapacityRequest\x1a!.channel.v1.GrantCapacityResponse\x12W\n" +
 	"\x0eReportWorkload\x12!.channel.v1.ReportWorkloadRequest\x1a\".channel.v1.ReportWorkloadResponse\x12Q\n" +
-	"\fListMessages\x12\x1f.channel.v1.ListMessagesRequest\x1a .channel.v1.ListMessagesResponse\x12`\n" +
+	"\fListMessages\x12\x1f.channel.v1.ListMessagesRequest\x1a .channel.v1.ListMessagesResponse\x12E\n" +
+	"\bTakeCall\x12\x1b.channel.v1.TakeCallRequest\x1a\x1c.channel.v1.TakeCallResponse\x12B\n" +
+	"\aEndCall\x12\x1a.channel.v1.EndCallRequest\x1a\x1b.channel.v1.EndCallResponse\x12`\n" +
 	"\x11RegisterEventKind\x12$.channel.v1.RegisterEventKindRequest\x1a%.channel.v1.RegisterEventKindResponse\x12W\n" +
 	"\x0eListEventKinds\x12!.channel.v1.ListEventKindsRequest\x1a\".channel.v1.ListEventKindsResponse\x12]\n" +
 	"\x10DefineExperiment\x12#.channel.v1.DefineExperimentRequest\x1a$.channel.v1.DefineExperimentResponse\x12T\n" +
@@ -3848,190 +4176,205 @@ func file_channel_v1_api_proto_rawDescGZIP() []byte {
 	return file_channel_v1_api_proto_rawDescData
 }
 
-var file_channel_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_channel_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
+var file_channel_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
+var file_channel_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
 var file_channel_v1_api_proto_goTypes = []any{
 	(ListSource)(0),                   // 0: channel.v1.ListSource
 	(ContactState)(0),                 // 1: channel.v1.ContactState
 	(Handling)(0),                     // 2: channel.v1.Handling
 	(MessageState)(0),                 // 3: channel.v1.MessageState
-	(ExperimentState)(0),              // 4: channel.v1.ExperimentState
-	(Verdict)(0),                      // 5: channel.v1.Verdict
-	(EventKindOrigin)(0),              // 6: channel.v1.EventKindOrigin
-	(*Claims)(nil),                    // 7: channel.v1.Claims
-	(*Actions)(nil),                   // 8: channel.v1.Actions
-	(*CustomerView)(nil),              // 9: channel.v1.CustomerView
-	(*Contact)(nil),                   // 10: channel.v1.Contact
-	(*StartContactRequest)(nil),       // 11: channel.v1.StartContactRequest
-	(*StartContactResponse)(nil),      // 12: channel.v1.StartContactResponse
-	(*Visitor)(nil),                   // 13: channel.v1.Visitor
-	(*IdentifyVisitorRequest)(nil),    // 14: channel.v1.IdentifyVisitorRequest
-	(*IdentifyVisitorResponse)(nil),   // 15: channel.v1.IdentifyVisitorResponse
-	(*GetContactRequest)(nil),         // 16: channel.v1.GetContactRequest
-	(*GetContactResponse)(nil),        // 17: channel.v1.GetContactResponse
-	(*PresentedEvent)(nil),            // 18: channel.v1.PresentedEvent
-	(*AnsweredEvent)(nil),             // 19: channel.v1.AnsweredEvent
-	(*InterestEvent)(nil),             // 20: channel.v1.InterestEvent
-	(*BannerEvent)(nil),               // 21: channel.v1.BannerEvent
-	(*KindEvent)(nil),                 // 22: channel.v1.KindEvent
-	(*RecordEventRequest)(nil),        // 23: channel.v1.RecordEventRequest
-	(*RecordEventResponse)(nil),       // 24: channel.v1.RecordEventResponse
-	(*SubmitRequestRequest)(nil),      // 25: channel.v1.SubmitRequestRequest
-	(*SubmitRequestResponse)(nil),     // 26: channel.v1.SubmitRequestResponse
-	(*RespondToLeadRequest)(nil),      // 27: channel.v1.RespondToLeadRequest
-	(*RespondToLeadResponse)(nil),     // 28: channel.v1.RespondToLeadResponse
-	(*EndContactRequest)(nil),         // 29: channel.v1.EndContactRequest
-	(*EndContactResponse)(nil),        // 30: channel.v1.EndContactResponse
-	(*GrantCapacityRequest)(nil),      // 31: channel.v1.GrantCapacityRequest
-	(*GrantCapacityResponse)(nil),     // 32: channel.v1.GrantCapacityResponse
-	(*ReportWorkloadRequest)(nil),     // 33: channel.v1.ReportWorkloadRequest
-	(*ReportWorkloadResponse)(nil),    // 34: channel.v1.ReportWorkloadResponse
-	(*Message)(nil),                   // 35: channel.v1.Message
-	(*ListMessagesRequest)(nil),       // 36: channel.v1.ListMessagesRequest
-	(*ListMessagesResponse)(nil),      // 37: channel.v1.ListMessagesResponse
-	(*Experiment)(nil),                // 38: channel.v1.Experiment
-	(*VariantResult)(nil),             // 39: channel.v1.VariantResult
-	(*Difference)(nil),                // 40: channel.v1.Difference
-	(*ExperimentResult)(nil),          // 41: channel.v1.ExperimentResult
-	(*DefineExperimentRequest)(nil),   // 42: channel.v1.DefineExperimentRequest
-	(*DefineExperimentResponse)(nil),  // 43: channel.v1.DefineExperimentResponse
-	(*EndExperimentRequest)(nil),      // 44: channel.v1.EndExperimentRequest
-	(*EndExperimentResponse)(nil),     // 45: channel.v1.EndExperimentResponse
-	(*ShowVariantRequest)(nil),        // 46: channel.v1.ShowVariantRequest
-	(*ShowVariantResponse)(nil),       // 47: channel.v1.ShowVariantResponse
-	(*GetExperimentRequest)(nil),      // 48: channel.v1.GetExperimentRequest
-	(*GetExperimentResponse)(nil),     // 49: channel.v1.GetExperimentResponse
-	(*ListExperimentsRequest)(nil),    // 50: channel.v1.ListExperimentsRequest
-	(*ListExperimentsResponse)(nil),   // 51: channel.v1.ListExperimentsResponse
-	(*RegisterEventKindRequest)(nil),  // 52: channel.v1.RegisterEventKindRequest
-	(*RegisterEventKindResponse)(nil), // 53: channel.v1.RegisterEventKindResponse
-	(*EventKind)(nil),                 // 54: channel.v1.EventKind
-	(*ListEventKindsRequest)(nil),     // 55: channel.v1.ListEventKindsRequest
-	(*ListEventKindsResponse)(nil),    // 56: channel.v1.ListEventKindsResponse
-	(*timestamppb.Timestamp)(nil),     // 57: google.protobuf.Timestamp
-	(*v1.NextBestAction)(nil),         // 58: journey.v1.NextBestAction
-	(*v11.Freshness)(nil),             // 59: flow.v1.Freshness
-	(*v1.Person)(nil),                 // 60: journey.v1.Person
-	(v1.Consent)(0),                   // 61: journey.v1.Consent
-	(*v1.OpenRequest)(nil),            // 62: journey.v1.OpenRequest
-	(v1.Channel)(0),                   // 63: journey.v1.Channel
-	(*durationpb.Duration)(nil),       // 64: google.protobuf.Duration
-	(v1.Answer)(0),                    // 65: journey.v1.Answer
-	(*structpb.Struct)(nil),           // 66: google.protobuf.Struct
-	(v1.RequestKind)(0),               // 67: journey.v1.RequestKind
-	(ContactOutcome)(0),               // 68: channel.v1.ContactOutcome
-	(*Variant)(nil),                   // 69: channel.v1.Variant
-	(*Outcome)(nil),                   // 70: channel.v1.Outcome
+	(CallState)(0),                    // 4: channel.v1.CallState
+	(ExperimentState)(0),              // 5: channel.v1.ExperimentState
+	(Verdict)(0),                      // 6: channel.v1.Verdict
+	(EventKindOrigin)(0),              // 7: channel.v1.EventKindOrigin
+	(*Claims)(nil),                    // 8: channel.v1.Claims
+	(*Actions)(nil),                   // 9: channel.v1.Actions
+	(*CustomerView)(nil),              // 10: channel.v1.CustomerView
+	(*Contact)(nil),                   // 11: channel.v1.Contact
+	(*StartContactRequest)(nil),       // 12: channel.v1.StartContactRequest
+	(*StartContactResponse)(nil),      // 13: channel.v1.StartContactResponse
+	(*Visitor)(nil),                   // 14: channel.v1.Visitor
+	(*IdentifyVisitorRequest)(nil),    // 15: channel.v1.IdentifyVisitorRequest
+	(*IdentifyVisitorResponse)(nil),   // 16: channel.v1.IdentifyVisitorResponse
+	(*GetContactRequest)(nil),         // 17: channel.v1.GetContactRequest
+	(*GetContactResponse)(nil),        // 18: channel.v1.GetContactResponse
+	(*PresentedEvent)(nil),            // 19: channel.v1.PresentedEvent
+	(*AnsweredEvent)(nil),             // 20: channel.v1.AnsweredEvent
+	(*InterestEvent)(nil),             // 21: channel.v1.InterestEvent
+	(*BannerEvent)(nil),               // 22: channel.v1.BannerEvent
+	(*KindEvent)(nil),                 // 23: channel.v1.KindEvent
+	(*RecordEventRequest)(nil),        // 24: channel.v1.RecordEventRequest
+	(*RecordEventResponse)(nil),       // 25: channel.v1.RecordEventResponse
+	(*SubmitRequestRequest)(nil),      // 26: channel.v1.SubmitRequestRequest
+	(*SubmitRequestResponse)(nil),     // 27: channel.v1.SubmitRequestResponse
+	(*RespondToLeadRequest)(nil),      // 28: channel.v1.RespondToLeadRequest
+	(*RespondToLeadResponse)(nil),     // 29: channel.v1.RespondToLeadResponse
+	(*EndContactRequest)(nil),         // 30: channel.v1.EndContactRequest
+	(*EndContactResponse)(nil),        // 31: channel.v1.EndContactResponse
+	(*GrantCapacityRequest)(nil),      // 32: channel.v1.GrantCapacityRequest
+	(*GrantCapacityResponse)(nil),     // 33: channel.v1.GrantCapacityResponse
+	(*ReportWorkloadRequest)(nil),     // 34: channel.v1.ReportWorkloadRequest
+	(*ReportWorkloadResponse)(nil),    // 35: channel.v1.ReportWorkloadResponse
+	(*Message)(nil),                   // 36: channel.v1.Message
+	(*ListMessagesRequest)(nil),       // 37: channel.v1.ListMessagesRequest
+	(*ListMessagesResponse)(nil),      // 38: channel.v1.ListMessagesResponse
+	(*TakeCallRequest)(nil),           // 39: channel.v1.TakeCallRequest
+	(*TakeCallResponse)(nil),          // 40: channel.v1.TakeCallResponse
+	(*EndCallRequest)(nil),            // 41: channel.v1.EndCallRequest
+	(*EndCallResponse)(nil),           // 42: channel.v1.EndCallResponse
+	(*Experiment)(nil),                // 43: channel.v1.Experiment
+	(*VariantResult)(nil),             // 44: channel.v1.VariantResult
+	(*Difference)(nil),                // 45: channel.v1.Difference
+	(*ExperimentResult)(nil),          // 46: channel.v1.ExperimentResult
+	(*DefineExperimentRequest)(nil),   // 47: channel.v1.DefineExperimentRequest
+	(*DefineExperimentResponse)(nil),  // 48: channel.v1.DefineExperimentResponse
+	(*EndExperimentRequest)(nil),      // 49: channel.v1.EndExperimentRequest
+	(*EndExperimentResponse)(nil),     // 50: channel.v1.EndExperimentResponse
+	(*ShowVariantRequest)(nil),        // 51: channel.v1.ShowVariantRequest
+	(*ShowVariantResponse)(nil),       // 52: channel.v1.ShowVariantResponse
+	(*GetExperimentRequest)(nil),      // 53: channel.v1.GetExperimentRequest
+	(*GetExperimentResponse)(nil),     // 54: channel.v1.GetExperimentResponse
+	(*ListExperimentsRequest)(nil),    // 55: channel.v1.ListExperimentsRequest
+	(*ListExperimentsResponse)(nil),   // 56: channel.v1.ListExperimentsResponse
+	(*RegisterEventKindRequest)(nil),  // 57: channel.v1.RegisterEventKindRequest
+	(*RegisterEventKindResponse)(nil), // 58: channel.v1.RegisterEventKindResponse
+	(*EventKind)(nil),                 // 59: channel.v1.EventKind
+	(*ListEventKindsRequest)(nil),     // 60: channel.v1.ListEventKindsRequest
+	(*ListEventKindsResponse)(nil),    // 61: channel.v1.ListEventKindsResponse
+	(*timestamppb.Timestamp)(nil),     // 62: google.protobuf.Timestamp
+	(*v1.NextBestAction)(nil),         // 63: journey.v1.NextBestAction
+	(*v11.Freshness)(nil),             // 64: flow.v1.Freshness
+	(*v1.Person)(nil),                 // 65: journey.v1.Person
+	(v1.Consent)(0),                   // 66: journey.v1.Consent
+	(*v1.OpenRequest)(nil),            // 67: journey.v1.OpenRequest
+	(v1.Channel)(0),                   // 68: journey.v1.Channel
+	(*durationpb.Duration)(nil),       // 69: google.protobuf.Duration
+	(v1.Answer)(0),                    // 70: journey.v1.Answer
+	(*structpb.Struct)(nil),           // 71: google.protobuf.Struct
+	(v1.RequestKind)(0),               // 72: journey.v1.RequestKind
+	(ContactOutcome)(0),               // 73: channel.v1.ContactOutcome
+	(CallResult)(0),                   // 74: channel.v1.CallResult
+	(*Variant)(nil),                   // 75: channel.v1.Variant
+	(*Outcome)(nil),                   // 76: channel.v1.Outcome
 }
 var file_channel_v1_api_proto_depIdxs = []int32{
 	0,  // 0: channel.v1.Actions.source:type_name -> channel.v1.ListSource
-	57, // 1: channel.v1.Actions.decided_at:type_name -> google.protobuf.Timestamp
-	58, // 2: channel.v1.Actions.actions:type_name -> journey.v1.NextBestAction
-	59, // 3: channel.v1.Actions.rested_on:type_name -> flow.v1.Freshness
-	60, // 4: channel.v1.CustomerView.person:type_name -> journey.v1.Person
-	61, // 5: channel.v1.CustomerView.consent:type_name -> journey.v1.Consent
-	62, // 6: channel.v1.CustomerView.open_requests:type_name -> journey.v1.OpenRequest
-	63, // 7: channel.v1.Contact.channel:type_name -> journey.v1.Channel
+	62, // 1: channel.v1.Actions.decided_at:type_name -> google.protobuf.Timestamp
+	63, // 2: channel.v1.Actions.actions:type_name -> journey.v1.NextBestAction
+	64, // 3: channel.v1.Actions.rested_on:type_name -> flow.v1.Freshness
+	65, // 4: channel.v1.CustomerView.person:type_name -> journey.v1.Person
+	66, // 5: channel.v1.CustomerView.consent:type_name -> journey.v1.Consent
+	67, // 6: channel.v1.CustomerView.open_requests:type_name -> journey.v1.OpenRequest
+	68, // 7: channel.v1.Contact.channel:type_name -> journey.v1.Channel
 	1,  // 8: channel.v1.Contact.state:type_name -> channel.v1.ContactState
-	63, // 9: channel.v1.StartContactRequest.channel:type_name -> journey.v1.Channel
-	7,  // 10: channel.v1.StartContactRequest.claims:type_name -> channel.v1.Claims
-	64, // 11: channel.v1.StartContactRequest.wait:type_name -> google.protobuf.Duration
-	10, // 12: channel.v1.StartContactResponse.contact:type_name -> channel.v1.Contact
-	9,  // 13: channel.v1.StartContactResponse.customer:type_name -> channel.v1.CustomerView
-	8,  // 14: channel.v1.StartContactResponse.next_best_actions:type_name -> channel.v1.Actions
-	59, // 15: channel.v1.StartContactResponse.freshness:type_name -> flow.v1.Freshness
-	7,  // 16: channel.v1.IdentifyVisitorRequest.claims:type_name -> channel.v1.Claims
-	64, // 17: channel.v1.IdentifyVisitorRequest.wait:type_name -> google.protobuf.Duration
-	13, // 18: channel.v1.IdentifyVisitorRequest.visitor:type_name -> channel.v1.Visitor
-	10, // 19: channel.v1.IdentifyVisitorResponse.contact:type_name -> channel.v1.Contact
-	9,  // 20: channel.v1.IdentifyVisitorResponse.customer:type_name -> channel.v1.CustomerView
-	8,  // 21: channel.v1.IdentifyVisitorResponse.next_best_actions:type_name -> channel.v1.Actions
-	59, // 22: channel.v1.IdentifyVisitorResponse.freshness:type_name -> flow.v1.Freshness
-	10, // 23: channel.v1.GetContactResponse.contact:type_name -> channel.v1.Contact
-	9,  // 24: channel.v1.GetContactResponse.customer:type_name -> channel.v1.CustomerView
-	8,  // 25: channel.v1.GetContactResponse.next_best_actions:type_name -> channel.v1.Actions
-	59, // 26: channel.v1.GetContactResponse.freshness:type_name -> flow.v1.Freshness
-	65, // 27: channel.v1.AnsweredEvent.answer:type_name -> journey.v1.Answer
-	66, // 28: channel.v1.KindEvent.data:type_name -> google.protobuf.Struct
-	18, // 29: channel.v1.RecordEventRequest.presented:type_name -> channel.v1.PresentedEvent
-	19, // 30: channel.v1.RecordEventRequest.answered:type_name -> channel.v1.AnsweredEvent
-	20, // 31: channel.v1.RecordEventRequest.interest:type_name -> channel.v1.InterestEvent
-	21, // 32: channel.v1.RecordEventRequest.banner:type_name -> channel.v1.BannerEvent
-	22, // 33: channel.v1.RecordEventRequest.other:type_name -> channel.v1.KindEvent
-	64, // 34: channel.v1.RecordEventRequest.wait:type_name -> google.protobuf.Duration
-	13, // 35: channel.v1.RecordEventRequest.visitor:type_name -> channel.v1.Visitor
-	8,  // 36: channel.v1.RecordEventResponse.next_best_actions:type_name -> channel.v1.Actions
-	59, // 37: channel.v1.RecordEventResponse.freshness:type_name -> flow.v1.Freshness
-	67, // 38: channel.v1.SubmitRequestRequest.kind:type_name -> journey.v1.RequestKind
-	13, // 39: channel.v1.SubmitRequestRequest.visitor:type_name -> channel.v1.Visitor
+	68, // 9: channel.v1.StartContactRequest.channel:type_name -> journey.v1.Channel
+	8,  // 10: channel.v1.StartContactRequest.claims:type_name -> channel.v1.Claims
+	69, // 11: channel.v1.StartContactRequest.wait:type_name -> google.protobuf.Duration
+	11, // 12: channel.v1.StartContactResponse.contact:type_name -> channel.v1.Contact
+	10, // 13: channel.v1.StartContactResponse.customer:type_name -> channel.v1.CustomerView
+	9,  // 14: channel.v1.StartContactResponse.next_best_actions:type_name -> channel.v1.Actions
+	64, // 15: channel.v1.StartContactResponse.freshness:type_name -> flow.v1.Freshness
+	8,  // 16: channel.v1.IdentifyVisitorRequest.claims:type_name -> channel.v1.Claims
+	69, // 17: channel.v1.IdentifyVisitorRequest.wait:type_name -> google.protobuf.Duration
+	14, // 18: channel.v1.IdentifyVisitorRequest.visitor:type_name -> channel.v1.Visitor
+	11, // 19: channel.v1.IdentifyVisitorResponse.contact:type_name -> channel.v1.Contact
+	10, // 20: channel.v1.IdentifyVisitorResponse.customer:type_name -> channel.v1.CustomerView
+	9,  // 21: channel.v1.IdentifyVisitorResponse.next_best_actions:type_name -> channel.v1.Actions
+	64, // 22: channel.v1.IdentifyVisitorResponse.freshness:type_name -> flow.v1.Freshness
+	11, // 23: channel.v1.GetContactResponse.contact:type_name -> channel.v1.Contact
+	10, // 24: channel.v1.GetContactResponse.customer:type_name -> channel.v1.CustomerView
+	9,  // 25: channel.v1.GetContactResponse.next_best_actions:type_name -> channel.v1.Actions
+	64, // 26: channel.v1.GetContactResponse.freshness:type_name -> flow.v1.Freshness
+	70, // 27: channel.v1.AnsweredEvent.answer:type_name -> journey.v1.Answer
+	71, // 28: channel.v1.KindEvent.data:type_name -> google.protobuf.Struct
+	19, // 29: channel.v1.RecordEventRequest.presented:type_name -> channel.v1.PresentedEvent
+	20, // 30: channel.v1.RecordEventRequest.answered:type_name -> channel.v1.AnsweredEvent
+	21, // 31: channel.v1.RecordEventRequest.interest:type_name -> channel.v1.InterestEvent
+	22, // 32: channel.v1.RecordEventRequest.banner:type_name -> channel.v1.BannerEvent
+	23, // 33: channel.v1.RecordEventRequest.other:type_name -> channel.v1.KindEvent
+	69, // 34: channel.v1.RecordEventRequest.wait:type_name -> google.protobuf.Duration
+	14, // 35: channel.v1.RecordEventRequest.visitor:type_name -> channel.v1.Visitor
+	9,  // 36: channel.v1.RecordEventResponse.next_best_actions:type_name -> channel.v1.Actions
+	64, // 37: channel.v1.RecordEventResponse.freshness:type_name -> flow.v1.Freshness
+	72, // 38: channel.v1.SubmitRequestRequest.kind:type_name -> journey.v1.RequestKind
+	14, // 39: channel.v1.SubmitRequestRequest.visitor:type_name -> channel.v1.Visitor
 	2,  // 40: channel.v1.SubmitRequestResponse.handling:type_name -> channel.v1.Handling
-	65, // 41: channel.v1.RespondToLeadRequest.answer:type_name -> journey.v1.Answer
-	13, // 42: channel.v1.RespondToLeadRequest.visitor:type_name -> channel.v1.Visitor
-	68, // 43: channel.v1.EndContactRequest.outcome:type_name -> channel.v1.ContactOutcome
-	13, // 44: channel.v1.EndContactRequest.visitor:type_name -> channel.v1.Visitor
-	10, // 45: channel.v1.EndContactResponse.contact:type_name -> channel.v1.Contact
-	63, // 46: channel.v1.GrantCapacityRequest.channel:type_name -> journey.v1.Channel
-	57, // 47: channel.v1.GrantCapacityRequest.starts_at:type_name -> google.protobuf.Timestamp
-	63, // 48: channel.v1.ReportWorkloadRequest.channel:type_name -> journey.v1.Channel
-	63, // 49: channel.v1.Message.channel:type_name -> journey.v1.Channel
+	70, // 41: channel.v1.RespondToLeadRequest.answer:type_name -> journey.v1.Answer
+	14, // 42: channel.v1.RespondToLeadRequest.visitor:type_name -> channel.v1.Visitor
+	73, // 43: channel.v1.EndContactRequest.outcome:type_name -> channel.v1.ContactOutcome
+	14, // 44: channel.v1.EndContactRequest.visitor:type_name -> channel.v1.Visitor
+	11, // 45: channel.v1.EndContactResponse.contact:type_name -> channel.v1.Contact
+	68, // 46: channel.v1.GrantCapacityRequest.channel:type_name -> journey.v1.Channel
+	62, // 47: channel.v1.GrantCapacityRequest.starts_at:type_name -> google.protobuf.Timestamp
+	68, // 48: channel.v1.ReportWorkloadRequest.channel:type_name -> journey.v1.Channel
+	68, // 49: channel.v1.Message.channel:type_name -> journey.v1.Channel
 	3,  // 50: channel.v1.Message.state:type_name -> channel.v1.MessageState
-	63, // 51: channel.v1.ListMessagesRequest.channel:type_name -> journey.v1.Channel
-	35, // 52: channel.v1.ListMessagesResponse.messages:type_name -> channel.v1.Message
-	69, // 53: channel.v1.Experiment.variants:type_name -> channel.v1.Variant
-	70, // 54: channel.v1.Experiment.outcome:type_name -> channel.v1.Outcome
-	63, // 55: channel.v1.Experiment.channels:type_name -> journey.v1.Channel
-	40, // 56: channel.v1.VariantResult.difference:type_name -> channel.v1.Difference
-	5,  // 57: channel.v1.Difference.verdict:type_name -> channel.v1.Verdict
-	38, // 58: channel.v1.ExperimentResult.experiment:type_name -> channel.v1.Experiment
-	4,  // 59: channel.v1.ExperimentResult.state:type_name -> channel.v1.ExperimentState
-	39, // 60: channel.v1.ExperimentResult.variants:type_name -> channel.v1.VariantResult
-	38, // 61: channel.v1.DefineExperimentRequest.experiment:type_name -> channel.v1.Experiment
-	13, // 62: channel.v1.ShowVariantRequest.visitor:type_name -> channel.v1.Visitor
-	41, // 63: channel.v1.GetExperimentResponse.result:type_name -> channel.v1.ExperimentResult
-	41, // 64: channel.v1.ListExperimentsResponse.results:type_name -> channel.v1.ExperimentResult
-	66, // 65: channel.v1.RegisterEventKindRequest.schema:type_name -> google.protobuf.Struct
-	66, // 66: channel.v1.EventKind.schema:type_name -> google.protobuf.Struct
-	6,  // 67: channel.v1.EventKind.origin:type_name -> channel.v1.EventKindOrigin
-	54, // 68: channel.v1.ListEventKindsResponse.kinds:type_name -> channel.v1.EventKind
-	11, // 69: channel.v1.ChannelService.StartContact:input_type -> channel.v1.StartContactRequest
-	14, // 70: channel.v1.ChannelService.IdentifyVisitor:input_type -> channel.v1.IdentifyVisitorRequest
-	16, // 71: channel.v1.ChannelService.GetContact:input_type -> channel.v1.GetContactRequest
-	23, // 72: channel.v1.ChannelService.RecordEvent:input_type -> channel.v1.RecordEventRequest
-	25, // 73: channel.v1.ChannelService.SubmitRequest:input_type -> channel.v1.SubmitRequestRequest
-	27, // 74: channel.v1.ChannelService.RespondToLead:input_type -> channel.v1.RespondToLeadRequest
-	29, // 75: channel.v1.ChannelService.EndContact:input_type -> channel.v1.EndContactRequest
-	31, // 76: channel.v1.ChannelService.GrantCapacity:input_type -> channel.v1.GrantCapacityRequest
-	33, // 77: channel.v1.ChannelService.ReportWorkload:input_type -> channel.v1.ReportWorkloadRequest
-	36, // 78: channel.v1.ChannelService.ListMessages:input_type -> channel.v1.ListMessagesRequest
-	52, // 79: channel.v1.ChannelService.RegisterEventKind:input_type -> channel.v1.RegisterEventKindRequest
-	55, // 80: channel.v1.ChannelService.ListEventKinds:input_type -> channel.v1.ListEventKindsRequest
-	42, // 81: channel.v1.ChannelService.DefineExperiment:input_type -> channel.v1.DefineExperimentRequest
-	44, // 82: channel.v1.ChannelService.EndExperiment:input_type -> channel.v1.EndExperimentRequest
-	46, // 83: channel.v1.ChannelService.ShowVariant:input_type -> channel.v1.ShowVariantRequest
-	48, // 84: channel.v1.ChannelService.GetExperiment:input_type -> channel.v1.GetExperimentRequest
-	50, // 85: channel.v1.ChannelService.ListExperiments:input_type -> channel.v1.ListExperimentsRequest
-	12, // 86: channel.v1.ChannelService.StartContact:output_type -> channel.v1.StartContactResponse
-	15, // 87: channel.v1.ChannelService.IdentifyVisitor:output_type -> channel.v1.IdentifyVisitorResponse
-	17, // 88: channel.v1.ChannelService.GetContact:output_type -> channel.v1.GetContactResponse
-	24, // 89: channel.v1.ChannelService.RecordEvent:output_type -> channel.v1.RecordEventResponse
-	26, // 90: channel.v1.ChannelService.SubmitRequest:output_type -> channel.v1.SubmitRequestResponse
-	28, // 91: channel.v1.ChannelService.RespondToLead:output_type -> channel.v1.RespondToLeadResponse
-	30, // 92: channel.v1.ChannelService.EndContact:output_type -> channel.v1.EndContactResponse
-	32, // 93: channel.v1.ChannelService.GrantCapacity:output_type -> channel.v1.GrantCapacityResponse
-	34, // 94: channel.v1.ChannelService.ReportWorkload:output_type -> channel.v1.ReportWorkloadResponse
-	37, // 95: channel.v1.ChannelService.ListMessages:output_type -> channel.v1.ListMessagesResponse
-	53, // 96: channel.v1.ChannelService.RegisterEventKind:output_type -> channel.v1.RegisterEventKindResponse
-	56, // 97: channel.v1.ChannelService.ListEventKinds:output_type -> channel.v1.ListEventKindsResponse
-	43, // 98: channel.v1.ChannelService.DefineExperiment:output_type -> channel.v1.DefineExperimentResponse
-	45, // 99: channel.v1.ChannelService.EndExperiment:output_type -> channel.v1.EndExperimentResponse
-	47, // 100: channel.v1.ChannelService.ShowVariant:output_type -> channel.v1.ShowVariantResponse
-	49, // 101: channel.v1.ChannelService.GetExperiment:output_type -> channel.v1.GetExperimentResponse
-	51, // 102: channel.v1.ChannelService.ListExperiments:output_type -> channel.v1.ListExperimentsResponse
-	86, // [86:103] is the sub-list for method output_type
-	69, // [69:86] is the sub-list for method input_type
-	69, // [69:69] is the sub-list for extension type_name
-	69, // [69:69] is the sub-list for extension extendee
-	0,  // [0:69] is the sub-list for field type_name
+	4,  // 51: channel.v1.Message.call_state:type_name -> channel.v1.CallState
+	68, // 52: channel.v1.ListMessagesRequest.channel:type_name -> journey.v1.Channel
+	4,  // 53: channel.v1.ListMessagesRequest.call_state:type_name -> channel.v1.CallState
+	36, // 54: channel.v1.ListMessagesResponse.messages:type_name -> channel.v1.Message
+	36, // 55: channel.v1.TakeCallResponse.message:type_name -> channel.v1.Message
+	74, // 56: channel.v1.EndCallRequest.result:type_name -> channel.v1.CallResult
+	36, // 57: channel.v1.EndCallResponse.message:type_name -> channel.v1.Message
+	75, // 58: channel.v1.Experiment.variants:type_name -> channel.v1.Variant
+	76, // 59: channel.v1.Experiment.outcome:type_name -> channel.v1.Outcome
+	68, // 60: channel.v1.Experiment.channels:type_name -> journey.v1.Channel
+	45, // 61: channel.v1.VariantResult.difference:type_name -> channel.v1.Difference
+	6,  // 62: channel.v1.Difference.verdict:type_name -> channel.v1.Verdict
+	43, // 63: channel.v1.ExperimentResult.experiment:type_name -> channel.v1.Experiment
+	5,  // 64: channel.v1.ExperimentResult.state:type_name -> channel.v1.ExperimentState
+	44, // 65: channel.v1.ExperimentResult.variants:type_name -> channel.v1.VariantResult
+	43, // 66: channel.v1.DefineExperimentRequest.experiment:type_name -> channel.v1.Experiment
+	14, // 67: channel.v1.ShowVariantRequest.visitor:type_name -> channel.v1.Visitor
+	46, // 68: channel.v1.GetExperimentResponse.result:type_name -> channel.v1.ExperimentResult
+	46, // 69: channel.v1.ListExperimentsResponse.results:type_name -> channel.v1.ExperimentResult
+	71, // 70: channel.v1.RegisterEventKindRequest.schema:type_name -> google.protobuf.Struct
+	71, // 71: channel.v1.EventKind.schema:type_name -> google.protobuf.Struct
+	7,  // 72: channel.v1.EventKind.origin:type_name -> channel.v1.EventKindOrigin
+	59, // 73: channel.v1.ListEventKindsResponse.kinds:type_name -> channel.v1.EventKind
+	12, // 74: channel.v1.ChannelService.StartContact:input_type -> channel.v1.StartContactRequest
+	15, // 75: channel.v1.ChannelService.IdentifyVisitor:input_type -> channel.v1.IdentifyVisitorRequest
+	17, // 76: channel.v1.ChannelService.GetContact:input_type -> channel.v1.GetContactRequest
+	24, // 77: channel.v1.ChannelService.RecordEvent:input_type -> channel.v1.RecordEventRequest
+	26, // 78: channel.v1.ChannelService.SubmitRequest:input_type -> channel.v1.SubmitRequestRequest
+	28, // 79: channel.v1.ChannelService.RespondToLead:input_type -> channel.v1.RespondToLeadRequest
+	30, // 80: channel.v1.ChannelService.EndContact:input_type -> channel.v1.EndContactRequest
+	32, // 81: channel.v1.ChannelService.GrantCapacity:input_type -> channel.v1.GrantCapacityRequest
+	34, // 82: channel.v1.ChannelService.ReportWorkload:input_type -> channel.v1.ReportWorkloadRequest
+	37, // 83: channel.v1.ChannelService.ListMessages:input_type -> channel.v1.ListMessagesRequest
+	39, // 84: channel.v1.ChannelService.TakeCall:input_type -> channel.v1.TakeCallRequest
+	41, // 85: channel.v1.ChannelService.EndCall:input_type -> channel.v1.EndCallRequest
+	57, // 86: channel.v1.ChannelService.RegisterEventKind:input_type -> channel.v1.RegisterEventKindRequest
+	60, // 87: channel.v1.ChannelService.ListEventKinds:input_type -> channel.v1.ListEventKindsRequest
+	47, // 88: channel.v1.ChannelService.DefineExperiment:input_type -> channel.v1.DefineExperimentRequest
+	49, // 89: channel.v1.ChannelService.EndExperiment:input_type -> channel.v1.EndExperimentRequest
+	51, // 90: channel.v1.ChannelService.ShowVariant:input_type -> channel.v1.ShowVariantRequest
+	53, // 91: channel.v1.ChannelService.GetExperiment:input_type -> channel.v1.GetExperimentRequest
+	55, // 92: channel.v1.ChannelService.ListExperiments:input_type -> channel.v1.ListExperimentsRequest
+	13, // 93: channel.v1.ChannelService.StartContact:output_type -> channel.v1.StartContactResponse
+	16, // 94: channel.v1.ChannelService.IdentifyVisitor:output_type -> channel.v1.IdentifyVisitorResponse
+	18, // 95: channel.v1.ChannelService.GetContact:output_type -> channel.v1.GetContactResponse
+	25, // 96: channel.v1.ChannelService.RecordEvent:output_type -> channel.v1.RecordEventResponse
+	27, // 97: channel.v1.ChannelService.SubmitRequest:output_type -> channel.v1.SubmitRequestResponse
+	29, // 98: channel.v1.ChannelService.RespondToLead:output_type -> channel.v1.RespondToLeadResponse
+	31, // 99: channel.v1.ChannelService.EndContact:output_type -> channel.v1.EndContactResponse
+	33, // 100: channel.v1.ChannelService.GrantCapacity:output_type -> channel.v1.GrantCapacityResponse
+	35, // 101: channel.v1.ChannelService.ReportWorkload:output_type -> channel.v1.ReportWorkloadResponse
+	38, // 102: channel.v1.ChannelService.ListMessages:output_type -> channel.v1.ListMessagesResponse
+	40, // 103: channel.v1.ChannelService.TakeCall:output_type -> channel.v1.TakeCallResponse
+	42, // 104: channel.v1.ChannelService.EndCall:output_type -> channel.v1.EndCallResponse
+	58, // 105: channel.v1.ChannelService.RegisterEventKind:output_type -> channel.v1.RegisterEventKindResponse
+	61, // 106: channel.v1.ChannelService.ListEventKinds:output_type -> channel.v1.ListEventKindsResponse
+	48, // 107: channel.v1.ChannelService.DefineExperiment:output_type -> channel.v1.DefineExperimentResponse
+	50, // 108: channel.v1.ChannelService.EndExperiment:output_type -> channel.v1.EndExperimentResponse
+	52, // 109: channel.v1.ChannelService.ShowVariant:output_type -> channel.v1.ShowVariantResponse
+	54, // 110: channel.v1.ChannelService.GetExperiment:output_type -> channel.v1.GetExperimentResponse
+	56, // 111: channel.v1.ChannelService.ListExperiments:output_type -> channel.v1.ListExperimentsResponse
+	93, // [93:112] is the sub-list for method output_type
+	74, // [74:93] is the sub-list for method input_type
+	74, // [74:74] is the sub-list for extension type_name
+	74, // [74:74] is the sub-list for extension extendee
+	0,  // [0:74] is the sub-list for field type_name
 }
 
 func init() { file_channel_v1_api_proto_init() }
@@ -4052,8 +4395,8 @@ func file_channel_v1_api_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_channel_v1_api_proto_rawDesc), len(file_channel_v1_api_proto_rawDesc)),
-			NumEnums:      7,
-			NumMessages:   50,
+			NumEnums:      8,
+			NumMessages:   54,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -29,6 +29,8 @@ const (
 	ChannelService_GrantCapacity_FullMethodName     = "/channel.v1.ChannelService/GrantCapacity"
 	ChannelService_ReportWorkload_FullMethodName    = "/channel.v1.ChannelService/ReportWorkload"
 	ChannelService_ListMessages_FullMethodName      = "/channel.v1.ChannelService/ListMessages"
+	ChannelService_TakeCall_FullMethodName          = "/channel.v1.ChannelService/TakeCall"
+	ChannelService_EndCall_FullMethodName           = "/channel.v1.ChannelService/EndCall"
 	ChannelService_RegisterEventKind_FullMethodName = "/channel.v1.ChannelService/RegisterEventKind"
 	ChannelService_ListEventKinds_FullMethodName    = "/channel.v1.ChannelService/ListEventKinds"
 	ChannelService_DefineExperiment_FullMethodName  = "/channel.v1.ChannelService/DefineExperiment"
@@ -72,6 +74,11 @@ type ChannelServiceClient interface {
 	// ListMessages returns outbound messages, the call centre's work list among
 	// them, newest first.
 	ListMessages(ctx context.Context, in *ListMessagesRequest, opts ...grpc.CallOption) (*ListMessagesResponse, error)
+	// TakeCall takes a call off the call centre's work list, for an agent to make.
+	// One that another agent has taken is refused.
+	TakeCall(ctx context.Context, in *TakeCallRequest, opts ...grpc.CallOption) (*TakeCallResponse, error)
+	// EndCall tells what came of a call, once.
+	EndCall(ctx context.Context, in *EndCallRequest, opts ...grpc.CallOption) (*EndCallResponse, error)
 	// RegisterEventKind says what a commercial event of a kind looks like, which may
 	// be recorded from then on.
 	RegisterEventKind(ctx context.Context, in *RegisterEventKindRequest, opts ...grpc.CallOption) (*RegisterEventKindResponse, error)
@@ -199,6 +206,26 @@ func (c *channelServiceClient) ListMessages(ctx context.Context, in *ListMessage
 	return out, nil
 }
 
+func (c *channelServiceClient) TakeCall(ctx context.Context, in *TakeCallRequest, opts ...grpc.CallOption) (*TakeCallResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TakeCallResponse)
+	err := c.cc.Invoke(ctx, ChannelService_TakeCall_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *channelServiceClient) EndCall(ctx context.Context, in *EndCallRequest, opts ...grpc.CallOption) (*EndCallResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EndCallResponse)
+	err := c.cc.Invoke(ctx, ChannelService_EndCall_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *channelServiceClient) RegisterEventKind(ctx context.Context, in *RegisterEventKindRequest, opts ...grpc.CallOption) (*RegisterEventKindResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RegisterEventKindResponse)
@@ -303,6 +330,11 @@ type ChannelServiceServer interface {
 	// ListMessages returns outbound messages, the call centre's work list among
 	// them, newest first.
 	ListMessages(context.Context, *ListMessagesRequest) (*ListMessagesResponse, error)
+	// TakeCall takes a call off the call centre's work list, for an agent to make.
+	// One that another agent has taken is refused.
+	TakeCall(context.Context, *TakeCallRequest) (*TakeCallResponse, error)
+	// EndCall tells what came of a call, once.
+	EndCall(context.Context, *EndCallRequest) (*EndCallResponse, error)
 	// RegisterEventKind says what a commercial event of a kind looks like, which may
 	// be recorded from then on.
 	RegisterEventKind(context.Context, *RegisterEventKindRequest) (*RegisterEventKindResponse, error)
@@ -359,6 +391,12 @@ func (UnimplementedChannelServiceServer) ReportWorkload(context.Context, *Report
 }
 func (UnimplementedChannelServiceServer) ListMessages(context.Context, *ListMessagesRequest) (*ListMessagesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListMessages not implemented")
+}
+func (UnimplementedChannelServiceServer) TakeCall(context.Context, *TakeCallRequest) (*TakeCallResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TakeCall not implemented")
+}
+func (UnimplementedChannelServiceServer) EndCall(context.Context, *EndCallRequest) (*EndCallResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EndCall not implemented")
 }
 func (UnimplementedChannelServiceServer) RegisterEventKind(context.Context, *RegisterEventKindRequest) (*RegisterEventKindResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RegisterEventKind not implemented")
@@ -582,6 +620,42 @@ func _ChannelService_ListMessages_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ChannelService_TakeCall_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TakeCallRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ChannelServiceServer).TakeCall(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ChannelService_TakeCall_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ChannelServiceServer).TakeCall(ctx, req.(*TakeCallRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ChannelService_EndCall_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EndCallRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ChannelServiceServer).EndCall(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ChannelService_EndCall_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ChannelServiceServer).EndCall(ctx, req.(*EndCallRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ChannelService_RegisterEventKind_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RegisterEventKindRequest)
 	if err := dec(in); err != nil {
@@ -754,6 +828,14 @@ var ChannelService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListMessages",
 			Handler:    _ChannelService_ListMessages_Handler,
+		},
+		{
+			MethodName: "TakeCall",
+			Handler:    _ChannelService_TakeCall_Handler,
+		},
+		{
+			MethodName: "EndCall",
+			Handler:    _ChannelService_EndCall_Handler,
 		},
 		{
 			MethodName: "RegisterEventKind",

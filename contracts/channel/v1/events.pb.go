@@ -1289,6 +1289,312 @@ func (x *MessageOutcomeUnknown) GetReason() string {
 	return ""
 }
 
+// DeliveryBegun says that an outbound message is being handed over to whoever
+// takes it to the customer: from now on it may arrive, and only what follows tells
+// whether it does. It is on record before the message leaves, so that one that may
+// have left is never sent again unknowingly.
+type DeliveryBegun struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message.
+	MessageId string `protobuf:"bytes,1,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// The lead that it is for.
+	LeadId string `protobuf:"bytes,2,opt,name=lead_id,json=leadId,proto3" json:"lead_id,omitempty"`
+	// Which try it is, from 1.
+	Attempt uint32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// When it began.
+	BegunAt       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=begun_at,json=begunAt,proto3" json:"begun_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeliveryBegun) Reset() {
+	*x = DeliveryBegun{}
+	mi := &file_channel_v1_events_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeliveryBegun) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeliveryBegun) ProtoMessage() {}
+
+func (x *DeliveryBegun) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_events_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeliveryBegun.ProtoReflect.Descriptor instead.
+func (*DeliveryBegun) Descriptor() ([]byte, []int) {
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *DeliveryBegun) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *DeliveryBegun) GetLeadId() string {
+	if x != nil {
+		return x.LeadId
+	}
+	return ""
+}
+
+func (x *DeliveryBegun) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *DeliveryBegun) GetBegunAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BegunAt
+	}
+	return nil
+}
+
+// DeliveryPostponed says that an outbound message was not taken for the time being,
+// though it was being handed over: it has not left, and is tried again.
+type DeliveryPostponed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message.
+	MessageId string `protobuf:"bytes,1,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// The lead that it is for.
+	LeadId string `protobuf:"bytes,2,opt,name=lead_id,json=leadId,proto3" json:"lead_id,omitempty"`
+	// Which try it was, from 1.
+	Attempt uint32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// Why it was not taken.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeliveryPostponed) Reset() {
+	*x = DeliveryPostponed{}
+	mi := &file_channel_v1_events_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeliveryPostponed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeliveryPostponed) ProtoMessage() {}
+
+func (x *DeliveryPostponed) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_events_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeliveryPostponed.ProtoReflect.Descriptor instead.
+func (*DeliveryPostponed) Descriptor() ([]byte, []int) {
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *DeliveryPostponed) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *DeliveryPostponed) GetLeadId() string {
+	if x != nil {
+		return x.LeadId
+	}
+	return ""
+}
+
+func (x *DeliveryPostponed) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *DeliveryPostponed) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// CallTaken says that an agent of the call centre has taken a call off the work
+// list, to make it.
+type CallTaken struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message that stands on the list.
+	MessageId string `protobuf:"bytes,1,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// The lead that it is for.
+	LeadId string `protobuf:"bytes,2,opt,name=lead_id,json=leadId,proto3" json:"lead_id,omitempty"`
+	// The call centre's own pseudonym of the agent.
+	AgentId string `protobuf:"bytes,3,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	// When it was taken.
+	TakenAt       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=taken_at,json=takenAt,proto3" json:"taken_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallTaken) Reset() {
+	*x = CallTaken{}
+	mi := &file_channel_v1_events_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallTaken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallTaken) ProtoMessage() {}
+
+func (x *CallTaken) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_events_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallTaken.ProtoReflect.Descriptor instead.
+func (*CallTaken) Descriptor() ([]byte, []int) {
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *CallTaken) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *CallTaken) GetLeadId() string {
+	if x != nil {
+		return x.LeadId
+	}
+	return ""
+}
+
+func (x *CallTaken) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *CallTaken) GetTakenAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.TakenAt
+	}
+	return nil
+}
+
+// CallEnded says what came of a call.
+type CallEnded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message that stands on the list.
+	MessageId string `protobuf:"bytes,1,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// The lead that it is for.
+	LeadId string `protobuf:"bytes,2,opt,name=lead_id,json=leadId,proto3" json:"lead_id,omitempty"`
+	// The call centre's own pseudonym of the agent.
+	AgentId string `protobuf:"bytes,3,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	// What came of it.
+	Result CallResult `protobuf:"varint,4,opt,name=result,proto3,enum=channel.v1.CallResult" json:"result,omitempty"`
+	// When it ended.
+	EndedAt       *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallEnded) Reset() {
+	*x = CallEnded{}
+	mi := &file_channel_v1_events_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallEnded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallEnded) ProtoMessage() {}
+
+func (x *CallEnded) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_events_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallEnded.ProtoReflect.Descriptor instead.
+func (*CallEnded) Descriptor() ([]byte, []int) {
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *CallEnded) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *CallEnded) GetLeadId() string {
+	if x != nil {
+		return x.LeadId
+	}
+	return ""
+}
+
+func (x *CallEnded) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *CallEnded) GetResult() CallResult {
+	if x != nil {
+		return x.Result
+	}
+	return CallResult_CALL_RESULT_UNSPECIFIED
+}
+
+func (x *CallEnded) GetEndedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndedAt
+	}
+	return nil
+}
+
 // CapacityGranted lets lead management use a channel for an interval.
 type CapacityGranted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1309,7 +1615,7 @@ type CapacityGranted struct {
 
 func (x *CapacityGranted) Reset() {
 	*x = CapacityGranted{}
-	mi := &file_channel_v1_events_proto_msgTypes[17]
+	mi := &file_channel_v1_events_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1321,7 +1627,7 @@ func (x *CapacityGranted) String() string {
 func (*CapacityGranted) ProtoMessage() {}
 
 func (x *CapacityGranted) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[17]
+	mi := &file_channel_v1_events_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1334,7 +1640,7 @@ func (x *CapacityGranted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CapacityGranted.ProtoReflect.Descriptor instead.
 func (*CapacityGranted) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{17}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CapacityGranted) GetChannel() v1.Channel {
@@ -1387,7 +1693,7 @@ type WorkloadReported struct {
 
 func (x *WorkloadReported) Reset() {
 	*x = WorkloadReported{}
-	mi := &file_channel_v1_events_proto_msgTypes[18]
+	mi := &file_channel_v1_events_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1399,7 +1705,7 @@ func (x *WorkloadReported) String() string {
 func (*WorkloadReported) ProtoMessage() {}
 
 func (x *WorkloadReported) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[18]
+	mi := &file_channel_v1_events_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1412,7 +1718,7 @@ func (x *WorkloadReported) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkloadReported.ProtoReflect.Descriptor instead.
 func (*WorkloadReported) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{18}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *WorkloadReported) GetChannel() v1.Channel {
@@ -1465,7 +1771,7 @@ type ExperimentDefined struct {
 
 func (x *ExperimentDefined) Reset() {
 	*x = ExperimentDefined{}
-	mi := &file_channel_v1_events_proto_msgTypes[19]
+	mi := &file_channel_v1_events_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1477,7 +1783,7 @@ func (x *ExperimentDefined) String() string {
 func (*ExperimentDefined) ProtoMessage() {}
 
 func (x *ExperimentDefined) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[19]
+	mi := &file_channel_v1_events_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1490,7 +1796,7 @@ func (x *ExperimentDefined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExperimentDefined.ProtoReflect.Descriptor instead.
 func (*ExperimentDefined) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{19}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ExperimentDefined) GetExperimentId() string {
@@ -1562,7 +1868,7 @@ type ExperimentEnded struct {
 
 func (x *ExperimentEnded) Reset() {
 	*x = ExperimentEnded{}
-	mi := &file_channel_v1_events_proto_msgTypes[20]
+	mi := &file_channel_v1_events_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1574,7 +1880,7 @@ func (x *ExperimentEnded) String() string {
 func (*ExperimentEnded) ProtoMessage() {}
 
 func (x *ExperimentEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[20]
+	mi := &file_channel_v1_events_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1587,7 +1893,7 @@ func (x *ExperimentEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExperimentEnded.ProtoReflect.Descriptor instead.
 func (*ExperimentEnded) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{20}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ExperimentEnded) GetExperimentId() string {
@@ -1625,7 +1931,7 @@ type VariantShown struct {
 
 func (x *VariantShown) Reset() {
 	*x = VariantShown{}
-	mi := &file_channel_v1_events_proto_msgTypes[21]
+	mi := &file_channel_v1_events_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1637,7 +1943,7 @@ func (x *VariantShown) String() string {
 func (*VariantShown) ProtoMessage() {}
 
 func (x *VariantShown) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[21]
+	mi := &file_channel_v1_events_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1650,7 +1956,7 @@ func (x *VariantShown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VariantShown.ProtoReflect.Descriptor instead.
 func (*VariantShown) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{21}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *VariantShown) GetContactId() string {
@@ -1707,7 +2013,7 @@ type EventKindRegistered struct {
 
 func (x *EventKindRegistered) Reset() {
 	*x = EventKindRegistered{}
-	mi := &file_channel_v1_events_proto_msgTypes[22]
+	mi := &file_channel_v1_events_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1719,7 +2025,7 @@ func (x *EventKindRegistered) String() string {
 func (*EventKindRegistered) ProtoMessage() {}
 
 func (x *EventKindRegistered) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[22]
+	mi := &file_channel_v1_events_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1732,7 +2038,7 @@ func (x *EventKindRegistered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventKindRegistered.ProtoReflect.Descriptor instead.
 func (*EventKindRegistered) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{22}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *EventKindRegistered) GetKind() string {
@@ -1783,7 +2089,7 @@ type CommercialEventRecorded struct {
 
 func (x *CommercialEventRecorded) Reset() {
 	*x = CommercialEventRecorded{}
-	mi := &file_channel_v1_events_proto_msgTypes[23]
+	mi := &file_channel_v1_events_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1795,7 +2101,7 @@ func (x *CommercialEventRecorded) String() string {
 func (*CommercialEventRecorded) ProtoMessage() {}
 
 func (x *CommercialEventRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[23]
+	mi := &file_channel_v1_events_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1808,7 +2114,7 @@ func (x *CommercialEventRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommercialEventRecorded.ProtoReflect.Descriptor instead.
 func (*CommercialEventRecorded) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{23}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CommercialEventRecorded) GetContactId() string {
@@ -1972,7 +2278,32 @@ const file_channel_v1_events_proto_rawDesc = "" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x17\n" +
 	"\alead_id\x18\x02 \x01(\tR\x06leadId\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xe6\x01\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x98\x01\n" +
+	"\rDeliveryBegun\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x17\n" +
+	"\alead_id\x18\x02 \x01(\tR\x06leadId\x12\x18\n" +
+	"\aattempt\x18\x03 \x01(\rR\aattempt\x125\n" +
+	"\bbegun_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\abegunAt\"}\n" +
+	"\x11DeliveryPostponed\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x17\n" +
+	"\alead_id\x18\x02 \x01(\tR\x06leadId\x12\x18\n" +
+	"\aattempt\x18\x03 \x01(\rR\aattempt\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x95\x01\n" +
+	"\tCallTaken\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x17\n" +
+	"\alead_id\x18\x02 \x01(\tR\x06leadId\x12\x19\n" +
+	"\bagent_id\x18\x03 \x01(\tR\aagentId\x125\n" +
+	"\btaken_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\atakenAt\"\xc5\x01\n" +
+	"\tCallEnded\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x17\n" +
+	"\alead_id\x18\x02 \x01(\tR\x06leadId\x12\x19\n" +
+	"\bagent_id\x18\x03 \x01(\tR\aagentId\x12.\n" +
+	"\x06result\x18\x04 \x01(\x0e2\x16.channel.v1.CallResultR\x06result\x125\n" +
+	"\bended_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\"\xe6\x01\n" +
 	"\x0fCapacityGranted\x12-\n" +
 	"\achannel\x18\x01 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12\x1a\n" +
 	"\binterval\x18\x02 \x01(\tR\binterval\x12\x1a\n" +
@@ -2033,7 +2364,7 @@ func file_channel_v1_events_proto_rawDescGZIP() []byte {
 	return file_channel_v1_events_proto_rawDescData
 }
 
-var file_channel_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_channel_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_channel_v1_events_proto_goTypes = []any{
 	(*ContactStarted)(nil),          // 0: channel.v1.ContactStarted
 	(*IdentityClaimed)(nil),         // 1: channel.v1.IdentityClaimed
@@ -2052,52 +2383,61 @@ var file_channel_v1_events_proto_goTypes = []any{
 	(*MessageBounced)(nil),          // 14: channel.v1.MessageBounced
 	(*MessageRefused)(nil),          // 15: channel.v1.MessageRefused
 	(*MessageOutcomeUnknown)(nil),   // 16: channel.v1.MessageOutcomeUnknown
-	(*CapacityGranted)(nil),         // 17: channel.v1.CapacityGranted
-	(*WorkloadReported)(nil),        // 18: channel.v1.WorkloadReported
-	(*ExperimentDefined)(nil),       // 19: channel.v1.ExperimentDefined
-	(*ExperimentEnded)(nil),         // 20: channel.v1.ExperimentEnded
-	(*VariantShown)(nil),            // 21: channel.v1.VariantShown
-	(*EventKindRegistered)(nil),     // 22: channel.v1.EventKindRegistered
-	(*CommercialEventRecorded)(nil), // 23: channel.v1.CommercialEventRecorded
-	(v1.Channel)(0),                 // 24: journey.v1.Channel
-	(*timestamppb.Timestamp)(nil),   // 25: google.protobuf.Timestamp
-	(ContactOutcome)(0),             // 26: channel.v1.ContactOutcome
-	(v1.RequestKind)(0),             // 27: journey.v1.RequestKind
-	(v1.Answer)(0),                  // 28: journey.v1.Answer
-	(*Variant)(nil),                 // 29: channel.v1.Variant
-	(*Outcome)(nil),                 // 30: channel.v1.Outcome
+	(*DeliveryBegun)(nil),           // 17: channel.v1.DeliveryBegun
+	(*DeliveryPostponed)(nil),       // 18: channel.v1.DeliveryPostponed
+	(*CallTaken)(nil),               // 19: channel.v1.CallTaken
+	(*CallEnded)(nil),               // 20: channel.v1.CallEnded
+	(*CapacityGranted)(nil),         // 21: channel.v1.CapacityGranted
+	(*WorkloadReported)(nil),        // 22: channel.v1.WorkloadReported
+	(*ExperimentDefined)(nil),       // 23: channel.v1.ExperimentDefined
+	(*ExperimentEnded)(nil),         // 24: channel.v1.ExperimentEnded
+	(*VariantShown)(nil),            // 25: channel.v1.VariantShown
+	(*EventKindRegistered)(nil),     // 26: channel.v1.EventKindRegistered
+	(*CommercialEventRecorded)(nil), // 27: channel.v1.CommercialEventRecorded
+	(v1.Channel)(0),                 // 28: journey.v1.Channel
+	(*timestamppb.Timestamp)(nil),   // 29: google.protobuf.Timestamp
+	(ContactOutcome)(0),             // 30: channel.v1.ContactOutcome
+	(v1.RequestKind)(0),             // 31: journey.v1.RequestKind
+	(v1.Answer)(0),                  // 32: journey.v1.Answer
+	(CallResult)(0),                 // 33: channel.v1.CallResult
+	(*Variant)(nil),                 // 34: channel.v1.Variant
+	(*Outcome)(nil),                 // 35: channel.v1.Outcome
 }
 var file_channel_v1_events_proto_depIdxs = []int32{
-	24, // 0: channel.v1.ContactStarted.channel:type_name -> journey.v1.Channel
-	25, // 1: channel.v1.ContactStarted.started_at:type_name -> google.protobuf.Timestamp
-	24, // 2: channel.v1.VisitorIdentified.channel:type_name -> journey.v1.Channel
-	26, // 3: channel.v1.ContactEnded.outcome:type_name -> channel.v1.ContactOutcome
-	25, // 4: channel.v1.ContactEnded.ended_at:type_name -> google.protobuf.Timestamp
-	27, // 5: channel.v1.RequestSubmitted.kind:type_name -> journey.v1.RequestKind
-	25, // 6: channel.v1.RequestSubmitted.submitted_at:type_name -> google.protobuf.Timestamp
-	24, // 7: channel.v1.PropositionPresented.channel:type_name -> journey.v1.Channel
-	28, // 8: channel.v1.PropositionAnswered.answer:type_name -> journey.v1.Answer
-	28, // 9: channel.v1.LeadResponseReceived.answer:type_name -> journey.v1.Answer
-	24, // 10: channel.v1.LeadResponseReceived.channel:type_name -> journey.v1.Channel
-	24, // 11: channel.v1.MessageAccepted.channel:type_name -> journey.v1.Channel
-	24, // 12: channel.v1.MessageSent.channel:type_name -> journey.v1.Channel
-	25, // 13: channel.v1.MessageSent.sent_at:type_name -> google.protobuf.Timestamp
-	24, // 14: channel.v1.CapacityGranted.channel:type_name -> journey.v1.Channel
-	25, // 15: channel.v1.CapacityGranted.starts_at:type_name -> google.protobuf.Timestamp
-	25, // 16: channel.v1.CapacityGranted.ends_at:type_name -> google.protobuf.Timestamp
-	24, // 17: channel.v1.WorkloadReported.channel:type_name -> journey.v1.Channel
-	25, // 18: channel.v1.WorkloadReported.measured_at:type_name -> google.protobuf.Timestamp
-	29, // 19: channel.v1.ExperimentDefined.variants:type_name -> channel.v1.Variant
-	30, // 20: channel.v1.ExperimentDefined.outcome:type_name -> channel.v1.Outcome
-	24, // 21: channel.v1.ExperimentDefined.channels:type_name -> journey.v1.Channel
-	25, // 22: channel.v1.ExperimentDefined.defined_at:type_name -> google.protobuf.Timestamp
-	25, // 23: channel.v1.ExperimentEnded.ended_at:type_name -> google.protobuf.Timestamp
-	25, // 24: channel.v1.EventKindRegistered.registered_at:type_name -> google.protobuf.Timestamp
-	25, // [25:25] is the sub-list for method output_type
-	25, // [25:25] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	28, // 0: channel.v1.ContactStarted.channel:type_name -> journey.v1.Channel
+	29, // 1: channel.v1.ContactStarted.started_at:type_name -> google.protobuf.Timestamp
+	28, // 2: channel.v1.VisitorIdentified.channel:type_name -> journey.v1.Channel
+	30, // 3: channel.v1.ContactEnded.outcome:type_name -> channel.v1.ContactOutcome
+	29, // 4: channel.v1.ContactEnded.ended_at:type_name -> google.protobuf.Timestamp
+	31, // 5: channel.v1.RequestSubmitted.kind:type_name -> journey.v1.RequestKind
+	29, // 6: channel.v1.RequestSubmitted.submitted_at:type_name -> google.protobuf.Timestamp
+	28, // 7: channel.v1.PropositionPresented.channel:type_name -> journey.v1.Channel
+	32, // 8: channel.v1.PropositionAnswered.answer:type_name -> journey.v1.Answer
+	32, // 9: channel.v1.LeadResponseReceived.answer:type_name -> journey.v1.Answer
+	28, // 10: channel.v1.LeadResponseReceived.channel:type_name -> journey.v1.Channel
+	28, // 11: channel.v1.MessageAccepted.channel:type_name -> journey.v1.Channel
+	28, // 12: channel.v1.MessageSent.channel:type_name -> journey.v1.Channel
+	29, // 13: channel.v1.MessageSent.sent_at:type_name -> google.protobuf.Timestamp
+	29, // 14: channel.v1.DeliveryBegun.begun_at:type_name -> google.protobuf.Timestamp
+	29, // 15: channel.v1.CallTaken.taken_at:type_name -> google.protobuf.Timestamp
+	33, // 16: channel.v1.CallEnded.result:type_name -> channel.v1.CallResult
+	29, // 17: channel.v1.CallEnded.ended_at:type_name -> google.protobuf.Timestamp
+	28, // 18: channel.v1.CapacityGranted.channel:type_name -> journey.v1.Channel
+	29, // 19: channel.v1.CapacityGranted.starts_at:type_name -> google.protobuf.Timestamp
+	29, // 20: channel.v1.CapacityGranted.ends_at:type_name -> google.protobuf.Timestamp
+	28, // 21: channel.v1.WorkloadReported.channel:type_name -> journey.v1.Channel
+	29, // 22: channel.v1.WorkloadReported.measured_at:type_name -> google.protobuf.Timestamp
+	34, // 23: channel.v1.ExperimentDefined.variants:type_name -> channel.v1.Variant
+	35, // 24: channel.v1.ExperimentDefined.outcome:type_name -> channel.v1.Outcome
+	28, // 25: channel.v1.ExperimentDefined.channels:type_name -> journey.v1.Channel
+	29, // 26: channel.v1.ExperimentDefined.defined_at:type_name -> google.protobuf.Timestamp
+	29, // 27: channel.v1.ExperimentEnded.ended_at:type_name -> google.protobuf.Timestamp
+	29, // 28: channel.v1.EventKindRegistered.registered_at:type_name -> google.protobuf.Timestamp
+	29, // [29:29] is the sub-list for method output_type
+	29, // [29:29] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_channel_v1_events_proto_init() }
@@ -2112,7 +2452,7 @@ func file_channel_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_channel_v1_events_proto_rawDesc), len(file_channel_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

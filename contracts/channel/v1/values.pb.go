@@ -138,6 +138,59 @@ func (OutcomeKind) EnumDescriptor() ([]byte, []int) {
 	return file_channel_v1_values_proto_rawDescGZIP(), []int{1}
 }
 
+// CallResult is what came of a call that an agent of the call centre made.
+type CallResult int32
+
+const (
+	// Not given.
+	CallResult_CALL_RESULT_UNSPECIFIED CallResult = 0
+	// The customer was spoken to.
+	CallResult_CALL_RESULT_REACHED CallResult = 1
+	// The customer was not.
+	CallResult_CALL_RESULT_NOT_REACHED CallResult = 2
+)
+
+// Enum value maps for CallResult.
+var (
+	CallResult_name = map[int32]string{
+		0: "CALL_RESULT_UNSPECIFIED",
+		1: "CALL_RESULT_REACHED",
+		2: "CALL_RESULT_NOT_REACHED",
+	}
+	CallResult_value = map[string]int32{
+		"CALL_RESULT_UNSPECIFIED": 0,
+		"CALL_RESULT_REACHED":     1,
+		"CALL_RESULT_NOT_REACHED": 2,
+	}
+)
+
+func (x CallResult) Enum() *CallResult {
+	p := new(CallResult)
+	*p = x
+	return p
+}
+
+func (x CallResult) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CallResult) Descriptor() protoreflect.EnumDescriptor {
+	return file_channel_v1_values_proto_enumTypes[2].Descriptor()
+}
+
+func (CallResult) Type() protoreflect.EnumType {
+	return &file_channel_v1_values_proto_enumTypes[2]
+}
+
+func (x CallResult) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CallResult.Descriptor instead.
+func (CallResult) EnumDescriptor() ([]byte, []int) {
+	return file_channel_v1_values_proto_rawDescGZIP(), []int{2}
+}
+
 // Variant is one of the ways in which an experiment has a contact look, or be
 // handled.
 type Variant struct {
@@ -293,7 +346,12 @@ const file_channel_v1_values_proto_rawDesc = "" +
 	"\x18OUTCOME_KIND_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bOUTCOME_KIND_EVENT_RECORDED\x10\x01\x12%\n" +
 	"!OUTCOME_KIND_PROPOSITION_ACCEPTED\x10\x02\x12\"\n" +
-	"\x1eOUTCOME_KIND_REQUEST_SUBMITTED\x10\x03BCZAgithub.com/triangle-suite/triangle/contracts/channel/v1;channelv1b\x06proto3"
+	"\x1eOUTCOME_KIND_REQUEST_SUBMITTED\x10\x03*_\n" +
+	"\n" +
+	"CallResult\x12\x1b\n" +
+	"\x17CALL_RESULT_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13CALL_RESULT_REACHED\x10\x01\x12\x1b\n" +
+	"\x17CALL_RESULT_NOT_REACHED\x10\x02BCZAgithub.com/triangle-suite/triangle/contracts/channel/v1;channelv1b\x06proto3"
 
 var (
 	file_channel_v1_values_proto_rawDescOnce sync.Once
@@ -307,18 +365,19 @@ func file_channel_v1_values_proto_rawDescGZIP() []byte {
 	return file_channel_v1_values_proto_rawDescData
 }
 
-var file_channel_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_channel_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_channel_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_channel_v1_values_proto_goTypes = []any{
 	(ContactOutcome)(0), // 0: channel.v1.ContactOutcome
 	(OutcomeKind)(0),    // 1: channel.v1.OutcomeKind
-	(*Variant)(nil),     // 2: channel.v1.Variant
-	(*Outcome)(nil),     // 3: channel.v1.Outcome
-	(v1.RequestKind)(0), // 4: journey.v1.RequestKind
+	(CallResult)(0),     // 2: channel.v1.CallResult
+	(*Variant)(nil),     // 3: channel.v1.Variant
+	(*Outcome)(nil),     // 4: channel.v1.Outcome
+	(v1.RequestKind)(0), // 5: journey.v1.RequestKind
 }
 var file_channel_v1_values_proto_depIdxs = []int32{
 	1, // 0: channel.v1.Outcome.kind:type_name -> channel.v1.OutcomeKind
-	4, // 1: channel.v1.Outcome.request_kind:type_name -> journey.v1.RequestKind
+	5, // 1: channel.v1.Outcome.request_kind:type_name -> journey.v1.RequestKind
 	2, // [2:2] is the sub-list for method output_type
 	2, // [2:2] is the sub-list for method input_type
 	2, // [2:2] is the sub-list for extension type_name
@@ -336,7 +395,7 @@ func file_channel_v1_values_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_channel_v1_values_proto_rawDesc), len(file_channel_v1_values_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      3,
 			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -24,6 +24,7 @@ const (
 type place struct {
 	Bin      string `placeholder:"DIR" help:"The folder with the programs of store and services (where triangle itself is)."`
 	Database string `placeholder:"URL" help:"Keep read models and key ring in a PostgreSQL database, postgres://user:password@host/database, instead of files in the data folder."`
+	SMTP     string `name:"smtp" placeholder:"HOST:PORT" help:"Hand the channel's e-mail to a mail server, host:port or smtp://user:password@host:port, instead of leaving it as files in the data folder's outbox."`
 
 	Ports string `default:"default" enum:"default,auto" help:"default: the documented ports; auto: ports that are free, written to addresses.json in the data folder."`
 }
@@ -123,7 +124,7 @@ func (p place) config(s *session) (suite.Config, error) {
 		}
 	}
 	return suite.Config{
-		Layout: s.layout(), Database: p.Database, Addresses: addresses, Programs: p.Bin, Triangle: program, Environment: os.Environ(),
+		Layout: s.layout(), Database: p.Database, SMTP: p.SMTP, Addresses: addresses, Programs: p.Bin, Triangle: program, Environment: os.Environ(),
 		StartTimeout: startTimeout,
 		Say:          func(line string) { fmt.Fprintf(s.Err, "triangle: %s\n", line) },
 	}, nil

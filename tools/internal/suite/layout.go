@@ -5,6 +5,8 @@
 //	DIR/store/            the event store
 //	DIR/channel.db …      the services' databases
 //	DIR/keys.db           the key ring (both only without a PostgreSQL database)
+//	DIR/outbox/           the e-mails that the channel sends, where there is no mail server
+//	DIR/letters/          the letters that the channel has printed
 //	DIR/logs/             a log per process
 //	DIR/imports/          what the imports kept and rejected
 //	DIR/addresses.json    where everything listens, as long as it does
@@ -42,6 +44,12 @@ func (l Layout) Keys() string { return l.path("keys.db") }
 
 // Journal is the back office's journal.
 func (l Layout) Journal() string { return l.path("backoffice.journal") }
+
+// Outbox is the folder of the e-mails that are sent, where there is no mail server.
+func (l Layout) Outbox() string { return l.path("outbox") }
+
+// Letters is the folder of the letters that are to be printed.
+func (l Layout) Letters() string { return l.path("letters") }
 
 // Runs holds the number of the scenario's last run.
 func (l Layout) Runs() string { return l.path("runs") }

@@ -23,7 +23,10 @@ type Config struct {
 	Layout Layout
 	// Database is the URL of a PostgreSQL database that holds the read models and
 	// the key ring; empty: they are files in the layout.
-	Database  string
+	Database string
+	// SMTP is the mail server that the channel's e-mail is handed to; empty: e-mails
+	// are left in the layout's outbox.
+	SMTP      string
 	Addresses Addresses
 	// Programs is the folder that holds the programs.
 	Programs string
@@ -145,11 +148,21 @@ func (c Config) service(name string, at Listening) supervise.Spec {
 			"TRIANGLE_HTTP_ADDR="+at.HTTP,
 			"TRIANGLE_GRPC_ADDR="+at.GRPC,
 			"TRIANGLE_BACKOFFICE=http://"+c.Addresses.BackOffice,
+			"TRIANGLE_PRINT_FOLDER="+c.Layout.Letters(),
+			c.mail(),
 		),
 		Log:     c.Layout.Log(name),
 		Listens: []string{at.HTTP, at.GRPC},
 		Ready:   "http://" + at.HTTP + "/readyz",
 	}
+}
+
+// mail is where the channel's e-mail goes.
+func (c Config) mail() string {
+	if c.SMTP != "" {
+		return "TRIANGLE_SMTP=" + c.SMTP
+	}
+	return "TRIANGLE_MAIL_FOLDER=" + c.Layout.Outbox()
 }
 
 // withoutOurs leaves out the variables that each service is given a value of its
@@ -158,6 +171,7 @@ func withoutOurs(environment []string) []string {
 	ours := []string{
 		"TRIANGLE_EVENTSTORE=", "TRIANGLE_DATABASE=", "TRIANGLE_KEYS=",
 		"TRIANGLE_HTTP_ADDR=", "TRIANGLE_GRPC_ADDR=", "TRIANGLE_BACKOFFICE=",
+		"TRIANGLE_SMTP=", "TRIANGLE_MAIL_FOLDER=", "TRIANGLE_PRINT_FOLDER=",
 	}
 	var rest []string
 next:

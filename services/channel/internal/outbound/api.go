@@ -8,7 +8,9 @@ import (
 
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
+	"github.com/triangle-suite/triangle/services/channel/internal/customerview"
 	"github.com/triangle-suite/triangle/services/internal/call"
+	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
 
@@ -18,7 +20,11 @@ const (
 )
 
 // API is the part of the channel's API that is about outbound messages.
-type API struct{ DB *projection.DB }
+type API struct {
+	Streams *decider.Streams
+	DB      *projection.DB
+	Origins call.Origins
+}
 
 // ListMessages returns outbound messages, the call centre's work list among
 // them, newest first.
@@ -26,6 +32,9 @@ func (a *API) ListMessages(ctx context.Context, request *channelv1.ListMessagesR
 	var checks call.Checks
 	if request.GetChannel() != journeyv1.Channel_CHANNEL_UNSPECIFIED {
 		call.Known(&checks, "channel", request.GetChannel(), journeyv1.Channel_name)
+	}
+	if request.GetCallState() != channelv1.CallState_CALL_STATE_UNSPECIFIED {
+		call.Known(&checks, "call_state", request.GetCallState(), channelv1.CallState_name)
 	}
 	size := request.GetPageSize()
 	if size > maxPage {
@@ -37,7 +46,7 @@ func (a *API) ListMessages(ctx context.Context, request *channelv1.ListMessagesR
 	if size == 0 {
 		size = defaultPage
 	}
-	messages, err := list(ctx, a.DB, request.GetChannel(), size)
+	messages, err := list(ctx, a.DB, request, size)
 	if err != nil {
 		return nil, fmt.Errorf("list messages: %w", err)
 	}
@@ -45,13 +54,21 @@ func (a *API) ListMessages(ctx context.Context, request *channelv1.ListMessagesR
 }
 
 // list reads messages. The address stands in the customer view, and nowhere else.
-func list(ctx context.Context, q projection.Querier, channel journeyv1.Channel, size uint32) ([]*channelv1.Message, error) {
-	statement, args := `SELECT m.message_id, m.lead_id, m.customer_id, m.channel, m.content, m.state, m.detail, coalesce(v.body, '')
-		FROM message AS m LEFT JOIN customer_view AS v ON v.customer_id = m.customer_id`, []any{}
-	if channel != journeyv1.Channel_CHANNEL_UNSPECIFIED {
-		statement, args = statement+` WHERE m.channel = ?`, append(args, channel)
+func list(ctx context.Context, q projection.Querier, request *channelv1.ListMessagesRequest, size uint32) ([]*channelv1.Message, error) {
+	statement, args := `SELECT m.message_id, m.lead_id, m.customer_id, m.channel, m.content, m.state, m.detail, m.call_state, m.agent_id,
+			coalesce(v.body, '')
+		FROM message AS m LEFT JOIN customer_view AS v ON v.customer_id = m.customer_id WHERE 1 = 1`, []any{}
+	if channel := request.GetChannel(); channel != journeyv1.Channel_CHANNEL_UNSPECIFIED {
+		statement, args = statement+` AND m.channel = ?`, append(args, channel)
 	}
-	rows, err := q.Query(ctx, statement+` ORDER BY m.seq DESC, m.message_id LIMIT ?`, append(args, size)...)
+	order := ` ORDER BY m.seq DESC, m.message_id LIMIT ?`
+	if call := request.GetCallState(); call != channelv1.CallState_CALL_STATE_UNSPECIFIED {
+		statement, args = statement+` AND m.call_state = ?`, append(args, call)
+		if call == channelv1.CallState_CALL_STATE_WAITING {
+			order = ` ORDER BY m.seq, m.message_id LIMIT ?`
+		}
+	}
+	rows, err := q.Query(ctx, statement+order, append(args, size)...)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +80,7 @@ func list(ctx context.Context, q projection.Querier, channel journeyv1.Channel, 
 
 func scan(row projection.Scanner, m *channelv1.Message) error {
 	var view string
-	if err := row.Scan(&m.MessageId, &m.LeadId, &m.CustomerId, &m.Channel, &m.Content, &m.State, &m.Detail, &view); err != nil {
+	if err := row.Scan(&m.MessageId, &m.LeadId, &m.CustomerId, &m.Channel, &m.Content, &m.State, &m.Detail, &m.CallState, &m.AgentId, &view); err != nil {
 		return err
 	}
 	if m.GetState() != channelv1.MessageState_MESSAGE_STATE_SENT || view == "" {
@@ -75,4 +92,69 @@ func scan(row projection.Scanner, m *channelv1.Message) error {
 	}
 	m.Address = address(m.GetChannel(), customer)
 	return nil
+}
+
+// TakeCall takes a call off the call centre's work list.
+func (a *API) TakeCall(ctx context.Context, request *channelv1.TakeCallRequest) (*channelv1.TakeCallResponse, error) {
+	var checks call.Checks
+	id := checks.Required("message_id", request.GetMessageId())
+	take := TakeCall{Agent: checks.Required("agent_id", request.GetAgentId())}
+	if err := checks.Err(); err != nil {
+		return nil, err
+	}
+	origin, err := a.Origins(ctx, channelv1.ChannelService_TakeCall_FullMethodName, request)
+	if err != nil {
+		return nil, err
+	}
+	state, _, err := decider.Load(ctx, a.Streams, Stream(id), Decider)
+	if err != nil {
+		return nil, err
+	}
+	if take.Customer, err = customerview.Find(ctx, a.DB, state.Accepted.GetCustomerId()); err != nil {
+		return nil, err
+	}
+	take.At = origin.Time
+	outcome, err := decider.Handle(ctx, a.Streams, origin, Stream(id), Decider, take.Decide)
+	if err != nil {
+		return nil, err
+	}
+	return &channelv1.TakeCallResponse{Message: outcome.State.message(take.Customer)}, nil
+}
+
+// EndCall tells what came of a call.
+func (a *API) EndCall(ctx context.Context, request *channelv1.EndCallRequest) (*channelv1.EndCallResponse, error) {
+	var checks call.Checks
+	id := checks.Required("message_id", request.GetMessageId())
+	end := EndCall{Agent: checks.Required("agent_id", request.GetAgentId()), Result: request.GetResult()}
+	call.Known(&checks, "result", request.GetResult(), channelv1.CallResult_name)
+	if err := checks.Err(); err != nil {
+		return nil, err
+	}
+	origin, err := a.Origins(ctx, channelv1.ChannelService_EndCall_FullMethodName, request)
+	if err != nil {
+		return nil, err
+	}
+	end.At = origin.Time
+	outcome, err := decider.Handle(ctx, a.Streams, origin, Stream(id), Decider, end.Decide)
+	if err != nil {
+		return nil, err
+	}
+	customer, err := customerview.Find(ctx, a.DB, outcome.State.Accepted.GetCustomerId())
+	if err != nil {
+		return nil, err
+	}
+	return &channelv1.EndCallResponse{Message: outcome.State.message(customer)}, nil
+}
+
+// message is a message as the API shows it, with the address of the customer.
+func (s State) message(customer *channelv1.CustomerView) *channelv1.Message {
+	m := &channelv1.Message{
+		MessageId: s.Accepted.GetMessageId(), LeadId: s.Accepted.GetLeadId(), CustomerId: s.Accepted.GetCustomerId(),
+		Channel: s.Accepted.GetChannel(), Content: s.Accepted.GetContent(), State: s.State, Detail: s.Detail,
+		CallState: s.callState(), AgentId: s.Agent,
+	}
+	if s.State == channelv1.MessageState_MESSAGE_STATE_SENT {
+		m.Address = address(m.GetChannel(), customer)
+	}
+	return m
 }

@@ -1,11 +1,20 @@
 // Package outbound sends messages that lead management orders: by e-mail, in
 // print, and through the call centre's work list.
 //
-//	DispatchOrdered ─▶ MessageAccepted ─▶ table message ─▶ Sender
+//	DispatchOrdered ─▶ MessageAccepted ─▶ table message ─▶ Sender, one for each way
 //	                   (the intent)                          │ sets a marker, and waits until customer-view
 //	                                                         │ has passed it: address and consent are current
-//	                                 MessageSent, or ◀───────┘
-//	                                 MessageRefused with the reason
+//	             MessageRefused with the reason ◀────────────┤
+//	                                                         │ connects to the mail server, or writes the letter beside
+//	                              DeliveryBegun ◀────────────┤
+//	                                                         │ hands the message over: it may arrive from now on
+//	  MessageSent, MessageBounced, DeliveryPostponed or ◀────┘
+//	  MessageOutcomeUnknown
+//
+// What goes out can't be taken back, and what a partner did with it is not on
+// record in the same moment. So DeliveryBegun is, before. Where it is the last word
+// of a process that ended, the partner is asked; a mail server can't be, and a
+// message that may have left is not sent again: at most once.
 //
 // No address stands in an event: it is looked up when a message is sent, and
 // when somebody reads the list.
@@ -31,17 +40,31 @@ func Stream(id string) string { return "message-" + id }
 type State struct {
 	Accepted *channelv1.MessageAccepted // nil until it is
 	State    channelv1.MessageState
+	Detail   string // why it stands so
+	Attempts uint32 // how often it was being handed over
+	Begun    bool   // whether it is, and nobody has said yet what came of it
+	Agent    string // of a call, who has taken it
+	Result   channelv1.CallResult
 }
 
 // Decider is the pure core of a message.
 var Decider = decider.Decider[State]{
 	Initial: func() State { return State{} },
 	Evolve: func(s State, event proto.Message) State {
-		if e, ok := event.(*channelv1.MessageAccepted); ok {
+		switch e := event.(type) {
+		case *channelv1.MessageAccepted:
 			s.Accepted = e
+		case *channelv1.DeliveryBegun:
+			s.Attempts, s.Begun = e.GetAttempt(), true
+		case *channelv1.DeliveryPostponed:
+			s.Begun = false
+		case *channelv1.CallTaken:
+			s.Agent = e.GetAgentId()
+		case *channelv1.CallEnded:
+			s.Result = e.GetResult()
 		}
-		if state, _ := stateAfter(event); state != channelv1.MessageState_MESSAGE_STATE_UNSPECIFIED {
-			s.State = state
+		if state, detail := stateAfter(event); state != channelv1.MessageState_MESSAGE_STATE_UNSPECIFIED {
+			s.State, s.Detail = state, detail
 		}
 		return s
 	},
@@ -75,27 +98,99 @@ func (c Accept) Decide(s State) ([]proto.Message, error) {
 	return []proto.Message{c.Message}, nil
 }
 
-// Dispatch sends a message to its customer, or refuses to.
+// Dispatch decides whether a message may go to its customer. One that nobody has
+// to carry is sent by that: it stands on the work list from then on.
 type Dispatch struct {
 	Customer *channelv1.CustomerView // as it is now; nil when the channel has no view
+	Carried  bool                    // whether it has to be carried
+	Unable   string                  // why nobody can carry it; empty: somebody does
 	At       time.Time
 }
 
-// Decide decides it.
+// Decide decides it. What came of a message that is being handed over is decided
+// by who carries it.
 func (c Dispatch) Decide(s State) ([]proto.Message, error) {
 	switch {
 	case s.Accepted == nil:
-		return nil, fault.NotFound("there is no such message").WithReason("MESSAGE_NOT_FOUND")
-	case s.State != channelv1.MessageState_MESSAGE_STATE_ACCEPTED:
+		return nil, errNotFound()
+	case s.State != channelv1.MessageState_MESSAGE_STATE_ACCEPTED || s.Begun:
 		return nil, nil
 	}
 	m := s.Accepted
-	if reason := refusal(m.GetChannel(), c.Customer); reason != "" {
-		return []proto.Message{&channelv1.MessageRefused{MessageId: m.GetMessageId(), LeadId: m.GetLeadId(), Reason: reason}}, nil
+	reason := refusal(m.GetChannel(), c.Customer)
+	if reason == "" {
+		reason = c.Unable
 	}
-	return []proto.Message{&channelv1.MessageSent{
-		MessageId: m.GetMessageId(), LeadId: m.GetLeadId(), CustomerId: m.GetCustomerId(), Channel: m.GetChannel(), SentAt: timestamppb.New(c.At),
+	switch {
+	case reason != "":
+		return []proto.Message{&channelv1.MessageRefused{MessageId: m.GetMessageId(), LeadId: m.GetLeadId(), Reason: reason}}, nil
+	case c.Carried:
+		return nil, nil
+	}
+	return []proto.Message{sent(m, c.At)}, nil
+}
+
+func errNotFound() error {
+	return fault.NotFound("there is no such message").WithReason("MESSAGE_NOT_FOUND")
+}
+
+func sent(m *channelv1.MessageAccepted, at time.Time) *channelv1.MessageSent {
+	return &channelv1.MessageSent{
+		MessageId: m.GetMessageId(), LeadId: m.GetLeadId(), CustomerId: m.GetCustomerId(), Channel: m.GetChannel(), SentAt: timestamppb.New(at),
+	}
+}
+
+// Begin puts on record that a message is being handed over.
+type Begin struct{ At time.Time }
+
+// Decide decides it. Nothing comes of it where the message is being handed over, or
+// has been: then it must not be, once more.
+func (c Begin) Decide(s State) ([]proto.Message, error) {
+	switch {
+	case s.Accepted == nil:
+		return nil, errNotFound()
+	case s.State != channelv1.MessageState_MESSAGE_STATE_ACCEPTED || s.Begun:
+		return nil, nil
+	}
+	return []proto.Message{&channelv1.DeliveryBegun{
+		MessageId: s.Accepted.GetMessageId(), LeadId: s.Accepted.GetLeadId(), Attempt: s.Attempts + 1, BegunAt: timestamppb.New(c.At),
 	}}, nil
+}
+
+// Fate is what came of a message that was, or was not, handed over: it is sent, or
+// bounced, or nobody can tell, or it is accepted still, and tried again.
+type Fate struct {
+	State  channelv1.MessageState
+	Reason string // why it is not sent; nothing personal
+}
+
+// Settle puts a message's fate on record. The first one stands.
+type Settle struct {
+	Fate Fate
+	At   time.Time
+}
+
+// Decide decides it.
+func (c Settle) Decide(s State) ([]proto.Message, error) {
+	switch {
+	case s.Accepted == nil:
+		return nil, errNotFound()
+	case s.State != channelv1.MessageState_MESSAGE_STATE_ACCEPTED:
+		return nil, nil
+	}
+	id, lead := s.Accepted.GetMessageId(), s.Accepted.GetLeadId()
+	switch c.Fate.State {
+	case channelv1.MessageState_MESSAGE_STATE_SENT:
+		return []proto.Message{sent(s.Accepted, c.At)}, nil
+	case channelv1.MessageState_MESSAGE_STATE_BOUNCED:
+		return []proto.Message{&channelv1.MessageBounced{MessageId: id, LeadId: lead, Reason: c.Fate.Reason}}, nil
+	case channelv1.MessageState_MESSAGE_STATE_UNKNOWN:
+		return []proto.Message{&channelv1.MessageOutcomeUnknown{MessageId: id, LeadId: lead, Reason: c.Fate.Reason}}, nil
+	}
+	if !s.Begun {
+		return nil, nil // it has not left, and nobody may think that it has
+	}
+	return []proto.Message{&channelv1.DeliveryPostponed{MessageId: id, LeadId: lead, Attempt: s.Attempts, Reason: c.Fate.Reason}}, nil
 }
 
 // refusal says why a message must not, or can't, go to a customer; empty when it

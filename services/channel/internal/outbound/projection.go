@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -24,40 +25,54 @@ const OrderFlow = "lead-dispatch"
 // OwnFlow is the channel's own events about messages, back to itself.
 var OwnFlow = flow.Own(flows.Channel, []string{
 	"channel.MessageAccepted", "channel.MessageSent", "channel.MessageRefused", "channel.MessageBounced", "channel.MessageOutcomeUnknown",
+	"channel.CallTaken", "channel.CallEnded",
 }, []string{"message_id"})
 
 // Schema is the table of messages. seq is the place in the log of the event that
 // accepted it.
-var Schema = projection.Schema{Name: "message", Version: 3, Tables: []string{
+var Schema = projection.Schema{Name: "message", Version: 4, Tables: []string{
 	`CREATE TABLE message (
 		message_id TEXT PRIMARY KEY, seq BIGINT NOT NULL, lead_id TEXT NOT NULL, customer_id TEXT NOT NULL,
 		channel INTEGER NOT NULL, proposition_id TEXT NOT NULL, content TEXT NOT NULL,
-		state INTEGER NOT NULL, detail TEXT NOT NULL)`,
+		state INTEGER NOT NULL, detail TEXT NOT NULL, call_state INTEGER NOT NULL, agent_id TEXT NOT NULL)`,
 	`CREATE INDEX message_seq ON message (seq)`,
 	`CREATE INDEX message_state ON message (state, seq)`,
 	`CREATE INDEX message_channel ON message (channel, seq)`,
+	`CREATE INDEX message_call ON message (call_state, seq)`,
 	`CREATE INDEX message_lead ON message (lead_id)`,
 }}
 
 // Project writes an event about a message into the table.
-func Project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
+func Project(ctx context.Context, tx *projection.Tx, e codec.Event) (err error) {
 	state, detail := stateAfter(e.Message)
-	if m, ok := e.Message.(*channelv1.MessageAccepted); ok {
+	switch m := e.Message.(type) {
+	case *channelv1.MessageAccepted:
 		return insert(ctx, tx, m, e.Position, state)
+	case *channelv1.CallTaken:
+		err = tx.Write(ctx, `UPDATE message SET call_state = ?, agent_id = ? WHERE message_id = ?`,
+			channelv1.CallState_CALL_STATE_TAKEN, m.GetAgentId(), m.GetMessageId())
+	case *channelv1.CallEnded:
+		err = tx.Write(ctx, `UPDATE message SET call_state = ? WHERE message_id = ?`, ended(m.GetResult()), m.GetMessageId())
+	case *channelv1.MessageSent:
+		waits := channelv1.CallState_CALL_STATE_UNSPECIFIED
+		if m.GetChannel() == journeyv1.Channel_CHANNEL_CALL_CENTRE {
+			waits = channelv1.CallState_CALL_STATE_WAITING
+		}
+		err = tx.Write(ctx, `UPDATE message SET state = ?, detail = ?, call_state = ? WHERE message_id = ?`, state, detail, waits, m.GetMessageId())
+	case interface{ GetMessageId() string }:
+		// What came back waits for no agent any more.
+		err = tx.Write(ctx, `UPDATE message SET state = ?, detail = ?, call_state = CASE call_state WHEN ? THEN 0 ELSE call_state END WHERE message_id = ?`,
+			state, detail, channelv1.CallState_CALL_STATE_WAITING, m.GetMessageId())
 	}
-	about, ok := e.Message.(interface{ GetMessageId() string })
-	if !ok {
-		return nil
-	}
-	if err := tx.Write(ctx, `UPDATE message SET state = ?, detail = ? WHERE message_id = ?`, state, detail, about.GetMessageId()); err != nil {
+	if err != nil {
 		return fmt.Errorf("write where a message stands: %w", err)
 	}
 	return nil
 }
 
 func insert(ctx context.Context, tx *projection.Tx, m *channelv1.MessageAccepted, at eventlog.Position, state channelv1.MessageState) error {
-	err := tx.Write(ctx, `INSERT INTO message (message_id, seq, lead_id, customer_id, channel, proposition_id, content, state, detail)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, '')`,
+	err := tx.Write(ctx, `INSERT INTO message (message_id, seq, lead_id, customer_id, channel, proposition_id, content, state, detail, call_state, agent_id)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', 0, '')`,
 		m.GetMessageId(), at.Commit, m.GetLeadId(), m.GetCustomerId(), m.GetChannel(), m.GetPropositionId(), m.GetContent(), state)
 	if err != nil {
 		return fmt.Errorf("write a message: %w", err)
@@ -73,10 +88,15 @@ func HasLead(ctx context.Context, q projection.Querier, leadID string) (has bool
 	return has, nil
 }
 
-// waiting returns the messages that wait to be sent, the oldest first.
-func waiting(ctx context.Context, q projection.Querier) ([]string, error) {
-	rows, err := q.Query(ctx, `SELECT message_id FROM message WHERE state = ? ORDER BY seq, message_id`,
-		channelv1.MessageState_MESSAGE_STATE_ACCEPTED)
+// waiting returns the messages that wait to be sent by one of the channels, the
+// oldest first.
+func waiting(ctx context.Context, q projection.Querier, channels []journeyv1.Channel) ([]string, error) {
+	args := []any{channelv1.MessageState_MESSAGE_STATE_ACCEPTED}
+	for _, channel := range channels {
+		args = append(args, channel)
+	}
+	rows, err := q.Query(ctx, `SELECT message_id FROM message WHERE state = ? AND channel IN (?`+strings.Repeat(", ?", len(channels)-1)+`)
+		ORDER BY seq, message_id`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("look for messages to send: %w", err)
 	}
@@ -111,8 +131,8 @@ func AcceptMessage(streams *decider.Streams) flow.Reaction {
 
 func accepting(order proto.Message) (Accept, error) {
 	m, ok := order.(*salesv1.DispatchOrdered)
-	if !ok || m.GetMessageId() == "" || m.GetChannel() == journeyv1.Channel_CHANNEL_UNSPECIFIED {
-		return Accept{}, errors.New("the order names no message, or no channel")
+	if _, known := journeyv1.Channel_name[int32(m.GetChannel())]; !ok || m.GetMessageId() == "" || m.GetChannel() == 0 || !known {
+		return Accept{}, errors.New("the order names no message, or no channel that there is")
 	}
 	return Accept{Message: &channelv1.MessageAccepted{
 		MessageId: m.GetMessageId(), LeadId: m.GetLeadId(), CustomerId: m.GetCustomerId(), Channel: m.GetChannel(),

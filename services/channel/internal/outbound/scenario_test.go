@@ -10,6 +10,9 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/scenario"
 )
 
+// at is when everything happens.
+var at = time.Date(2026, 11, 21, 14, 0, 0, 0, time.UTC)
+
 func TestScenarios(t *testing.T) {
 	scenario.Run(t, "testdata", func(t *testing.T) map[string]scenario.Command {
 		state := Decider.Initial()
@@ -28,9 +31,31 @@ func TestScenarios(t *testing.T) {
 				customer = readCustomer(t, d)
 				return "known\n"
 			},
-			"send": func(scenario.Words) string {
-				at := time.Date(2026, 11, 21, 14, 0, 0, 0, time.UTC)
-				return scenario.Decide(&state, Decider, Dispatch{Customer: customer, At: at}.Decide)
+			"send": func(d scenario.Words) string {
+				channel := state.Accepted.GetChannel()
+				carried := channel == journeyv1.Channel_CHANNEL_EMAIL || channel == journeyv1.Channel_CHANNEL_PRINT
+				unable := strings.ReplaceAll(d.Get("unable"), "_", " ")
+				return scenario.Decide(&state, Decider, Dispatch{Customer: customer, Carried: carried, Unable: unable, At: at}.Decide)
+			},
+			"hand-over": func(scenario.Words) string {
+				return scenario.Decide(&state, Decider, Begin{At: at}.Decide)
+			},
+			"it-is": func(d scenario.Words) string {
+				fate := Fate{
+					State:  channelv1.MessageState(scenario.Number(t, channelv1.MessageState(0).Descriptor(), d.Get("state"))),
+					Reason: strings.ReplaceAll(d.Get("reason"), "_", " "),
+				}
+				return scenario.Decide(&state, Decider, Settle{Fate: fate, At: at}.Decide)
+			},
+			"take-call": func(d scenario.Words) string {
+				return scenario.Decide(&state, Decider, TakeCall{Agent: d.Get("agent"), Customer: customer, At: at}.Decide)
+			},
+			"end-call": func(d scenario.Words) string {
+				result := channelv1.CallResult(scenario.Number(t, channelv1.CallResult(0).Descriptor(), d.Get("result")))
+				return scenario.Decide(&state, Decider, EndCall{Agent: d.Get("agent"), Result: result, At: at}.Decide)
+			},
+			"call": func(scenario.Words) string {
+				return strings.ToLower(strings.TrimPrefix(state.callState().String(), "CALL_STATE_")) + "\n"
 			},
 			"address": func(scenario.Words) string {
 				return address(state.Accepted.GetChannel(), customer) + "\n"

@@ -11,6 +11,7 @@ import (
 
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	"github.com/triangle-suite/triangle/contracts/flows"
+	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	"github.com/triangle-suite/triangle/services/channel/internal/customerview"
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/decider"
@@ -34,9 +35,18 @@ const (
 	lookAgainAtLast = time.Minute
 )
 
-// Sender sends the messages that were accepted, the oldest first. Each waits for
-// a marker that was set after it was accepted. Its Partner is a worker's.
+// Sender sends the messages of some channels that were accepted, the oldest first.
+// Each waits for a marker that was set after it was accepted. Its Partner is a
+// worker's.
 type Sender struct {
+	// Name is what the sender is called in logs, in readiness and in metrics.
+	Name     string
+	Channels []journeyv1.Channel
+	// Carrier takes the messages to the customers. Without one they are refused where
+	// Unable says why, and stand on a work list where it says nothing.
+	Carrier Carrier
+	Unable  string
+
 	Streams *decider.Streams
 	DB      *projection.DB
 	// Flow tells how far a flow has come.
@@ -47,9 +57,13 @@ type Sender struct {
 	begun   map[string]eventlog.Position // by message that waits, what customer-view must pass
 	passed  eventlog.Position            // where customer-view was seen last
 	pause   time.Duration                // since it has been there
+	fates   map[string]Fate              // by message, what came of it and is not on record
+	away    error                        // what kept the last try from sending anything
+	later   map[string]retry             // by message that is not taken for now, when it is tried again
 }
 
-// deadline bounds the sending of one message.
+// deadline bounds the sending of one message, up to the moment from which on it
+// can't be taken back.
 const deadline = 30 * time.Second
 
 // Partner is whoever takes the messages to the customers, with the messages that
@@ -57,7 +71,12 @@ const deadline = 30 * time.Second
 // at once, but looked at anew.
 func (s *Sender) Partner() worker.Partner {
 	return worker.Partner{
-		Name: "sender", Look: s.look, Do: s.do, Broken: codec.IsFault,
+		Name: s.Name, Look: s.look, Do: s.do,
+		Refused: func(err error) bool {
+			_, postponed := errors.AsType[PostponedError](err)
+			return postponed
+		},
+		Broken:  codec.IsFault,
 		Timeout: deadline,
 	}
 }
@@ -65,10 +84,11 @@ func (s *Sender) Partner() worker.Partner {
 // look returns the messages whose markers customer-view has passed, and sets one
 // marker for those that have come.
 func (s *Sender) look(ctx context.Context, _ int) (ids []string, again time.Time, err error) {
-	waiting, err := waiting(ctx, s.DB)
+	waiting, err := waiting(ctx, s.DB, s.Channels)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
+	waiting, again = s.due(waiting)
 	s.forget(waiting)
 	if err := s.begin(ctx, waiting); err != nil {
 		s.begun = nil
@@ -80,8 +100,14 @@ func (s *Sender) look(ctx context.Context, _ int) (ids []string, again time.Time
 			ids = append(ids, id)
 		}
 	}
+	if len(waiting) == 0 {
+		s.away = nil
+	}
+	if len(ids) == 0 && s.away != nil {
+		return nil, time.Time{}, s.away // that markers are waited for does not mend it
+	}
 	if len(s.begun) > 0 {
-		again = s.Now().Add(s.patience(passed))
+		again = earlier(again, s.Now().Add(s.patience(passed)))
 	}
 	return ids, again, nil
 }
@@ -97,13 +123,21 @@ func (s *Sender) patience(passed eventlog.Position) time.Duration {
 }
 
 // do sends a message. After one that fails new markers are taken, as much may
-// have changed meanwhile.
+// have changed meanwhile: for all of them where the others wait as well.
 func (s *Sender) do(ctx context.Context, id string) error {
-	if err := s.send(ctx, id); err != nil {
-		s.begun = nil
-		return fmt.Errorf("send: %w", err)
+	err := s.send(ctx, id)
+	s.away = nil
+	if err == nil {
+		return nil
 	}
-	return nil
+	err = fmt.Errorf("send: %w", err)
+	if _, postponed := errors.AsType[PostponedError](err); postponed {
+		delete(s.begun, id)
+		s.postpone(id)
+	} else {
+		s.begun, s.away = nil, err
+	}
+	return err
 }
 
 // forget lets go of the messages that the table no longer shows as waiting.
@@ -168,27 +202,6 @@ func (s *Sender) mark(ctx context.Context) (eventlog.Position, error) {
 var markers = decider.Decider[struct{}]{
 	Initial: func() struct{} { return struct{}{} },
 	Evolve:  func(s struct{}, _ proto.Message) struct{} { return s },
-}
-
-// send looks address and consent up, and records what comes of it. The outcome
-// derives from the message, so that the first one stands.
-func (s *Sender) send(ctx context.Context, id string) error {
-	accepted, err := s.accepted(ctx, id)
-	if err != nil {
-		return err
-	}
-	about, ok := accepted.Message.(interface{ GetCustomerId() string })
-	if !ok {
-		return fmt.Errorf("%s does not begin with the message", Stream(id))
-	}
-	customer, err := customerview.Find(ctx, s.DB, about.GetCustomerId())
-	if err != nil {
-		return err
-	}
-	origin := decider.CauseOrigin(flows.Channel, "send-message", accepted, s.Now().UTC())
-	dispatch := Dispatch{Customer: customer, At: origin.Time}
-	_, err = decider.Handle(ctx, s.Streams, origin, Stream(id), Decider, dispatch.Decide)
-	return err
 }
 
 // accepted reads the intent, which is the first event of a message's stream.

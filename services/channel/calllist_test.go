@@ -1,0 +1,154 @@
+package channel
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
+	"github.com/triangle-suite/triangle/contracts/flows"
+	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
+	"github.com/triangle-suite/triangle/services/internal/fault"
+)
+
+// waiting is the call centre's list, the longest waiting first.
+func (w *world) waiting() (ids []string) {
+	w.t.Helper()
+	got, err := w.api().ListMessages(w.t.Context(), &channelv1.ListMessagesRequest{CallState: channelv1.CallState_CALL_STATE_WAITING})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, m := range got.GetMessages() {
+		ids = append(ids, m.GetMessageId()+" "+m.GetAddress())
+	}
+	return ids
+}
+
+func (w *world) take(key, message, agent string) (*channelv1.Message, error) {
+	got, err := w.api().TakeCall(w.withKey(key), &channelv1.TakeCallRequest{MessageId: message, AgentId: agent})
+	return got.GetMessage(), err
+}
+
+func (w *world) endCall(key, message, agent string, result channelv1.CallResult) (*channelv1.Message, error) {
+	got, err := w.api().EndCall(w.withKey(key), &channelv1.EndCallRequest{MessageId: message, AgentId: agent, Result: result})
+	return got.GetMessage(), err
+}
+
+// callers have the customers stand on the list, each with a number.
+func (w *world) callers(customers ...string) {
+	w.t.Helper()
+	w.set("lead-dispatch", flows.RealTime)
+	for _, customer := range customers {
+		w.play("view-"+customer, "", view(customer, &journeyv1.Person{Phone: "+31" + customer}))
+	}
+	w.order(calls, customers...)
+	w.pass(time.Minute)
+}
+
+// CH-7: the call centre's messages are a work list.
+func TestAgentsTakeCallsOffTheListAndTellWhatCameOfThem(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.callers("1", "2", "3")
+		if got, want := w.waiting(), []string{"m-1 +311", "m-2 +312", "m-3 +313"}; !slices.Equal(got, want) {
+			t.Fatalf("the list is %q, want %q", got, want)
+		}
+		taken, err := w.take("k1", "m-1", "eve")
+		if err != nil || taken.GetAddress() != "+311" || taken.GetContent() != "Buy a bicycle" || taken.GetCallState() != channelv1.CallState_CALL_STATE_TAKEN {
+			t.Errorf("eve was told %v, %v", taken, err)
+		}
+		if _, err := w.take("k2", "m-1", "bob"); reasonOf(err) != "CALL_TAKEN" {
+			t.Errorf("bob was told %v", err)
+		}
+		if _, err := w.take("k3", "m-2", "bob"); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if got := w.waiting(); !slices.Equal(got, []string{"m-3 +313"}) {
+			t.Errorf("the list is %q", got)
+		}
+		for range 2 { // a call that is repeated gets the first answer
+			if m, err := w.endCall("k4", "m-1", "eve", channelv1.CallResult_CALL_RESULT_REACHED); err != nil || m.GetCallState() != channelv1.CallState_CALL_STATE_REACHED {
+				t.Errorf("%v, %v", m, err)
+			}
+		}
+		if m, err := w.endCall("k5", "m-2", "bob", channelv1.CallResult_CALL_RESULT_NOT_REACHED); err != nil || m.GetState() != channelv1.MessageState_MESSAGE_STATE_BOUNCED {
+			t.Errorf("%v, %v", m, err)
+		}
+		if _, err := w.endCall("k6", "m-2", "bob", channelv1.CallResult_CALL_RESULT_REACHED); reasonOf(err) != "CALL_ENDED" {
+			t.Errorf("told twice: %v", err)
+		}
+		if _, err := w.endCall("k7", "m-3", "eve", channelv1.CallResult_CALL_RESULT_REACHED); reasonOf(err) != "CALL_NOT_TAKEN" {
+			t.Errorf("never taken: %v", err)
+		}
+		synctest.Wait()
+		w.wantMessages(calls, "m-3 sent +313", "m-2 bounced the customer was not reached", "m-1 sent +311")
+		for _, m := range w.list(calls) {
+			want := map[string]channelv1.CallState{
+				"m-1": channelv1.CallState_CALL_STATE_REACHED, "m-2": channelv1.CallState_CALL_STATE_NOT_REACHED, "m-3": channelv1.CallState_CALL_STATE_WAITING,
+			}[m.GetMessageId()]
+			if m.GetCallState() != want {
+				t.Errorf("%s is %s, want %s", m.GetMessageId(), m.GetCallState(), want)
+			}
+		}
+	})
+}
+
+func reasonOf(err error) string {
+	f, ok := fault.Of(err)
+	if !ok {
+		return ""
+	}
+	return f.Reason
+}
+
+// Whoever objects between the sending and the call is not called.
+func TestWhoObjectsIsTakenOffTheListInsteadOfCalled(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.callers("1")
+		objects := view("1", &journeyv1.Person{Phone: "+311"})
+		objects.Consent = journeyv1.Consent_CONSENT_WITHDRAWN
+		w.play("view-1", "", objects)
+		synctest.Wait()
+		m, err := w.take("k", "m-1", "eve")
+		if err != nil || m.GetState() != channelv1.MessageState_MESSAGE_STATE_BOUNCED || m.GetAddress() != "" {
+			t.Errorf("eve was told %v, %v", m, err)
+		}
+		synctest.Wait()
+		w.wantMessages(calls, "m-1 bounced the customer objects to being approached")
+		if got := w.waiting(); len(got) != 0 {
+			t.Errorf("the list is %q", got)
+		}
+	})
+}
+
+func TestACallIsOneAgentsHoweverManyAskAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.callers("1")
+		var agents sync.WaitGroup
+		var mu sync.Mutex
+		won := 0
+		for i := range 16 {
+			agents.Go(func() {
+				_, err := w.take(fmt.Sprint("k", i), "m-1", fmt.Sprint("agent ", i))
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case err == nil:
+					won++
+				case reasonOf(err) != "CALL_TAKEN":
+					t.Error(err)
+				}
+			})
+		}
+		agents.Wait()
+		if won != 1 {
+			t.Errorf("%d agents have the call", won)
+		}
+		if got := w.types("message-m-1"); !slices.Equal(got, []string{"MessageAccepted", "MessageSent", "CallTaken"}) {
+			t.Errorf("the stream: %q", got)
+		}
+	})
+}
