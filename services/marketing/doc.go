@@ -5,6 +5,7 @@
 //	              └──▶ response ─▶ LeadResponseRecorded     (lead-response-<lead>)
 //	customer-facts ──▶ facts ────┐
 //	request-status ──▶ complaint ┴─ read by nba, campaign and profile
-//	own events ──────▶ proposition, arbitration, segment, campaign (what the API lists)
-//	RunCampaign ─────▶ CampaignRun + LeadIssued …           (campaign-run-<run>)
+//	own events ──────▶ proposition, arbitration, segment, campaign, lead (what the API lists)
+//	RunCampaign, campaign runner ─▶ CampaignRun + LeadIssued … (campaign-run-<run>)
+//	                    └─ each with a place under the caps   (places-<customer>)
 package marketing

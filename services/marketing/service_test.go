@@ -394,6 +394,12 @@ func TestRESTAnswersAsGRPCDoes(t *testing.T) {
 		{"GET", "/v1/segments", "", "", 200},
 		{"GET", "/v1/customers/nobody/profile", "", "", 404},
 		{"POST", "/v1/campaigns/none/runs", "k3", "{}", 404},
+		{"GET", "/v1/campaigns/none/runs", "", "", 404},
+		{"POST", "/v1/campaigns/none/stop", "k8", "{}", 404},
+		{"GET", "/v1/campaigns", "", "", 200},
+		{"PUT", "/v1/lead-caps", "k9", `{"caps":[{"channel":"CHANNEL_EMAIL","hours":168,"most":2},{"hours":24,"most":1}]}`, 200},
+		{"PUT", "/v1/lead-caps", "k10", `{"caps":[{"hours":24,"most":1},{"hours":24,"most":2}]}`, 400},
+		{"GET", "/v1/lead-caps", "", "", 200},
 	} {
 		if code, body := do(tc.method, tc.path, tc.key, tc.body); code != tc.want {
 			t.Errorf("%s %s: %d, want %d: %s", tc.method, tc.path, code, tc.want, body)

@@ -25,7 +25,7 @@ const Flow = "contact-events"
 // What is learned from is counted per proposition and situation, which is a
 // function of one contact: so it adds up to the same in whatever order contacts
 // come.
-var Schema = projection.Schema{Name: "nba", Version: 2, Tables: []string{
+var Schema = projection.Schema{Name: "nba", Version: 3, Tables: []string{
 	`CREATE TABLE nba_contact (
 		contact_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL, channel BIGINT NOT NULL, ended BIGINT NOT NULL)`,
 	`CREATE INDEX nba_contact_customer ON nba_contact (customer_id)`,
@@ -47,6 +47,10 @@ var Schema = projection.Schema{Name: "nba", Version: 2, Tables: []string{
 		contact_id TEXT, customer_id TEXT, channel BIGINT, hour BIGINT, times BIGINT NOT NULL,
 		PRIMARY KEY (contact_id, customer_id, channel, hour))`,
 	`CREATE INDEX nba_approach_customer ON nba_approach (customer_id)`,
+	`CREATE TABLE nba_event (
+		contact_id TEXT, kind TEXT, times BIGINT NOT NULL, last_at BIGINT NOT NULL,
+		PRIMARY KEY (contact_id, kind))`,
+	`CREATE INDEX nba_event_kind ON nba_event (kind, last_at)`,
 }}
 
 // Project keeps who is in contact, what they show interest in, what they were
@@ -64,6 +68,9 @@ func Project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 	if err := p.meet(ctx, event); err != nil {
 		return err
 	}
+	if err := p.happened(ctx, kindOf(e.Message), e.Metadata.Time); err != nil {
+		return err
+	}
 	switch m := e.Message.(type) {
 	case *channelv1.ContactEnded:
 		return p.exec(ctx, `UPDATE nba_contact SET ended = 1 WHERE contact_id = ?`, p.contact)
@@ -71,6 +78,8 @@ func Project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 		return p.interest(ctx, TopicKey(m.GetTopic()), "")
 	case *channelv1.BannerClicked:
 		return p.interest(ctx, "", m.GetPropositionId())
+	case *channelv1.CommercialEventRecorded:
+		return p.recorded(ctx, m)
 	case *channelv1.PropositionPresented:
 		return p.presented(ctx, m.GetPropositionId(), e.Metadata.Time)
 	case *channelv1.PropositionAnswered:
