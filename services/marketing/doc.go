@@ -2,7 +2,8 @@
 // campaigns that issue leads, and the next best actions of each visitor.
 //
 //	contact-events ──▶ nba ──────▶ NextBestActionsDecided   (decisions-<contact>)
-//	              └──▶ response ─▶ LeadResponseRecorded     (lead-response-<lead>)
+//	              └──▶ response ─▶ LeadPresented,
+//	                              LeadResponseRecorded       (lead-response-<lead>)
 //	customer-facts ──▶ facts ────┐
 //	request-status ──▶ complaint ┴─ read by nba, campaign and profile
 //	own events ──────▶ proposition, arbitration, segment, campaign, lead (what the API lists)

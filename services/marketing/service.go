@@ -107,7 +107,7 @@ func consumers(streams *decider.Streams, freshness func(...string) []*flowv1.Fre
 	}{
 		{nba.Flow, flow.Consumer{
 			Schema: nba.Schema, Project: nba.Project,
-			Reactions: []flow.Reaction{response.Reaction(streams), decide.Reaction()},
+			Reactions: append(response.Reactions(streams), decide.Reaction()),
 		}},
 		{facts.Flow, flow.Consumer{Schema: facts.Schema, Project: facts.Project}},
 		{complaint.Flow, flow.Consumer{Schema: complaint.Schema, Project: complaint.Project}},
@@ -127,7 +127,7 @@ func consumers(streams *decider.Streams, freshness func(...string) []*flowv1.Fre
 func own() flow.Consumer {
 	return flow.Consumer{
 		Flow: flow.Own(flows.Marketing, slices.Concat(proposition.Types, arbitration.Types, segment.Types, campaign.Types, lead.Types),
-			[]string{"campaign_id", "proposition_id", "segment_id"}),
+			[]string{"campaign_id", "proposition_id", "segment_id", "lead_id"}),
 		Schema: projection.Schema{
 			Name: "own", Version: 3,
 			Tables: slices.Concat(proposition.Tables, arbitration.Tables, segment.Tables, campaign.Tables, lead.Tables),

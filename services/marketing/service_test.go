@@ -163,7 +163,7 @@ func TestADecisionExplainsItself(t *testing.T) {
 	if got.GetDecisionId() != decided.GetDecisionId() || got.GetCauseId() != identified || got.GetCustomerId() != "anna" {
 		t.Errorf("GetDecision tells of %s for %s by %s", got.GetDecisionId(), got.GetCustomerId(), got.GetCauseId())
 	}
-	if got.GetDecidedAt().AsTime().IsZero() || got.GetModelVersion() != "2" || len(got.GetCandidates()) != 1 || len(got.GetActions()) != 1 {
+	if got.GetDecidedAt().AsTime().IsZero() || got.GetModelVersion() != "3" || len(got.GetCandidates()) != 1 || len(got.GetActions()) != 1 {
 		t.Errorf("GetDecision leaves something out: %v", got)
 	}
 	if diff := cmp.Diff([]string{"contact-events", "customer-facts", "request-status"}, flowsOf(got.GetRestedOn())); diff != "" {

@@ -1519,6 +1519,71 @@ func (x *LeadResponseRecorded) GetAnswer() v1.Answer {
 	return v1.Answer(0)
 }
 
+// LeadPresented says that marketing knows a lead to have been presented: its message
+// was sent, or its call was put on the list.
+type LeadPresented struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The lead.
+	LeadId string `protobuf:"bytes,1,opt,name=lead_id,json=leadId,proto3" json:"lead_id,omitempty"`
+	// The customer that it was for.
+	CustomerId string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// The channel that carried it out.
+	Channel       v1.Channel `protobuf:"varint,3,opt,name=channel,proto3,enum=journey.v1.Channel" json:"channel,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeadPresented) Reset() {
+	*x = LeadPresented{}
+	mi := &file_marketing_v1_events_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeadPresented) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeadPresented) ProtoMessage() {}
+
+func (x *LeadPresented) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_events_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeadPresented.ProtoReflect.Descriptor instead.
+func (*LeadPresented) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *LeadPresented) GetLeadId() string {
+	if x != nil {
+		return x.LeadId
+	}
+	return ""
+}
+
+func (x *LeadPresented) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *LeadPresented) GetChannel() v1.Channel {
+	if x != nil {
+		return x.Channel
+	}
+	return v1.Channel(0)
+}
+
 var File_marketing_v1_events_proto protoreflect.FileDescriptor
 
 const file_marketing_v1_events_proto_rawDesc = "" +
@@ -1670,7 +1735,12 @@ const file_marketing_v1_events_proto_rawDesc = "" +
 	"\n" +
 	"contact_id\x18\x03 \x01(\tR\tcontactId\x12-\n" +
 	"\achannel\x18\x04 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12*\n" +
-	"\x06answer\x18\x05 \x01(\x0e2\x12.journey.v1.AnswerR\x06answerBGZEgithub.com/triangle-suite/triangle/contracts/marketing/v1;marketingv1b\x06proto3"
+	"\x06answer\x18\x05 \x01(\x0e2\x12.journey.v1.AnswerR\x06answer\"x\n" +
+	"\rLeadPresented\x12\x17\n" +
+	"\alead_id\x18\x01 \x01(\tR\x06leadId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\x12-\n" +
+	"\achannel\x18\x03 \x01(\x0e2\x13.journey.v1.ChannelR\achannelBGZEgithub.com/triangle-suite/triangle/contracts/marketing/v1;marketingv1b\x06proto3"
 
 var (
 	file_marketing_v1_events_proto_rawDescOnce sync.Once
@@ -1684,7 +1754,7 @@ func file_marketing_v1_events_proto_rawDescGZIP() []byte {
 	return file_marketing_v1_events_proto_rawDescData
 }
 
-var file_marketing_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_marketing_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_marketing_v1_events_proto_goTypes = []any{
 	(*PropositionDefined)(nil),     // 0: marketing.v1.PropositionDefined
 	(*NextBestActionsDecided)(nil), // 1: marketing.v1.NextBestActionsDecided
@@ -1702,58 +1772,60 @@ var file_marketing_v1_events_proto_goTypes = []any{
 	(*LeadPlaceReleased)(nil),      // 13: marketing.v1.LeadPlaceReleased
 	(*LeadIssued)(nil),             // 14: marketing.v1.LeadIssued
 	(*LeadResponseRecorded)(nil),   // 15: marketing.v1.LeadResponseRecorded
-	(Purpose)(0),                   // 16: marketing.v1.Purpose
-	(*Content)(nil),                // 17: marketing.v1.Content
-	(v1.Channel)(0),                // 18: journey.v1.Channel
-	(*v1.NextBestAction)(nil),      // 19: journey.v1.NextBestAction
-	(*Candidate)(nil),              // 20: marketing.v1.Candidate
-	(*v11.Freshness)(nil),          // 21: flow.v1.Freshness
-	(Group)(0),                     // 22: marketing.v1.Group
-	(*Arbitration)(nil),            // 23: marketing.v1.Arbitration
-	(*timestamppb.Timestamp)(nil),  // 24: google.protobuf.Timestamp
-	(*Trigger)(nil),                // 25: marketing.v1.Trigger
-	(Look)(0),                      // 26: marketing.v1.Look
-	(*Entrant)(nil),                // 27: marketing.v1.Entrant
-	(RunEnd)(0),                    // 28: marketing.v1.RunEnd
-	(*LeadCap)(nil),                // 29: marketing.v1.LeadCap
-	(v1.Answer)(0),                 // 30: journey.v1.Answer
+	(*LeadPresented)(nil),          // 16: marketing.v1.LeadPresented
+	(Purpose)(0),                   // 17: marketing.v1.Purpose
+	(*Content)(nil),                // 18: marketing.v1.Content
+	(v1.Channel)(0),                // 19: journey.v1.Channel
+	(*v1.NextBestAction)(nil),      // 20: journey.v1.NextBestAction
+	(*Candidate)(nil),              // 21: marketing.v1.Candidate
+	(*v11.Freshness)(nil),          // 22: flow.v1.Freshness
+	(Group)(0),                     // 23: marketing.v1.Group
+	(*Arbitration)(nil),            // 24: marketing.v1.Arbitration
+	(*timestamppb.Timestamp)(nil),  // 25: google.protobuf.Timestamp
+	(*Trigger)(nil),                // 26: marketing.v1.Trigger
+	(Look)(0),                      // 27: marketing.v1.Look
+	(*Entrant)(nil),                // 28: marketing.v1.Entrant
+	(RunEnd)(0),                    // 29: marketing.v1.RunEnd
+	(*LeadCap)(nil),                // 30: marketing.v1.LeadCap
+	(v1.Answer)(0),                 // 31: journey.v1.Answer
 }
 var file_marketing_v1_events_proto_depIdxs = []int32{
-	16, // 0: marketing.v1.PropositionDefined.purpose:type_name -> marketing.v1.Purpose
-	17, // 1: marketing.v1.PropositionDefined.contents:type_name -> marketing.v1.Content
-	18, // 2: marketing.v1.NextBestActionsDecided.channel:type_name -> journey.v1.Channel
-	19, // 3: marketing.v1.NextBestActionsDecided.actions:type_name -> journey.v1.NextBestAction
-	20, // 4: marketing.v1.NextBestActionsDecided.candidates:type_name -> marketing.v1.Candidate
-	21, // 5: marketing.v1.NextBestActionsDecided.rested_on:type_name -> flow.v1.Freshness
-	22, // 6: marketing.v1.NextBestActionsDecided.group:type_name -> marketing.v1.Group
-	23, // 7: marketing.v1.ArbitrationConfigured.arbitration:type_name -> marketing.v1.Arbitration
-	18, // 8: marketing.v1.CampaignDefined.channel:type_name -> journey.v1.Channel
-	24, // 9: marketing.v1.CampaignDefined.once_at:type_name -> google.protobuf.Timestamp
-	25, // 10: marketing.v1.CampaignDefined.trigger:type_name -> marketing.v1.Trigger
-	24, // 11: marketing.v1.CampaignDefined.timed_since:type_name -> google.protobuf.Timestamp
-	24, // 12: marketing.v1.CampaignStopped.stopped_at:type_name -> google.protobuf.Timestamp
-	24, // 13: marketing.v1.CampaignRunPlanned.planned_at:type_name -> google.protobuf.Timestamp
-	24, // 14: marketing.v1.CampaignRunPlanned.due_at:type_name -> google.protobuf.Timestamp
-	18, // 15: marketing.v1.CampaignRunPlanned.channel:type_name -> journey.v1.Channel
-	26, // 16: marketing.v1.CampaignRunPlanned.look:type_name -> marketing.v1.Look
-	27, // 17: marketing.v1.CampaignRunPlanned.entered:type_name -> marketing.v1.Entrant
-	24, // 18: marketing.v1.CampaignRunPlanned.timed_since:type_name -> google.protobuf.Timestamp
-	24, // 19: marketing.v1.CampaignRun.run_at:type_name -> google.protobuf.Timestamp
-	28, // 20: marketing.v1.CampaignRun.end:type_name -> marketing.v1.RunEnd
-	24, // 21: marketing.v1.CampaignRun.due_at:type_name -> google.protobuf.Timestamp
-	29, // 22: marketing.v1.LeadCapsConfigured.caps:type_name -> marketing.v1.LeadCap
-	18, // 23: marketing.v1.LeadPlaceHeld.channel:type_name -> journey.v1.Channel
-	24, // 24: marketing.v1.LeadPlaceHeld.at:type_name -> google.protobuf.Timestamp
-	29, // 25: marketing.v1.LeadPlaceRefused.cap:type_name -> marketing.v1.LeadCap
-	24, // 26: marketing.v1.LeadPlaceRefused.at:type_name -> google.protobuf.Timestamp
-	18, // 27: marketing.v1.LeadIssued.channel:type_name -> journey.v1.Channel
-	18, // 28: marketing.v1.LeadResponseRecorded.channel:type_name -> journey.v1.Channel
-	30, // 29: marketing.v1.LeadResponseRecorded.answer:type_name -> journey.v1.Answer
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	17, // 0: marketing.v1.PropositionDefined.purpose:type_name -> marketing.v1.Purpose
+	18, // 1: marketing.v1.PropositionDefined.contents:type_name -> marketing.v1.Content
+	19, // 2: marketing.v1.NextBestActionsDecided.channel:type_name -> journey.v1.Channel
+	20, // 3: marketing.v1.NextBestActionsDecided.actions:type_name -> journey.v1.NextBestAction
+	21, // 4: marketing.v1.NextBestActionsDecided.candidates:type_name -> marketing.v1.Candidate
+	22, // 5: marketing.v1.NextBestActionsDecided.rested_on:type_name -> flow.v1.Freshness
+	23, // 6: marketing.v1.NextBestActionsDecided.group:type_name -> marketing.v1.Group
+	24, // 7: marketing.v1.ArbitrationConfigured.arbitration:type_name -> marketing.v1.Arbitration
+	19, // 8: marketing.v1.CampaignDefined.channel:type_name -> journey.v1.Channel
+	25, // 9: marketing.v1.CampaignDefined.once_at:type_name -> google.protobuf.Timestamp
+	26, // 10: marketing.v1.CampaignDefined.trigger:type_name -> marketing.v1.Trigger
+	25, // 11: marketing.v1.CampaignDefined.timed_since:type_name -> google.protobuf.Timestamp
+	25, // 12: marketing.v1.CampaignStopped.stopped_at:type_name -> google.protobuf.Timestamp
+	25, // 13: marketing.v1.CampaignRunPlanned.planned_at:type_name -> google.protobuf.Timestamp
+	25, // 14: marketing.v1.CampaignRunPlanned.due_at:type_name -> google.protobuf.Timestamp
+	19, // 15: marketing.v1.CampaignRunPlanned.channel:type_name -> journey.v1.Channel
+	27, // 16: marketing.v1.CampaignRunPlanned.look:type_name -> marketing.v1.Look
+	28, // 17: marketing.v1.CampaignRunPlanned.entered:type_name -> marketing.v1.Entrant
+	25, // 18: marketing.v1.CampaignRunPlanned.timed_since:type_name -> google.protobuf.Timestamp
+	25, // 19: marketing.v1.CampaignRun.run_at:type_name -> google.protobuf.Timestamp
+	29, // 20: marketing.v1.CampaignRun.end:type_name -> marketing.v1.RunEnd
+	25, // 21: marketing.v1.CampaignRun.due_at:type_name -> google.protobuf.Timestamp
+	30, // 22: marketing.v1.LeadCapsConfigured.caps:type_name -> marketing.v1.LeadCap
+	19, // 23: marketing.v1.LeadPlaceHeld.channel:type_name -> journey.v1.Channel
+	25, // 24: marketing.v1.LeadPlaceHeld.at:type_name -> google.protobuf.Timestamp
+	30, // 25: marketing.v1.LeadPlaceRefused.cap:type_name -> marketing.v1.LeadCap
+	25, // 26: marketing.v1.LeadPlaceRefused.at:type_name -> google.protobuf.Timestamp
+	19, // 27: marketing.v1.LeadIssued.channel:type_name -> journey.v1.Channel
+	19, // 28: marketing.v1.LeadResponseRecorded.channel:type_name -> journey.v1.Channel
+	31, // 29: marketing.v1.LeadResponseRecorded.answer:type_name -> journey.v1.Answer
+	19, // 30: marketing.v1.LeadPresented.channel:type_name -> journey.v1.Channel
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_marketing_v1_events_proto_init() }
@@ -1768,7 +1840,7 @@ func file_marketing_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_marketing_v1_events_proto_rawDesc), len(file_marketing_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -178,8 +178,8 @@ func keep(t *rapid.T, tx *projection.Tx, people []person) error {
 			return err
 		}
 		for i, l := range p.leads {
-			if _, err := tx.Exec(t.Context(), `INSERT INTO own_lead (lead_id, campaign_id, run_id, customer_id, proposition_id, channel, issued_at)
-				VALUES (?, 'c', 'r', ?, 'p', ?, ?)`, fmt.Sprint(p.id, i), p.id, int32(l.channel), noon.Add(-time.Duration(l.hours)*time.Hour).UnixMilli()); err != nil {
+			if _, err := tx.Exec(t.Context(), `INSERT INTO own_lead (lead_id, campaign_id, run_id, customer_id, proposition_id, channel, issued_at, presented, accepted)
+				VALUES (?, 'c', 'r', ?, 'p', ?, ?, 0, 0)`, fmt.Sprint(p.id, i), p.id, int32(l.channel), noon.Add(-time.Duration(l.hours)*time.Hour).UnixMilli()); err != nil {
 				return err
 			}
 		}

@@ -353,7 +353,7 @@ func (c *crowd) checkPlaces(places map[string]*claimed, leads map[string]bool) {
 //     place is left unused that another campaign could have had.
 //   - No lead is issued twice, and none of a campaign whose stop has been confirmed.
 func TestCapsHoldWhateverRunsAtOnceAndDies(t *testing.T) {
-	seeds := uint64(1000)
+	seeds := uint64(400)
 	if testing.Short() {
 		seeds = 50
 	}

@@ -13,31 +13,63 @@ import (
 )
 
 // Types are the event types that Project takes.
-var Types = []string{"marketing.LeadIssued"}
+var Types = []string{"marketing.LeadIssued", "marketing.LeadPresented", "marketing.LeadResponseRecorded"}
 
 // Tables are the tables that Project writes, as part of the service's own flow.
 // own_lead tells which proposition a response to a lead is about, and how many
-// leads a customer got.
+// leads a customer got; own_learned what came of the leads that were presented.
 var Tables = []string{
 	`CREATE TABLE own_lead (
 		lead_id TEXT PRIMARY KEY, campaign_id TEXT NOT NULL, run_id TEXT NOT NULL,
-		customer_id TEXT NOT NULL, proposition_id TEXT NOT NULL, channel BIGINT NOT NULL, issued_at BIGINT NOT NULL)`,
+		customer_id TEXT NOT NULL, proposition_id TEXT NOT NULL, channel BIGINT NOT NULL, issued_at BIGINT NOT NULL,
+		presented BIGINT NOT NULL, accepted BIGINT NOT NULL)`,
 	`CREATE INDEX own_lead_customer ON own_lead (customer_id, issued_at)`,
+	`CREATE TABLE own_learned (
+		proposition_id TEXT, channel BIGINT, presented BIGINT NOT NULL, accepted BIGINT NOT NULL,
+		PRIMARY KEY (proposition_id, channel))`,
 }
 
-// Project keeps each lead.
+// Project keeps each lead, and learns from what came of it.
 func Project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
-	m, ok := e.Message.(*marketingv1.LeadIssued)
-	if !ok {
-		return nil
-	}
-	err := tx.Write(ctx, `INSERT INTO own_lead (lead_id, campaign_id, run_id, customer_id, proposition_id, channel, issued_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (lead_id) DO NOTHING`,
-		m.GetLeadId(), m.GetCampaignId(), m.GetRunId(), m.GetCustomerId(), m.GetPropositionId(), int32(m.GetChannel()), e.Metadata.Time.UnixMilli())
-	if err != nil {
-		return fmt.Errorf("write lead %s: %w", m.GetLeadId(), err)
+	switch m := e.Message.(type) {
+	case *marketingv1.LeadIssued:
+		return write(ctx, tx, m.GetLeadId(), `INSERT INTO own_lead
+			(lead_id, campaign_id, run_id, customer_id, proposition_id, channel, issued_at, presented, accepted)
+			VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0) ON CONFLICT (lead_id) DO NOTHING`,
+			m.GetLeadId(), m.GetCampaignId(), m.GetRunId(), m.GetCustomerId(), m.GetPropositionId(), int32(m.GetChannel()), e.Metadata.Time.UnixMilli())
+	case *marketingv1.LeadPresented:
+		return learn(ctx, tx, m.GetLeadId(), "presented")
+	case *marketingv1.LeadResponseRecorded:
+		if m.GetAnswer() == journeyv1.Answer_ANSWER_ACCEPTED {
+			return learn(ctx, tx, m.GetLeadId(), "accepted")
+		}
 	}
 	return nil
+}
+
+func write(ctx context.Context, tx *projection.Tx, lead, statement string, args ...any) error {
+	if err := tx.Write(ctx, statement, args...); err != nil {
+		return fmt.Errorf("write lead %s: %w", lead, err)
+	}
+	return nil
+}
+
+// learn notes that a lead was presented, or accepted, each once and in whatever
+// order they are heard of. It counts for what is learned from when it was presented
+// on.
+func learn(ctx context.Context, tx *projection.Tx, lead, what string) error {
+	counted := `1, accepted`
+	if what == "accepted" {
+		counted = `0, presented`
+	}
+	err := write(ctx, tx, lead, `INSERT INTO own_learned (proposition_id, channel, presented, accepted)
+		SELECT proposition_id, channel, `+counted+` FROM own_lead WHERE lead_id = ? AND `+what+` = 0
+		ON CONFLICT (proposition_id, channel) DO UPDATE SET
+			presented = own_learned.presented + excluded.presented, accepted = own_learned.accepted + excluded.accepted`, lead)
+	if err != nil {
+		return err
+	}
+	return write(ctx, tx, lead, `UPDATE own_lead SET `+what+` = 1 WHERE lead_id = ?`, lead)
 }
 
 // HasPlace is the caps as a condition of SQL, on a customer c: that leads which are

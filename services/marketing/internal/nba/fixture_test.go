@@ -81,7 +81,7 @@ func (w *tables) empty() {
 	w.t.Helper()
 	err := w.db.Update(w.t.Context(), func(tx *projection.Tx) error {
 		for _, table := range []string{
-			"own_proposition", "own_arbitration", "own_lead", "complaint_request", "nba_contact", "nba_subject", "nba_interest", "nba_presented", "nba_answered", "nba_learned", "nba_approach", "nba_event",
+			"own_proposition", "own_arbitration", "own_lead", "own_learned", "complaint_request", "nba_contact", "nba_subject", "nba_interest", "nba_presented", "nba_presentation", "nba_answered", "nba_learned", "nba_approach", "nba_event",
 		} {
 			if _, err := tx.Exec(w.t.Context(), "DELETE FROM "+table); err != nil {
 				return err

@@ -21,17 +21,13 @@ func Approachable(
 	ctx context.Context, q projection.Querier, p *marketingv1.PropositionDefined, channel journeyv1.Channel, at time.Time,
 ) (where string, args []any, err error) {
 	conditions := []string{
-		`coalesce((SELECT a.answer FROM nba_answered a JOIN nba_contact n ON n.contact_id = a.contact_id
-			LEFT JOIN own_lead l ON l.lead_id = a.lead_id
-			WHERE n.customer_id = c.customer_id AND coalesce(l.proposition_id, a.proposition_id) = ?
-			ORDER BY a.ordinal DESC LIMIT 1), 0) <> ?`,
-		`coalesce((SELECT sum(p.unanswered) FROM nba_presented p JOIN nba_contact n ON n.contact_id = p.contact_id
-			WHERE n.customer_id = c.customer_id AND p.proposition_id = ?), 0) < ?`,
+		`coalesce((SELECT a.answer ` + answersTo + ` ORDER BY a.ordinal DESC LIMIT 1), 0) <> ?`,
+		`(SELECT count(*) FROM nba_presentation p JOIN nba_contact m ON m.contact_id = p.contact_id
+			WHERE m.customer_id = c.customer_id AND p.proposition_id = ?
+				AND p.ordinal > coalesce((SELECT max(a.ordinal) ` + answersTo + `), 0)) < ?`,
 	}
-	args = []any{
-		p.GetPropositionId(), int32(journeyv1.Answer_ANSWER_ACCEPTED),
-		p.GetPropositionId(), current.MostUnanswered,
-	}
+	id := p.GetPropositionId()
+	args = []any{id, int32(journeyv1.Answer_ANSWER_ACCEPTED), id, id, current.MostUnanswered}
 	if p.GetPurpose() == marketingv1.Purpose_PURPOSE_SALES {
 		conditions = append(conditions, `NOT EXISTS (SELECT 1 FROM complaint_request r
 			WHERE r.customer_id = c.customer_id AND `+complaint.IsOpen+`)`)
@@ -51,3 +47,9 @@ func Approachable(
 	}
 	return strings.Join(conditions, " AND "), args, nil
 }
+
+// answersTo are the answers of a customer c to a proposition, and to leads that
+// offered it.
+const answersTo = `FROM nba_answered a JOIN nba_contact n ON n.contact_id = a.contact_id
+	LEFT JOIN own_lead l ON l.lead_id = a.lead_id
+	WHERE n.customer_id = c.customer_id AND coalesce(l.proposition_id, a.proposition_id) = ?`

@@ -18,7 +18,7 @@ const Flow = "contact-events"
 // follows from the contact when it is read. So what a visitor did before they
 // were identified counts from then on.
 //
-// An ordinal numbers what one subject did: the customer, or the contact as long as
+// An ordinal numbers what one subject did, or was presented: the customer, or the contact as long as
 // nobody knows the customer. It is no place in the log and no time, so that the
 // tables are a function of what happened, and not of when and among what else.
 //
@@ -34,9 +34,12 @@ var Schema = projection.Schema{Name: "nba", Version: 3, Tables: []string{
 		contact_id TEXT, topic TEXT, proposition_id TEXT, ordinal BIGINT NOT NULL,
 		PRIMARY KEY (contact_id, topic, proposition_id))`,
 	`CREATE TABLE nba_presented (
-		contact_id TEXT, proposition_id TEXT, presented BIGINT NOT NULL, unanswered BIGINT NOT NULL,
+		contact_id TEXT, proposition_id TEXT, presented BIGINT NOT NULL,
 		situation BIGINT NOT NULL, accepted BIGINT NOT NULL,
 		PRIMARY KEY (contact_id, proposition_id))`,
+	`CREATE TABLE nba_presentation (
+		contact_id TEXT, proposition_id TEXT, ordinal BIGINT NOT NULL,
+		PRIMARY KEY (contact_id, proposition_id, ordinal))`,
 	`CREATE TABLE nba_answered (
 		contact_id TEXT, proposition_id TEXT, lead_id TEXT, answer BIGINT NOT NULL, ordinal BIGINT NOT NULL,
 		PRIMARY KEY (contact_id, proposition_id, lead_id))`,
@@ -120,12 +123,19 @@ func (p *projector) presented(ctx context.Context, proposition string, at time.T
 	if err != nil {
 		return err
 	}
-	err = p.exec(ctx, `INSERT INTO nba_presented (contact_id, proposition_id, presented, unanswered, situation, accepted)
-		VALUES (?, ?, 1, 1, ?, 0)
+	err = p.exec(ctx, `INSERT INTO nba_presented (contact_id, proposition_id, presented, situation, accepted)
+		VALUES (?, ?, 1, ?, 0)
 		ON CONFLICT (contact_id, proposition_id) DO UPDATE SET
-			presented = nba_presented.presented + 1, unanswered = nba_presented.unanswered + 1,
-			situation = excluded.situation, accepted = 0`,
+			presented = nba_presented.presented + 1, situation = excluded.situation, accepted = 0`,
 		p.contact, proposition, situation)
+	if err != nil {
+		return err
+	}
+	ordinal, err := p.next(ctx)
+	if err != nil {
+		return err
+	}
+	err = p.exec(ctx, `INSERT INTO nba_presentation (contact_id, proposition_id, ordinal) VALUES (?, ?, ?)`, p.contact, proposition, ordinal)
 	if err != nil {
 		return err
 	}
@@ -166,14 +176,6 @@ func (p *projector) answered(ctx context.Context, proposition string, answer jou
 		if err := p.learnAcceptance(ctx, proposition); err != nil {
 			return err
 		}
-	}
-	// An answer ends the run of unanswered presentations in all contacts of the
-	// same customer.
-	err := p.exec(ctx, `UPDATE nba_presented SET unanswered = 0 WHERE proposition_id = ? AND contact_id IN (
-			SELECT contact_id FROM nba_contact WHERE contact_id = ? OR (customer_id = ? AND customer_id <> ''))`,
-		proposition, p.contact, p.customer)
-	if err != nil {
-		return err
 	}
 	return p.answer(ctx, proposition, "", answer)
 }
