@@ -36,6 +36,7 @@ var notPersonal = map[string]string{
 	"sales.v1.LeadAccepted.content":                "a proposition's content, the same for everybody",
 	"channel.v1.MessageAccepted.content":           "a proposition's content, the same for everybody",
 	"marketing.v1.LeadIssued.content":              "a proposition's content, the same for everybody",
+	"marketing.v1.CampaignRunPlanned.content":      "a proposition's content, the same for everybody",
 	"journey.v1.NextBestAction.content":            "a proposition's content, the same for everybody",
 	"journey.v1.NextBestAction.name":               "a proposition's name",
 	"marketing.v1.PropositionDefined.name":         "a proposition's name",

@@ -56,6 +56,7 @@ func (w *world) register(kind string, schema *structpb.Struct) (version uint32) 
 func TestScenarioCH4AFurtherKindOfEventIsRegisteredAndRecorded(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		contact := w.prepare() // which registers brochure-taken, of a topic
+		w.hear(marketing(w, 10*time.Millisecond, always("p-1")))
 		record := func(key string, e *channelv1.RecordEventRequest) (*channelv1.RecordEventResponse, error) {
 			e.ContactId, e.Wait = contact, durationpb.New(10*time.Second)
 			return w.api().RecordEvent(w.withKey(key), e)
@@ -65,9 +66,9 @@ func TestScenarioCH4AFurtherKindOfEventIsRegisteredAndRecorded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantActions(t, got.GetNextBestActions(), none, "that an event of a registered kind was recorded asks for no new list", "")
-		if took := time.Since(began); took != 0 {
-			t.Errorf("it waited for %s", took)
+		wantActions(t, got.GetNextBestActions(), decided, "", "d-p-1")
+		if took := time.Since(began); took < 10*time.Millisecond || took > 60*time.Millisecond {
+			t.Errorf("it took %s; marketing decides after 10ms", took)
 		}
 
 		// The next version says more; who writes by the first one goes on.

@@ -110,7 +110,7 @@ func TestACampaignApproachesGoodCustomers(t *testing.T) {
 	if lead := leads[0]; lead.GetContent() != "Say savings" || lead.GetPriority() != 7 || lead.GetChannel() != journeyv1.Channel_CHANNEL_CALL_CENTRE {
 		t.Errorf("the lead is %v", lead)
 	}
-	if diff := cmp.Diff([]string{"customer-facts", "request-status"}, flowsOf(resp.GetFreshness())); diff != "" {
+	if diff := cmp.Diff([]string{"contact-events", "customer-facts", "request-status"}, flowsOf(resp.GetFreshness())); diff != "" {
 		t.Errorf("the choice rests on (-want +got):\n%s", diff)
 	}
 }
@@ -126,8 +126,8 @@ func TestEachCallHasOneEffectAndOneAnswer(t *testing.T) {
 	if again.GetRunId() != first.GetRunId() || !slices.Equal(again.GetLeadIds(), first.GetLeadIds()) {
 		t.Errorf("the same call again gives another answer:\n%v\n%v", first, again)
 	}
-	if n := len(w.read("campaign-run-" + first.GetRunId())); n != 2 {
-		t.Errorf("the run has %d events, want 2", n)
+	if n := len(w.read("campaign-run-" + first.GetRunId())); n != 3 { // the plan, the run and its lead
+		t.Errorf("the run has %d events, want 3", n)
 	}
 	if next := w.run("tuesday"); next.GetRunId() == first.GetRunId() || len(next.GetLeadIds()) != 2 {
 		t.Errorf("another call is another run: %v", next)
@@ -184,7 +184,7 @@ func TestARunWhoseAnswerGotLostIsToldOnRetry(t *testing.T) {
 			f.before.Store(nil)
 			f.after.Store(nil)
 			resp := w.run("monday")
-			if len(resp.GetLeadIds()) != 2 || len(w.read("campaign-run-"+resp.GetRunId())) != 3 {
+			if len(resp.GetLeadIds()) != 2 || len(w.read("campaign-run-"+resp.GetRunId())) != 4 {
 				t.Errorf("after the retry: %v and %d events", resp, len(w.read("campaign-run-"+resp.GetRunId())))
 			}
 		})

@@ -57,9 +57,9 @@ func (w *world) dump() string {
 	w.t.Helper()
 	var out strings.Builder
 	for _, table := range []string{
-		"nba_contact", "nba_subject", "nba_interest", "nba_presented", "nba_answered", "nba_learned",
+		"nba_contact", "nba_subject", "nba_interest", "nba_presented", "nba_presentation", "nba_answered", "nba_learned",
 		"(SELECT contact_id, customer_id, channel, sum(times) FROM nba_approach GROUP BY contact_id, customer_id, channel) AS approach",
-		"facts_customer", "complaint_request", "own_proposition", "own_arbitration", "own_segment", "own_campaign", "own_lead",
+		"facts_customer", "complaint_request", "own_proposition", "own_arbitration", "own_segment", "own_campaign", "own_run", "own_trigger", "own_entrant", "own_lead", "own_learned", "(SELECT contact_id, kind, times FROM nba_event) AS event",
 	} {
 		rows, err := w.db.Query(w.t.Context(), "SELECT * FROM "+table+" ORDER BY 1, 2")
 		if err != nil {

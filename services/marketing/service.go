@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -16,10 +17,12 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/flow"
 	"github.com/triangle-suite/triangle/services/internal/host"
 	"github.com/triangle-suite/triangle/services/internal/projection"
+	"github.com/triangle-suite/triangle/services/internal/worker"
 	"github.com/triangle-suite/triangle/services/marketing/internal/arbitration"
 	"github.com/triangle-suite/triangle/services/marketing/internal/campaign"
 	"github.com/triangle-suite/triangle/services/marketing/internal/complaint"
 	"github.com/triangle-suite/triangle/services/marketing/internal/facts"
+	"github.com/triangle-suite/triangle/services/marketing/internal/lead"
 	"github.com/triangle-suite/triangle/services/marketing/internal/nba"
 	"github.com/triangle-suite/triangle/services/marketing/internal/profile"
 	"github.com/triangle-suite/triangle/services/marketing/internal/proposition"
@@ -49,16 +52,19 @@ func New(ctx context.Context, p host.Parts) (host.Application, error) {
 	server := api{
 		propositions: &proposition.API{Streams: p.Streams, DB: p.DB, Origins: p.Origins},
 		arbitrations: &arbitration.API{Streams: p.Streams, DB: p.DB, Origins: p.Origins},
-		campaigns:    &campaign.API{Streams: p.Streams, DB: p.DB, Origins: p.Origins, Freshness: freshness},
+		campaigns:    &campaign.API{Streams: p.Streams, DB: p.DB, Origins: p.Origins, Freshness: freshness, Now: time.Now},
+		leads:        &lead.API{Streams: p.Streams, Origins: p.Origins},
 		decisions:    &nba.API{Streams: p.Streams},
 		segments:     &segment.API{Streams: p.Streams, DB: p.DB, Origins: p.Origins, Freshness: freshness},
 		profiles:     &profile.API{DB: p.DB, Freshness: freshness},
 	}
+	runner := &campaign.Runner{Streams: p.Streams, DB: p.DB, Now: time.Now}
 	return host.Application{
 		Register: func(r grpc.ServiceRegistrar) { marketingv1.RegisterMarketingServiceServer(r, server) },
 		Gateway:  marketingv1.RegisterMarketingServiceHandler,
 		OpenAPI:  marketingv1.OpenAPI,
 		Flows:    runtime,
+		Workers:  []*worker.Worker{{Name: "campaign runner", Logger: p.Logger, Work: worker.Rounds(p.DB, runner.Round)}},
 	}, nil
 }
 
@@ -67,6 +73,7 @@ type (
 	propositions = proposition.API
 	arbitrations = arbitration.API
 	campaigns    = campaign.API
+	leads        = lead.API
 	decisions    = nba.API
 	profiles     = profile.API
 	segments     = segment.API
@@ -84,6 +91,7 @@ type api struct {
 	*propositions
 	*arbitrations
 	*campaigns
+	*leads
 	*decisions
 	*profiles
 	*segments
@@ -99,7 +107,7 @@ func consumers(streams *decider.Streams, freshness func(...string) []*flowv1.Fre
 	}{
 		{nba.Flow, flow.Consumer{
 			Schema: nba.Schema, Project: nba.Project,
-			Reactions: []flow.Reaction{response.Reaction(streams), decide.Reaction()},
+			Reactions: append(response.Reactions(streams), decide.Reaction()),
 		}},
 		{facts.Flow, flow.Consumer{Schema: facts.Schema, Project: facts.Project}},
 		{complaint.Flow, flow.Consumer{Schema: complaint.Schema, Project: complaint.Project}},
@@ -118,15 +126,15 @@ func consumers(streams *decider.Streams, freshness func(...string) []*flowv1.Fre
 // defined and issued.
 func own() flow.Consumer {
 	return flow.Consumer{
-		Flow: flow.Own(flows.Marketing, slices.Concat(proposition.Types, arbitration.Types, segment.Types, campaign.Types),
-			[]string{"campaign_id", "proposition_id", "segment_id"}),
+		Flow: flow.Own(flows.Marketing, slices.Concat(proposition.Types, arbitration.Types, segment.Types, campaign.Types, lead.Types),
+			[]string{"campaign_id", "proposition_id", "segment_id", "lead_id"}),
 		Schema: projection.Schema{
-			Name: "own", Version: 2,
-			Tables: slices.Concat(proposition.Tables, arbitration.Tables, segment.Tables, campaign.Tables),
+			Name: "own", Version: 3,
+			Tables: slices.Concat(proposition.Tables, arbitration.Tables, segment.Tables, campaign.Tables, lead.Tables),
 		},
 		Project: func(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 			for _, project := range []func(context.Context, *projection.Tx, codec.Event) error{
-				proposition.Project, arbitration.Project, segment.Project, campaign.Project,
+				proposition.Project, arbitration.Project, segment.Project, campaign.Project, lead.Project,
 			} {
 				if err := project(ctx, tx, e); err != nil {
 					return err

@@ -163,7 +163,7 @@ func TestADecisionExplainsItself(t *testing.T) {
 	if got.GetDecisionId() != decided.GetDecisionId() || got.GetCauseId() != identified || got.GetCustomerId() != "anna" {
 		t.Errorf("GetDecision tells of %s for %s by %s", got.GetDecisionId(), got.GetCustomerId(), got.GetCauseId())
 	}
-	if got.GetDecidedAt().AsTime().IsZero() || got.GetModelVersion() != "2" || len(got.GetCandidates()) != 1 || len(got.GetActions()) != 1 {
+	if got.GetDecidedAt().AsTime().IsZero() || got.GetModelVersion() != "3" || len(got.GetCandidates()) != 1 || len(got.GetActions()) != 1 {
 		t.Errorf("GetDecision leaves something out: %v", got)
 	}
 	if diff := cmp.Diff([]string{"contact-events", "customer-facts", "request-status"}, flowsOf(got.GetRestedOn())); diff != "" {
@@ -398,6 +398,12 @@ func TestRESTAnswersAsGRPCDoes(t *testing.T) {
 		{"GET", "/v1/segments", "", "", 200},
 		{"GET", "/v1/customers/nobody/profile", "", "", 404},
 		{"POST", "/v1/campaigns/none/runs", "k3", "{}", 404},
+		{"GET", "/v1/campaigns/none/runs", "", "", 404},
+		{"POST", "/v1/campaigns/none/stop", "k8", "{}", 404},
+		{"GET", "/v1/campaigns", "", "", 200},
+		{"PUT", "/v1/lead-caps", "k9", `{"caps":[{"channel":"CHANNEL_EMAIL","hours":168,"most":2},{"hours":24,"most":1}]}`, 200},
+		{"PUT", "/v1/lead-caps", "k10", `{"caps":[{"hours":24,"most":1},{"hours":24,"most":2}]}`, 400},
+		{"GET", "/v1/lead-caps", "", "", 200},
 	} {
 		if code, body := do(tc.method, tc.path, tc.key, tc.body); code != tc.want {
 			t.Errorf("%s %s: %d, want %d: %s", tc.method, tc.path, code, tc.want, body)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -99,11 +100,20 @@ func (w *world) start() {
 	intake, crash := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
 	go func() { stopped <- app.Flows.Run(intake) }()
+	var workers sync.WaitGroup
+	for _, worker := range app.Workers {
+		workers.Go(func() {
+			if err := app.Flows.WhileOwner(intake, worker.Run); err != nil && !errors.Is(err, context.Canceled) {
+				w.t.Errorf("%s ended with %v", worker.Name, err)
+			}
+		})
+	}
 	stopServing := w.serve(app)
 	w.crash = crash
 	w.stop = func() {
 		crash()
 		stopServing()
+		workers.Wait()
 		if err := <-stopped; err != nil && !errors.Is(err, context.Canceled) {
 			w.t.Errorf("the intake ended with %v", err)
 		}

@@ -24,6 +24,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// CampaignState is what a campaign does.
+type CampaignState int32
+
+const (
+	// Not given.
+	CampaignState_CAMPAIGN_STATE_UNSPECIFIED CampaignState = 0
+	// It runs when it is asked to, at its time, by its schedule or by its trigger.
+	CampaignState_CAMPAIGN_STATE_LIVE CampaignState = 1
+	// It was stopped.
+	CampaignState_CAMPAIGN_STATE_STOPPED CampaignState = 2
+)
+
+// Enum value maps for CampaignState.
+var (
+	CampaignState_name = map[int32]string{
+		0: "CAMPAIGN_STATE_UNSPECIFIED",
+		1: "CAMPAIGN_STATE_LIVE",
+		2: "CAMPAIGN_STATE_STOPPED",
+	}
+	CampaignState_value = map[string]int32{
+		"CAMPAIGN_STATE_UNSPECIFIED": 0,
+		"CAMPAIGN_STATE_LIVE":        1,
+		"CAMPAIGN_STATE_STOPPED":     2,
+	}
+)
+
+func (x CampaignState) Enum() *CampaignState {
+	p := new(CampaignState)
+	*p = x
+	return p
+}
+
+func (x CampaignState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CampaignState) Descriptor() protoreflect.EnumDescriptor {
+	return file_marketing_v1_api_proto_enumTypes[0].Descriptor()
+}
+
+func (CampaignState) Type() protoreflect.EnumType {
+	return &file_marketing_v1_api_proto_enumTypes[0]
+}
+
+func (x CampaignState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CampaignState.Descriptor instead.
+func (CampaignState) EnumDescriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{0}
+}
+
 // ReplayOutcome is what came of making a decision again.
 type ReplayOutcome int32
 
@@ -69,11 +122,11 @@ func (x ReplayOutcome) String() string {
 }
 
 func (ReplayOutcome) Descriptor() protoreflect.EnumDescriptor {
-	return file_marketing_v1_api_proto_enumTypes[0].Descriptor()
+	return file_marketing_v1_api_proto_enumTypes[1].Descriptor()
 }
 
 func (ReplayOutcome) Type() protoreflect.EnumType {
-	return &file_marketing_v1_api_proto_enumTypes[0]
+	return &file_marketing_v1_api_proto_enumTypes[1]
 }
 
 func (x ReplayOutcome) Number() protoreflect.EnumNumber {
@@ -82,7 +135,7 @@ func (x ReplayOutcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ReplayOutcome.Descriptor instead.
 func (ReplayOutcome) EnumDescriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{0}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{1}
 }
 
 // Proposition is something that marketing may offer.
@@ -277,7 +330,17 @@ type Campaign struct {
 	// At most this many leads a run; those who spent most come first.
 	MaxLeads uint32 `protobuf:"varint,7,opt,name=max_leads,json=maxLeads,proto3" json:"max_leads,omitempty"`
 	// The priority of its leads: higher goes first.
-	Priority      uint32 `protobuf:"varint,8,opt,name=priority,proto3" json:"priority,omitempty"`
+	Priority uint32 `protobuf:"varint,8,opt,name=priority,proto3" json:"priority,omitempty"`
+	// Customers who belong to this segment are chosen; all when not given.
+	SegmentId string `protobuf:"bytes,9,opt,name=segment_id,json=segmentId,proto3" json:"segment_id,omitempty"`
+	// When it runs, once; at once when that has passed. At most one of once_at, schedule
+	// and trigger is given; with none it runs when it is asked to.
+	OnceAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=once_at,json=onceAt,proto3" json:"once_at,omitempty"`
+	// How often it runs: hourly, daily, weekly, or a cron expression such as
+	// "CRON_TZ=Europe/Amsterdam 30 6 * * 1-5". Runs that were missed become one.
+	Schedule string `protobuf:"bytes,11,opt,name=schedule,proto3" json:"schedule,omitempty"`
+	// What makes it approach a customer.
+	Trigger       *Trigger `protobuf:"bytes,12,opt,name=trigger,proto3" json:"trigger,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -366,6 +429,34 @@ func (x *Campaign) GetPriority() uint32 {
 		return x.Priority
 	}
 	return 0
+}
+
+func (x *Campaign) GetSegmentId() string {
+	if x != nil {
+		return x.SegmentId
+	}
+	return ""
+}
+
+func (x *Campaign) GetOnceAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OnceAt
+	}
+	return nil
+}
+
+func (x *Campaign) GetSchedule() string {
+	if x != nil {
+		return x.Schedule
+	}
+	return ""
+}
+
+func (x *Campaign) GetTrigger() *Trigger {
+	if x != nil {
+		return x.Trigger
+	}
+	return nil
 }
 
 // DefinePropositionRequest defines a proposition.
@@ -947,7 +1038,12 @@ type RunCampaignResponse struct {
 	// The leads that it issued.
 	LeadIds []string `protobuf:"bytes,2,rep,name=lead_ids,json=leadIds,proto3" json:"lead_ids,omitempty"`
 	// How old the data is that the choice rests on, flow by flow.
-	Freshness     []*v11.Freshness `protobuf:"bytes,3,rep,name=freshness,proto3" json:"freshness,omitempty"`
+	Freshness []*v11.Freshness `protobuf:"bytes,3,rep,name=freshness,proto3" json:"freshness,omitempty"`
+	// How many customers it might have approached: the audience, without those whom the
+	// gates left out.
+	Eligible uint64 `protobuf:"varint,4,opt,name=eligible,proto3" json:"eligible,omitempty"`
+	// For how many of them the caps left no place.
+	Capped        uint64 `protobuf:"varint,5,opt,name=capped,proto3" json:"capped,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1003,6 +1099,663 @@ func (x *RunCampaignResponse) GetFreshness() []*v11.Freshness {
 	return nil
 }
 
+func (x *RunCampaignResponse) GetEligible() uint64 {
+	if x != nil {
+		return x.Eligible
+	}
+	return 0
+}
+
+func (x *RunCampaignResponse) GetCapped() uint64 {
+	if x != nil {
+		return x.Capped
+	}
+	return 0
+}
+
+// CampaignStatus is a campaign, and where it stands.
+type CampaignStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The campaign.
+	Campaign *Campaign `protobuf:"bytes,1,opt,name=campaign,proto3" json:"campaign,omitempty"`
+	// What it does.
+	State CampaignState `protobuf:"varint,2,opt,name=state,proto3,enum=marketing.v1.CampaignState" json:"state,omitempty"`
+	// When it runs next by itself; not given when it does not, or by a trigger.
+	NextRunAt     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=next_run_at,json=nextRunAt,proto3" json:"next_run_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CampaignStatus) Reset() {
+	*x = CampaignStatus{}
+	mi := &file_marketing_v1_api_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CampaignStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CampaignStatus) ProtoMessage() {}
+
+func (x *CampaignStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CampaignStatus.ProtoReflect.Descriptor instead.
+func (*CampaignStatus) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *CampaignStatus) GetCampaign() *Campaign {
+	if x != nil {
+		return x.Campaign
+	}
+	return nil
+}
+
+func (x *CampaignStatus) GetState() CampaignState {
+	if x != nil {
+		return x.State
+	}
+	return CampaignState_CAMPAIGN_STATE_UNSPECIFIED
+}
+
+func (x *CampaignStatus) GetNextRunAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NextRunAt
+	}
+	return nil
+}
+
+// ListCampaignsRequest asks for the campaigns.
+type ListCampaignsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCampaignsRequest) Reset() {
+	*x = ListCampaignsRequest{}
+	mi := &file_marketing_v1_api_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCampaignsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCampaignsRequest) ProtoMessage() {}
+
+func (x *ListCampaignsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCampaignsRequest.ProtoReflect.Descriptor instead.
+func (*ListCampaignsRequest) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{18}
+}
+
+// ListCampaignsResponse holds the campaigns.
+type ListCampaignsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The campaigns, by their id.
+	Campaigns     []*CampaignStatus `protobuf:"bytes,1,rep,name=campaigns,proto3" json:"campaigns,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCampaignsResponse) Reset() {
+	*x = ListCampaignsResponse{}
+	mi := &file_marketing_v1_api_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCampaignsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCampaignsResponse) ProtoMessage() {}
+
+func (x *ListCampaignsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCampaignsResponse.ProtoReflect.Descriptor instead.
+func (*ListCampaignsResponse) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ListCampaignsResponse) GetCampaigns() []*CampaignStatus {
+	if x != nil {
+		return x.Campaigns
+	}
+	return nil
+}
+
+// Run is a run of a campaign.
+type Run struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The run.
+	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// When it was planned.
+	PlannedAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=planned_at,json=plannedAt,proto3" json:"planned_at,omitempty"`
+	// When it was due, where the campaign has a time or a schedule.
+	DueAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=due_at,json=dueAt,proto3" json:"due_at,omitempty"`
+	// How it ended; not given as long as it has not.
+	End RunEnd `protobuf:"varint,4,opt,name=end,proto3,enum=marketing.v1.RunEnd" json:"end,omitempty"`
+	// How many customers it might have approached.
+	Eligible uint64 `protobuf:"varint,5,opt,name=eligible,proto3" json:"eligible,omitempty"`
+	// For how many of them the caps left no place.
+	Capped uint64 `protobuf:"varint,6,opt,name=capped,proto3" json:"capped,omitempty"`
+	// How many leads it issued.
+	Leads uint32 `protobuf:"varint,7,opt,name=leads,proto3" json:"leads,omitempty"`
+	// Why it could not be made, where it could not.
+	Problem       string `protobuf:"bytes,8,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Run) Reset() {
+	*x = Run{}
+	mi := &file_marketing_v1_api_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Run) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Run) ProtoMessage() {}
+
+func (x *Run) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Run.ProtoReflect.Descriptor instead.
+func (*Run) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Run) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *Run) GetPlannedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PlannedAt
+	}
+	return nil
+}
+
+func (x *Run) GetDueAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DueAt
+	}
+	return nil
+}
+
+func (x *Run) GetEnd() RunEnd {
+	if x != nil {
+		return x.End
+	}
+	return RunEnd_RUN_END_UNSPECIFIED
+}
+
+func (x *Run) GetEligible() uint64 {
+	if x != nil {
+		return x.Eligible
+	}
+	return 0
+}
+
+func (x *Run) GetCapped() uint64 {
+	if x != nil {
+		return x.Capped
+	}
+	return 0
+}
+
+func (x *Run) GetLeads() uint32 {
+	if x != nil {
+		return x.Leads
+	}
+	return 0
+}
+
+func (x *Run) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+// ListRunsRequest asks for the runs of a campaign.
+type ListRunsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The campaign.
+	CampaignId    string `protobuf:"bytes,1,opt,name=campaign_id,json=campaignId,proto3" json:"campaign_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRunsRequest) Reset() {
+	*x = ListRunsRequest{}
+	mi := &file_marketing_v1_api_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRunsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRunsRequest) ProtoMessage() {}
+
+func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRunsRequest.ProtoReflect.Descriptor instead.
+func (*ListRunsRequest) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ListRunsRequest) GetCampaignId() string {
+	if x != nil {
+		return x.CampaignId
+	}
+	return ""
+}
+
+// ListRunsResponse holds them.
+type ListRunsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The last runs, the latest first.
+	Runs          []*Run `protobuf:"bytes,1,rep,name=runs,proto3" json:"runs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRunsResponse) Reset() {
+	*x = ListRunsResponse{}
+	mi := &file_marketing_v1_api_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRunsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRunsResponse) ProtoMessage() {}
+
+func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRunsResponse.ProtoReflect.Descriptor instead.
+func (*ListRunsResponse) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ListRunsResponse) GetRuns() []*Run {
+	if x != nil {
+		return x.Runs
+	}
+	return nil
+}
+
+// StopCampaignRequest stops a campaign.
+type StopCampaignRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The campaign.
+	CampaignId    string `protobuf:"bytes,1,opt,name=campaign_id,json=campaignId,proto3" json:"campaign_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StopCampaignRequest) Reset() {
+	*x = StopCampaignRequest{}
+	mi := &file_marketing_v1_api_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StopCampaignRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StopCampaignRequest) ProtoMessage() {}
+
+func (x *StopCampaignRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StopCampaignRequest.ProtoReflect.Descriptor instead.
+func (*StopCampaignRequest) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *StopCampaignRequest) GetCampaignId() string {
+	if x != nil {
+		return x.CampaignId
+	}
+	return ""
+}
+
+// StopCampaignResponse confirms it.
+type StopCampaignResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StopCampaignResponse) Reset() {
+	*x = StopCampaignResponse{}
+	mi := &file_marketing_v1_api_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StopCampaignResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StopCampaignResponse) ProtoMessage() {}
+
+func (x *StopCampaignResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StopCampaignResponse.ProtoReflect.Descriptor instead.
+func (*StopCampaignResponse) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{24}
+}
+
+// LeadCaps are how many leads a customer gets, whatever the campaign.
+type LeadCaps struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caps; each of them holds.
+	Caps          []*LeadCap `protobuf:"bytes,1,rep,name=caps,proto3" json:"caps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeadCaps) Reset() {
+	*x = LeadCaps{}
+	mi := &file_marketing_v1_api_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeadCaps) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeadCaps) ProtoMessage() {}
+
+func (x *LeadCaps) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeadCaps.ProtoReflect.Descriptor instead.
+func (*LeadCaps) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *LeadCaps) GetCaps() []*LeadCap {
+	if x != nil {
+		return x.Caps
+	}
+	return nil
+}
+
+// ConfigureLeadCapsRequest says how many leads a customer gets.
+type ConfigureLeadCapsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caps, in place of those before.
+	LeadCaps      *LeadCaps `protobuf:"bytes,1,opt,name=lead_caps,json=leadCaps,proto3" json:"lead_caps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfigureLeadCapsRequest) Reset() {
+	*x = ConfigureLeadCapsRequest{}
+	mi := &file_marketing_v1_api_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfigureLeadCapsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfigureLeadCapsRequest) ProtoMessage() {}
+
+func (x *ConfigureLeadCapsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfigureLeadCapsRequest.ProtoReflect.Descriptor instead.
+func (*ConfigureLeadCapsRequest) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ConfigureLeadCapsRequest) GetLeadCaps() *LeadCaps {
+	if x != nil {
+		return x.LeadCaps
+	}
+	return nil
+}
+
+// ConfigureLeadCapsResponse confirms it.
+type ConfigureLeadCapsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfigureLeadCapsResponse) Reset() {
+	*x = ConfigureLeadCapsResponse{}
+	mi := &file_marketing_v1_api_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfigureLeadCapsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfigureLeadCapsResponse) ProtoMessage() {}
+
+func (x *ConfigureLeadCapsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfigureLeadCapsResponse.ProtoReflect.Descriptor instead.
+func (*ConfigureLeadCapsResponse) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{27}
+}
+
+// GetLeadCapsRequest asks how many leads a customer gets.
+type GetLeadCapsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetLeadCapsRequest) Reset() {
+	*x = GetLeadCapsRequest{}
+	mi := &file_marketing_v1_api_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetLeadCapsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetLeadCapsRequest) ProtoMessage() {}
+
+func (x *GetLeadCapsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetLeadCapsRequest.ProtoReflect.Descriptor instead.
+func (*GetLeadCapsRequest) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{28}
+}
+
+// GetLeadCapsResponse tells it.
+type GetLeadCapsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caps.
+	LeadCaps      *LeadCaps `protobuf:"bytes,1,opt,name=lead_caps,json=leadCaps,proto3" json:"lead_caps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetLeadCapsResponse) Reset() {
+	*x = GetLeadCapsResponse{}
+	mi := &file_marketing_v1_api_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetLeadCapsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetLeadCapsResponse) ProtoMessage() {}
+
+func (x *GetLeadCapsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetLeadCapsResponse.ProtoReflect.Descriptor instead.
+func (*GetLeadCapsResponse) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *GetLeadCapsResponse) GetLeadCaps() *LeadCaps {
+	if x != nil {
+		return x.LeadCaps
+	}
+	return nil
+}
+
 // ConfigureArbitrationRequest says how lists are to be made.
 type ConfigureArbitrationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1014,7 +1767,7 @@ type ConfigureArbitrationRequest struct {
 
 func (x *ConfigureArbitrationRequest) Reset() {
 	*x = ConfigureArbitrationRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[17]
+	mi := &file_marketing_v1_api_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1026,7 +1779,7 @@ func (x *ConfigureArbitrationRequest) String() string {
 func (*ConfigureArbitrationRequest) ProtoMessage() {}
 
 func (x *ConfigureArbitrationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[17]
+	mi := &file_marketing_v1_api_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1039,7 +1792,7 @@ func (x *ConfigureArbitrationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureArbitrationRequest.ProtoReflect.Descriptor instead.
 func (*ConfigureArbitrationRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{17}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ConfigureArbitrationRequest) GetArbitration() *Arbitration {
@@ -1058,7 +1811,7 @@ type ConfigureArbitrationResponse struct {
 
 func (x *ConfigureArbitrationResponse) Reset() {
 	*x = ConfigureArbitrationResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[18]
+	mi := &file_marketing_v1_api_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1070,7 +1823,7 @@ func (x *ConfigureArbitrationResponse) String() string {
 func (*ConfigureArbitrationResponse) ProtoMessage() {}
 
 func (x *ConfigureArbitrationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[18]
+	mi := &file_marketing_v1_api_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1083,7 +1836,7 @@ func (x *ConfigureArbitrationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureArbitrationResponse.ProtoReflect.Descriptor instead.
 func (*ConfigureArbitrationResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{18}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{31}
 }
 
 // GetArbitrationRequest asks how lists are made.
@@ -1095,7 +1848,7 @@ type GetArbitrationRequest struct {
 
 func (x *GetArbitrationRequest) Reset() {
 	*x = GetArbitrationRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[19]
+	mi := &file_marketing_v1_api_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1107,7 +1860,7 @@ func (x *GetArbitrationRequest) String() string {
 func (*GetArbitrationRequest) ProtoMessage() {}
 
 func (x *GetArbitrationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[19]
+	mi := &file_marketing_v1_api_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1120,7 +1873,7 @@ func (x *GetArbitrationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetArbitrationRequest.ProtoReflect.Descriptor instead.
 func (*GetArbitrationRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{19}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{32}
 }
 
 // GetArbitrationResponse tells how lists are made.
@@ -1134,7 +1887,7 @@ type GetArbitrationResponse struct {
 
 func (x *GetArbitrationResponse) Reset() {
 	*x = GetArbitrationResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[20]
+	mi := &file_marketing_v1_api_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1146,7 +1899,7 @@ func (x *GetArbitrationResponse) String() string {
 func (*GetArbitrationResponse) ProtoMessage() {}
 
 func (x *GetArbitrationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[20]
+	mi := &file_marketing_v1_api_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1159,7 +1912,7 @@ func (x *GetArbitrationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetArbitrationResponse.ProtoReflect.Descriptor instead.
 func (*GetArbitrationResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{20}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GetArbitrationResponse) GetArbitration() *Arbitration {
@@ -1182,7 +1935,7 @@ type GetDecisionRequest struct {
 
 func (x *GetDecisionRequest) Reset() {
 	*x = GetDecisionRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[21]
+	mi := &file_marketing_v1_api_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1194,7 +1947,7 @@ func (x *GetDecisionRequest) String() string {
 func (*GetDecisionRequest) ProtoMessage() {}
 
 func (x *GetDecisionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[21]
+	mi := &file_marketing_v1_api_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1207,7 +1960,7 @@ func (x *GetDecisionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDecisionRequest.ProtoReflect.Descriptor instead.
 func (*GetDecisionRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{21}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *GetDecisionRequest) GetContactId() string {
@@ -1258,7 +2011,7 @@ type GetDecisionResponse struct {
 
 func (x *GetDecisionResponse) Reset() {
 	*x = GetDecisionResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[22]
+	mi := &file_marketing_v1_api_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1270,7 +2023,7 @@ func (x *GetDecisionResponse) String() string {
 func (*GetDecisionResponse) ProtoMessage() {}
 
 func (x *GetDecisionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[22]
+	mi := &file_marketing_v1_api_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1283,7 +2036,7 @@ func (x *GetDecisionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDecisionResponse.ProtoReflect.Descriptor instead.
 func (*GetDecisionResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{22}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *GetDecisionResponse) GetDecisionId() string {
@@ -1383,7 +2136,7 @@ type GetReplayRequest struct {
 
 func (x *GetReplayRequest) Reset() {
 	*x = GetReplayRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[23]
+	mi := &file_marketing_v1_api_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1395,7 +2148,7 @@ func (x *GetReplayRequest) String() string {
 func (*GetReplayRequest) ProtoMessage() {}
 
 func (x *GetReplayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[23]
+	mi := &file_marketing_v1_api_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1408,7 +2161,7 @@ func (x *GetReplayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReplayRequest.ProtoReflect.Descriptor instead.
 func (*GetReplayRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{23}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GetReplayRequest) GetContactId() string {
@@ -1444,7 +2197,7 @@ type GetReplayResponse struct {
 
 func (x *GetReplayResponse) Reset() {
 	*x = GetReplayResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[24]
+	mi := &file_marketing_v1_api_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1456,7 +2209,7 @@ func (x *GetReplayResponse) String() string {
 func (*GetReplayResponse) ProtoMessage() {}
 
 func (x *GetReplayResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[24]
+	mi := &file_marketing_v1_api_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1469,7 +2222,7 @@ func (x *GetReplayResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReplayResponse.ProtoReflect.Descriptor instead.
 func (*GetReplayResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{24}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *GetReplayResponse) GetDecisionId() string {
@@ -1518,7 +2271,7 @@ type GetProfileRequest struct {
 
 func (x *GetProfileRequest) Reset() {
 	*x = GetProfileRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[25]
+	mi := &file_marketing_v1_api_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1530,7 +2283,7 @@ func (x *GetProfileRequest) String() string {
 func (*GetProfileRequest) ProtoMessage() {}
 
 func (x *GetProfileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[25]
+	mi := &file_marketing_v1_api_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1543,7 +2296,7 @@ func (x *GetProfileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProfileRequest.ProtoReflect.Descriptor instead.
 func (*GetProfileRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{25}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *GetProfileRequest) GetCustomerId() string {
@@ -1576,7 +2329,7 @@ type GetProfileResponse struct {
 
 func (x *GetProfileResponse) Reset() {
 	*x = GetProfileResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[26]
+	mi := &file_marketing_v1_api_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1588,7 +2341,7 @@ func (x *GetProfileResponse) String() string {
 func (*GetProfileResponse) ProtoMessage() {}
 
 func (x *GetProfileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[26]
+	mi := &file_marketing_v1_api_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1601,7 +2354,7 @@ func (x *GetProfileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProfileResponse.ProtoReflect.Descriptor instead.
 func (*GetProfileResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{26}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *GetProfileResponse) GetCustomerId() string {
@@ -1672,7 +2425,7 @@ const file_marketing_v1_api_proto_rawDesc = "" +
 	"\n" +
 	"segment_id\x18\x01 \x01(\tR\tsegmentId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
-	"\x04rule\x18\x03 \x01(\tR\x04rule\"\x95\x02\n" +
+	"\x04rule\x18\x03 \x01(\tR\x04rule\"\xb6\x03\n" +
 	"\bCampaign\x12\x1f\n" +
 	"\vcampaign_id\x18\x01 \x01(\tR\n" +
 	"campaignId\x12\x12\n" +
@@ -1683,7 +2436,13 @@ const file_marketing_v1_api_proto_rawDesc = "" +
 	"min_orders\x18\x05 \x01(\rR\tminOrders\x12&\n" +
 	"\x0fmin_spent_cents\x18\x06 \x01(\x03R\rminSpentCents\x12\x1b\n" +
 	"\tmax_leads\x18\a \x01(\rR\bmaxLeads\x12\x1a\n" +
-	"\bpriority\x18\b \x01(\rR\bpriority\"W\n" +
+	"\bpriority\x18\b \x01(\rR\bpriority\x12\x1d\n" +
+	"\n" +
+	"segment_id\x18\t \x01(\tR\tsegmentId\x123\n" +
+	"\aonce_at\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x06onceAt\x12\x1a\n" +
+	"\bschedule\x18\v \x01(\tR\bschedule\x12/\n" +
+	"\atrigger\x18\f \x01(\v2\x15.marketing.v1.TriggerR\atrigger\"W\n" +
 	"\x18DefinePropositionRequest\x12;\n" +
 	"\vproposition\x18\x01 \x01(\v2\x19.marketing.v1.PropositionR\vproposition\"\x1b\n" +
 	"\x19DefinePropositionResponse\"\x19\n" +
@@ -1707,11 +2466,47 @@ const file_marketing_v1_api_proto_rawDesc = "" +
 	"\x16DefineCampaignResponse\"5\n" +
 	"\x12RunCampaignRequest\x12\x1f\n" +
 	"\vcampaign_id\x18\x01 \x01(\tR\n" +
-	"campaignId\"y\n" +
+	"campaignId\"\xad\x01\n" +
 	"\x13RunCampaignResponse\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x19\n" +
 	"\blead_ids\x18\x02 \x03(\tR\aleadIds\x120\n" +
-	"\tfreshness\x18\x03 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"Z\n" +
+	"\tfreshness\x18\x03 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\x12\x1a\n" +
+	"\beligible\x18\x04 \x01(\x04R\beligible\x12\x16\n" +
+	"\x06capped\x18\x05 \x01(\x04R\x06capped\"\xb3\x01\n" +
+	"\x0eCampaignStatus\x122\n" +
+	"\bcampaign\x18\x01 \x01(\v2\x16.marketing.v1.CampaignR\bcampaign\x121\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x1b.marketing.v1.CampaignStateR\x05state\x12:\n" +
+	"\vnext_run_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tnextRunAt\"\x16\n" +
+	"\x14ListCampaignsRequest\"S\n" +
+	"\x15ListCampaignsResponse\x12:\n" +
+	"\tcampaigns\x18\x01 \x03(\v2\x1c.marketing.v1.CampaignStatusR\tcampaigns\"\x96\x02\n" +
+	"\x03Run\x12\x15\n" +
+	"\x06run_id\x18\x01 \x01(\tR\x05runId\x129\n" +
+	"\n" +
+	"planned_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tplannedAt\x121\n" +
+	"\x06due_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05dueAt\x12&\n" +
+	"\x03end\x18\x04 \x01(\x0e2\x14.marketing.v1.RunEndR\x03end\x12\x1a\n" +
+	"\beligible\x18\x05 \x01(\x04R\beligible\x12\x16\n" +
+	"\x06capped\x18\x06 \x01(\x04R\x06capped\x12\x14\n" +
+	"\x05leads\x18\a \x01(\rR\x05leads\x12\x18\n" +
+	"\aproblem\x18\b \x01(\tR\aproblem\"2\n" +
+	"\x0fListRunsRequest\x12\x1f\n" +
+	"\vcampaign_id\x18\x01 \x01(\tR\n" +
+	"campaignId\"9\n" +
+	"\x10ListRunsResponse\x12%\n" +
+	"\x04runs\x18\x01 \x03(\v2\x11.marketing.v1.RunR\x04runs\"6\n" +
+	"\x13StopCampaignRequest\x12\x1f\n" +
+	"\vcampaign_id\x18\x01 \x01(\tR\n" +
+	"campaignId\"\x16\n" +
+	"\x14StopCampaignResponse\"5\n" +
+	"\bLeadCaps\x12)\n" +
+	"\x04caps\x18\x01 \x03(\v2\x15.marketing.v1.LeadCapR\x04caps\"O\n" +
+	"\x18ConfigureLeadCapsRequest\x123\n" +
+	"\tlead_caps\x18\x01 \x01(\v2\x16.marketing.v1.LeadCapsR\bleadCaps\"\x1b\n" +
+	"\x19ConfigureLeadCapsResponse\"\x14\n" +
+	"\x12GetLeadCapsRequest\"J\n" +
+	"\x13GetLeadCapsResponse\x123\n" +
+	"\tlead_caps\x18\x01 \x01(\v2\x16.marketing.v1.LeadCapsR\bleadCaps\"Z\n" +
 	"\x1bConfigureArbitrationRequest\x12;\n" +
 	"\varbitration\x18\x01 \x01(\v2\x19.marketing.v1.ArbitrationR\varbitration\"\x1e\n" +
 	"\x1cConfigureArbitrationResponse\"\x17\n" +
@@ -1770,21 +2565,30 @@ const file_marketing_v1_api_proto_rawDesc = "" +
 	"\x0fopen_complaints\x18\x04 \x01(\rR\x0eopenComplaints\x12\x1c\n" +
 	"\tinterests\x18\x05 \x03(\tR\tinterests\x120\n" +
 	"\tfreshness\x18\x06 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\x12\x1a\n" +
-	"\bsegments\x18\a \x03(\tR\bsegments*\xa1\x01\n" +
+	"\bsegments\x18\a \x03(\tR\bsegments*d\n" +
+	"\rCampaignState\x12\x1e\n" +
+	"\x1aCAMPAIGN_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13CAMPAIGN_STATE_LIVE\x10\x01\x12\x1a\n" +
+	"\x16CAMPAIGN_STATE_STOPPED\x10\x02*\xa1\x01\n" +
 	"\rReplayOutcome\x12\x1e\n" +
 	"\x1aREPLAY_OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13REPLAY_OUTCOME_SAME\x10\x01\x12\x1a\n" +
 	"\x16REPLAY_OUTCOME_DIFFERS\x10\x02\x12\x19\n" +
 	"\x15REPLAY_OUTCOME_ERASED\x10\x03\x12 \n" +
-	"\x1cREPLAY_OUTCOME_MODEL_UNKNOWN\x10\x042\xc7\b\n" +
+	"\x1cREPLAY_OUTCOME_MODEL_UNKNOWN\x10\x042\xfd\v\n" +
 	"\x10MarketingService\x12d\n" +
 	"\x11DefineProposition\x12&.marketing.v1.DefinePropositionRequest\x1a'.marketing.v1.DefinePropositionResponse\x12a\n" +
 	"\x10ListPropositions\x12%.marketing.v1.ListPropositionsRequest\x1a&.marketing.v1.ListPropositionsResponse\x12X\n" +
 	"\rDefineSegment\x12\".marketing.v1.DefineSegmentRequest\x1a#.marketing.v1.DefineSegmentResponse\x12U\n" +
 	"\fListSegments\x12!.marketing.v1.ListSegmentsRequest\x1a\".marketing.v1.ListSegmentsResponse\x12I\n" +
 	"\bGetReach\x12\x1d.marketing.v1.GetReachRequest\x1a\x1e.marketing.v1.GetReachResponse\x12[\n" +
-	"\x0eDefineCampaign\x12#.marketing.v1.DefineCampaignRequest\x1a$.marketing.v1.DefineCampaignResponse\x12R\n" +
-	"\vRunCampaign\x12 .marketing.v1.RunCampaignRequest\x1a!.marketing.v1.RunCampaignResponse\x12m\n" +
+	"\x0eDefineCampaign\x12#.marketing.v1.DefineCampaignRequest\x1a$.marketing.v1.DefineCampaignResponse\x12X\n" +
+	"\rListCampaigns\x12\".marketing.v1.ListCampaignsRequest\x1a#.marketing.v1.ListCampaignsResponse\x12R\n" +
+	"\vRunCampaign\x12 .marketing.v1.RunCampaignRequest\x1a!.marketing.v1.RunCampaignResponse\x12I\n" +
+	"\bListRuns\x12\x1d.marketing.v1.ListRunsRequest\x1a\x1e.marketing.v1.ListRunsResponse\x12U\n" +
+	"\fStopCampaign\x12!.marketing.v1.StopCampaignRequest\x1a\".marketing.v1.StopCampaignResponse\x12d\n" +
+	"\x11ConfigureLeadCaps\x12&.marketing.v1.ConfigureLeadCapsRequest\x1a'.marketing.v1.ConfigureLeadCapsResponse\x12R\n" +
+	"\vGetLeadCaps\x12 .marketing.v1.GetLeadCapsRequest\x1a!.marketing.v1.GetLeadCapsResponse\x12m\n" +
 	"\x14ConfigureArbitration\x12).marketing.v1.ConfigureArbitrationRequest\x1a*.marketing.v1.ConfigureArbitrationResponse\x12[\n" +
 	"\x0eGetArbitration\x12#.marketing.v1.GetArbitrationRequest\x1a$.marketing.v1.GetArbitrationResponse\x12R\n" +
 	"\vGetDecision\x12 .marketing.v1.GetDecisionRequest\x1a!.marketing.v1.GetDecisionResponse\x12L\n" +
@@ -1804,96 +2608,136 @@ func file_marketing_v1_api_proto_rawDescGZIP() []byte {
 	return file_marketing_v1_api_proto_rawDescData
 }
 
-var file_marketing_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_marketing_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_marketing_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_marketing_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_marketing_v1_api_proto_goTypes = []any{
-	(ReplayOutcome)(0),                   // 0: marketing.v1.ReplayOutcome
-	(*Proposition)(nil),                  // 1: marketing.v1.Proposition
-	(*Segment)(nil),                      // 2: marketing.v1.Segment
-	(*Campaign)(nil),                     // 3: marketing.v1.Campaign
-	(*DefinePropositionRequest)(nil),     // 4: marketing.v1.DefinePropositionRequest
-	(*DefinePropositionResponse)(nil),    // 5: marketing.v1.DefinePropositionResponse
-	(*ListPropositionsRequest)(nil),      // 6: marketing.v1.ListPropositionsRequest
-	(*ListPropositionsResponse)(nil),     // 7: marketing.v1.ListPropositionsResponse
-	(*DefineSegmentRequest)(nil),         // 8: marketing.v1.DefineSegmentRequest
-	(*DefineSegmentResponse)(nil),        // 9: marketing.v1.DefineSegmentResponse
-	(*ListSegmentsRequest)(nil),          // 10: marketing.v1.ListSegmentsRequest
-	(*ListSegmentsResponse)(nil),         // 11: marketing.v1.ListSegmentsResponse
-	(*GetReachRequest)(nil),              // 12: marketing.v1.GetReachRequest
-	(*GetReachResponse)(nil),             // 13: marketing.v1.GetReachResponse
-	(*DefineCampaignRequest)(nil),        // 14: marketing.v1.DefineCampaignRequest
-	(*DefineCampaignResponse)(nil),       // 15: marketing.v1.DefineCampaignResponse
-	(*RunCampaignRequest)(nil),           // 16: marketing.v1.RunCampaignRequest
-	(*RunCampaignResponse)(nil),          // 17: marketing.v1.RunCampaignResponse
-	(*ConfigureArbitrationRequest)(nil),  // 18: marketing.v1.ConfigureArbitrationRequest
-	(*ConfigureArbitrationResponse)(nil), // 19: marketing.v1.ConfigureArbitrationResponse
-	(*GetArbitrationRequest)(nil),        // 20: marketing.v1.GetArbitrationRequest
-	(*GetArbitrationResponse)(nil),       // 21: marketing.v1.GetArbitrationResponse
-	(*GetDecisionRequest)(nil),           // 22: marketing.v1.GetDecisionRequest
-	(*GetDecisionResponse)(nil),          // 23: marketing.v1.GetDecisionResponse
-	(*GetReplayRequest)(nil),             // 24: marketing.v1.GetReplayRequest
-	(*GetReplayResponse)(nil),            // 25: marketing.v1.GetReplayResponse
-	(*GetProfileRequest)(nil),            // 26: marketing.v1.GetProfileRequest
-	(*GetProfileResponse)(nil),           // 27: marketing.v1.GetProfileResponse
-	(Purpose)(0),                         // 28: marketing.v1.Purpose
-	(*Content)(nil),                      // 29: marketing.v1.Content
-	(v1.Channel)(0),                      // 30: journey.v1.Channel
-	(*v11.Freshness)(nil),                // 31: flow.v1.Freshness
-	(*Arbitration)(nil),                  // 32: marketing.v1.Arbitration
-	(*timestamppb.Timestamp)(nil),        // 33: google.protobuf.Timestamp
-	(*v1.NextBestAction)(nil),            // 34: journey.v1.NextBestAction
-	(*Candidate)(nil),                    // 35: marketing.v1.Candidate
-	(Group)(0),                           // 36: marketing.v1.Group
+	(CampaignState)(0),                   // 0: marketing.v1.CampaignState
+	(ReplayOutcome)(0),                   // 1: marketing.v1.ReplayOutcome
+	(*Proposition)(nil),                  // 2: marketing.v1.Proposition
+	(*Segment)(nil),                      // 3: marketing.v1.Segment
+	(*Campaign)(nil),                     // 4: marketing.v1.Campaign
+	(*DefinePropositionRequest)(nil),     // 5: marketing.v1.DefinePropositionRequest
+	(*DefinePropositionResponse)(nil),    // 6: marketing.v1.DefinePropositionResponse
+	(*ListPropositionsRequest)(nil),      // 7: marketing.v1.ListPropositionsRequest
+	(*ListPropositionsResponse)(nil),     // 8: marketing.v1.ListPropositionsResponse
+	(*DefineSegmentRequest)(nil),         // 9: marketing.v1.DefineSegmentRequest
+	(*DefineSegmentResponse)(nil),        // 10: marketing.v1.DefineSegmentResponse
+	(*ListSegmentsRequest)(nil),          // 11: marketing.v1.ListSegmentsRequest
+	(*ListSegmentsResponse)(nil),         // 12: marketing.v1.ListSegmentsResponse
+	(*GetReachRequest)(nil),              // 13: marketing.v1.GetReachRequest
+	(*GetReachResponse)(nil),             // 14: marketing.v1.GetReachResponse
+	(*DefineCampaignRequest)(nil),        // 15: marketing.v1.DefineCampaignRequest
+	(*DefineCampaignResponse)(nil),       // 16: marketing.v1.DefineCampaignResponse
+	(*RunCampaignRequest)(nil),           // 17: marketing.v1.RunCampaignRequest
+	(*RunCampaignResponse)(nil),          // 18: marketing.v1.RunCampaignResponse
+	(*CampaignStatus)(nil),               // 19: marketing.v1.CampaignStatus
+	(*ListCampaignsRequest)(nil),         // 20: marketing.v1.ListCampaignsRequest
+	(*ListCampaignsResponse)(nil),        // 21: marketing.v1.ListCampaignsResponse
+	(*Run)(nil),                          // 22: marketing.v1.Run
+	(*ListRunsRequest)(nil),              // 23: marketing.v1.ListRunsRequest
+	(*ListRunsResponse)(nil),             // 24: marketing.v1.ListRunsResponse
+	(*StopCampaignRequest)(nil),          // 25: marketing.v1.StopCampaignRequest
+	(*StopCampaignResponse)(nil),         // 26: marketing.v1.StopCampaignResponse
+	(*LeadCaps)(nil),                     // 27: marketing.v1.LeadCaps
+	(*ConfigureLeadCapsRequest)(nil),     // 28: marketing.v1.ConfigureLeadCapsRequest
+	(*ConfigureLeadCapsResponse)(nil),    // 29: marketing.v1.ConfigureLeadCapsResponse
+	(*GetLeadCapsRequest)(nil),           // 30: marketing.v1.GetLeadCapsRequest
+	(*GetLeadCapsResponse)(nil),          // 31: marketing.v1.GetLeadCapsResponse
+	(*ConfigureArbitrationRequest)(nil),  // 32: marketing.v1.ConfigureArbitrationRequest
+	(*ConfigureArbitrationResponse)(nil), // 33: marketing.v1.ConfigureArbitrationResponse
+	(*GetArbitrationRequest)(nil),        // 34: marketing.v1.GetArbitrationRequest
+	(*GetArbitrationResponse)(nil),       // 35: marketing.v1.GetArbitrationResponse
+	(*GetDecisionRequest)(nil),           // 36: marketing.v1.GetDecisionRequest
+	(*GetDecisionResponse)(nil),          // 37: marketing.v1.GetDecisionResponse
+	(*GetReplayRequest)(nil),             // 38: marketing.v1.GetReplayRequest
+	(*GetReplayResponse)(nil),            // 39: marketing.v1.GetReplayResponse
+	(*GetProfileRequest)(nil),            // 40: marketing.v1.GetProfileRequest
+	(*GetProfileResponse)(nil),           // 41: marketing.v1.GetProfileResponse
+	(Purpose)(0),                         // 42: marketing.v1.Purpose
+	(*Content)(nil),                      // 43: marketing.v1.Content
+	(v1.Channel)(0),                      // 44: journey.v1.Channel
+	(*timestamppb.Timestamp)(nil),        // 45: google.protobuf.Timestamp
+	(*Trigger)(nil),                      // 46: marketing.v1.Trigger
+	(*v11.Freshness)(nil),                // 47: flow.v1.Freshness
+	(RunEnd)(0),                          // 48: marketing.v1.RunEnd
+	(*LeadCap)(nil),                      // 49: marketing.v1.LeadCap
+	(*Arbitration)(nil),                  // 50: marketing.v1.Arbitration
+	(*v1.NextBestAction)(nil),            // 51: journey.v1.NextBestAction
+	(*Candidate)(nil),                    // 52: marketing.v1.Candidate
+	(Group)(0),                           // 53: marketing.v1.Group
 }
 var file_marketing_v1_api_proto_depIdxs = []int32{
-	28, // 0: marketing.v1.Proposition.purpose:type_name -> marketing.v1.Purpose
-	29, // 1: marketing.v1.Proposition.contents:type_name -> marketing.v1.Content
-	30, // 2: marketing.v1.Campaign.channel:type_name -> journey.v1.Channel
-	1,  // 3: marketing.v1.DefinePropositionRequest.proposition:type_name -> marketing.v1.Proposition
-	1,  // 4: marketing.v1.ListPropositionsResponse.propositions:type_name -> marketing.v1.Proposition
-	2,  // 5: marketing.v1.DefineSegmentRequest.segment:type_name -> marketing.v1.Segment
-	2,  // 6: marketing.v1.ListSegmentsResponse.segments:type_name -> marketing.v1.Segment
-	31, // 7: marketing.v1.GetReachResponse.freshness:type_name -> flow.v1.Freshness
-	3,  // 8: marketing.v1.DefineCampaignRequest.campaign:type_name -> marketing.v1.Campaign
-	31, // 9: marketing.v1.RunCampaignResponse.freshness:type_name -> flow.v1.Freshness
-	32, // 10: marketing.v1.ConfigureArbitrationRequest.arbitration:type_name -> marketing.v1.Arbitration
-	32, // 11: marketing.v1.GetArbitrationResponse.arbitration:type_name -> marketing.v1.Arbitration
-	33, // 12: marketing.v1.GetDecisionResponse.decided_at:type_name -> google.protobuf.Timestamp
-	34, // 13: marketing.v1.GetDecisionResponse.actions:type_name -> journey.v1.NextBestAction
-	35, // 14: marketing.v1.GetDecisionResponse.candidates:type_name -> marketing.v1.Candidate
-	31, // 15: marketing.v1.GetDecisionResponse.rested_on:type_name -> flow.v1.Freshness
-	36, // 16: marketing.v1.GetDecisionResponse.group:type_name -> marketing.v1.Group
-	0,  // 17: marketing.v1.GetReplayResponse.outcome:type_name -> marketing.v1.ReplayOutcome
-	31, // 18: marketing.v1.GetProfileResponse.freshness:type_name -> flow.v1.Freshness
-	4,  // 19: marketing.v1.MarketingService.DefineProposition:input_type -> marketing.v1.DefinePropositionRequest
-	6,  // 20: marketing.v1.MarketingService.ListPropositions:input_type -> marketing.v1.ListPropositionsRequest
-	8,  // 21: marketing.v1.MarketingService.DefineSegment:input_type -> marketing.v1.DefineSegmentRequest
-	10, // 22: marketing.v1.MarketingService.ListSegments:input_type -> marketing.v1.ListSegmentsRequest
-	12, // 23: marketing.v1.MarketingService.GetReach:input_type -> marketing.v1.GetReachRequest
-	14, // 24: marketing.v1.MarketingService.DefineCampaign:input_type -> marketing.v1.DefineCampaignRequest
-	16, // 25: marketing.v1.MarketingService.RunCampaign:input_type -> marketing.v1.RunCampaignRequest
-	18, // 26: marketing.v1.MarketingService.ConfigureArbitration:input_type -> marketing.v1.ConfigureArbitrationRequest
-	20, // 27: marketing.v1.MarketingService.GetArbitration:input_type -> marketing.v1.GetArbitrationRequest
-	22, // 28: marketing.v1.MarketingService.GetDecision:input_type -> marketing.v1.GetDecisionRequest
-	24, // 29: marketing.v1.MarketingService.GetReplay:input_type -> marketing.v1.GetReplayRequest
-	26, // 30: marketing.v1.MarketingService.GetProfile:input_type -> marketing.v1.GetProfileRequest
-	5,  // 31: marketing.v1.MarketingService.DefineProposition:output_type -> marketing.v1.DefinePropositionResponse
-	7,  // 32: marketing.v1.MarketingService.ListPropositions:output_type -> marketing.v1.ListPropositionsResponse
-	9,  // 33: marketing.v1.MarketingService.DefineSegment:output_type -> marketing.v1.DefineSegmentResponse
-	11, // 34: marketing.v1.MarketingService.ListSegments:output_type -> marketing.v1.ListSegmentsResponse
-	13, // 35: marketing.v1.MarketingService.GetReach:output_type -> marketing.v1.GetReachResponse
-	15, // 36: marketing.v1.MarketingService.DefineCampaign:output_type -> marketing.v1.DefineCampaignResponse
-	17, // 37: marketing.v1.MarketingService.RunCampaign:output_type -> marketing.v1.RunCampaignResponse
-	19, // 38: marketing.v1.MarketingService.ConfigureArbitration:output_type -> marketing.v1.ConfigureArbitrationResponse
-	21, // 39: marketing.v1.MarketingService.GetArbitration:output_type -> marketing.v1.GetArbitrationResponse
-	23, // 40: marketing.v1.MarketingService.GetDecision:output_type -> marketing.v1.GetDecisionResponse
-	25, // 41: marketing.v1.MarketingService.GetReplay:output_type -> marketing.v1.GetReplayResponse
-	27, // 42: marketing.v1.MarketingService.GetProfile:output_type -> marketing.v1.GetProfileResponse
-	31, // [31:43] is the sub-list for method output_type
-	19, // [19:31] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	42, // 0: marketing.v1.Proposition.purpose:type_name -> marketing.v1.Purpose
+	43, // 1: marketing.v1.Proposition.contents:type_name -> marketing.v1.Content
+	44, // 2: marketing.v1.Campaign.channel:type_name -> journey.v1.Channel
+	45, // 3: marketing.v1.Campaign.once_at:type_name -> google.protobuf.Timestamp
+	46, // 4: marketing.v1.Campaign.trigger:type_name -> marketing.v1.Trigger
+	2,  // 5: marketing.v1.DefinePropositionRequest.proposition:type_name -> marketing.v1.Proposition
+	2,  // 6: marketing.v1.ListPropositionsResponse.propositions:type_name -> marketing.v1.Proposition
+	3,  // 7: marketing.v1.DefineSegmentRequest.segment:type_name -> marketing.v1.Segment
+	3,  // 8: marketing.v1.ListSegmentsResponse.segments:type_name -> marketing.v1.Segment
+	47, // 9: marketing.v1.GetReachResponse.freshness:type_name -> flow.v1.Freshness
+	4,  // 10: marketing.v1.DefineCampaignRequest.campaign:type_name -> marketing.v1.Campaign
+	47, // 11: marketing.v1.RunCampaignResponse.freshness:type_name -> flow.v1.Freshness
+	4,  // 12: marketing.v1.CampaignStatus.campaign:type_name -> marketing.v1.Campaign
+	0,  // 13: marketing.v1.CampaignStatus.state:type_name -> marketing.v1.CampaignState
+	45, // 14: marketing.v1.CampaignStatus.next_run_at:type_name -> google.protobuf.Timestamp
+	19, // 15: marketing.v1.ListCampaignsResponse.campaigns:type_name -> marketing.v1.CampaignStatus
+	45, // 16: marketing.v1.Run.planned_at:type_name -> google.protobuf.Timestamp
+	45, // 17: marketing.v1.Run.due_at:type_name -> google.protobuf.Timestamp
+	48, // 18: marketing.v1.Run.end:type_name -> marketing.v1.RunEnd
+	22, // 19: marketing.v1.ListRunsResponse.runs:type_name -> marketing.v1.Run
+	49, // 20: marketing.v1.LeadCaps.caps:type_name -> marketing.v1.LeadCap
+	27, // 21: marketing.v1.ConfigureLeadCapsRequest.lead_caps:type_name -> marketing.v1.LeadCaps
+	27, // 22: marketing.v1.GetLeadCapsResponse.lead_caps:type_name -> marketing.v1.LeadCaps
+	50, // 23: marketing.v1.ConfigureArbitrationRequest.arbitration:type_name -> marketing.v1.Arbitration
+	50, // 24: marketing.v1.GetArbitrationResponse.arbitration:type_name -> marketing.v1.Arbitration
+	45, // 25: marketing.v1.GetDecisionResponse.decided_at:type_name -> google.protobuf.Timestamp
+	51, // 26: marketing.v1.GetDecisionResponse.actions:type_name -> journey.v1.NextBestAction
+	52, // 27: marketing.v1.GetDecisionResponse.candidates:type_name -> marketing.v1.Candidate
+	47, // 28: marketing.v1.GetDecisionResponse.rested_on:type_name -> flow.v1.Freshness
+	53, // 29: marketing.v1.GetDecisionResponse.group:type_name -> marketing.v1.Group
+	1,  // 30: marketing.v1.GetReplayResponse.outcome:type_name -> marketing.v1.ReplayOutcome
+	47, // 31: marketing.v1.GetProfileResponse.freshness:type_name -> flow.v1.Freshness
+	5,  // 32: marketing.v1.MarketingService.DefineProposition:input_type -> marketing.v1.DefinePropositionRequest
+	7,  // 33: marketing.v1.MarketingService.ListPropositions:input_type -> marketing.v1.ListPropositionsRequest
+	9,  // 34: marketing.v1.MarketingService.DefineSegment:input_type -> marketing.v1.DefineSegmentRequest
+	11, // 35: marketing.v1.MarketingService.ListSegments:input_type -> marketing.v1.ListSegmentsRequest
+	13, // 36: marketing.v1.MarketingService.GetReach:input_type -> marketing.v1.GetReachRequest
+	15, // 37: marketing.v1.MarketingService.DefineCampaign:input_type -> marketing.v1.DefineCampaignRequest
+	20, // 38: marketing.v1.MarketingService.ListCampaigns:input_type -> marketing.v1.ListCampaignsRequest
+	17, // 39: marketing.v1.MarketingService.RunCampaign:input_type -> marketing.v1.RunCampaignRequest
+	23, // 40: marketing.v1.MarketingService.ListRuns:input_type -> marketing.v1.ListRunsRequest
+	25, // 41: marketing.v1.MarketingService.StopCampaign:input_type -> marketing.v1.StopCampaignRequest
+	28, // 42: marketing.v1.MarketingService.ConfigureLeadCaps:input_type -> marketing.v1.ConfigureLeadCapsRequest
+	30, // 43: marketing.v1.MarketingService.GetLeadCaps:input_type -> marketing.v1.GetLeadCapsRequest
+	32, // 44: marketing.v1.MarketingService.ConfigureArbitration:input_type -> marketing.v1.ConfigureArbitrationRequest
+	34, // 45: marketing.v1.MarketingService.GetArbitration:input_type -> marketing.v1.GetArbitrationRequest
+	36, // 46: marketing.v1.MarketingService.GetDecision:input_type -> marketing.v1.GetDecisionRequest
+	38, // 47: marketing.v1.MarketingService.GetReplay:input_type -> marketing.v1.GetReplayRequest
+	40, // 48: marketing.v1.MarketingService.GetProfile:input_type -> marketing.v1.GetProfileRequest
+	6,  // 49: marketing.v1.MarketingService.DefineProposition:output_type -> marketing.v1.DefinePropositionResponse
+	8,  // 50: marketing.v1.MarketingService.ListPropositions:output_type -> marketing.v1.ListPropositionsResponse
+	10, // 51: marketing.v1.MarketingService.DefineSegment:output_type -> marketing.v1.DefineSegmentResponse
+	12, // 52: marketing.v1.MarketingService.ListSegments:output_type -> marketing.v1.ListSegmentsResponse
+	14, // 53: marketing.v1.MarketingService.GetReach:output_type -> marketing.v1.GetReachResponse
+	16, // 54: marketing.v1.MarketingService.DefineCampaign:output_type -> marketing.v1.DefineCampaignResponse
+	21, // 55: marketing.v1.MarketingService.ListCampaigns:output_type -> marketing.v1.ListCampaignsResponse
+	18, // 56: marketing.v1.MarketingService.RunCampaign:output_type -> marketing.v1.RunCampaignResponse
+	24, // 57: marketing.v1.MarketingService.ListRuns:output_type -> marketing.v1.ListRunsResponse
+	26, // 58: marketing.v1.MarketingService.StopCampaign:output_type -> marketing.v1.StopCampaignResponse
+	29, // 59: marketing.v1.MarketingService.ConfigureLeadCaps:output_type -> marketing.v1.ConfigureLeadCapsResponse
+	31, // 60: marketing.v1.MarketingService.GetLeadCaps:output_type -> marketing.v1.GetLeadCapsResponse
+	33, // 61: marketing.v1.MarketingService.ConfigureArbitration:output_type -> marketing.v1.ConfigureArbitrationResponse
+	35, // 62: marketing.v1.MarketingService.GetArbitration:output_type -> marketing.v1.GetArbitrationResponse
+	37, // 63: marketing.v1.MarketingService.GetDecision:output_type -> marketing.v1.GetDecisionResponse
+	39, // 64: marketing.v1.MarketingService.GetReplay:output_type -> marketing.v1.GetReplayResponse
+	41, // 65: marketing.v1.MarketingService.GetProfile:output_type -> marketing.v1.GetProfileResponse
+	49, // [49:66] is the sub-list for method output_type
+	32, // [32:49] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_marketing_v1_api_proto_init() }
@@ -1907,8 +2751,8 @@ func file_marketing_v1_api_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_marketing_v1_api_proto_rawDesc), len(file_marketing_v1_api_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   27,
+			NumEnums:      2,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -25,7 +25,12 @@ const (
 	MarketingService_ListSegments_FullMethodName         = "/marketing.v1.MarketingService/ListSegments"
 	MarketingService_GetReach_FullMethodName             = "/marketing.v1.MarketingService/GetReach"
 	MarketingService_DefineCampaign_FullMethodName       = "/marketing.v1.MarketingService/DefineCampaign"
+	MarketingService_ListCampaigns_FullMethodName        = "/marketing.v1.MarketingService/ListCampaigns"
 	MarketingService_RunCampaign_FullMethodName          = "/marketing.v1.MarketingService/RunCampaign"
+	MarketingService_ListRuns_FullMethodName             = "/marketing.v1.MarketingService/ListRuns"
+	MarketingService_StopCampaign_FullMethodName         = "/marketing.v1.MarketingService/StopCampaign"
+	MarketingService_ConfigureLeadCaps_FullMethodName    = "/marketing.v1.MarketingService/ConfigureLeadCaps"
+	MarketingService_GetLeadCaps_FullMethodName          = "/marketing.v1.MarketingService/GetLeadCaps"
 	MarketingService_ConfigureArbitration_FullMethodName = "/marketing.v1.MarketingService/ConfigureArbitration"
 	MarketingService_GetArbitration_FullMethodName       = "/marketing.v1.MarketingService/GetArbitration"
 	MarketingService_GetDecision_FullMethodName          = "/marketing.v1.MarketingService/GetDecision"
@@ -55,8 +60,20 @@ type MarketingServiceClient interface {
 	GetReach(ctx context.Context, in *GetReachRequest, opts ...grpc.CallOption) (*GetReachResponse, error)
 	// DefineCampaign says whom marketing means to approach, with what.
 	DefineCampaign(ctx context.Context, in *DefineCampaignRequest, opts ...grpc.CallOption) (*DefineCampaignResponse, error)
+	// ListCampaigns returns the campaigns, by their id.
+	ListCampaigns(ctx context.Context, in *ListCampaignsRequest, opts ...grpc.CallOption) (*ListCampaignsResponse, error)
 	// RunCampaign chooses the campaign's customers and issues its leads.
 	RunCampaign(ctx context.Context, in *RunCampaignRequest, opts ...grpc.CallOption) (*RunCampaignResponse, error)
+	// ListRuns returns the last runs of a campaign, the latest first.
+	ListRuns(ctx context.Context, in *ListRunsRequest, opts ...grpc.CallOption) (*ListRunsResponse, error)
+	// StopCampaign stops a campaign. Once it has answered, the campaign issues no more
+	// leads, until it is defined again.
+	StopCampaign(ctx context.Context, in *StopCampaignRequest, opts ...grpc.CallOption) (*StopCampaignResponse, error)
+	// ConfigureLeadCaps says how many leads a customer gets from now on, whatever the
+	// campaign.
+	ConfigureLeadCaps(ctx context.Context, in *ConfigureLeadCapsRequest, opts ...grpc.CallOption) (*ConfigureLeadCapsResponse, error)
+	// GetLeadCaps returns how many leads a customer gets.
+	GetLeadCaps(ctx context.Context, in *GetLeadCapsRequest, opts ...grpc.CallOption) (*GetLeadCapsResponse, error)
 	// ConfigureArbitration says how lists are made from now on.
 	ConfigureArbitration(ctx context.Context, in *ConfigureArbitrationRequest, opts ...grpc.CallOption) (*ConfigureArbitrationResponse, error)
 	// GetArbitration returns how lists are made.
@@ -138,10 +155,60 @@ func (c *marketingServiceClient) DefineCampaign(ctx context.Context, in *DefineC
 	return out, nil
 }
 
+func (c *marketingServiceClient) ListCampaigns(ctx context.Context, in *ListCampaignsRequest, opts ...grpc.CallOption) (*ListCampaignsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListCampaignsResponse)
+	err := c.cc.Invoke(ctx, MarketingService_ListCampaigns_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *marketingServiceClient) RunCampaign(ctx context.Context, in *RunCampaignRequest, opts ...grpc.CallOption) (*RunCampaignResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RunCampaignResponse)
 	err := c.cc.Invoke(ctx, MarketingService_RunCampaign_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *marketingServiceClient) ListRuns(ctx context.Context, in *ListRunsRequest, opts ...grpc.CallOption) (*ListRunsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRunsResponse)
+	err := c.cc.Invoke(ctx, MarketingService_ListRuns_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *marketingServiceClient) StopCampaign(ctx context.Context, in *StopCampaignRequest, opts ...grpc.CallOption) (*StopCampaignResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StopCampaignResponse)
+	err := c.cc.Invoke(ctx, MarketingService_StopCampaign_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *marketingServiceClient) ConfigureLeadCaps(ctx context.Context, in *ConfigureLeadCapsRequest, opts ...grpc.CallOption) (*ConfigureLeadCapsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ConfigureLeadCapsResponse)
+	err := c.cc.Invoke(ctx, MarketingService_ConfigureLeadCaps_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *marketingServiceClient) GetLeadCaps(ctx context.Context, in *GetLeadCapsRequest, opts ...grpc.CallOption) (*GetLeadCapsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetLeadCapsResponse)
+	err := c.cc.Invoke(ctx, MarketingService_GetLeadCaps_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -220,8 +287,20 @@ type MarketingServiceServer interface {
 	GetReach(context.Context, *GetReachRequest) (*GetReachResponse, error)
 	// DefineCampaign says whom marketing means to approach, with what.
 	DefineCampaign(context.Context, *DefineCampaignRequest) (*DefineCampaignResponse, error)
+	// ListCampaigns returns the campaigns, by their id.
+	ListCampaigns(context.Context, *ListCampaignsRequest) (*ListCampaignsResponse, error)
 	// RunCampaign chooses the campaign's customers and issues its leads.
 	RunCampaign(context.Context, *RunCampaignRequest) (*RunCampaignResponse, error)
+	// ListRuns returns the last runs of a campaign, the latest first.
+	ListRuns(context.Context, *ListRunsRequest) (*ListRunsResponse, error)
+	// StopCampaign stops a campaign. Once it has answered, the campaign issues no more
+	// leads, until it is defined again.
+	StopCampaign(context.Context, *StopCampaignRequest) (*StopCampaignResponse, error)
+	// ConfigureLeadCaps says how many leads a customer gets from now on, whatever the
+	// campaign.
+	ConfigureLeadCaps(context.Context, *ConfigureLeadCapsRequest) (*ConfigureLeadCapsResponse, error)
+	// GetLeadCaps returns how many leads a customer gets.
+	GetLeadCaps(context.Context, *GetLeadCapsRequest) (*GetLeadCapsResponse, error)
 	// ConfigureArbitration says how lists are made from now on.
 	ConfigureArbitration(context.Context, *ConfigureArbitrationRequest) (*ConfigureArbitrationResponse, error)
 	// GetArbitration returns how lists are made.
@@ -261,8 +340,23 @@ func (UnimplementedMarketingServiceServer) GetReach(context.Context, *GetReachRe
 func (UnimplementedMarketingServiceServer) DefineCampaign(context.Context, *DefineCampaignRequest) (*DefineCampaignResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DefineCampaign not implemented")
 }
+func (UnimplementedMarketingServiceServer) ListCampaigns(context.Context, *ListCampaignsRequest) (*ListCampaignsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListCampaigns not implemented")
+}
 func (UnimplementedMarketingServiceServer) RunCampaign(context.Context, *RunCampaignRequest) (*RunCampaignResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RunCampaign not implemented")
+}
+func (UnimplementedMarketingServiceServer) ListRuns(context.Context, *ListRunsRequest) (*ListRunsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRuns not implemented")
+}
+func (UnimplementedMarketingServiceServer) StopCampaign(context.Context, *StopCampaignRequest) (*StopCampaignResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method StopCampaign not implemented")
+}
+func (UnimplementedMarketingServiceServer) ConfigureLeadCaps(context.Context, *ConfigureLeadCapsRequest) (*ConfigureLeadCapsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ConfigureLeadCaps not implemented")
+}
+func (UnimplementedMarketingServiceServer) GetLeadCaps(context.Context, *GetLeadCapsRequest) (*GetLeadCapsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetLeadCaps not implemented")
 }
 func (UnimplementedMarketingServiceServer) ConfigureArbitration(context.Context, *ConfigureArbitrationRequest) (*ConfigureArbitrationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ConfigureArbitration not implemented")
@@ -408,6 +502,24 @@ func _MarketingService_DefineCampaign_Handler(srv interface{}, ctx context.Conte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _MarketingService_ListCampaigns_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListCampaignsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MarketingServiceServer).ListCampaigns(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MarketingService_ListCampaigns_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MarketingServiceServer).ListCampaigns(ctx, req.(*ListCampaignsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _MarketingService_RunCampaign_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RunCampaignRequest)
 	if err := dec(in); err != nil {
@@ -422,6 +534,78 @@ func _MarketingService_RunCampaign_Handler(srv interface{}, ctx context.Context,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(MarketingServiceServer).RunCampaign(ctx, req.(*RunCampaignRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _MarketingService_ListRuns_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRunsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MarketingServiceServer).ListRuns(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MarketingService_ListRuns_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MarketingServiceServer).ListRuns(ctx, req.(*ListRunsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _MarketingService_StopCampaign_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StopCampaignRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MarketingServiceServer).StopCampaign(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MarketingService_StopCampaign_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MarketingServiceServer).StopCampaign(ctx, req.(*StopCampaignRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _MarketingService_ConfigureLeadCaps_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ConfigureLeadCapsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MarketingServiceServer).ConfigureLeadCaps(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MarketingService_ConfigureLeadCaps_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MarketingServiceServer).ConfigureLeadCaps(ctx, req.(*ConfigureLeadCapsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _MarketingService_GetLeadCaps_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetLeadCapsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MarketingServiceServer).GetLeadCaps(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MarketingService_GetLeadCaps_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MarketingServiceServer).GetLeadCaps(ctx, req.(*GetLeadCapsRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -548,8 +732,28 @@ var MarketingService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _MarketingService_DefineCampaign_Handler,
 		},
 		{
+			MethodName: "ListCampaigns",
+			Handler:    _MarketingService_ListCampaigns_Handler,
+		},
+		{
 			MethodName: "RunCampaign",
 			Handler:    _MarketingService_RunCampaign_Handler,
+		},
+		{
+			MethodName: "ListRuns",
+			Handler:    _MarketingService_ListRuns_Handler,
+		},
+		{
+			MethodName: "StopCampaign",
+			Handler:    _MarketingService_StopCampaign_Handler,
+		},
+		{
+			MethodName: "ConfigureLeadCaps",
+			Handler:    _MarketingService_ConfigureLeadCaps_Handler,
+		},
+		{
+			MethodName: "GetLeadCaps",
+			Handler:    _MarketingService_GetLeadCaps_Handler,
 		},
 		{
 			MethodName: "ConfigureArbitration",

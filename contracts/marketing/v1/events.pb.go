@@ -417,7 +417,18 @@ type CampaignDefined struct {
 	// At most this many leads a run; those who spent most come first.
 	MaxLeads uint32 `protobuf:"varint,7,opt,name=max_leads,json=maxLeads,proto3" json:"max_leads,omitempty"`
 	// The priority of its leads: higher goes first.
-	Priority      uint32 `protobuf:"varint,8,opt,name=priority,proto3" json:"priority,omitempty"`
+	Priority uint32 `protobuf:"varint,8,opt,name=priority,proto3" json:"priority,omitempty"`
+	// Customers who belong to this segment are chosen; all when not given.
+	SegmentId string `protobuf:"bytes,9,opt,name=segment_id,json=segmentId,proto3" json:"segment_id,omitempty"`
+	// When it runs, once.
+	OnceAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=once_at,json=onceAt,proto3" json:"once_at,omitempty"`
+	// How often it runs: hourly, daily, weekly or a cron expression, which may name
+	// its time zone.
+	Schedule string `protobuf:"bytes,11,opt,name=schedule,proto3" json:"schedule,omitempty"`
+	// What makes it approach a customer.
+	Trigger *Trigger `protobuf:"bytes,12,opt,name=trigger,proto3" json:"trigger,omitempty"`
+	// Since when its time, its schedule or its trigger holds.
+	TimedSince    *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=timed_since,json=timedSince,proto3" json:"timed_since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -508,7 +519,337 @@ func (x *CampaignDefined) GetPriority() uint32 {
 	return 0
 }
 
-// CampaignRun says that a campaign has chosen its customers.
+func (x *CampaignDefined) GetSegmentId() string {
+	if x != nil {
+		return x.SegmentId
+	}
+	return ""
+}
+
+func (x *CampaignDefined) GetOnceAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OnceAt
+	}
+	return nil
+}
+
+func (x *CampaignDefined) GetSchedule() string {
+	if x != nil {
+		return x.Schedule
+	}
+	return ""
+}
+
+func (x *CampaignDefined) GetTrigger() *Trigger {
+	if x != nil {
+		return x.Trigger
+	}
+	return nil
+}
+
+func (x *CampaignDefined) GetTimedSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.TimedSince
+	}
+	return nil
+}
+
+// CampaignStopped says that a campaign issues no more leads, until it is defined
+// again.
+type CampaignStopped struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The campaign.
+	CampaignId string `protobuf:"bytes,1,opt,name=campaign_id,json=campaignId,proto3" json:"campaign_id,omitempty"`
+	// When it was stopped.
+	StoppedAt     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=stopped_at,json=stoppedAt,proto3" json:"stopped_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CampaignStopped) Reset() {
+	*x = CampaignStopped{}
+	mi := &file_marketing_v1_events_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CampaignStopped) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CampaignStopped) ProtoMessage() {}
+
+func (x *CampaignStopped) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_events_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CampaignStopped.ProtoReflect.Descriptor instead.
+func (*CampaignStopped) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *CampaignStopped) GetCampaignId() string {
+	if x != nil {
+		return x.CampaignId
+	}
+	return ""
+}
+
+func (x *CampaignStopped) GetStoppedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StoppedAt
+	}
+	return nil
+}
+
+// CampaignRunPlanned says whom a run of a campaign means to approach, and with
+// what. Each of them gets a lead, unless a cap leaves no place for it.
+type CampaignRunPlanned struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The campaign.
+	CampaignId string `protobuf:"bytes,1,opt,name=campaign_id,json=campaignId,proto3" json:"campaign_id,omitempty"`
+	// The run.
+	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// When it was planned: the time of its leads.
+	PlannedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=planned_at,json=plannedAt,proto3" json:"planned_at,omitempty"`
+	// When it was due, where the campaign has a time or a schedule.
+	DueAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=due_at,json=dueAt,proto3" json:"due_at,omitempty"`
+	// What is offered.
+	PropositionId string `protobuf:"bytes,5,opt,name=proposition_id,json=propositionId,proto3" json:"proposition_id,omitempty"`
+	// The channel that is to carry it out.
+	Channel v1.Channel `protobuf:"varint,6,opt,name=channel,proto3,enum=journey.v1.Channel" json:"channel,omitempty"`
+	// What is to be said or shown.
+	Content string `protobuf:"bytes,7,opt,name=content,proto3" json:"content,omitempty"`
+	// The priority of its leads.
+	Priority uint32 `protobuf:"varint,8,opt,name=priority,proto3" json:"priority,omitempty"`
+	// The customers that it means to approach; who comes first gets their lead first.
+	Customers []string `protobuf:"bytes,9,rep,name=customers,proto3" json:"customers,omitempty"`
+	// How many customers the campaign might approach: its audience, without those whom
+	// the gates leave out.
+	Eligible uint64 `protobuf:"varint,10,opt,name=eligible,proto3" json:"eligible,omitempty"`
+	// How many of them were seen to have no place left under the caps.
+	Capped uint64 `protobuf:"varint,11,opt,name=capped,proto3" json:"capped,omitempty"`
+	// A customer gets one lead of the campaign in so many hours; 0: one of each run.
+	PeriodHours uint32 `protobuf:"varint,12,opt,name=period_hours,json=periodHours,proto3" json:"period_hours,omitempty"`
+	// What the look at the trigger was for.
+	Look Look `protobuf:"varint,13,opt,name=look,proto3,enum=marketing.v1.Look" json:"look,omitempty"`
+	// Who was seen to have come to satisfy the trigger.
+	Entered []*Entrant `protobuf:"bytes,14,rep,name=entered,proto3" json:"entered,omitempty"`
+	// Who was seen to satisfy it no longer.
+	Left []string `protobuf:"bytes,15,rep,name=left,proto3" json:"left,omitempty"`
+	// The definition that the look was for, by when it began to hold.
+	TimedSince    *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=timed_since,json=timedSince,proto3" json:"timed_since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CampaignRunPlanned) Reset() {
+	*x = CampaignRunPlanned{}
+	mi := &file_marketing_v1_events_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CampaignRunPlanned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CampaignRunPlanned) ProtoMessage() {}
+
+func (x *CampaignRunPlanned) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_events_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CampaignRunPlanned.ProtoReflect.Descriptor instead.
+func (*CampaignRunPlanned) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *CampaignRunPlanned) GetCampaignId() string {
+	if x != nil {
+		return x.CampaignId
+	}
+	return ""
+}
+
+func (x *CampaignRunPlanned) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *CampaignRunPlanned) GetPlannedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PlannedAt
+	}
+	return nil
+}
+
+func (x *CampaignRunPlanned) GetDueAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DueAt
+	}
+	return nil
+}
+
+func (x *CampaignRunPlanned) GetPropositionId() string {
+	if x != nil {
+		return x.PropositionId
+	}
+	return ""
+}
+
+func (x *CampaignRunPlanned) GetChannel() v1.Channel {
+	if x != nil {
+		return x.Channel
+	}
+	return v1.Channel(0)
+}
+
+func (x *CampaignRunPlanned) GetContent() string {
+	if x != nil {
+		return x.Content
+	}
+	return ""
+}
+
+func (x *CampaignRunPlanned) GetPriority() uint32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *CampaignRunPlanned) GetCustomers() []string {
+	if x != nil {
+		return x.Customers
+	}
+	return nil
+}
+
+func (x *CampaignRunPlanned) GetEligible() uint64 {
+	if x != nil {
+		return x.Eligible
+	}
+	return 0
+}
+
+func (x *CampaignRunPlanned) GetCapped() uint64 {
+	if x != nil {
+		return x.Capped
+	}
+	return 0
+}
+
+func (x *CampaignRunPlanned) GetPeriodHours() uint32 {
+	if x != nil {
+		return x.PeriodHours
+	}
+	return 0
+}
+
+func (x *CampaignRunPlanned) GetLook() Look {
+	if x != nil {
+		return x.Look
+	}
+	return Look_LOOK_UNSPECIFIED
+}
+
+func (x *CampaignRunPlanned) GetEntered() []*Entrant {
+	if x != nil {
+		return x.Entered
+	}
+	return nil
+}
+
+func (x *CampaignRunPlanned) GetLeft() []string {
+	if x != nil {
+		return x.Left
+	}
+	return nil
+}
+
+func (x *CampaignRunPlanned) GetTimedSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.TimedSince
+	}
+	return nil
+}
+
+// CampaignRunStopped says that a run is to issue nothing, as its campaign was
+// stopped before it had.
+type CampaignRunStopped struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The campaign.
+	CampaignId string `protobuf:"bytes,1,opt,name=campaign_id,json=campaignId,proto3" json:"campaign_id,omitempty"`
+	// The run.
+	RunId         string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CampaignRunStopped) Reset() {
+	*x = CampaignRunStopped{}
+	mi := &file_marketing_v1_events_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CampaignRunStopped) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CampaignRunStopped) ProtoMessage() {}
+
+func (x *CampaignRunStopped) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_events_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CampaignRunStopped.ProtoReflect.Descriptor instead.
+func (*CampaignRunStopped) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *CampaignRunStopped) GetCampaignId() string {
+	if x != nil {
+		return x.CampaignId
+	}
+	return ""
+}
+
+func (x *CampaignRunStopped) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+// CampaignRun says that a run is over. The leads that it issued follow it.
 type CampaignRun struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The campaign.
@@ -518,14 +859,26 @@ type CampaignRun struct {
 	// How many leads it issues.
 	Leads uint32 `protobuf:"varint,3,opt,name=leads,proto3" json:"leads,omitempty"`
 	// When it ran.
-	RunAt         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=run_at,json=runAt,proto3" json:"run_at,omitempty"`
+	RunAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=run_at,json=runAt,proto3" json:"run_at,omitempty"`
+	// How many customers it might have approached: the campaign's audience, without
+	// those whom the gates left out.
+	Eligible uint64 `protobuf:"varint,5,opt,name=eligible,proto3" json:"eligible,omitempty"`
+	// For how many of them the caps left no place. Of the rest, those got no lead who
+	// came after the most that a run issues.
+	Capped uint64 `protobuf:"varint,6,opt,name=capped,proto3" json:"capped,omitempty"`
+	// How it ended.
+	End RunEnd `protobuf:"varint,7,opt,name=end,proto3,enum=marketing.v1.RunEnd" json:"end,omitempty"`
+	// Why it could not be made, where it could not.
+	Problem string `protobuf:"bytes,8,opt,name=problem,proto3" json:"problem,omitempty"`
+	// When it was due, where the campaign has a time or a schedule.
+	DueAt         *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=due_at,json=dueAt,proto3" json:"due_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CampaignRun) Reset() {
 	*x = CampaignRun{}
-	mi := &file_marketing_v1_events_proto_msgTypes[5]
+	mi := &file_marketing_v1_events_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -537,7 +890,7 @@ func (x *CampaignRun) String() string {
 func (*CampaignRun) ProtoMessage() {}
 
 func (x *CampaignRun) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_events_proto_msgTypes[5]
+	mi := &file_marketing_v1_events_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -550,7 +903,7 @@ func (x *CampaignRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CampaignRun.ProtoReflect.Descriptor instead.
 func (*CampaignRun) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_events_proto_rawDescGZIP(), []int{5}
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CampaignRun) GetCampaignId() string {
@@ -581,6 +934,400 @@ func (x *CampaignRun) GetRunAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *CampaignRun) GetEligible() uint64 {
+	if x != nil {
+		return x.Eligible
+	}
+	return 0
+}
+
+func (x *CampaignRun) GetCapped() uint64 {
+	if x != nil {
+		return x.Capped
+	}
+	return 0
+}
+
+func (x *CampaignRun) GetEnd() RunEnd {
+	if x != nil {
+		return x.End
+	}
+	return RunEnd_RUN_END_UNSPECIFIED
+}
+
+func (x *CampaignRun) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *CampaignRun) GetDueAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DueAt
+	}
+	return nil
+}
+
+// LeadCapsConfigured says how many leads a customer gets from now on, whatever the
+// campaign.
+type LeadCapsConfigured struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caps.
+	Caps          []*LeadCap `protobuf:"bytes,1,rep,name=caps,proto3" json:"caps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeadCapsConfigured) Reset() {
+	*x = LeadCapsConfigured{}
+	mi := &file_marketing_v1_events_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeadCapsConfigured) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeadCapsConfigured) ProtoMessage() {}
+
+func (x *LeadCapsConfigured) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_events_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeadCapsConfigured.ProtoReflect.Descriptor instead.
+func (*LeadCapsConfigured) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *LeadCapsConfigured) GetCaps() []*LeadCap {
+	if x != nil {
+		return x.Caps
+	}
+	return nil
+}
+
+// LeadPlaceHeld says that a run holds a place for a lead to a customer. Until it is
+// taken, a campaign of higher priority may have it.
+type LeadPlaceHeld struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The lead.
+	LeadId string `protobuf:"bytes,1,opt,name=lead_id,json=leadId,proto3" json:"lead_id,omitempty"`
+	// The customer.
+	CustomerId string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// The campaign.
+	CampaignId string `protobuf:"bytes,3,opt,name=campaign_id,json=campaignId,proto3" json:"campaign_id,omitempty"`
+	// The run.
+	RunId string `protobuf:"bytes,4,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// The channel that is to carry the lead out.
+	Channel v1.Channel `protobuf:"varint,5,opt,name=channel,proto3,enum=journey.v1.Channel" json:"channel,omitempty"`
+	// The campaign's priority.
+	Priority uint32 `protobuf:"varint,6,opt,name=priority,proto3" json:"priority,omitempty"`
+	// The time of the lead, which caps count by.
+	At *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=at,proto3" json:"at,omitempty"`
+	// The leads of lower priority that lost the places they held.
+	Displaced     []string `protobuf:"bytes,8,rep,name=displaced,proto3" json:"displaced,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeadPlaceHeld) Reset() {
+	*x = LeadPlaceHeld{}
+	mi := &file_marketing_v1_events_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeadPlaceHeld) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeadPlaceHeld) ProtoMessage() {}
+
+func (x *LeadPlaceHeld) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_events_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeadPlaceHeld.ProtoReflect.Descriptor instead.
+func (*LeadPlaceHeld) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *LeadPlaceHeld) GetLeadId() string {
+	if x != nil {
+		return x.LeadId
+	}
+	return ""
+}
+
+func (x *LeadPlaceHeld) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *LeadPlaceHeld) GetCampaignId() string {
+	if x != nil {
+		return x.CampaignId
+	}
+	return ""
+}
+
+func (x *LeadPlaceHeld) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *LeadPlaceHeld) GetChannel() v1.Channel {
+	if x != nil {
+		return x.Channel
+	}
+	return v1.Channel(0)
+}
+
+func (x *LeadPlaceHeld) GetPriority() uint32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *LeadPlaceHeld) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *LeadPlaceHeld) GetDisplaced() []string {
+	if x != nil {
+		return x.Displaced
+	}
+	return nil
+}
+
+// LeadPlaceRefused says that there was no place for a lead.
+type LeadPlaceRefused struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The lead.
+	LeadId string `protobuf:"bytes,1,opt,name=lead_id,json=leadId,proto3" json:"lead_id,omitempty"`
+	// The customer.
+	CustomerId string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// The campaign.
+	CampaignId string `protobuf:"bytes,3,opt,name=campaign_id,json=campaignId,proto3" json:"campaign_id,omitempty"`
+	// The run.
+	RunId string `protobuf:"bytes,4,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// The cap that left none; not given when the campaign approaches a customer once
+	// in a period, and had done so.
+	Cap *LeadCap `protobuf:"bytes,5,opt,name=cap,proto3" json:"cap,omitempty"`
+	// The time of the lead.
+	At            *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeadPlaceRefused) Reset() {
+	*x = LeadPlaceRefused{}
+	mi := &file_marketing_v1_events_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeadPlaceRefused) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeadPlaceRefused) ProtoMessage() {}
+
+func (x *LeadPlaceRefused) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_events_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeadPlaceRefused.ProtoReflect.Descriptor instead.
+func (*LeadPlaceRefused) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *LeadPlaceRefused) GetLeadId() string {
+	if x != nil {
+		return x.LeadId
+	}
+	return ""
+}
+
+func (x *LeadPlaceRefused) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *LeadPlaceRefused) GetCampaignId() string {
+	if x != nil {
+		return x.CampaignId
+	}
+	return ""
+}
+
+func (x *LeadPlaceRefused) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *LeadPlaceRefused) GetCap() *LeadCap {
+	if x != nil {
+		return x.Cap
+	}
+	return nil
+}
+
+func (x *LeadPlaceRefused) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+// LeadPlaceTaken says that a lead has its place for good.
+type LeadPlaceTaken struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The lead.
+	LeadId string `protobuf:"bytes,1,opt,name=lead_id,json=leadId,proto3" json:"lead_id,omitempty"`
+	// The customer.
+	CustomerId    string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeadPlaceTaken) Reset() {
+	*x = LeadPlaceTaken{}
+	mi := &file_marketing_v1_events_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeadPlaceTaken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeadPlaceTaken) ProtoMessage() {}
+
+func (x *LeadPlaceTaken) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_events_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeadPlaceTaken.ProtoReflect.Descriptor instead.
+func (*LeadPlaceTaken) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *LeadPlaceTaken) GetLeadId() string {
+	if x != nil {
+		return x.LeadId
+	}
+	return ""
+}
+
+func (x *LeadPlaceTaken) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+// LeadPlaceReleased says that a lead needs no place any more, as it is not issued.
+type LeadPlaceReleased struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The lead.
+	LeadId string `protobuf:"bytes,1,opt,name=lead_id,json=leadId,proto3" json:"lead_id,omitempty"`
+	// The customer.
+	CustomerId    string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeadPlaceReleased) Reset() {
+	*x = LeadPlaceReleased{}
+	mi := &file_marketing_v1_events_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeadPlaceReleased) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeadPlaceReleased) ProtoMessage() {}
+
+func (x *LeadPlaceReleased) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_events_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeadPlaceReleased.ProtoReflect.Descriptor instead.
+func (*LeadPlaceReleased) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *LeadPlaceReleased) GetLeadId() string {
+	if x != nil {
+		return x.LeadId
+	}
+	return ""
+}
+
+func (x *LeadPlaceReleased) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
 // LeadIssued is an outbound offering that lead management carries out.
 type LeadIssued struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -606,7 +1353,7 @@ type LeadIssued struct {
 
 func (x *LeadIssued) Reset() {
 	*x = LeadIssued{}
-	mi := &file_marketing_v1_events_proto_msgTypes[6]
+	mi := &file_marketing_v1_events_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -618,7 +1365,7 @@ func (x *LeadIssued) String() string {
 func (*LeadIssued) ProtoMessage() {}
 
 func (x *LeadIssued) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_events_proto_msgTypes[6]
+	mi := &file_marketing_v1_events_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -631,7 +1378,7 @@ func (x *LeadIssued) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadIssued.ProtoReflect.Descriptor instead.
 func (*LeadIssued) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_events_proto_rawDescGZIP(), []int{6}
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LeadIssued) GetLeadId() string {
@@ -709,7 +1456,7 @@ type LeadResponseRecorded struct {
 
 func (x *LeadResponseRecorded) Reset() {
 	*x = LeadResponseRecorded{}
-	mi := &file_marketing_v1_events_proto_msgTypes[7]
+	mi := &file_marketing_v1_events_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -721,7 +1468,7 @@ func (x *LeadResponseRecorded) String() string {
 func (*LeadResponseRecorded) ProtoMessage() {}
 
 func (x *LeadResponseRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_events_proto_msgTypes[7]
+	mi := &file_marketing_v1_events_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -734,7 +1481,7 @@ func (x *LeadResponseRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadResponseRecorded.ProtoReflect.Descriptor instead.
 func (*LeadResponseRecorded) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_events_proto_rawDescGZIP(), []int{7}
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *LeadResponseRecorded) GetLeadId() string {
@@ -770,6 +1517,71 @@ func (x *LeadResponseRecorded) GetAnswer() v1.Answer {
 		return x.Answer
 	}
 	return v1.Answer(0)
+}
+
+// LeadPresented says that marketing knows a lead to have been presented: its message
+// was sent, or its call was put on the list.
+type LeadPresented struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The lead.
+	LeadId string `protobuf:"bytes,1,opt,name=lead_id,json=leadId,proto3" json:"lead_id,omitempty"`
+	// The customer that it was for.
+	CustomerId string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// The channel that carried it out.
+	Channel       v1.Channel `protobuf:"varint,3,opt,name=channel,proto3,enum=journey.v1.Channel" json:"channel,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeadPresented) Reset() {
+	*x = LeadPresented{}
+	mi := &file_marketing_v1_events_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeadPresented) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeadPresented) ProtoMessage() {}
+
+func (x *LeadPresented) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_events_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeadPresented.ProtoReflect.Descriptor instead.
+func (*LeadPresented) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *LeadPresented) GetLeadId() string {
+	if x != nil {
+		return x.LeadId
+	}
+	return ""
+}
+
+func (x *LeadPresented) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *LeadPresented) GetChannel() v1.Channel {
+	if x != nil {
+		return x.Channel
+	}
+	return v1.Channel(0)
 }
 
 var File_marketing_v1_events_proto protoreflect.FileDescriptor
@@ -813,7 +1625,7 @@ const file_marketing_v1_events_proto_rawDesc = "" +
 	"\n" +
 	"segment_id\x18\x01 \x01(\tR\tsegmentId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
-	"\x04rule\x18\x03 \x01(\tR\x04rule\"\x9c\x02\n" +
+	"\x04rule\x18\x03 \x01(\tR\x04rule\"\xfa\x03\n" +
 	"\x0fCampaignDefined\x12\x1f\n" +
 	"\vcampaign_id\x18\x01 \x01(\tR\n" +
 	"campaignId\x12\x12\n" +
@@ -824,13 +1636,86 @@ const file_marketing_v1_events_proto_rawDesc = "" +
 	"min_orders\x18\x05 \x01(\rR\tminOrders\x12&\n" +
 	"\x0fmin_spent_cents\x18\x06 \x01(\x03R\rminSpentCents\x12\x1b\n" +
 	"\tmax_leads\x18\a \x01(\rR\bmaxLeads\x12\x1a\n" +
-	"\bpriority\x18\b \x01(\rR\bpriority\"\x8e\x01\n" +
+	"\bpriority\x18\b \x01(\rR\bpriority\x12\x1d\n" +
+	"\n" +
+	"segment_id\x18\t \x01(\tR\tsegmentId\x123\n" +
+	"\aonce_at\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x06onceAt\x12\x1a\n" +
+	"\bschedule\x18\v \x01(\tR\bschedule\x12/\n" +
+	"\atrigger\x18\f \x01(\v2\x15.marketing.v1.TriggerR\atrigger\x12;\n" +
+	"\vtimed_since\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"timedSince\"m\n" +
+	"\x0fCampaignStopped\x12\x1f\n" +
+	"\vcampaign_id\x18\x01 \x01(\tR\n" +
+	"campaignId\x129\n" +
+	"\n" +
+	"stopped_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tstoppedAt\"\xe5\x04\n" +
+	"\x12CampaignRunPlanned\x12\x1f\n" +
+	"\vcampaign_id\x18\x01 \x01(\tR\n" +
+	"campaignId\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\tR\x05runId\x129\n" +
+	"\n" +
+	"planned_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tplannedAt\x121\n" +
+	"\x06due_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05dueAt\x12%\n" +
+	"\x0eproposition_id\x18\x05 \x01(\tR\rpropositionId\x12-\n" +
+	"\achannel\x18\x06 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12\x18\n" +
+	"\acontent\x18\a \x01(\tR\acontent\x12\x1a\n" +
+	"\bpriority\x18\b \x01(\rR\bpriority\x12\x1c\n" +
+	"\tcustomers\x18\t \x03(\tR\tcustomers\x12\x1a\n" +
+	"\beligible\x18\n" +
+	" \x01(\x04R\beligible\x12\x16\n" +
+	"\x06capped\x18\v \x01(\x04R\x06capped\x12!\n" +
+	"\fperiod_hours\x18\f \x01(\rR\vperiodHours\x12&\n" +
+	"\x04look\x18\r \x01(\x0e2\x12.marketing.v1.LookR\x04look\x12/\n" +
+	"\aentered\x18\x0e \x03(\v2\x15.marketing.v1.EntrantR\aentered\x12\x12\n" +
+	"\x04left\x18\x0f \x03(\tR\x04left\x12;\n" +
+	"\vtimed_since\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"timedSince\"L\n" +
+	"\x12CampaignRunStopped\x12\x1f\n" +
+	"\vcampaign_id\x18\x01 \x01(\tR\n" +
+	"campaignId\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\tR\x05runId\"\xb7\x02\n" +
 	"\vCampaignRun\x12\x1f\n" +
 	"\vcampaign_id\x18\x01 \x01(\tR\n" +
 	"campaignId\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x14\n" +
 	"\x05leads\x18\x03 \x01(\rR\x05leads\x121\n" +
-	"\x06run_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05runAt\"\x8a\x02\n" +
+	"\x06run_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05runAt\x12\x1a\n" +
+	"\beligible\x18\x05 \x01(\x04R\beligible\x12\x16\n" +
+	"\x06capped\x18\x06 \x01(\x04R\x06capped\x12&\n" +
+	"\x03end\x18\a \x01(\x0e2\x14.marketing.v1.RunEndR\x03end\x12\x18\n" +
+	"\aproblem\x18\b \x01(\tR\aproblem\x121\n" +
+	"\x06due_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x05dueAt\"?\n" +
+	"\x12LeadCapsConfigured\x12)\n" +
+	"\x04caps\x18\x01 \x03(\v2\x15.marketing.v1.LeadCapR\x04caps\"\x96\x02\n" +
+	"\rLeadPlaceHeld\x12\x17\n" +
+	"\alead_id\x18\x01 \x01(\tR\x06leadId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\x12\x1f\n" +
+	"\vcampaign_id\x18\x03 \x01(\tR\n" +
+	"campaignId\x12\x15\n" +
+	"\x06run_id\x18\x04 \x01(\tR\x05runId\x12-\n" +
+	"\achannel\x18\x05 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12\x1a\n" +
+	"\bpriority\x18\x06 \x01(\rR\bpriority\x12*\n" +
+	"\x02at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1c\n" +
+	"\tdisplaced\x18\b \x03(\tR\tdisplaced\"\xd9\x01\n" +
+	"\x10LeadPlaceRefused\x12\x17\n" +
+	"\alead_id\x18\x01 \x01(\tR\x06leadId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\x12\x1f\n" +
+	"\vcampaign_id\x18\x03 \x01(\tR\n" +
+	"campaignId\x12\x15\n" +
+	"\x06run_id\x18\x04 \x01(\tR\x05runId\x12'\n" +
+	"\x03cap\x18\x05 \x01(\v2\x15.marketing.v1.LeadCapR\x03cap\x12*\n" +
+	"\x02at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"J\n" +
+	"\x0eLeadPlaceTaken\x12\x17\n" +
+	"\alead_id\x18\x01 \x01(\tR\x06leadId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\"M\n" +
+	"\x11LeadPlaceReleased\x12\x17\n" +
+	"\alead_id\x18\x01 \x01(\tR\x06leadId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\"\x8a\x02\n" +
 	"\n" +
 	"LeadIssued\x12\x17\n" +
 	"\alead_id\x18\x01 \x01(\tR\x06leadId\x12\x1f\n" +
@@ -850,7 +1735,12 @@ const file_marketing_v1_events_proto_rawDesc = "" +
 	"\n" +
 	"contact_id\x18\x03 \x01(\tR\tcontactId\x12-\n" +
 	"\achannel\x18\x04 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12*\n" +
-	"\x06answer\x18\x05 \x01(\x0e2\x12.journey.v1.AnswerR\x06answerBGZEgithub.com/triangle-suite/triangle/contracts/marketing/v1;marketingv1b\x06proto3"
+	"\x06answer\x18\x05 \x01(\x0e2\x12.journey.v1.AnswerR\x06answer\"x\n" +
+	"\rLeadPresented\x12\x17\n" +
+	"\alead_id\x18\x01 \x01(\tR\x06leadId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\x12-\n" +
+	"\achannel\x18\x03 \x01(\x0e2\x13.journey.v1.ChannelR\achannelBGZEgithub.com/triangle-suite/triangle/contracts/marketing/v1;marketingv1b\x06proto3"
 
 var (
 	file_marketing_v1_events_proto_rawDescOnce sync.Once
@@ -864,46 +1754,78 @@ func file_marketing_v1_events_proto_rawDescGZIP() []byte {
 	return file_marketing_v1_events_proto_rawDescData
 }
 
-var file_marketing_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_marketing_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_marketing_v1_events_proto_goTypes = []any{
 	(*PropositionDefined)(nil),     // 0: marketing.v1.PropositionDefined
 	(*NextBestActionsDecided)(nil), // 1: marketing.v1.NextBestActionsDecided
 	(*ArbitrationConfigured)(nil),  // 2: marketing.v1.ArbitrationConfigured
 	(*SegmentDefined)(nil),         // 3: marketing.v1.SegmentDefined
 	(*CampaignDefined)(nil),        // 4: marketing.v1.CampaignDefined
-	(*CampaignRun)(nil),            // 5: marketing.v1.CampaignRun
-	(*LeadIssued)(nil),             // 6: marketing.v1.LeadIssued
-	(*LeadResponseRecorded)(nil),   // 7: marketing.v1.LeadResponseRecorded
-	(Purpose)(0),                   // 8: marketing.v1.Purpose
-	(*Content)(nil),                // 9: marketing.v1.Content
-	(v1.Channel)(0),                // 10: journey.v1.Channel
-	(*v1.NextBestAction)(nil),      // 11: journey.v1.NextBestAction
-	(*Candidate)(nil),              // 12: marketing.v1.Candidate
-	(*v11.Freshness)(nil),          // 13: flow.v1.Freshness
-	(Group)(0),                     // 14: marketing.v1.Group
-	(*Arbitration)(nil),            // 15: marketing.v1.Arbitration
-	(*timestamppb.Timestamp)(nil),  // 16: google.protobuf.Timestamp
-	(v1.Answer)(0),                 // 17: journey.v1.Answer
+	(*CampaignStopped)(nil),        // 5: marketing.v1.CampaignStopped
+	(*CampaignRunPlanned)(nil),     // 6: marketing.v1.CampaignRunPlanned
+	(*CampaignRunStopped)(nil),     // 7: marketing.v1.CampaignRunStopped
+	(*CampaignRun)(nil),            // 8: marketing.v1.CampaignRun
+	(*LeadCapsConfigured)(nil),     // 9: marketing.v1.LeadCapsConfigured
+	(*LeadPlaceHeld)(nil),          // 10: marketing.v1.LeadPlaceHeld
+	(*LeadPlaceRefused)(nil),       // 11: marketing.v1.LeadPlaceRefused
+	(*LeadPlaceTaken)(nil),         // 12: marketing.v1.LeadPlaceTaken
+	(*LeadPlaceReleased)(nil),      // 13: marketing.v1.LeadPlaceReleased
+	(*LeadIssued)(nil),             // 14: marketing.v1.LeadIssued
+	(*LeadResponseRecorded)(nil),   // 15: marketing.v1.LeadResponseRecorded
+	(*LeadPresented)(nil),          // 16: marketing.v1.LeadPresented
+	(Purpose)(0),                   // 17: marketing.v1.Purpose
+	(*Content)(nil),                // 18: marketing.v1.Content
+	(v1.Channel)(0),                // 19: journey.v1.Channel
+	(*v1.NextBestAction)(nil),      // 20: journey.v1.NextBestAction
+	(*Candidate)(nil),              // 21: marketing.v1.Candidate
+	(*v11.Freshness)(nil),          // 22: flow.v1.Freshness
+	(Group)(0),                     // 23: marketing.v1.Group
+	(*Arbitration)(nil),            // 24: marketing.v1.Arbitration
+	(*timestamppb.Timestamp)(nil),  // 25: google.protobuf.Timestamp
+	(*Trigger)(nil),                // 26: marketing.v1.Trigger
+	(Look)(0),                      // 27: marketing.v1.Look
+	(*Entrant)(nil),                // 28: marketing.v1.Entrant
+	(RunEnd)(0),                    // 29: marketing.v1.RunEnd
+	(*LeadCap)(nil),                // 30: marketing.v1.LeadCap
+	(v1.Answer)(0),                 // 31: journey.v1.Answer
 }
 var file_marketing_v1_events_proto_depIdxs = []int32{
-	8,  // 0: marketing.v1.PropositionDefined.purpose:type_name -> marketing.v1.Purpose
-	9,  // 1: marketing.v1.PropositionDefined.contents:type_name -> marketing.v1.Content
-	10, // 2: marketing.v1.NextBestActionsDecided.channel:type_name -> journey.v1.Channel
-	11, // 3: marketing.v1.NextBestActionsDecided.actions:type_name -> journey.v1.NextBestAction
-	12, // 4: marketing.v1.NextBestActionsDecided.candidates:type_name -> marketing.v1.Candidate
-	13, // 5: marketing.v1.NextBestActionsDecided.rested_on:type_name -> flow.v1.Freshness
-	14, // 6: marketing.v1.NextBestActionsDecided.group:type_name -> marketing.v1.Group
-	15, // 7: marketing.v1.ArbitrationConfigured.arbitration:type_name -> marketing.v1.Arbitration
-	10, // 8: marketing.v1.CampaignDefined.channel:type_name -> journey.v1.Channel
-	16, // 9: marketing.v1.CampaignRun.run_at:type_name -> google.protobuf.Timestamp
-	10, // 10: marketing.v1.LeadIssued.channel:type_name -> journey.v1.Channel
-	10, // 11: marketing.v1.LeadResponseRecorded.channel:type_name -> journey.v1.Channel
-	17, // 12: marketing.v1.LeadResponseRecorded.answer:type_name -> journey.v1.Answer
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	17, // 0: marketing.v1.PropositionDefined.purpose:type_name -> marketing.v1.Purpose
+	18, // 1: marketing.v1.PropositionDefined.contents:type_name -> marketing.v1.Content
+	19, // 2: marketing.v1.NextBestActionsDecided.channel:type_name -> journey.v1.Channel
+	20, // 3: marketing.v1.NextBestActionsDecided.actions:type_name -> journey.v1.NextBestAction
+	21, // 4: marketing.v1.NextBestActionsDecided.candidates:type_name -> marketing.v1.Candidate
+	22, // 5: marketing.v1.NextBestActionsDecided.rested_on:type_name -> flow.v1.Freshness
+	23, // 6: marketing.v1.NextBestActionsDecided.group:type_name -> marketing.v1.Group
+	24, // 7: marketing.v1.ArbitrationConfigured.arbitration:type_name -> marketing.v1.Arbitration
+	19, // 8: marketing.v1.CampaignDefined.channel:type_name -> journey.v1.Channel
+	25, // 9: marketing.v1.CampaignDefined.once_at:type_name -> google.protobuf.Timestamp
+	26, // 10: marketing.v1.CampaignDefined.trigger:type_name -> marketing.v1.Trigger
+	25, // 11: marketing.v1.CampaignDefined.timed_since:type_name -> google.protobuf.Timestamp
+	25, // 12: marketing.v1.CampaignStopped.stopped_at:type_name -> google.protobuf.Timestamp
+	25, // 13: marketing.v1.CampaignRunPlanned.planned_at:type_name -> google.protobuf.Timestamp
+	25, // 14: marketing.v1.CampaignRunPlanned.due_at:type_name -> google.protobuf.Timestamp
+	19, // 15: marketing.v1.CampaignRunPlanned.channel:type_name -> journey.v1.Channel
+	27, // 16: marketing.v1.CampaignRunPlanned.look:type_name -> marketing.v1.Look
+	28, // 17: marketing.v1.CampaignRunPlanned.entered:type_name -> marketing.v1.Entrant
+	25, // 18: marketing.v1.CampaignRunPlanned.timed_since:type_name -> google.protobuf.Timestamp
+	25, // 19: marketing.v1.CampaignRun.run_at:type_name -> google.protobuf.Timestamp
+	29, // 20: marketing.v1.CampaignRun.end:type_name -> marketing.v1.RunEnd
+	25, // 21: marketing.v1.CampaignRun.due_at:type_name -> google.protobuf.Timestamp
+	30, // 22: marketing.v1.LeadCapsConfigured.caps:type_name -> marketing.v1.LeadCap
+	19, // 23: marketing.v1.LeadPlaceHeld.channel:type_name -> journey.v1.Channel
+	25, // 24: marketing.v1.LeadPlaceHeld.at:type_name -> google.protobuf.Timestamp
+	30, // 25: marketing.v1.LeadPlaceRefused.cap:type_name -> marketing.v1.LeadCap
+	25, // 26: marketing.v1.LeadPlaceRefused.at:type_name -> google.protobuf.Timestamp
+	19, // 27: marketing.v1.LeadIssued.channel:type_name -> journey.v1.Channel
+	19, // 28: marketing.v1.LeadResponseRecorded.channel:type_name -> journey.v1.Channel
+	31, // 29: marketing.v1.LeadResponseRecorded.answer:type_name -> journey.v1.Answer
+	19, // 30: marketing.v1.LeadPresented.channel:type_name -> journey.v1.Channel
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_marketing_v1_events_proto_init() }
@@ -918,7 +1840,7 @@ func file_marketing_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_marketing_v1_events_proto_rawDesc), len(file_marketing_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -13,6 +13,7 @@ import (
 	v1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -305,6 +306,121 @@ func (x Group) Number() protoreflect.EnumNumber {
 // Deprecated: Use Group.Descriptor instead.
 func (Group) EnumDescriptor() ([]byte, []int) {
 	return file_marketing_v1_values_proto_rawDescGZIP(), []int{4}
+}
+
+// Look is what a look at who satisfies a trigger is for.
+type Look int32
+
+const (
+	// Not given: the run is of no trigger.
+	Look_LOOK_UNSPECIFIED Look = 0
+	// Those who satisfied the trigger when the campaign was defined are noted, and not
+	// approached. There are more of them.
+	Look_LOOK_BACK Look = 1
+	// The same, and these are the last.
+	Look_LOOK_BACK_DONE Look = 2
+	// Those who have come to satisfy it are approached.
+	Look_LOOK_OUT Look = 3
+)
+
+// Enum value maps for Look.
+var (
+	Look_name = map[int32]string{
+		0: "LOOK_UNSPECIFIED",
+		1: "LOOK_BACK",
+		2: "LOOK_BACK_DONE",
+		3: "LOOK_OUT",
+	}
+	Look_value = map[string]int32{
+		"LOOK_UNSPECIFIED": 0,
+		"LOOK_BACK":        1,
+		"LOOK_BACK_DONE":   2,
+		"LOOK_OUT":         3,
+	}
+)
+
+func (x Look) Enum() *Look {
+	p := new(Look)
+	*p = x
+	return p
+}
+
+func (x Look) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Look) Descriptor() protoreflect.EnumDescriptor {
+	return file_marketing_v1_values_proto_enumTypes[5].Descriptor()
+}
+
+func (Look) Type() protoreflect.EnumType {
+	return &file_marketing_v1_values_proto_enumTypes[5]
+}
+
+func (x Look) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Look.Descriptor instead.
+func (Look) EnumDescriptor() ([]byte, []int) {
+	return file_marketing_v1_values_proto_rawDescGZIP(), []int{5}
+}
+
+// RunEnd is how a run ended.
+type RunEnd int32
+
+const (
+	// Not given: it issued its leads.
+	RunEnd_RUN_END_UNSPECIFIED RunEnd = 0
+	// It issued its leads.
+	RunEnd_RUN_END_ISSUED RunEnd = 1
+	// The campaign was stopped before it had.
+	RunEnd_RUN_END_STOPPED RunEnd = 2
+	// It could not be made.
+	RunEnd_RUN_END_FAILED RunEnd = 3
+)
+
+// Enum value maps for RunEnd.
+var (
+	RunEnd_name = map[int32]string{
+		0: "RUN_END_UNSPECIFIED",
+		1: "RUN_END_ISSUED",
+		2: "RUN_END_STOPPED",
+		3: "RUN_END_FAILED",
+	}
+	RunEnd_value = map[string]int32{
+		"RUN_END_UNSPECIFIED": 0,
+		"RUN_END_ISSUED":      1,
+		"RUN_END_STOPPED":     2,
+		"RUN_END_FAILED":      3,
+	}
+)
+
+func (x RunEnd) Enum() *RunEnd {
+	p := new(RunEnd)
+	*p = x
+	return p
+}
+
+func (x RunEnd) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RunEnd) Descriptor() protoreflect.EnumDescriptor {
+	return file_marketing_v1_values_proto_enumTypes[6].Descriptor()
+}
+
+func (RunEnd) Type() protoreflect.EnumType {
+	return &file_marketing_v1_values_proto_enumTypes[6]
+}
+
+func (x RunEnd) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RunEnd.Descriptor instead.
+func (RunEnd) EnumDescriptor() ([]byte, []int) {
+	return file_marketing_v1_values_proto_rawDescGZIP(), []int{6}
 }
 
 // Content is how a proposition is put in one channel.
@@ -658,11 +774,205 @@ func (x *Arbitration) GetLimits() []*ContactLimit {
 	return nil
 }
 
+// Trigger is what makes a campaign approach a customer. One of event, segment_id
+// and rule says what.
+type Trigger struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A kind of event, such as banner-clicked or one that a channel has registered: who
+	// it happens to is approached.
+	Event string `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
+	// A segment: who comes to belong to it is approached.
+	SegmentId string `protobuf:"bytes,2,opt,name=segment_id,json=segmentId,proto3" json:"segment_id,omitempty"`
+	// A rule, as segments have: who comes to satisfy it is approached.
+	Rule string `protobuf:"bytes,3,opt,name=rule,proto3" json:"rule,omitempty"`
+	// A customer is approached at most once in so many hours.
+	PeriodHours   uint32 `protobuf:"varint,4,opt,name=period_hours,json=periodHours,proto3" json:"period_hours,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Trigger) Reset() {
+	*x = Trigger{}
+	mi := &file_marketing_v1_values_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Trigger) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Trigger) ProtoMessage() {}
+
+func (x *Trigger) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_values_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Trigger.ProtoReflect.Descriptor instead.
+func (*Trigger) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_values_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Trigger) GetEvent() string {
+	if x != nil {
+		return x.Event
+	}
+	return ""
+}
+
+func (x *Trigger) GetSegmentId() string {
+	if x != nil {
+		return x.SegmentId
+	}
+	return ""
+}
+
+func (x *Trigger) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *Trigger) GetPeriodHours() uint32 {
+	if x != nil {
+		return x.PeriodHours
+	}
+	return 0
+}
+
+// LeadCap bounds how many leads are issued to a customer, whatever the campaign.
+type LeadCap struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The channel of the leads; those of all channels together when not given.
+	Channel v1.Channel `protobuf:"varint,1,opt,name=channel,proto3,enum=journey.v1.Channel" json:"channel,omitempty"`
+	// The hours: of any that follow each other.
+	Hours uint32 `protobuf:"varint,2,opt,name=hours,proto3" json:"hours,omitempty"`
+	// How many leads may be issued to a customer in them.
+	Most          uint32 `protobuf:"varint,3,opt,name=most,proto3" json:"most,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeadCap) Reset() {
+	*x = LeadCap{}
+	mi := &file_marketing_v1_values_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeadCap) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeadCap) ProtoMessage() {}
+
+func (x *LeadCap) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_values_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeadCap.ProtoReflect.Descriptor instead.
+func (*LeadCap) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_values_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *LeadCap) GetChannel() v1.Channel {
+	if x != nil {
+		return x.Channel
+	}
+	return v1.Channel(0)
+}
+
+func (x *LeadCap) GetHours() uint32 {
+	if x != nil {
+		return x.Hours
+	}
+	return 0
+}
+
+func (x *LeadCap) GetMost() uint32 {
+	if x != nil {
+		return x.Most
+	}
+	return 0
+}
+
+// Entrant is a customer who comes to satisfy a campaign's trigger.
+type Entrant struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The customer.
+	CustomerId string `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// When the event happened that did it, where the trigger is an event.
+	HappenedAt    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=happened_at,json=happenedAt,proto3" json:"happened_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Entrant) Reset() {
+	*x = Entrant{}
+	mi := &file_marketing_v1_values_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Entrant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Entrant) ProtoMessage() {}
+
+func (x *Entrant) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_values_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Entrant.ProtoReflect.Descriptor instead.
+func (*Entrant) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_values_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Entrant) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *Entrant) GetHappenedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HappenedAt
+	}
+	return nil
+}
+
 var File_marketing_v1_values_proto protoreflect.FileDescriptor
 
 const file_marketing_v1_values_proto_rawDesc = "" +
 	"\n" +
-	"\x19marketing/v1/values.proto\x12\fmarketing.v1\x1a\x17journey/v1/values.proto\"L\n" +
+	"\x19marketing/v1/values.proto\x12\fmarketing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17journey/v1/values.proto\"L\n" +
 	"\aContent\x12-\n" +
 	"\achannel\x18\x01 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\"\xd4\x03\n" +
@@ -693,7 +1003,22 @@ const file_marketing_v1_values_proto_rawDesc = "" +
 	"factorsOff\x12;\n" +
 	"\vexploration\x18\x02 \x01(\x0e2\x19.marketing.v1.ExplorationR\vexploration\x12#\n" +
 	"\rcontrol_share\x18\x03 \x01(\x01R\fcontrolShare\x122\n" +
-	"\x06limits\x18\x04 \x03(\v2\x1a.marketing.v1.ContactLimitR\x06limits*J\n" +
+	"\x06limits\x18\x04 \x03(\v2\x1a.marketing.v1.ContactLimitR\x06limits\"u\n" +
+	"\aTrigger\x12\x14\n" +
+	"\x05event\x18\x01 \x01(\tR\x05event\x12\x1d\n" +
+	"\n" +
+	"segment_id\x18\x02 \x01(\tR\tsegmentId\x12\x12\n" +
+	"\x04rule\x18\x03 \x01(\tR\x04rule\x12!\n" +
+	"\fperiod_hours\x18\x04 \x01(\rR\vperiodHours\"b\n" +
+	"\aLeadCap\x12-\n" +
+	"\achannel\x18\x01 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12\x14\n" +
+	"\x05hours\x18\x02 \x01(\rR\x05hours\x12\x12\n" +
+	"\x04most\x18\x03 \x01(\rR\x04most\"g\n" +
+	"\aEntrant\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x12;\n" +
+	"\vhappened_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"happenedAt*J\n" +
 	"\aPurpose\x12\x17\n" +
 	"\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rPURPOSE_SALES\x10\x01\x12\x13\n" +
@@ -717,7 +1042,17 @@ const file_marketing_v1_values_proto_rawDesc = "" +
 	"\x05Group\x12\x15\n" +
 	"\x11GROUP_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10GROUP_ARBITRATED\x10\x01\x12\x11\n" +
-	"\rGROUP_CONTROL\x10\x02BGZEgithub.com/triangle-suite/triangle/contracts/marketing/v1;marketingv1b\x06proto3"
+	"\rGROUP_CONTROL\x10\x02*M\n" +
+	"\x04Look\x12\x14\n" +
+	"\x10LOOK_UNSPECIFIED\x10\x00\x12\r\n" +
+	"\tLOOK_BACK\x10\x01\x12\x12\n" +
+	"\x0eLOOK_BACK_DONE\x10\x02\x12\f\n" +
+	"\bLOOK_OUT\x10\x03*^\n" +
+	"\x06RunEnd\x12\x17\n" +
+	"\x13RUN_END_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eRUN_END_ISSUED\x10\x01\x12\x13\n" +
+	"\x0fRUN_END_STOPPED\x10\x02\x12\x12\n" +
+	"\x0eRUN_END_FAILED\x10\x03BGZEgithub.com/triangle-suite/triangle/contracts/marketing/v1;marketingv1b\x06proto3"
 
 var (
 	file_marketing_v1_values_proto_rawDescOnce sync.Once
@@ -731,33 +1066,41 @@ func file_marketing_v1_values_proto_rawDescGZIP() []byte {
 	return file_marketing_v1_values_proto_rawDescData
 }
 
-var file_marketing_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_marketing_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_marketing_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_marketing_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_marketing_v1_values_proto_goTypes = []any{
-	(Purpose)(0),         // 0: marketing.v1.Purpose
-	(Gate)(0),            // 1: marketing.v1.Gate
-	(Factor)(0),          // 2: marketing.v1.Factor
-	(Exploration)(0),     // 3: marketing.v1.Exploration
-	(Group)(0),           // 4: marketing.v1.Group
-	(*Content)(nil),      // 5: marketing.v1.Content
-	(*Candidate)(nil),    // 6: marketing.v1.Candidate
-	(*ContactLimit)(nil), // 7: marketing.v1.ContactLimit
-	(*Arbitration)(nil),  // 8: marketing.v1.Arbitration
-	(v1.Channel)(0),      // 9: journey.v1.Channel
+	(Purpose)(0),                  // 0: marketing.v1.Purpose
+	(Gate)(0),                     // 1: marketing.v1.Gate
+	(Factor)(0),                   // 2: marketing.v1.Factor
+	(Exploration)(0),              // 3: marketing.v1.Exploration
+	(Group)(0),                    // 4: marketing.v1.Group
+	(Look)(0),                     // 5: marketing.v1.Look
+	(RunEnd)(0),                   // 6: marketing.v1.RunEnd
+	(*Content)(nil),               // 7: marketing.v1.Content
+	(*Candidate)(nil),             // 8: marketing.v1.Candidate
+	(*ContactLimit)(nil),          // 9: marketing.v1.ContactLimit
+	(*Arbitration)(nil),           // 10: marketing.v1.Arbitration
+	(*Trigger)(nil),               // 11: marketing.v1.Trigger
+	(*LeadCap)(nil),               // 12: marketing.v1.LeadCap
+	(*Entrant)(nil),               // 13: marketing.v1.Entrant
+	(v1.Channel)(0),               // 14: journey.v1.Channel
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
 }
 var file_marketing_v1_values_proto_depIdxs = []int32{
-	9, // 0: marketing.v1.Content.channel:type_name -> journey.v1.Channel
-	1, // 1: marketing.v1.Candidate.gate:type_name -> marketing.v1.Gate
-	1, // 2: marketing.v1.Candidate.failed:type_name -> marketing.v1.Gate
-	9, // 3: marketing.v1.ContactLimit.channel:type_name -> journey.v1.Channel
-	2, // 4: marketing.v1.Arbitration.factors_off:type_name -> marketing.v1.Factor
-	3, // 5: marketing.v1.Arbitration.exploration:type_name -> marketing.v1.Exploration
-	7, // 6: marketing.v1.Arbitration.limits:type_name -> marketing.v1.ContactLimit
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	14, // 0: marketing.v1.Content.channel:type_name -> journey.v1.Channel
+	1,  // 1: marketing.v1.Candidate.gate:type_name -> marketing.v1.Gate
+	1,  // 2: marketing.v1.Candidate.failed:type_name -> marketing.v1.Gate
+	14, // 3: marketing.v1.ContactLimit.channel:type_name -> journey.v1.Channel
+	2,  // 4: marketing.v1.Arbitration.factors_off:type_name -> marketing.v1.Factor
+	3,  // 5: marketing.v1.Arbitration.exploration:type_name -> marketing.v1.Exploration
+	9,  // 6: marketing.v1.Arbitration.limits:type_name -> marketing.v1.ContactLimit
+	14, // 7: marketing.v1.LeadCap.channel:type_name -> journey.v1.Channel
+	15, // 8: marketing.v1.Entrant.happened_at:type_name -> google.protobuf.Timestamp
+	9,  // [9:9] is the sub-list for method output_type
+	9,  // [9:9] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_marketing_v1_values_proto_init() }
@@ -770,8 +1113,8 @@ func file_marketing_v1_values_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_marketing_v1_values_proto_rawDesc), len(file_marketing_v1_values_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   4,
+			NumEnums:      7,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -61,10 +61,7 @@ func (a *API) checkOther(ctx context.Context, checks *call.Checks, e *channelv1.
 		return builtIn(checks, kind, text)
 	}
 	checks.That(len(text) <= longestData, "other.data", "must be at most %d bytes", longestData)
-	return happening{
-		command: Record{Kind: kind.Name, Version: kind.Version, Data: string(text)},
-		unasked: "that an event of a registered kind was recorded asks for no new list",
-	}, nil
+	return happening{command: Record{Kind: kind.Name, Version: kind.Version, Data: string(text)}}, nil
 }
 
 // isKind tells whether a kind may be called so.

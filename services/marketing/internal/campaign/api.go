@@ -2,36 +2,36 @@ package campaign
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
 	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/decider"
-	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/fault"
 	"github.com/triangle-suite/triangle/services/internal/projection"
-	"github.com/triangle-suite/triangle/services/marketing/internal/complaint"
-	"github.com/triangle-suite/triangle/services/marketing/internal/facts"
-	"github.com/triangle-suite/triangle/services/marketing/internal/proposition"
+	"github.com/triangle-suite/triangle/services/marketing/internal/nba"
+	"github.com/triangle-suite/triangle/services/marketing/internal/segment"
 )
 
 // API answers the calls about campaigns.
 type API struct {
 	Streams   *decider.Streams
-	DB        projection.Querier
+	DB        *projection.DB
 	Origins   call.Origins
 	Freshness func(flows ...string) []*flowv1.Freshness
+	Now       func() time.Time
 }
 
-// DefineCampaign says whom marketing means to approach, with what.
+// DefineCampaign says whom marketing means to approach, with what and when.
 func (a *API) DefineCampaign(
 	ctx context.Context, req *marketingv1.DefineCampaignRequest,
 ) (*marketingv1.DefineCampaignResponse, error) {
-	c, err := defined(req.GetCampaign())
+	c, err := defined(ctx, a.DB, req.GetCampaign())
 	if err != nil {
 		return nil, err
 	}
@@ -39,15 +39,15 @@ func (a *API) DefineCampaign(
 	if err != nil {
 		return nil, err
 	}
-	_, offerErr := a.content(ctx, c)
-	if offerErr != nil && !fault.Is(offerErr, fault.KindPrecondition) {
-		return nil, offerErr
+	unfit := a.fit(ctx, c)
+	if unfit != nil && !fault.Is(unfit, fault.KindPrecondition) {
+		return nil, unfit
 	}
 	_, err = decider.Handle(ctx, a.Streams, origin, Stream(c.GetCampaignId()), Decider, func(s State) ([]proto.Message, error) {
-		if offerErr != nil { // judged here, as a retry gets the first answer whatever holds now
-			return nil, offerErr
+		if unfit != nil { // judged here, as a retry gets the first answer whatever holds now
+			return nil, unfit
 		}
-		return Define(s, c), nil
+		return Define(s, c, origin.Time), nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("define campaign %s: %w", c.GetCampaignId(), err)
@@ -55,28 +55,29 @@ func (a *API) DefineCampaign(
 	return &marketingv1.DefineCampaignResponse{}, nil
 }
 
-// content returns what a campaign's leads are to say or show.
-func (a *API) content(ctx context.Context, c *marketingv1.CampaignDefined) (string, error) {
-	p, err := proposition.Find(ctx, a.Streams, c.GetPropositionId())
-	if err != nil {
-		return "", err
+// fit fails with a fault when something is not there that a campaign names.
+func (a *API) fit(ctx context.Context, c *marketingv1.CampaignDefined) error {
+	if _, _, err := offered(ctx, a.Streams, c); err != nil {
+		return err
 	}
-	text, ok := proposition.ContentFor(p, c.GetChannel())
-	if !ok {
-		return "", fault.Precondition("proposition %s has no content for %s", c.GetPropositionId(), c.GetChannel()).
-			WithReason("CONTENT_MISSING")
+	for _, id := range []string{c.GetSegmentId(), c.GetTrigger().GetSegmentId()} {
+		if id == "" {
+			continue
+		}
+		if _, err := segment.Find(ctx, a.Streams, id); err != nil {
+			return err
+		}
 	}
-	return text, nil
+	return nil
 }
 
-// RunCampaign chooses the campaign's customers and issues its leads. The run and
-// its leads are one append, so that a run is there whole or not at all.
+// RunCampaign chooses the campaign's customers and issues its leads. A run that is
+// broken off is carried out all the same, by who asks again or by itself.
 func (a *API) RunCampaign(
 	ctx context.Context, req *marketingv1.RunCampaignRequest,
 ) (*marketingv1.RunCampaignResponse, error) {
-	var checks call.Checks
-	checks.Slug("campaign_id", req.GetCampaignId())
-	if err := checks.Err(); err != nil {
+	id, err := slug(req.GetCampaignId())
+	if err != nil {
 		return nil, err
 	}
 	origin, err := a.Origins(ctx, marketingv1.MarketingService_RunCampaign_FullMethodName, req)
@@ -84,51 +85,214 @@ func (a *API) RunCampaign(
 		return nil, err
 	}
 	resp := &marketingv1.RunCampaignResponse{RunId: origin.NewID("run").String()}
-	plan := Run{ID: resp.GetRunId(), At: origin.Time}
-	issued, _, err := decider.Load(ctx, a.Streams, RunStream(plan.ID), RunDecider)
+	known, _, err := decider.Load(ctx, a.Streams, RunStream(resp.GetRunId()), RunDecider)
 	if err != nil {
-		return nil, fmt.Errorf("look up run %s: %w", plan.ID, err)
+		return nil, fmt.Errorf("look up run %s: %w", resp.GetRunId(), err)
 	}
-	if issued.Run == nil {
-		resp.Freshness = a.Freshness(facts.Flow, complaint.Flow) // before the choice: it rests on no less
-		if err := a.plan(ctx, req.GetCampaignId(), &plan); err != nil {
+	var plan *marketingv1.CampaignRunPlanned
+	if known.Planned == nil && known.Ended == nil {
+		resp.Freshness = a.Freshness(nba.RestsOn...) // before the choice: it rests on no less
+		if plan, err = a.plan(ctx, id, resp.GetRunId(), origin.Time); err != nil {
 			return nil, err
 		}
 	}
-	outcome, err := decider.Handle(ctx, a.Streams, origin, RunStream(plan.ID), RunDecider,
-		func(s Issued) ([]proto.Message, error) { return Issue(s, plan), nil })
+	planned, err := decider.Handle(ctx, a.Streams, origin, RunStream(resp.GetRunId()), RunDecider,
+		func(s RunState) ([]proto.Message, error) { return Plan(s, plan, ""), nil })
 	if err != nil {
-		return nil, fmt.Errorf("run campaign %s: %w", req.GetCampaignId(), explain(err, plan))
+		return nil, fmt.Errorf("run campaign %s: %w", id, err)
 	}
-	if outcome.Repeated {
+	if planned.Repeated {
 		resp.Freshness = nil // how old the data was then is not on record
 	}
-	resp.LeadIds = outcome.State.Leads
+	return resp, a.carryOut(ctx, resp)
+}
+
+// carryOut carries out a run, and tells what came of it.
+func (a *API) carryOut(ctx context.Context, resp *marketingv1.RunCampaignResponse) error {
+	if err := CarryOut(ctx, a.Streams, resp.GetRunId()); err != nil {
+		return err
+	}
+	s, _, err := decider.Load(ctx, a.Streams, RunStream(resp.GetRunId()), RunDecider)
+	if err != nil {
+		return fmt.Errorf("look up run %s: %w", resp.GetRunId(), err)
+	}
+	resp.LeadIds, resp.Eligible, resp.Capped = s.Leads, s.Ended.GetEligible(), s.Ended.GetCapped()
+	return nil
+}
+
+// plan plans a run that is asked for, by what is known now.
+func (a *API) plan(ctx context.Context, id, run string, at time.Time) (*marketingv1.CampaignRunPlanned, error) {
+	s, _, err := decider.Load(ctx, a.Streams, Stream(id), Decider)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("look up campaign %s: %w", id, err)
+	case s.Defined == nil:
+		return nil, unknown(id)
+	case s.Stopped:
+		return nil, fault.Precondition("campaign %s was stopped: define it again, and it goes on", id).WithReason("CAMPAIGN_STOPPED")
+	case s.Defined.GetTrigger() != nil:
+		return nil, fault.Precondition("campaign %s approaches customers by its trigger: define it without one to run it", id).WithReason("CAMPAIGN_TRIGGERED")
+	}
+	plan := blank(s.Defined, run, at)
+	return plan, planner{streams: a.Streams, db: a.DB}.choose(ctx, s.Defined, plan, nil)
+}
+
+func unknown(id string) error { return fault.NotFound("there is no campaign %s", id) }
+
+func slug(campaign string) (string, error) {
+	var checks call.Checks
+	checks.Slug("campaign_id", campaign)
+	return campaign, checks.Err()
+}
+
+// stopWait is how long a call to stop waits until it is known which runs are not
+// over.
+const stopWait = 10 * time.Second
+
+// StopCampaign stops a campaign. Runs that are not over issue nothing: each is told
+// so in its stream, which every run is that was planned before the campaign was
+// stopped; one that is planned later finds that it was.
+func (a *API) StopCampaign(
+	ctx context.Context, req *marketingv1.StopCampaignRequest,
+) (*marketingv1.StopCampaignResponse, error) {
+	id, err := slug(req.GetCampaignId())
+	if err != nil {
+		return nil, err
+	}
+	origin, err := a.Origins(ctx, marketingv1.MarketingService_StopCampaign_FullMethodName, req)
+	if err != nil {
+		return nil, err
+	}
+	_, err = decider.Handle(ctx, a.Streams, origin, Stream(id), Decider, func(s State) ([]proto.Message, error) {
+		if s.Defined == nil {
+			return nil, unknown(id)
+		}
+		return Stop(s, id, origin.Time), nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("stop campaign %s: %w", id, err)
+	}
+	if err := a.awaitStop(ctx, id); err != nil {
+		return nil, err
+	}
+	runs, err := open(ctx, a.DB, id)
+	if err != nil {
+		return nil, err
+	}
+	for _, run := range runs {
+		if err := stopRun(ctx, a.Streams, run); err != nil {
+			return nil, fmt.Errorf("stop run %s of campaign %s: %w", run, id, err)
+		}
+	}
+	return &marketingv1.StopCampaignResponse{}, nil
+}
+
+// awaitStop waits until the tables show that a campaign is stopped, and so all runs
+// that were planned before.
+func (a *API) awaitStop(ctx context.Context, id string) error {
+	waiting, cancel := context.WithTimeout(ctx, stopWait)
+	defer cancel()
+	shown, err := a.DB.Await(waiting, func(ctx context.Context, q projection.Querier) (shown bool, err error) {
+		err = q.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM own_campaign WHERE campaign_id = ? AND stopped = 1)`, id).Scan(&shown)
+		if err != nil || shown {
+			return shown, err
+		}
+		s, _, err := decider.Load(ctx, a.Streams, Stream(id), Decider)
+		return err == nil && !s.Stopped, err // it was defined again meanwhile
+	})
+	if err != nil {
+		return fmt.Errorf("look for the runs of campaign %s: %w", id, err)
+	}
+	if !shown {
+		return fault.Unavailable("campaign %s is stopped, but it is not known yet whether a run of it was under way: ask again", id)
+	}
+	return nil
+}
+
+// ListCampaigns returns the campaigns, by their id.
+func (a *API) ListCampaigns(
+	ctx context.Context, _ *marketingv1.ListCampaignsRequest,
+) (*marketingv1.ListCampaignsResponse, error) {
+	campaigns, err := all(ctx, a.DB)
+	if err != nil {
+		return nil, err
+	}
+	resp := &marketingv1.ListCampaignsResponse{}
+	for _, s := range campaigns {
+		status, err := a.status(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		resp.Campaigns = append(resp.Campaigns, status)
+	}
 	return resp, nil
 }
 
-// plan fills in what a campaign's run needs, by what is known now.
-func (a *API) plan(ctx context.Context, id string, r *Run) error {
-	state, _, err := decider.Load(ctx, a.Streams, Stream(id), Decider)
+func (a *API) status(ctx context.Context, s State) (*marketingv1.CampaignStatus, error) {
+	d := s.Defined
+	status := &marketingv1.CampaignStatus{State: marketingv1.CampaignState_CAMPAIGN_STATE_LIVE, Campaign: &marketingv1.Campaign{
+		CampaignId: d.GetCampaignId(), Name: d.GetName(), PropositionId: d.GetPropositionId(), Channel: d.GetChannel(),
+		MinOrders: d.GetMinOrders(), MinSpentCents: d.GetMinSpentCents(), MaxLeads: d.GetMaxLeads(), Priority: d.GetPriority(),
+		SegmentId: d.GetSegmentId(), OnceAt: d.GetOnceAt(), Schedule: d.GetSchedule(), Trigger: d.GetTrigger(),
+	}}
+	if s.Stopped {
+		status.State = marketingv1.CampaignState_CAMPAIGN_STATE_STOPPED
+		return status, nil
+	}
+	last, next, err := times(d, a.Now().UTC())
 	if err != nil {
-		return fmt.Errorf("look up campaign %s: %w", id, err)
+		return nil, err
 	}
-	if state.Defined == nil {
-		return fault.NotFound("there is no campaign %s", id)
+	if !last.IsZero() {
+		done, err := ran(ctx, a.DB, d, last)
+		if err != nil {
+			return nil, err
+		}
+		if !done { // it is due now
+			next = last
+		}
 	}
-	r.Campaign = state.Defined
-	if r.Content, err = a.content(ctx, r.Campaign); err != nil {
-		return err
+	if !next.IsZero() {
+		status.NextRunAt = timestamppb.New(next)
 	}
-	r.Customers, err = audience(ctx, a.DB, r.Campaign)
-	return err
+	return status, nil
 }
 
-// explain says what the caller can do about a run that is too large.
-func explain(err error, r Run) error {
-	if !errors.Is(err, eventlog.ErrTooLarge) {
-		return err
+// runsListed is how many runs of a campaign are listed.
+const runsListed = 100
+
+// ListRuns returns the last runs of a campaign, the latest first.
+func (a *API) ListRuns(ctx context.Context, req *marketingv1.ListRunsRequest) (*marketingv1.ListRunsResponse, error) {
+	id, err := slug(req.GetCampaignId())
+	if err != nil {
+		return nil, err
 	}
-	return fault.TooLarge("%d leads with this content are more than one run can issue: lower the campaign's max_leads, or shorten the content",
-		len(r.Customers)).WithReason("RUN_TOO_LARGE").Because(err)
+	s, _, err := decider.Load(ctx, a.Streams, Stream(id), Decider)
+	if err != nil {
+		return nil, fmt.Errorf("look up campaign %s: %w", id, err)
+	}
+	if s.Defined == nil {
+		return nil, unknown(id)
+	}
+	rows, err := a.DB.Query(ctx, `SELECT run_id, planned_at, due_at, ended, eligible, capped, leads, problem FROM own_run
+		WHERE campaign_id = ? ORDER BY planned_at DESC, run_id LIMIT ?`, id, runsListed)
+	if err != nil {
+		return nil, fmt.Errorf("read the runs of campaign %s: %w", id, err)
+	}
+	resp := &marketingv1.ListRunsResponse{}
+	resp.Runs, err = projection.Collect(rows, scanRun)
+	if err != nil {
+		return nil, fmt.Errorf("read the runs of campaign %s: %w", id, err)
+	}
+	return resp, nil
+}
+
+func scanRun(row projection.Scanner, r **marketingv1.Run) error {
+	m := &marketingv1.Run{}
+	var planned, due int64
+	var end int32
+	err := row.Scan(&m.RunId, &planned, &due, &end, &m.Eligible, &m.Capped, &m.Leads, &m.Problem)
+	m.PlannedAt, m.DueAt, m.End = timeOf(planned), timeOf(due), marketingv1.RunEnd(end)
+	*r = m
+	return err
 }

@@ -1,11 +1,19 @@
-// Package campaign keeps whom marketing means to approach, with what, and issues
-// the leads of a run.
+// Package campaign keeps whom marketing means to approach, with what and when, and
+// issues the leads of each run.
+//
+//	asked ────┐
+//	a time ───┤                places in the customers' streams
+//	schedule ─┼──▶ planned ──▶ held ──▶ taken ──▶ CampaignRun + LeadIssued …, one append
+//	trigger ──┘       └──▶ stopped: places are given back, nothing is issued
+//
+// A plan says whom a run means to approach, and stays so. Each step after it is
+// decided on a stream that remembers it. So a run that was broken off, at whatever
+// point, goes on where it was, and whoever carries it out comes to the same leads.
 package campaign
 
 import (
 	"time"
 
-	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -19,6 +27,8 @@ func Stream(id string) string { return "campaign-" + id }
 // State is a campaign as it was defined last; nil before that.
 type State struct {
 	Defined *marketingv1.CampaignDefined
+	// Stopped tells that it was stopped since.
+	Stopped bool
 }
 
 // Decider is the pure core of a campaign.
@@ -29,79 +39,44 @@ var Decider = decider.Decider[State]{
 
 // Evolve records an event.
 func Evolve(s State, event proto.Message) State {
-	if defined, ok := event.(*marketingv1.CampaignDefined); ok {
-		s.Defined = defined
+	switch m := event.(type) {
+	case *marketingv1.CampaignDefined:
+		s.Defined, s.Stopped = m, false
+	case *marketingv1.CampaignStopped:
+		s.Stopped = true
 	}
 	return s
 }
 
 // Define says whom marketing means to approach. Defining the same again writes
-// nothing.
-func Define(s State, c *marketingv1.CampaignDefined) []proto.Message {
-	if proto.Equal(s.Defined, c) {
+// nothing, unless the campaign was stopped: then it goes on.
+func Define(s State, c *marketingv1.CampaignDefined, at time.Time) []proto.Message {
+	c = proto.CloneOf(c)
+	c.TimedSince = since(s, c, at)
+	if proto.Equal(s.Defined, c) && !s.Stopped {
 		return nil
 	}
 	return []proto.Message{c}
 }
 
-// RunStream is the stream of one run of a campaign. Each run has its own, so that
-// a campaign that runs every day keeps its stream short.
-func RunStream(run string) string { return "campaign-run-" + run }
-
-// Issued is what a run has issued; Run is nil before that.
-type Issued struct {
-	Run   *marketingv1.CampaignRun
-	Leads []string
-}
-
-// RunDecider is the pure core of a run.
-var RunDecider = decider.Decider[Issued]{
-	Initial: func() Issued { return Issued{} },
-	Evolve:  EvolveRun,
-}
-
-// EvolveRun records an event of a run.
-func EvolveRun(s Issued, event proto.Message) Issued {
-	switch m := event.(type) {
-	case *marketingv1.CampaignRun:
-		s.Run = m
-	case *marketingv1.LeadIssued:
-		s.Leads = append(s.Leads[:len(s.Leads):len(s.Leads)], m.GetLeadId())
+// since is when what a campaign runs by began to hold: what was due, or happened,
+// before then is not made up for.
+func since(s State, c *marketingv1.CampaignDefined, at time.Time) *timestamppb.Timestamp {
+	switch was := s.Defined; {
+	case c.GetOnceAt() == nil && c.GetSchedule() == "" && c.GetTrigger() == nil:
+		return nil
+	case was != nil && !s.Stopped && proto.Equal(was.GetOnceAt(), c.GetOnceAt()) &&
+		was.GetSchedule() == c.GetSchedule() && proto.Equal(was.GetTrigger(), c.GetTrigger()):
+		return was.GetTimedSince()
+	default:
+		return timestamppb.New(at)
 	}
-	return s
 }
 
-// Run is the command to run a campaign for the customers that were chosen.
-type Run struct {
-	ID        string
-	At        time.Time
-	Campaign  *marketingv1.CampaignDefined
-	Content   string
-	Customers []string // those that come first get their lead first
-}
-
-// namespace is what the ids of leads derive from, for ever.
-var namespace = uuid.MustParse("9d1f9a0f-5d0e-4a7b-8d38-2f9c3a51e7c4")
-
-// LeadID derives the id of the lead that a run issues to a customer.
-func LeadID(run, customer string) string {
-	return uuid.NewSHA1(namespace, []byte("lead|"+run+"|"+customer)).String()
-}
-
-// Issue runs the campaign. A run happens once.
-func Issue(s Issued, r Run) []proto.Message {
-	if s.Run != nil {
+// Stop says that a campaign issues no more leads. To stop it again writes nothing.
+func Stop(s State, id string, at time.Time) []proto.Message {
+	if s.Defined == nil || s.Stopped {
 		return nil
 	}
-	c := r.Campaign
-	events := []proto.Message{&marketingv1.CampaignRun{
-		CampaignId: c.GetCampaignId(), RunId: r.ID, Leads: uint32(len(r.Customers)), RunAt: timestamppb.New(r.At),
-	}}
-	for _, customer := range r.Customers {
-		events = append(events, &marketingv1.LeadIssued{
-			LeadId: LeadID(r.ID, customer), CampaignId: c.GetCampaignId(), RunId: r.ID, CustomerId: customer,
-			PropositionId: c.GetPropositionId(), Channel: c.GetChannel(), Content: r.Content, Priority: c.GetPriority(),
-		})
-	}
-	return events
+	return []proto.Message{&marketingv1.CampaignStopped{CampaignId: id, StoppedAt: timestamppb.New(at)}}
 }

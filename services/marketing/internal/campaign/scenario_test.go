@@ -2,72 +2,168 @@ package campaign
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
 	"github.com/triangle-suite/triangle/services/internal/fault"
+	"github.com/triangle-suite/triangle/services/internal/pgtest"
+	"github.com/triangle-suite/triangle/services/internal/projection"
 	"github.com/triangle-suite/triangle/services/internal/scenario"
+	"github.com/triangle-suite/triangle/services/marketing/internal/lead"
+	"github.com/triangle-suite/triangle/services/marketing/internal/proposition"
 )
 
-// world is what the commands of one scenario work on.
-type world struct {
+// noon is when things happen in scenarios, unless they say otherwise.
+var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+// story is what the commands of one scenario work on.
+type story struct {
+	db        *projection.DB // what rules are read with
 	campaigns map[string]State
-	runs      map[string]Issued
+	runs      map[string]RunState
+	places    lead.Places
+	caps      []*marketingv1.LeadCap
 }
 
-func TestScenarios(t *testing.T) {
+// MA-6: campaigns are defined and stopped, and their runs issue leads under the caps.
+func TestScenarioMA6(t *testing.T) {
+	db, err := projection.Open(t.Context(), pgtest.Somewhere(t), "marketing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := db.Create(t.Context(), projection.Schema{Name: "own", Version: 1, Tables: proposition.Tables}); err != nil {
+		t.Fatal(err)
+	}
 	scenario.Run(t, "testdata", func(t *testing.T) map[string]scenario.Command {
-		w := world{campaigns: map[string]State{}, runs: map[string]Issued{}}
+		w := &story{db: db, campaigns: map[string]State{}, runs: map[string]RunState{}, places: lead.Places{}}
 		return map[string]scenario.Command{
-			"define": func(d scenario.Words) string { return w.define(t, d) },
-			"run":    w.run,
+			"define":  func(d scenario.Words) string { return w.define(t, d) },
+			"stop":    func(d scenario.Words) string { return w.stop(d) },
+			"run":     func(d scenario.Words) string { return w.run(t, d) },
+			"caps":    func(d scenario.Words) string { return w.configure(t, d) },
+			"claim":   func(d scenario.Words) string { return w.claim(t, d) },
+			"take":    func(d scenario.Words) string { return w.place(d, lead.Take) },
+			"release": func(d scenario.Words) string { return w.place(d, lead.Release) },
 		}
 	})
 }
 
-func (w world) define(t *testing.T, d scenario.Words) string {
-	m := &marketingv1.Campaign{}
-	var channel string
-	d.ScanArgs(t, "id", &m.CampaignId)
-	d.MaybeScanArgs(t, "name", &m.Name)
-	d.MaybeScanArgs(t, "proposition", &m.PropositionId)
-	d.MaybeScanArgs(t, "channel", &channel)
-	d.MaybeScanArgs(t, "spent", &m.MinSpentCents)
-	for name, into := range map[string]*uint32{"orders": &m.MinOrders, "leads": &m.MaxLeads, "priority": &m.Priority} {
-		var value int
-		if d.MaybeScanArgs(t, name, &value) {
-			*into = uint32(value)
-		}
+func at(t *testing.T, d scenario.Words, word string, otherwise time.Time) time.Time {
+	t.Helper()
+	text := d.Get(word)
+	if text == "" {
+		return otherwise
 	}
-	m.Channel = journeyv1.Channel(journeyv1.Channel_value["CHANNEL_"+channel])
-	event, err := defined(m)
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		d.Fatalf(t, "%v", err)
+	}
+	return at
+}
+
+func channelOf(d scenario.Words) journeyv1.Channel {
+	return journeyv1.Channel(journeyv1.Channel_value["CHANNEL_"+d.Get("channel")])
+}
+
+func (w *story) define(t *testing.T, d scenario.Words) string {
+	m := &marketingv1.Campaign{
+		CampaignId: d.Get("id"), Name: d.Get("name"), PropositionId: d.Get("proposition"), Channel: channelOf(d),
+		MinSpentCents: d.Number(t, "spent"), MinOrders: uint32(d.Number(t, "orders")), MaxLeads: uint32(d.Number(t, "leads")),
+		Priority: uint32(d.Number(t, "priority")), SegmentId: d.Get("segment"), Schedule: strings.Join(d.List("schedule"), ", "),
+	}
+	if d.Get("once") != "" {
+		m.OnceAt = timestamppb.New(at(t, d, "once", noon))
+	}
+	trigger := &marketingv1.Trigger{
+		Event: d.Get("event"), SegmentId: d.Get("enters"), Rule: d.Input, PeriodHours: uint32(d.Number(t, "hours")),
+	}
+	if !proto.Equal(trigger, &marketingv1.Trigger{}) {
+		m.Trigger = trigger
+	}
+	event, err := defined(t.Context(), w.db, m)
 	if err != nil {
 		return scenario.Tell(nil, err)
 	}
-	events := Define(w.campaigns[m.GetCampaignId()], event)
-	for _, e := range events {
-		w.campaigns[m.GetCampaignId()] = Evolve(w.campaigns[m.GetCampaignId()], e)
-	}
-	return scenario.Tell(events, nil)
+	s := w.campaigns[m.GetCampaignId()]
+	told := scenario.Decide(&s, Decider, func(s State) ([]proto.Message, error) { return Define(s, event, at(t, d, "at", noon)), nil })
+	w.campaigns[m.GetCampaignId()] = s
+	return told
 }
 
-func (w world) run(d scenario.Words) string {
-	campaign, id := d.Get("campaign"), d.Get("id")
-	events := Issue(w.runs[id], Run{
-		ID: id, At: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC),
-		Campaign: w.campaigns[campaign].Defined, Content: "An offer for you", Customers: strings.Fields(d.Input),
-	})
-	for _, e := range events {
-		w.runs[id] = EvolveRun(w.runs[id], e)
+func (w *story) stop(d scenario.Words) string {
+	if d.Get("run") != "" {
+		s := w.runs[d.Get("run")]
+		told := scenario.Decide(&s, RunDecider, func(s RunState) ([]proto.Message, error) { return StopRun(s), nil })
+		w.runs[d.Get("run")] = s
+		return told
 	}
-	return scenario.Tell(events, nil) + fmt.Sprintf("leads of the run: %d\n", len(w.runs[id].Leads))
+	s := w.campaigns[d.Get("campaign")]
+	told := scenario.Decide(&s, Decider, func(s State) ([]proto.Message, error) { return Stop(s, d.Get("campaign"), noon), nil })
+	w.campaigns[d.Get("campaign")] = s
+	return told
+}
+
+// run plans a run and, where it is told who has a place, ends it.
+func (w *story) run(t *testing.T, d scenario.Words) string {
+	id := d.Get("id")
+	plan := blank(w.campaigns[d.Get("campaign")].Defined, id, noon)
+	plan.Content, plan.Customers = "An offer for you", strings.Fields(d.Input)
+	plan.Eligible, plan.Capped = uint64(len(plan.GetCustomers())+int(d.Number(t, "capped"))), uint64(d.Number(t, "capped"))
+	s := w.runs[id]
+	told := scenario.Decide(&s, RunDecider, func(s RunState) ([]proto.Message, error) { return Plan(s, plan, ""), nil })
+	if d.Get("end") != "only-plan" {
+		lost := d.List("lost")
+		told += scenario.Decide(&s, RunDecider, func(s RunState) ([]proto.Message, error) {
+			return End(s, slices.DeleteFunc(strings.Fields(d.Input), func(c string) bool { return slices.Contains(lost, c) })), nil
+		})
+	}
+	w.runs[id] = s
+	return told + fmt.Sprintf("leads of the run: %d\n", len(s.Leads))
+}
+
+func (w *story) configure(t *testing.T, d scenario.Words) string {
+	w.caps = nil
+	for line := range strings.Lines(d.Input) {
+		c := &marketingv1.LeadCap{}
+		var channel string
+		if _, err := fmt.Sscan(line, &channel, &c.Hours, &c.Most); err != nil {
+			d.Fatalf(t, "%v", err)
+		}
+		c.Channel = journeyv1.Channel(journeyv1.Channel_value["CHANNEL_"+channel])
+		w.caps = append(w.caps, c)
+	}
+	return fmt.Sprintf("%d caps\n", len(w.caps))
+}
+
+func (w *story) claim(t *testing.T, d scenario.Words) string {
+	return scenario.Decide(&w.places, lead.Decider, func(s lead.Places) ([]proto.Message, error) {
+		return lead.Hold(s, lead.Claim{
+			LeadID: d.Get("lead"), CustomerID: "anna", CampaignID: d.Get("campaign"), RunID: "run of " + d.Get("lead"), Channel: channelOf(d),
+			Priority: uint32(d.Number(t, "priority")), At: at(t, d, "at", noon), Once: hours(uint32(d.Number(t, "once"))),
+		}, w.caps), nil
+	})
+}
+
+func (w *story) place(d scenario.Words, decide func(lead.Places, string, string) []proto.Message) string {
+	return scenario.Decide(&w.places, lead.Decider, func(s lead.Places) ([]proto.Message, error) {
+		return decide(s, d.Get("lead"), "anna"), nil
+	})
 }
 
 func TestACampaignMustBeGiven(t *testing.T) {
-	if _, err := defined(nil); !fault.Is(err, fault.KindInvalid) {
+	if _, err := defined(t.Context(), nil, nil); !fault.Is(err, fault.KindInvalid) {
 		t.Errorf("no campaign at all is answered with %v", err)
 	}
 }

@@ -17,9 +17,9 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/pgtest"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 	"github.com/triangle-suite/triangle/services/marketing/internal/arbitration"
-	"github.com/triangle-suite/triangle/services/marketing/internal/campaign"
 	"github.com/triangle-suite/triangle/services/marketing/internal/complaint"
 	"github.com/triangle-suite/triangle/services/marketing/internal/facts"
+	"github.com/triangle-suite/triangle/services/marketing/internal/lead"
 	"github.com/triangle-suite/triangle/services/marketing/internal/proposition"
 )
 
@@ -31,7 +31,7 @@ type tables struct {
 }
 
 // own stands in for the service's schema of its own flow.
-var own = projection.Schema{Name: "own", Version: 1, Tables: slices.Concat(proposition.Tables, arbitration.Tables, campaign.Tables)}
+var own = projection.Schema{Name: "own", Version: 1, Tables: slices.Concat(proposition.Tables, arbitration.Tables, lead.Tables)}
 
 func newTables(t testing.TB) *tables {
 	t.Helper()
@@ -61,7 +61,7 @@ func (w *tables) take(events ...proto.Message) {
 				func(tx *projection.Tx, e codec.Event) error { return complaint.Project(w.t.Context(), tx, e) },
 				func(tx *projection.Tx, e codec.Event) error { return proposition.Project(w.t.Context(), tx, e) },
 				func(tx *projection.Tx, e codec.Event) error { return arbitration.Project(w.t.Context(), tx, e) },
-				func(tx *projection.Tx, e codec.Event) error { return campaign.Project(w.t.Context(), tx, e) },
+				func(tx *projection.Tx, e codec.Event) error { return lead.Project(w.t.Context(), tx, e) },
 				func(tx *projection.Tx, e codec.Event) error { return Project(w.t.Context(), tx, e) },
 			} {
 				if err := project(tx, e); err != nil {
@@ -81,7 +81,7 @@ func (w *tables) empty() {
 	w.t.Helper()
 	err := w.db.Update(w.t.Context(), func(tx *projection.Tx) error {
 		for _, table := range []string{
-			"own_proposition", "own_lead", "nba_contact", "nba_subject", "nba_interest", "nba_presented", "nba_answered", "nba_learned", "nba_approach",
+			"own_proposition", "own_arbitration", "own_lead", "own_learned", "complaint_request", "nba_contact", "nba_subject", "nba_interest", "nba_presented", "nba_presentation", "nba_answered", "nba_learned", "nba_approach", "nba_event",
 		} {
 			if _, err := tx.Exec(w.t.Context(), "DELETE FROM "+table); err != nil {
 				return err

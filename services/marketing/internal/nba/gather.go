@@ -1,6 +1,7 @@
 package nba
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -98,27 +99,54 @@ func (g *gathered) offer(ctx context.Context, q projection.Querier, propositions
 	return nil
 }
 
-// readLearned reads what everybody made of the propositions, by proposition.
+// readLearned reads what everybody made of the propositions, by proposition: in
+// contacts, and of leads.
 func readLearned(ctx context.Context, q projection.Querier) (map[string][]Tally, error) {
-	rows, err := q.Query(ctx, `SELECT proposition_id, situation, presented, accepted FROM nba_learned ORDER BY proposition_id, situation`)
+	learned := map[string][]Tally{}
+	err := addTallies(ctx, q, learned, func(situation uint8) Situation { return Situation(situation) },
+		`SELECT proposition_id, situation, presented, accepted FROM nba_learned ORDER BY proposition_id, situation`)
 	if err != nil {
-		return nil, fmt.Errorf("read how propositions were taken: %w", err)
+		return nil, err
+	}
+	return learned, addTallies(ctx, q, learned, func(channel uint8) Situation {
+		return Outbound | situationOf(journeyv1.Channel(channel), false, false)
+	}, `SELECT proposition_id, channel, presented, accepted FROM own_learned WHERE presented > 0 ORDER BY proposition_id, channel`)
+}
+
+// addTallies adds what a statement returns, each row in the situation that its number
+// stands for.
+func addTallies(ctx context.Context, q projection.Querier, to map[string][]Tally, in func(uint8) Situation, statement string) error {
+	rows, err := q.Query(ctx, statement)
+	if err != nil {
+		return fmt.Errorf("read how propositions were taken: %w", err)
 	}
 	type row struct {
-		id string
+		id     string
+		number uint8
 		Tally
 	}
 	all, err := projection.Collect(rows, func(from projection.Scanner, r *row) error {
-		return from.Scan(&r.id, &r.Situation, &r.Presented, &r.Accepted)
+		return from.Scan(&r.id, &r.number, &r.Presented, &r.Accepted)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read how propositions were taken: %w", err)
+		return fmt.Errorf("read how propositions were taken: %w", err)
 	}
-	learned := make(map[string][]Tally, len(all))
 	for _, r := range all {
-		learned[r.id] = append(learned[r.id], r.Tally)
+		r.Situation = in(r.number)
+		to[r.id] = tallied(to[r.id], r.Tally)
 	}
-	return learned, nil
+	return nil
+}
+
+// tallied adds a tally to those of other situations, in their order.
+func tallied(all []Tally, t Tally) []Tally {
+	i, there := slices.BinarySearchFunc(all, t, func(a, b Tally) int { return cmp.Compare(a.Situation, b.Situation) })
+	if !there {
+		return slices.Insert(all, i, t)
+	}
+	all[i].Presented += t.Presented
+	all[i].Accepted += t.Accepted
+	return all
 }
 
 // Interests returns the topics that a customer has shown interest in, in one

@@ -18,15 +18,15 @@ import (
 type memory struct {
 	done     map[string][]proto.Message // by customer, or by contact while unknown
 	customer map[string]string          // by contact
-	vain     map[[2]string]uint64       // by contact and proposition
 	learned  map[string][]Tally         // by proposition
+	leads    map[string]int             // 1 for what was presented, 2 for what was accepted, by lead
 	open     map[[2]string]Situation    // the last presentation that was not accepted, by contact and proposition
 }
 
 func newMemory() *memory {
 	return &memory{
 		done: map[string][]proto.Message{}, customer: map[string]string{},
-		vain: map[[2]string]uint64{}, learned: map[string][]Tally{}, open: map[[2]string]Situation{},
+		leads: map[string]int{}, learned: map[string][]Tally{}, open: map[[2]string]Situation{},
 	}
 }
 
@@ -38,13 +38,22 @@ func (n *memory) subject(contact string) string {
 }
 
 func (n *memory) take(m proto.Message) {
+	switch m := m.(type) {
+	case *marketingv1.LeadPresented:
+		n.leads[m.GetLeadId()] |= 1
+		return
+	case *marketingv1.LeadResponseRecorded:
+		if m.GetAnswer() == journeyv1.Answer_ANSWER_ACCEPTED {
+			n.leads[m.GetLeadId()] |= 2
+		}
+		return
+	}
 	contact, customer := subjects(m)
 	if customer != "" && customer != n.customer[contact] {
 		n.join(contact, customer)
 	}
 	switch m := m.(type) {
 	case *channelv1.PropositionPresented:
-		n.vain[[2]string{contact, m.GetPropositionId()}]++
 		s := n.situation(contact, m.GetPropositionId())
 		n.learn(m.GetPropositionId(), Tally{s, 1, 0})
 		n.open[[2]string{contact, m.GetPropositionId()}] = s
@@ -53,11 +62,6 @@ func (n *memory) take(m proto.Message) {
 		if s, presented := n.open[at]; presented && m.GetAnswer() == journeyv1.Answer_ANSWER_ACCEPTED {
 			n.learn(m.GetPropositionId(), Tally{s, 0, 1})
 			delete(n.open, at)
-		}
-		for at := range n.vain {
-			if n.subject(at[0]) == n.subject(contact) && at[1] == m.GetPropositionId() {
-				n.vain[at] = 0
-			}
 		}
 	}
 	n.done[n.subject(contact)] = append(n.done[n.subject(contact)], m)
@@ -135,6 +139,28 @@ func (n *memory) answers(contact, customer, proposition string) (last, here jour
 	return last, here
 }
 
+// unanswered counts how often a customer was presented a proposition since they last
+// answered to it, or to a lead that offered it.
+func (n *memory) unanswered(customer, proposition string) (times uint64) {
+	for _, m := range n.done[customer] {
+		switch m := m.(type) {
+		case *channelv1.PropositionPresented:
+			if m.GetPropositionId() == proposition {
+				times++
+			}
+		case *channelv1.PropositionAnswered:
+			if m.GetPropositionId() == proposition {
+				times = 0
+			}
+		case *channelv1.LeadResponseReceived:
+			if m.GetLeadId() == "lead-of-"+proposition {
+				times = 0
+			}
+		}
+	}
+	return times
+}
+
 func (n *memory) interests(customer string) []string {
 	interests := []string{}
 	for _, m := range slices.Backward(n.done[customer]) {
@@ -152,6 +178,16 @@ func (n *memory) interests(customer string) []string {
 	return interests
 }
 
+// tallies are what was learned in contacts, and of the lead, which is by e-mail and
+// counts once it was presented.
+func (n *memory) tallies(proposition string) []Tally {
+	came := n.leads["lead-of-"+proposition]
+	if came&1 == 0 {
+		return n.learned[proposition]
+	}
+	return append(slices.Clone(n.learned[proposition]), Tally{Outbound, 1, uint64(came >> 1)})
+}
+
 var offers = []string{"p1", "p2", "p3"}
 
 func (n *memory) features(contact, customer string) Features {
@@ -161,17 +197,13 @@ func (n *memory) features(contact, customer string) Features {
 		last, here := n.answers(contact, customer, id)
 		o := Offered{
 			ID: id, Purpose: "PURPOSE_SALES", Topic: "topic of " + id, ValueCents: 100, Lever: 1, HasContent: true,
-			Situation: n.situation(contact, id), Learned: n.learned[id],
+			Situation: n.situation(contact, id), Learned: n.tallies(id),
 			RejectedHere: here == journeyv1.Answer_ANSWER_REJECTED,
 		}
 		if last != 0 {
 			o.LastAnswer = last.String()
 		}
-		for at, times := range n.vain {
-			if n.customer[at[0]] == customer && at[1] == id {
-				o.Unanswered += times
-			}
-		}
+		o.Unanswered = n.unanswered(customer, id)
 		f.Propositions = append(f.Propositions, o)
 	}
 	return f
@@ -184,7 +216,7 @@ func TestGatheredFeaturesAgreeWithANaiveTwin(t *testing.T) {
 		customer := rapid.SampledFrom([]string{"", "", "", "anna", "bert"}).Draw(t, "customer")
 		offer := rapid.SampledFrom(offers).Draw(t, "offer")
 		answer := journeyv1.Answer(rapid.Int32Range(1, 3).Draw(t, "answer"))
-		switch rapid.IntRange(0, 6).Draw(t, "what") {
+		switch rapid.IntRange(0, 8).Draw(t, "what") {
 		case 0:
 			return &channelv1.ContactStarted{ContactId: contact, CustomerId: customer, Channel: journeyv1.Channel_CHANNEL_EMAIL}
 		case 1:
@@ -197,6 +229,10 @@ func TestGatheredFeaturesAgreeWithANaiveTwin(t *testing.T) {
 			return &channelv1.InterestShown{ContactId: contact, CustomerId: customer, Topic: rapid.SampledFrom([]string{"a", "b", "topic of p1"}).Draw(t, "topic")}
 		case 5:
 			return &channelv1.BannerClicked{ContactId: contact, CustomerId: customer, PropositionId: offer}
+		case 7:
+			return &marketingv1.LeadPresented{LeadId: "lead-of-" + offer, CustomerId: customer}
+		case 8:
+			return &marketingv1.LeadResponseRecorded{LeadId: "lead-of-" + offer, CustomerId: customer, Answer: answer}
 		default:
 			return &channelv1.LeadResponseReceived{ContactId: contact, CustomerId: customer, LeadId: "lead-of-" + offer, Answer: answer}
 		}
@@ -209,7 +245,7 @@ func TestGatheredFeaturesAgreeWithANaiveTwin(t *testing.T) {
 			w.take(&marketingv1.PropositionDefined{
 				PropositionId: id, Topic: "topic of " + id, Purpose: marketingv1.Purpose_PURPOSE_SALES, ValueCents: 100, Lever: 1,
 				Contents: []*marketingv1.Content{{Channel: journeyv1.Channel_CHANNEL_EMAIL, Text: id}},
-			}, &marketingv1.LeadIssued{LeadId: "lead-of-" + id, PropositionId: id})
+			}, &marketingv1.LeadIssued{LeadId: "lead-of-" + id, PropositionId: id, Channel: journeyv1.Channel_CHANNEL_EMAIL})
 		}
 		for _, contact := range contacts {
 			w.take(&channelv1.ContactStarted{ContactId: contact, Channel: journeyv1.Channel_CHANNEL_EMAIL})

@@ -102,25 +102,30 @@ func readAnswers(ctx context.Context, q projection.Querier, customer string) ([]
 	return answers, nil
 }
 
+// readUnanswered counts the presentations that came after the customer's last answer
+// to the proposition, in whatever contact either was. That is counted when it is
+// read, and not kept: whose contact it was may be known only later, as may which
+// proposition a lead offered.
 func (h history) readUnanswered(ctx context.Context, q projection.Querier, customer string) error {
-	rows, err := q.Query(ctx, `SELECT p.proposition_id, sum(p.unanswered) FROM nba_presented p
-		JOIN nba_contact c ON c.contact_id = p.contact_id
-		WHERE c.customer_id = ? GROUP BY p.proposition_id`, customer)
+	rows, err := q.Query(ctx, `SELECT p.proposition_id, p.ordinal FROM nba_presentation p
+		JOIN nba_contact c ON c.contact_id = p.contact_id WHERE c.customer_id = ?`, customer)
 	if err != nil {
 		return fmt.Errorf("read what a customer left unanswered: %w", err)
 	}
-	type unanswered struct {
+	type presentation struct {
 		proposition string
-		times       uint64
+		ordinal     int64
 	}
-	all, err := projection.Collect(rows, func(row projection.Scanner, u *unanswered) error {
-		return row.Scan(&u.proposition, &u.times)
+	all, err := projection.Collect(rows, func(row projection.Scanner, p *presentation) error {
+		return row.Scan(&p.proposition, &p.ordinal)
 	})
 	if err != nil {
 		return fmt.Errorf("read what a customer left unanswered: %w", err)
 	}
-	for _, u := range all {
-		h.unanswered[u.proposition] = u.times
+	for _, p := range all {
+		if p.ordinal > h.last[p.proposition].ordinal {
+			h.unanswered[p.proposition]++
+		}
 	}
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 
 // weights is how many weights a proposition's rate has: one for itself, and one
 // for each bit of a situation.
-const weights = 4
+const weights = 5
 
 // Situation is what is told of a contact when a proposition is presented in it, a
 // bit for each: it is the context of the learning.
@@ -22,6 +22,8 @@ const (
 	Engaged
 	// Again: the proposition has been presented in this contact before.
 	Again
+	// Outbound: it was presented by a lead, and in no contact.
+	Outbound
 )
 
 // situationOf is the situation in which a proposition is, or would be, presented.
@@ -70,12 +72,28 @@ type Tally struct {
 // projection keeps those, which are whole numbers that add up in whatever order,
 // and the mode is found anew from them for each decision. So what was learned is
 // in the decision's features, and is replayed like everything else.
+//
+// Answers to leads are learned from in the same way, in a situation of their own,
+// and without a propensity. A contact's list is drawn, and what the chances were is
+// on record; whom a campaign approaches follows from rules, so that each lead was
+// issued with probability 1 and all others with 0. There is nothing to weigh by:
+// inverse propensities need every choice to have been possible (positivity,
+// Rosenbaum and Rubin, 1983). A regression of the answers on the situation needs no
+// propensity (the direct method: Dudík, Langford and Li, Doubly Robust Policy
+// Evaluation and Learning, ICML 2011, section 2), nor does the posterior for what
+// was drawn. Its price is bias, where a campaign chose by what the model does not
+// see, such as what customers spent. The weight of Outbound takes that up, with what
+// else tells a letter from a conversation: its variance is wide, so that it, and not
+// the weight that all situations share, follows the rate of leads.
 type Learner struct {
 	// PriorCount is how many presentations a base propensity counts for.
 	PriorCount float64 `json:"prior_count"`
 	// SituationVariance is the variance of a situation's weight before anything is
 	// learned.
 	SituationVariance float64 `json:"situation_variance"`
+	// OutboundVariance is that of the weight of Outbound. Version 2 learned from no
+	// leads, and has none.
+	OutboundVariance float64 `json:"outbound_variance,omitempty"`
 	// LeastBase bounds base propensities away from 0 and 1, which nothing that is
 	// learned could ever move.
 	LeastBase float64 `json:"least_base"`
@@ -116,6 +134,9 @@ func (l Learner) learn(base float64, tallies []Tally, now Situation) belief {
 	fit.precision[0] = times(l.PriorCount, times(base, 1-base))
 	for i := 1; i < weights; i++ {
 		fit.precision[i] = 1 / l.SituationVariance
+	}
+	if l.OutboundVariance > 0 {
+		fit.precision[weights-1] = 1 / l.OutboundVariance
 	}
 	mode, root := fit.mode()
 	x := now.vector()

@@ -86,13 +86,13 @@ func TestAColdStartIsTheBasePropensity(t *testing.T) {
 func TestTheModeIsFound(t *testing.T) {
 	tally := rapid.Custom(func(t *rapid.T) Tally {
 		n := rapid.OneOf(rapid.Uint64Range(0, 30), rapid.Uint64Range(0, 1e9)).Draw(t, "presented")
-		return Tally{Situation(rapid.IntRange(0, 7).Draw(t, "situation")), n, rapid.Uint64Range(0, n).Draw(t, "accepted")}
+		return Tally{Situation(rapid.IntRange(0, 15).Draw(t, "situation")), n, rapid.Uint64Range(0, n).Draw(t, "accepted")}
 	})
 	rapid.Check(t, func(t *rapid.T) {
 		base := rapid.OneOf(rapid.Float64Range(0, 1), rapid.SampledFrom([]float64{0, 1})).Draw(t, "base")
-		tallies := rapid.SliceOfNDistinct(tally, 0, 8, func(t Tally) Situation { return t.Situation }).Draw(t, "tallies")
+		tallies := rapid.SliceOfNDistinct(tally, 0, 16, func(t Tally) Situation { return t.Situation }).Draw(t, "tallies")
 		base = min(max(base, learner.LeastBase), 1-learner.LeastBase)
-		fit := regression{mean: vector{logit(base)}, precision: vector{20 * base * (1 - base), 4, 4, 4}, tallies: tallies}
+		fit := regression{mean: vector{logit(base)}, precision: vector{20 * base * (1 - base), 4, 4, 4, 0.25}, tallies: tallies}
 		mode, root := fit.mode()
 		gradient, _ := fit.slope(mode)
 		// In deviations of the posterior.
@@ -131,7 +131,7 @@ func noTallies() []Tally {
 // drawn are weights drawn from the prior of a base propensity.
 func (c customers) drawn(base float64) vector {
 	w := vector{logit(base) + c.NormFloat64()/math.Sqrt(learner.PriorCount*base*(1-base))}
-	for i := 1; i < weights; i++ {
+	for i := 1; i < weights-1; i++ { // the last one is of leads, and nobody here gets any
 		w[i] = c.NormFloat64() * math.Sqrt(learner.SituationVariance)
 	}
 	return w
@@ -162,6 +162,29 @@ func TestTheIntervalCoversTheTruthAtItsRate(t *testing.T) {
 			if covered < 900-29 || covered > 900+29 {
 				t.Errorf("after %d answers, base %v, %d of 1000 intervals of 90%% cover the truth", answers, base, covered)
 			}
+		}
+	}
+}
+
+// Leads are answered far less often than offers in a conversation. That is learned of
+// leads, and takes little away from what is known of conversations; where nothing is
+// known of those, it says something.
+func TestLeadsAreLearnedFromInASituationOfTheirOwn(t *testing.T) {
+	l := *current.Learner
+	contacts, leads := Tally{Situation: 0, Presented: 200, Accepted: 60}, Tally{Situation: Outbound, Presented: 20000, Accepted: 200}
+	for name, tc := range map[string]struct {
+		tallies     []Tally
+		in          Situation
+		least, most float64
+	}{
+		"conversations":                         {[]Tally{contacts}, 0, 0.27, 0.31},
+		"conversations, with many leads":        {[]Tally{contacts, leads}, 0, 0.25, 0.30},
+		"leads":                                 {[]Tally{contacts, leads}, Outbound, 0.0095, 0.0105},
+		"conversations, where nothing is known": {nil, 0, 0.199, 0.201},
+		"conversations, with leads alone":       {[]Tally{leads}, 0, 0.03, 0.19},
+	} {
+		if got := l.learn(0.2, tc.tallies, tc.in).rate(0); got < tc.least || got > tc.most {
+			t.Errorf("%s: %.4f, want %.4f to %.4f", name, got, tc.least, tc.most)
 		}
 	}
 }

@@ -32,18 +32,25 @@ type Model struct {
 
 // current is the model that decides now.
 var current = Model{
+	Version: "3", InterestBoost: 2, RecentInterests: 5, MostUnanswered: 3, ListLength: 3,
+	Learner: &Learner{PriorCount: 20, SituationVariance: 0.25, OutboundVariance: 4, LeastBase: 0.001, Quantile: 1.6448536269514722, Points: 256},
+}
+
+// indoors is the model of before, which learned from contacts alone. A weight that
+// no tally has changes no bit of the others.
+var indoors = Model{
 	Version: "2", InterestBoost: 2, RecentInterests: 5, MostUnanswered: 3, ListLength: 3,
 	Learner: &Learner{PriorCount: 20, SituationVariance: 0.25, LeastBase: 0.001, Quantile: 1.6448536269514722, Points: 256},
 }
 
-// counting is the model of before, which drew no chance.
+// counting is the first model, which drew no chance.
 var counting = Model{
 	Version: "1", PriorWeight: 20, InterestBoost: 2, RecentInterests: 5, MostUnanswered: 3, ListLength: 3,
 }
 
 // models are all models that ever decided, by their version: what they decided
 // can be replayed for ever.
-var models = map[string]Model{counting.Version: counting, current.Version: current}
+var models = map[string]Model{counting.Version: counting, indoors.Version: indoors, current.Version: current}
 
 // Digest is SHA-256 over the model's parameters, in hexadecimal.
 func (m Model) Digest() (string, error) {

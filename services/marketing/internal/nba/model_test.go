@@ -337,6 +337,7 @@ func TestModelsNeverChange(t *testing.T) {
 	for version, want := range map[string]string{
 		"1": "ec6b1bf68525299b972891f27949ef1ef7107b565f33ad525d1db8387c586384",
 		"2": "699d7bf631930338f5e39cdf5964f3f2d4c2bb524fd38f248b02c184f6d27a92",
+		"3": "f4d86cefa52498b644c56308be3cd2782179b9609a15a132cb9fc44ce6c88c0c",
 	} {
 		m, ok := models[version]
 		if !ok {

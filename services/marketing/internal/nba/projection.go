@@ -18,14 +18,14 @@ const Flow = "contact-events"
 // follows from the contact when it is read. So what a visitor did before they
 // were identified counts from then on.
 //
-// An ordinal numbers what one subject did: the customer, or the contact as long as
+// An ordinal numbers what one subject did, or was presented: the customer, or the contact as long as
 // nobody knows the customer. It is no place in the log and no time, so that the
 // tables are a function of what happened, and not of when and among what else.
 //
 // What is learned from is counted per proposition and situation, which is a
 // function of one contact: so it adds up to the same in whatever order contacts
 // come.
-var Schema = projection.Schema{Name: "nba", Version: 2, Tables: []string{
+var Schema = projection.Schema{Name: "nba", Version: 3, Tables: []string{
 	`CREATE TABLE nba_contact (
 		contact_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL, channel BIGINT NOT NULL, ended BIGINT NOT NULL)`,
 	`CREATE INDEX nba_contact_customer ON nba_contact (customer_id)`,
@@ -34,9 +34,12 @@ var Schema = projection.Schema{Name: "nba", Version: 2, Tables: []string{
 		contact_id TEXT, topic TEXT, proposition_id TEXT, ordinal BIGINT NOT NULL,
 		PRIMARY KEY (contact_id, topic, proposition_id))`,
 	`CREATE TABLE nba_presented (
-		contact_id TEXT, proposition_id TEXT, presented BIGINT NOT NULL, unanswered BIGINT NOT NULL,
+		contact_id TEXT, proposition_id TEXT, presented BIGINT NOT NULL,
 		situation BIGINT NOT NULL, accepted BIGINT NOT NULL,
 		PRIMARY KEY (contact_id, proposition_id))`,
+	`CREATE TABLE nba_presentation (
+		contact_id TEXT, proposition_id TEXT, ordinal BIGINT NOT NULL,
+		PRIMARY KEY (contact_id, proposition_id, ordinal))`,
 	`CREATE TABLE nba_answered (
 		contact_id TEXT, proposition_id TEXT, lead_id TEXT, answer BIGINT NOT NULL, ordinal BIGINT NOT NULL,
 		PRIMARY KEY (contact_id, proposition_id, lead_id))`,
@@ -47,6 +50,10 @@ var Schema = projection.Schema{Name: "nba", Version: 2, Tables: []string{
 		contact_id TEXT, customer_id TEXT, channel BIGINT, hour BIGINT, times BIGINT NOT NULL,
 		PRIMARY KEY (contact_id, customer_id, channel, hour))`,
 	`CREATE INDEX nba_approach_customer ON nba_approach (customer_id)`,
+	`CREATE TABLE nba_event (
+		contact_id TEXT, kind TEXT, times BIGINT NOT NULL, last_at BIGINT NOT NULL,
+		PRIMARY KEY (contact_id, kind))`,
+	`CREATE INDEX nba_event_kind ON nba_event (kind, last_at)`,
 }}
 
 // Project keeps who is in contact, what they show interest in, what they were
@@ -64,6 +71,9 @@ func Project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 	if err := p.meet(ctx, event); err != nil {
 		return err
 	}
+	if err := p.happened(ctx, kindOf(e.Message), e.Metadata.Time); err != nil {
+		return err
+	}
 	switch m := e.Message.(type) {
 	case *channelv1.ContactEnded:
 		return p.exec(ctx, `UPDATE nba_contact SET ended = 1 WHERE contact_id = ?`, p.contact)
@@ -71,6 +81,8 @@ func Project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 		return p.interest(ctx, TopicKey(m.GetTopic()), "")
 	case *channelv1.BannerClicked:
 		return p.interest(ctx, "", m.GetPropositionId())
+	case *channelv1.CommercialEventRecorded:
+		return p.recorded(ctx, m)
 	case *channelv1.PropositionPresented:
 		return p.presented(ctx, m.GetPropositionId(), e.Metadata.Time)
 	case *channelv1.PropositionAnswered:
@@ -111,12 +123,19 @@ func (p *projector) presented(ctx context.Context, proposition string, at time.T
 	if err != nil {
 		return err
 	}
-	err = p.exec(ctx, `INSERT INTO nba_presented (contact_id, proposition_id, presented, unanswered, situation, accepted)
-		VALUES (?, ?, 1, 1, ?, 0)
+	err = p.exec(ctx, `INSERT INTO nba_presented (contact_id, proposition_id, presented, situation, accepted)
+		VALUES (?, ?, 1, ?, 0)
 		ON CONFLICT (contact_id, proposition_id) DO UPDATE SET
-			presented = nba_presented.presented + 1, unanswered = nba_presented.unanswered + 1,
-			situation = excluded.situation, accepted = 0`,
+			presented = nba_presented.presented + 1, situation = excluded.situation, accepted = 0`,
 		p.contact, proposition, situation)
+	if err != nil {
+		return err
+	}
+	ordinal, err := p.next(ctx)
+	if err != nil {
+		return err
+	}
+	err = p.exec(ctx, `INSERT INTO nba_presentation (contact_id, proposition_id, ordinal) VALUES (?, ?, ?)`, p.contact, proposition, ordinal)
 	if err != nil {
 		return err
 	}
@@ -157,14 +176,6 @@ func (p *projector) answered(ctx context.Context, proposition string, answer jou
 		if err := p.learnAcceptance(ctx, proposition); err != nil {
 			return err
 		}
-	}
-	// An answer ends the run of unanswered presentations in all contacts of the
-	// same customer.
-	err := p.exec(ctx, `UPDATE nba_presented SET unanswered = 0 WHERE proposition_id = ? AND contact_id IN (
-			SELECT contact_id FROM nba_contact WHERE contact_id = ? OR (customer_id = ? AND customer_id <> ''))`,
-		proposition, p.contact, p.customer)
-	if err != nil {
-		return err
 	}
 	return p.answer(ctx, proposition, "", answer)
 }

@@ -69,6 +69,9 @@ func (p *projector) join(ctx context.Context, before string) error {
 			return err
 		}
 	}
+	if err := p.joinPresentations(ctx, offset); err != nil {
+		return err
+	}
 	return p.exec(ctx, `INSERT INTO nba_subject (subject, ordinal) VALUES (?, ?)
 		ON CONFLICT (subject) DO UPDATE SET ordinal = excluded.ordinal`, p.customer, offset+done)
 }
@@ -91,4 +94,14 @@ func (p *projector) next(ctx context.Context) (ordinal int64, err error) {
 		return 0, fmt.Errorf("number what happened in contact %s: %w", p.contact, err)
 	}
 	return ordinal, nil
+}
+
+// joinPresentations numbers the presentations in the contact anew. Their ordinals are
+// part of the key, and none may come on another one's on the way.
+func (p *projector) joinPresentations(ctx context.Context, offset int64) error {
+	err := p.exec(ctx, `UPDATE nba_presentation SET ordinal = -(ordinal + ?) WHERE contact_id = ?`, offset, p.contact)
+	if err != nil {
+		return err
+	}
+	return p.exec(ctx, `UPDATE nba_presentation SET ordinal = -ordinal WHERE contact_id = ?`, p.contact)
 }

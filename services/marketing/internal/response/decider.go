@@ -1,5 +1,5 @@
-// Package response records what customers answer to outbound leads, through
-// whatever channel the answer came in.
+// Package response records that outbound leads were presented, and what customers
+// answer to them, through whatever channel the answer came in.
 package response
 
 import (
@@ -10,23 +10,35 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/decider"
 )
 
-// Stream is the stream of the responses to a lead.
+// Stream is the stream of what came of a lead, as marketing heard of it.
 func Stream(lead string) string { return "lead-response-" + lead }
 
-// State is a lead's responses, counted.
+// State is what came of a lead.
 type State struct {
+	Presented bool
 	Responses int
 }
 
-// Decider is the pure core of a lead's responses.
+// Decider is the pure core of what came of a lead.
 var Decider = decider.Decider[State]{
 	Initial: func() State { return State{} },
 	Evolve: func(s State, event proto.Message) State {
-		if _, ok := event.(*marketingv1.LeadResponseRecorded); ok {
+		switch event.(type) {
+		case *marketingv1.LeadPresented:
+			s.Presented = true
+		case *marketingv1.LeadResponseRecorded:
 			s.Responses++
 		}
 		return s
 	},
+}
+
+// Present records that a lead was presented, once.
+func Present(s State, m *channelv1.MessageSent) []proto.Message {
+	if s.Presented {
+		return nil
+	}
+	return []proto.Message{&marketingv1.LeadPresented{LeadId: m.GetLeadId(), CustomerId: m.GetCustomerId(), Channel: m.GetChannel()}}
 }
 
 // Record records a response. A customer may answer a lead again, in another

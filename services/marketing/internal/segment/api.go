@@ -63,6 +63,29 @@ func (a *API) DefineSegment(
 	return &marketingv1.DefineSegmentResponse{}, nil
 }
 
+// Find returns a segment as it is defined now, from its stream; it fails with a fault
+// when there is none.
+func Find(ctx context.Context, s *decider.Streams, id string) (*marketingv1.SegmentDefined, error) {
+	state, _, err := decider.Load(ctx, s, Stream(id), Decider)
+	if err != nil {
+		return nil, fmt.Errorf("look up segment %s: %w", id, err)
+	}
+	if state.Defined == nil {
+		return nil, fault.Precondition("there is no segment %s: define it first", id).WithReason("SEGMENT_UNKNOWN")
+	}
+	return state.Defined, nil
+}
+
+// Check reads a rule, and notes what is wrong with it.
+func Check(ctx context.Context, db projection.Querier, c *call.Checks, field, rule string) error {
+	propositions, err := proposition.All(ctx, db)
+	if err != nil {
+		return err
+	}
+	checkRule(c, field, rule, propositions)
+	return nil
+}
+
 // check reads a rule, and refuses the call when something is wrong with it, or
 // with what was checked before.
 func (a *API) check(ctx context.Context, c *call.Checks, field, rule string) (*query, error) {

@@ -57,6 +57,7 @@ type about int
 const (
 	topics about = iota
 	propositions
+	kinds // of events; which there are, channels say
 )
 
 var attributes = []attribute{
@@ -79,6 +80,11 @@ var attributes = []attribute{
 		name: "interests", kind: set, about: topics,
 		sql: `EXISTS (SELECT 1 FROM nba_interest i JOIN nba_contact n ON n.contact_id = i.contact_id
 			WHERE n.customer_id = c.customer_id AND (i.topic = ? OR i.proposition_id IN `,
+	},
+	{
+		name: "events", kind: set, about: kinds,
+		sql: `EXISTS (SELECT 1 FROM nba_event v JOIN nba_contact n ON n.contact_id = v.contact_id
+			WHERE n.customer_id = c.customer_id AND v.kind = ?)`,
 	},
 	{
 		name: "presented", kind: set, about: propositions,

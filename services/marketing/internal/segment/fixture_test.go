@@ -10,9 +10,9 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/pgtest"
 	"github.com/triangle-suite/triangle/services/internal/projection"
-	"github.com/triangle-suite/triangle/services/marketing/internal/campaign"
 	"github.com/triangle-suite/triangle/services/marketing/internal/complaint"
 	"github.com/triangle-suite/triangle/services/marketing/internal/facts"
+	"github.com/triangle-suite/triangle/services/marketing/internal/lead"
 	"github.com/triangle-suite/triangle/services/marketing/internal/nba"
 	"github.com/triangle-suite/triangle/services/marketing/internal/proposition"
 )
@@ -24,7 +24,7 @@ type tables struct {
 }
 
 // own stands in for the service's schema of its own flow.
-var own = projection.Schema{Name: "own", Version: 1, Tables: slices.Concat(proposition.Tables, Tables, campaign.Tables)}
+var own = projection.Schema{Name: "own", Version: 1, Tables: slices.Concat(proposition.Tables, Tables, lead.Tables)}
 
 func newTables(t testing.TB) *tables {
 	t.Helper()
@@ -49,7 +49,7 @@ func (w *tables) take(events ...proto.Message) {
 	err := w.db.Update(w.t.Context(), func(tx *projection.Tx) error {
 		for _, m := range events {
 			for _, project := range []func(context.Context, *projection.Tx, codec.Event) error{
-				facts.Project, complaint.Project, nba.Project, proposition.Project, Project, campaign.Project,
+				facts.Project, complaint.Project, nba.Project, proposition.Project, Project, lead.Project,
 			} {
 				if err := project(w.t.Context(), tx, codec.Event{Message: m}); err != nil {
 					return err
@@ -68,8 +68,8 @@ func (w *tables) empty() {
 	w.t.Helper()
 	err := w.db.Update(w.t.Context(), func(tx *projection.Tx) error {
 		for _, table := range []string{
-			"facts_customer", "complaint_request", "nba_contact", "nba_subject", "nba_interest", "nba_presented", "nba_answered",
-			"nba_learned", "nba_approach",
+			"facts_customer", "complaint_request", "nba_contact", "nba_subject", "nba_interest", "nba_presented", "nba_presentation", "nba_answered",
+			"nba_learned", "nba_approach", "nba_event",
 		} {
 			if _, err := tx.Exec(w.t.Context(), "DELETE FROM "+table); err != nil {
 				return err

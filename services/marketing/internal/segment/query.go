@@ -9,7 +9,32 @@ import (
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 	"github.com/triangle-suite/triangle/services/marketing/internal/nba"
+	"github.com/triangle-suite/triangle/services/marketing/internal/proposition"
 )
+
+// Condition is what a rule comes to: a condition of SQL on a customer c with their
+// facts f, and its parameters.
+type Condition struct {
+	Where string
+	Args  []any
+}
+
+// Read reads a rule. What is wrong with it is a *Problem.
+func Read(ctx context.Context, db projection.Querier, rule string) (Condition, error) {
+	propositions, err := proposition.All(ctx, db)
+	if err != nil {
+		return Condition{}, err
+	}
+	read, err := Parse(rule)
+	if err != nil {
+		return Condition{}, err
+	}
+	q, err := read.compile(propositions)
+	if err != nil {
+		return Condition{}, err
+	}
+	return Condition{Where: q.where.String(), Args: q.args}, nil
+}
 
 // query is the condition that a rule comes to, on a customer c with their facts f.
 type query struct {
@@ -70,6 +95,10 @@ func (q *query) member(c condition, propositions []*marketingv1.PropositionDefin
 	value := fmt.Sprint(c.value)
 	if c.attribute.about == topics {
 		q.topic(nba.TopicKey(value), propositions)
+		return nil
+	}
+	if c.attribute.about == kinds {
+		q.args = append(q.args, strings.ToLower(strings.TrimSpace(value)))
 		return nil
 	}
 	if !slices.ContainsFunc(propositions, func(p *marketingv1.PropositionDefined) bool { return p.GetPropositionId() == value }) {

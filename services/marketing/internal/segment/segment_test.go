@@ -68,6 +68,9 @@ func TestScenarioMA4Segments(t *testing.T) {
 			"banner": take(func(d scenario.Words) proto.Message {
 				return &channelv1.BannerClicked{ContactId: d.Get("contact"), PropositionId: d.Get("proposition")}
 			}),
+			"event": take(func(d scenario.Words) proto.Message {
+				return &channelv1.CommercialEventRecorded{ContactId: d.Get("contact"), Kind: d.Get("kind"), Version: 1, Data: d.Input}
+			}),
 			"answered": take(func(d scenario.Words) proto.Message {
 				return &channelv1.PropositionAnswered{
 					ContactId: d.Get("contact"), PropositionId: d.Get("proposition"),
@@ -164,6 +167,7 @@ func anyRule(t *rapid.T, depth int) string {
 		fmt.Sprintf("contacts %s %d", compared, n),
 		"consent " + rapid.SampledFrom([]string{"is", "is not"}).Draw(t, "is") + " " + rapid.SampledFrom([]string{"unknown", "granted", "withdrawn"}).Draw(t, "consent"),
 		"interests " + member + ` "` + rapid.SampledFrom([]string{"jazz", "Concerts", "nothing"}).Draw(t, "topic") + `"`,
+		"events " + member + ` "` + rapid.SampledFrom([]string{"interest-shown", "banner-clicked", "brochure-taken", "Brochure-Taken"}).Draw(t, "kind") + `"`,
 		fmt.Sprintf("presented %s %q", member, offer),
 		fmt.Sprintf("accepted %s %q", member, offer),
 		fmt.Sprintf("rejected %s %q", member, offer),
@@ -197,13 +201,21 @@ func live(t *rapid.T, name string) (done []proto.Message, k customer) {
 		contact := fmt.Sprint(name, "-", i)
 		done = append(done, &channelv1.ContactStarted{ContactId: contact, CustomerId: name})
 		if topic := rapid.SampledFrom([]string{"", "jazz", "concerts"}).Draw(t, "interest"); topic != "" {
-			done, k.has["interests"] = append(done, &channelv1.InterestShown{ContactId: contact, Topic: topic}), append(k.has["interests"], topic)
+			k.has["interests"] = append(k.has["interests"], topic)
+			if rapid.Bool().Draw(t, "of a registered kind") {
+				k.has["events"] = append(k.has["events"], "brochure-taken")
+				done = append(done, &channelv1.CommercialEventRecorded{ContactId: contact, Kind: "brochure-taken", Data: fmt.Sprintf(`{"topic": %q, "copies": 2}`, topic)})
+			} else {
+				k.has["events"] = append(k.has["events"], "interest-shown")
+				done = append(done, &channelv1.InterestShown{ContactId: contact, Topic: topic})
+			}
 		}
 		offer := rapid.SampledFrom([]string{"box-set", "tickets"}).Draw(t, "about")
 		switch rapid.IntRange(0, 5).Draw(t, "what") {
 		case 0:
 			done = append(done, &channelv1.BannerClicked{ContactId: contact, PropositionId: offer})
 			k.has["interests"] = append(k.has["interests"], map[string]string{"box-set": "jazz", "tickets": "concerts"}[offer])
+			k.has["events"] = append(k.has["events"], "banner-clicked")
 		case 1:
 			done, k.has["presented"] = append(done, &channelv1.PropositionPresented{ContactId: contact, PropositionId: offer}), append(k.has["presented"], offer)
 		case 2:
