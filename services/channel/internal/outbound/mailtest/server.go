@@ -4,9 +4,9 @@ package mailtest
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
-	"log"
 	"net"
 	"net/mail"
 	"strings"
@@ -103,7 +103,7 @@ func (s *Server) Up() {
 }
 
 func (s *Server) listen() (err error) {
-	if s.ear, err = net.Listen("tcp", s.addr); err != nil {
+	if s.ear, err = (&net.ListenConfig{}).Listen(context.Background(), "tcp", s.addr); err != nil {
 		return err
 	}
 	s.addr = s.ear.Addr().String()
@@ -112,11 +112,20 @@ func (s *Server) listen() (err error) {
 	})), s.ear
 	inner.Domain = "mail.example.org"
 	inner.EnableSMTPUTF8 = true
-	inner.ErrorLog = log.New(io.Discard, "", 0)
+	inner.ErrorLog = quiet{}
 	s.inner = inner
 	go func() { _ = inner.Serve(ear) }()
 	return nil
 }
+
+// quiet keeps to itself what the server says: that clients hang up is what tests do.
+type quiet struct{}
+
+// Printf implements smtp.Logger.
+func (quiet) Printf(string, ...any) {}
+
+// Println implements smtp.Logger.
+func (quiet) Println(...any) {}
 
 // Down has the server listen no longer, and end what it listens to.
 func (s *Server) Down() {
