@@ -138,9 +138,9 @@ func (s State) parked(event string) (Parked, error) {
 }
 
 // parkable looks up a flow whose events may be parked: those of the catalogue,
-// and the flow of each service's own events to itself.
+// and those of each service's own events to itself.
 func parkable(name string) (flows.Flow, error) {
-	for _, own := range ownFlows() {
+	for _, own := range flows.Own() {
 		if own.Name == name {
 			return own, nil
 		}
@@ -148,17 +148,10 @@ func parkable(name string) (flows.Flow, error) {
 	return find(name)
 }
 
-func ownFlows() (all []flows.Flow) {
-	for _, s := range []flows.Service{flows.Channel, flows.Sales, flows.Marketing} {
-		all = append(all, flows.Flow{Name: "own-" + string(s), From: s, To: s, Cadence: flows.RealTime})
-	}
-	return all
-}
-
 // ListParked returns what is parked in a flow, or in all of them when name is
 // empty. It fails with ErrUnknownFlow.
 func (f *Flows) ListParked(ctx context.Context, name string) ([]Parked, error) {
-	chosen := append(append([]flows.Flow(nil), flows.Catalogue...), ownFlows()...)
+	chosen := append(append([]flows.Flow(nil), flows.Catalogue...), flows.Own()...)
 	if name != "" {
 		flow, err := parkable(name)
 		if err != nil {

@@ -2,7 +2,9 @@ package simulation
 
 import (
 	"context"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/triangle-suite/triangle/contracts/flows"
@@ -19,6 +21,7 @@ import (
 //     included. It finds nothing left to be written to the log (fold.go).
 //   - each cause was answered once, or is recorded to have no answer, and each
 //     answer is what the reaction gives again (answers.go).
+//   - what is told of outbound messages is what arrived (mail.go).
 //   - the epochs of each flow add up to the events that there are, and each control
 //     event was told once (control.go).
 func (w *world) check(dir string) error {
@@ -29,6 +32,7 @@ func (w *world) check(dir string) error {
 	l := w.decode(ctx, raw)
 	w.checkIDs(l)
 	w.checkDecisions(l)
+	w.checkMail(l)
 	for _, name := range flows.Services {
 		anew, err := w.foldAnew(ctx, name, filepath.Join(dir, string(name)+"-anew.db"))
 		if err != nil {
@@ -37,6 +41,7 @@ func (w *world) check(dir string) error {
 		if err := w.compare(ctx, w.services[name].where, anew); err != nil {
 			return err
 		}
+		w.checkOwn(name, anew)
 		for _, f := range flows.Into(name) {
 			w.checkFlow(f, l, anew.app.Flows.Intake(f.Name).State().Taken)
 		}
@@ -48,6 +53,25 @@ func (w *world) check(dir string) error {
 		}
 	}
 	return nil
+}
+
+// checkOwn holds the flows of a service's own events against their list, by which
+// what they have parked is found.
+func (w *world) checkOwn(name flows.Service, anew folded) {
+	taken, listed := map[string]bool{}, map[string]bool{}
+	for _, f := range anew.app.Flows.Flows() {
+		if f.From == f.To {
+			taken[f.Name] = true
+		}
+	}
+	for _, f := range flows.Own() {
+		if f.From == name {
+			listed[f.Name] = true
+		}
+	}
+	if !maps.Equal(taken, listed) {
+		w.diverge("%s takes in %v of its own, and the list has %v", name, slices.Sorted(maps.Keys(taken)), slices.Sorted(maps.Keys(listed)))
+	}
 }
 
 // history is the log as the checks see it.

@@ -30,17 +30,26 @@ import (
 // heartbeat is long, as days pass in a story.
 const heartbeat = 20 * time.Minute
 
-// build makes a service of its parts and of its back office's address.
-type build func(ctx context.Context, parts host.Parts, backOffice config.URL) (host.Application, error)
+// outside are a service's partners: its back office's address, and who takes its
+// e-mails and letters.
+type outside struct {
+	office      config.URL
+	mail, print channel.Carrier
+}
+
+// build makes a service of its parts and of its partners.
+type build func(ctx context.Context, parts host.Parts, partners outside) (host.Application, error)
 
 var builds = map[flows.Service]build{
-	flows.Channel: func(ctx context.Context, parts host.Parts, office config.URL) (host.Application, error) {
-		return channel.New(ctx, parts, channel.Settings{BackOffice: office, Deadline: time.Minute})
+	flows.Channel: func(ctx context.Context, parts host.Parts, partners outside) (host.Application, error) {
+		return channel.New(ctx, parts, channel.Settings{
+			BackOffice: partners.office, Deadline: time.Minute, Mail: partners.mail, Print: partners.print,
+		})
 	},
-	flows.Sales: func(ctx context.Context, parts host.Parts, office config.URL) (host.Application, error) {
-		return sales.New(ctx, parts, &sales.Settings{BackOffice: office})
+	flows.Sales: func(ctx context.Context, parts host.Parts, partners outside) (host.Application, error) {
+		return sales.New(ctx, parts, &sales.Settings{BackOffice: partners.office})
 	},
-	flows.Marketing: func(ctx context.Context, parts host.Parts, _ config.URL) (host.Application, error) {
+	flows.Marketing: func(ctx context.Context, parts host.Parts, _ outside) (host.Application, error) {
 		return marketing.New(ctx, parts)
 	},
 }
@@ -165,7 +174,7 @@ func (l *life) assemble(db *projection.DB, office config.URL) (host.Application,
 			return decider.CallOrigin(ring, s.name, method, key, request, s.time())
 		},
 	}
-	return builds[s.name](job.Named(l.ctx, "start"), parts, office)
+	return builds[s.name](job.Named(l.ctx, "start"), parts, outside{office, carrier{l, false}, carrier{l, true}})
 }
 
 // time is what the service's calls take for the time.

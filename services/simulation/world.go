@@ -51,6 +51,7 @@ type world struct {
 	codec      *codec.Codec
 	flows      *control.Flows
 	services   map[flows.Service]*service
+	arrived    sync.Map     // of each message that has arrived, how often: *atomic.Int64
 	storeClock atomic.Int64 // how far it is ahead, in nanoseconds
 	poisons    int
 	leaps      int

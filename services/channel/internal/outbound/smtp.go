@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -33,6 +34,8 @@ type SMTP struct {
 	// Patience is how long the server may take to get as far as the mail itself, and
 	// to answer when it has it; 0: 20 s and a minute.
 	Patience, AnswerWithin time.Duration
+
+	roots *x509.CertPool // whom a server's certificate may be from; nil: the system's
 }
 
 // How long a mail server may take. RFC 5321 would have it answer within ten
@@ -101,11 +104,12 @@ type connection struct {
 func (s *SMTP) dial(ctx context.Context) (*connection, error) {
 	c := &connection{}
 	policy := mail.TLSOpportunistic
-	if s.User != "" {
+	if s.User != "" && !s.Secure {
 		policy = mail.TLSMandatory
 	}
+	trust := &tls.Config{ServerName: s.Host, RootCAs: s.roots, MinVersion: tls.VersionTLS12}
 	options := []mail.Option{
-		mail.WithPort(s.Port), mail.WithTLSPolicy(policy), mail.WithTimeout(cmp.Or(s.Patience, patience)),
+		mail.WithPort(s.Port), mail.WithTLSPolicy(policy), mail.WithTLSConfig(trust), mail.WithTimeout(cmp.Or(s.Patience, patience)),
 		mail.WithDialContextFunc(func(dialling context.Context, network, address string) (conn net.Conn, err error) {
 			if c.Conn, err = (&net.Dialer{}).DialContext(dialling, network, address); err != nil {
 				return nil, err
@@ -113,13 +117,10 @@ func (s *SMTP) dial(ctx context.Context) (*connection, error) {
 			// What the server says first is waited for without a context.
 			c.keep = context.AfterFunc(ctx, func() { _ = c.Close() })
 			if s.Secure {
-				return tls.Client(c.Conn, &tls.Config{ServerName: s.Host, MinVersion: tls.VersionTLS12}), nil
+				return tls.Client(c.Conn, trust), nil
 			}
 			return c.Conn, nil
 		}),
-	}
-	if s.Secure {
-		options = append(options, mail.WithSSL())
 	}
 	if s.User != "" {
 		options = append(options, mail.WithSMTPAuth(mail.SMTPAuthAutoDiscover), mail.WithUsername(s.User), mail.WithPassword(s.Password))

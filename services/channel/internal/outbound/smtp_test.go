@@ -2,11 +2,14 @@ package outbound
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"mime"
 	"mime/quotedprintable"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -200,5 +203,51 @@ func TestASubjectIsTheFirstLine(t *testing.T) {
 		if got := subject(content); got != want {
 			t.Errorf("the subject of %q is %q, want %q", content, got, want)
 		}
+	}
+}
+
+// A password is said to a server that is who it says it is, and to no other.
+func TestAPasswordIsSaidToAServerThatIsTrusted(t *testing.T) {
+	https := httptest.NewTLSServer(nil)
+	t.Cleanup(https.Close)
+	roots := https.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	for name, tc := range map[string]struct {
+		clear, fromStart, stranger bool
+		password                   string
+		wrong                      string // what its error tells; empty: the mail arrives
+	}{
+		"TLS when it is asked for": {password: "secret"},
+		"TLS from the start":       {fromStart: true, password: "secret"},
+		"another password":         {password: "guess", wrong: "535"},
+		"a server that is unknown": {stranger: true, password: "secret", wrong: "certificate"},
+		"unknown from the start":   {stranger: true, fromStart: true, password: "secret", wrong: "certificate"},
+		"a server that has no TLS": {clear: true, password: "secret", wrong: "STARTTLS"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := &tls.Config{Certificates: https.TLS.Certificates, MinVersion: tls.VersionTLS12}
+			if tc.clear {
+				config = nil
+			}
+			server := mailtest.StartSecure(t, config, tc.fromStart, "me", "secret")
+			s := carrierTo(server)
+			s.User, s.Password, s.Secure = "me", tc.password, tc.fromStart
+			if !tc.stranger {
+				s.roots = roots
+			}
+			begun := false
+			err := s.Carry(t.Context(), letter(), func() error { begun = true; return nil })
+			if arrived := server.Total() == 1; arrived != (tc.wrong == "") || begun != arrived {
+				t.Fatalf("arrived: %t, begun: %t (%v)", arrived, begun, err)
+			}
+			if tc.wrong == "" {
+				return
+			}
+			if fate, held := fateOf(err, false); fate != (Fate{}) || held == nil || !strings.Contains(err.Error(), tc.wrong) {
+				t.Errorf("its fate is %v, %v", fate, err)
+			}
+			if strings.Contains(err.Error(), tc.password) {
+				t.Errorf("the error tells the password: %v", err)
+			}
+		})
 	}
 }

@@ -4,15 +4,17 @@ package mailtest
 
 import (
 	"bytes"
+	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
-	"log"
 	"net"
 	"net/mail"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 )
 
@@ -52,6 +54,10 @@ type Server struct {
 	rise  chan struct{} // asks for the server to come up, and
 	risen chan error    // tells that it has
 
+	secure         *tls.Config // nil: it speaks in clear
+	fromStart      bool
+	user, password string // empty: it asks for none
+
 	mu     sync.Mutex
 	fault  func(address string, try int) Fault
 	tries  map[string]int
@@ -71,14 +77,24 @@ type Mail struct {
 // to an address; nil: nothing goes wrong.
 func Start(t testing.TB, fault func(address string, try int) Fault) *Server {
 	t.Helper()
-	if fault == nil {
-		fault = func(string, int) Fault { return None }
+	return start(t, &Server{fault: fault})
+}
+
+// StartSecure starts a server that speaks TLS, from the start or when it is asked
+// to, and has a user say a password.
+func StartSecure(t testing.TB, config *tls.Config, fromStart bool, user, password string) *Server {
+	t.Helper()
+	return start(t, &Server{secure: config, fromStart: fromStart, user: user, password: password})
+}
+
+func start(t testing.TB, s *Server) *Server {
+	t.Helper()
+	s.t, s.addr = t, "127.0.0.1:0"
+	if s.fault == nil {
+		s.fault = func(string, int) Fault { return None }
 	}
-	s := &Server{
-		t: t, addr: "127.0.0.1:0", fault: fault,
-		left: make(chan struct{}), rise: make(chan struct{}), risen: make(chan error),
-		tries: map[string]int{}, taken: map[string][]Mail{}, struck: map[string][]Fault{},
-	}
+	s.left, s.rise, s.risen = make(chan struct{}), make(chan struct{}), make(chan error)
+	s.tries, s.taken, s.struck = map[string]int{}, map[string][]Mail{}, map[string][]Fault{}
 	go func() {
 		for range s.rise {
 			s.risen <- s.listen()
@@ -103,7 +119,7 @@ func (s *Server) Up() {
 }
 
 func (s *Server) listen() (err error) {
-	if s.ear, err = net.Listen("tcp", s.addr); err != nil {
+	if s.ear, err = (&net.ListenConfig{}).Listen(context.Background(), "tcp", s.addr); err != nil {
 		return err
 	}
 	s.addr = s.ear.Addr().String()
@@ -112,11 +128,24 @@ func (s *Server) listen() (err error) {
 	})), s.ear
 	inner.Domain = "mail.example.org"
 	inner.EnableSMTPUTF8 = true
-	inner.ErrorLog = log.New(io.Discard, "", 0)
+	inner.ErrorLog = quiet{}
+	inner.TLSConfig = s.secure
+	if s.fromStart {
+		ear = tls.NewListener(ear, s.secure)
+	}
 	s.inner = inner
 	go func() { _ = inner.Serve(ear) }()
 	return nil
 }
+
+// quiet keeps to itself what the server says: that clients hang up is what tests do.
+type quiet struct{}
+
+// Printf implements smtp.Logger.
+func (quiet) Printf(string, ...any) {}
+
+// Println implements smtp.Logger.
+func (quiet) Println(...any) {}
 
 // Down has the server listen no longer, and end what it listens to.
 func (s *Server) Down() {
@@ -170,6 +199,26 @@ type session struct {
 	conn     *smtp.Conn
 	from, to string
 	fault    Fault
+	known    bool // it has said the password
+}
+
+// AuthMechanisms implements smtp.AuthSession.
+func (s *session) AuthMechanisms() []string {
+	if s.server.user == "" {
+		return nil
+	}
+	return []string{sasl.Plain}
+}
+
+// Auth implements smtp.AuthSession.
+func (s *session) Auth(string) (sasl.Server, error) {
+	return sasl.NewPlainServer(func(_, user, password string) error {
+		if user != s.server.user || password != s.server.password {
+			return smtp.ErrAuthFailed
+		}
+		s.known = true
+		return nil
+	}), nil
 }
 
 // Reset implements smtp.Session.
@@ -180,6 +229,9 @@ func (*session) Logout() error { return nil }
 
 // Mail implements smtp.Session.
 func (s *session) Mail(from string, _ *smtp.MailOptions) error {
+	if s.server.user != "" && !s.known {
+		return smtp.ErrAuthRequired
+	}
 	s.from = from
 	return nil
 }
