@@ -54,7 +54,7 @@ func New(ctx context.Context, p host.Parts) (host.Application, error) {
 		arbitrations: &arbitration.API{Streams: p.Streams, DB: p.DB, Origins: p.Origins},
 		campaigns:    &campaign.API{Streams: p.Streams, DB: p.DB, Origins: p.Origins, Freshness: freshness, Now: time.Now},
 		leads:        &lead.API{Streams: p.Streams, Origins: p.Origins},
-		decisions:    &nba.API{Streams: p.Streams},
+		decisions:    &nba.API{Streams: p.Streams, DB: p.DB, Consumers: consumers},
 		segments:     &segment.API{Streams: p.Streams, DB: p.DB, Origins: p.Origins, Freshness: freshness},
 		profiles:     &profile.API{DB: p.DB, Freshness: freshness},
 	}
