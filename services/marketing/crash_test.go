@@ -57,7 +57,10 @@ func (w *world) dump() string {
 	w.t.Helper()
 	var out strings.Builder
 	for _, table := range []string{
-		"nba_contact", "nba_subject", "nba_interest", "nba_presented", "nba_presentation", "nba_answered", "nba_learned",
+		"nba_contact", "nba_subject", "nba_presentation", "nba_learned",
+		"(SELECT contact_id, topic, proposition_id, ordinal FROM nba_interest) AS interest",
+		"(SELECT contact_id, proposition_id, presented, situation, accepted FROM nba_presented) AS presented",
+		"(SELECT contact_id, proposition_id, lead_id, answer, ordinal FROM nba_answered) AS answered",
 		"(SELECT contact_id, customer_id, channel, sum(times) FROM nba_approach GROUP BY contact_id, customer_id, channel) AS approach",
 		"facts_customer", "complaint_request", "own_proposition", "own_arbitration", "own_segment", "own_campaign", "own_run", "own_trigger", "own_entrant", "own_lead", "own_learned", "(SELECT contact_id, kind, times FROM nba_event) AS event",
 	} {
@@ -110,7 +113,7 @@ func (w *world) decisions(stream string) []string {
 	var all []string
 	for _, e := range w.read(stream) {
 		if d, ok := e.Message.(*marketingv1.NextBestActionsDecided); ok {
-			d.RestedOn = nil
+			d.RestedOn, d.OwnPosition = nil, nil
 			if err := nba.Verify(d); err != nil {
 				w.t.Error(err)
 			}

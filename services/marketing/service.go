@@ -54,9 +54,9 @@ func New(ctx context.Context, p host.Parts) (host.Application, error) {
 		arbitrations: &arbitration.API{Streams: p.Streams, DB: p.DB, Origins: p.Origins},
 		campaigns:    &campaign.API{Streams: p.Streams, DB: p.DB, Origins: p.Origins, Freshness: freshness, Now: time.Now},
 		leads:        &lead.API{Streams: p.Streams, Origins: p.Origins},
-		decisions:    &nba.API{Streams: p.Streams},
-		segments:     &segment.API{Streams: p.Streams, DB: p.DB, Origins: p.Origins, Freshness: freshness},
-		profiles:     &profile.API{DB: p.DB, Freshness: freshness},
+		decisions:    &nba.API{Streams: p.Streams, DB: p.DB, Consumers: consumers},
+		segments:     &segment.API{Streams: p.Streams, DB: p.DB, Origins: p.Origins, Freshness: freshness, Now: time.Now},
+		profiles:     &profile.API{DB: p.DB, Freshness: freshness, Now: time.Now},
 	}
 	runner := &campaign.Runner{Streams: p.Streams, DB: p.DB, Now: time.Now}
 	return host.Application{

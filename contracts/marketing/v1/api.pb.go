@@ -91,6 +91,9 @@ const (
 	ReplayOutcome_REPLAY_OUTCOME_ERASED ReplayOutcome = 3
 	// The build that answers does not have the model that decided.
 	ReplayOutcome_REPLAY_OUTCOME_MODEL_UNKNOWN ReplayOutcome = 4
+	// What it rested on can't be rebuilt: the decision does not record how far
+	// everything was.
+	ReplayOutcome_REPLAY_OUTCOME_NOT_REBUILT ReplayOutcome = 5
 )
 
 // Enum value maps for ReplayOutcome.
@@ -101,6 +104,7 @@ var (
 		2: "REPLAY_OUTCOME_DIFFERS",
 		3: "REPLAY_OUTCOME_ERASED",
 		4: "REPLAY_OUTCOME_MODEL_UNKNOWN",
+		5: "REPLAY_OUTCOME_NOT_REBUILT",
 	}
 	ReplayOutcome_value = map[string]int32{
 		"REPLAY_OUTCOME_UNSPECIFIED":   0,
@@ -108,6 +112,7 @@ var (
 		"REPLAY_OUTCOME_DIFFERS":       2,
 		"REPLAY_OUTCOME_ERASED":        3,
 		"REPLAY_OUTCOME_MODEL_UNKNOWN": 4,
+		"REPLAY_OUTCOME_NOT_REBUILT":   5,
 	}
 )
 
@@ -136,6 +141,60 @@ func (x ReplayOutcome) Number() protoreflect.EnumNumber {
 // Deprecated: Use ReplayOutcome.Descriptor instead.
 func (ReplayOutcome) EnumDescriptor() ([]byte, []int) {
 	return file_marketing_v1_api_proto_rawDescGZIP(), []int{1}
+}
+
+// ReplayInputs is what a decision is made again from.
+type ReplayInputs int32
+
+const (
+	// Not given: from what it recorded.
+	ReplayInputs_REPLAY_INPUTS_UNSPECIFIED ReplayInputs = 0
+	// From what it recorded.
+	ReplayInputs_REPLAY_INPUTS_RECORDED ReplayInputs = 1
+	// From what it recorded, once that is found to be what the log comes to, folded
+	// again up to the positions that it recorded. It takes as long as reading the log.
+	ReplayInputs_REPLAY_INPUTS_LOG ReplayInputs = 2
+)
+
+// Enum value maps for ReplayInputs.
+var (
+	ReplayInputs_name = map[int32]string{
+		0: "REPLAY_INPUTS_UNSPECIFIED",
+		1: "REPLAY_INPUTS_RECORDED",
+		2: "REPLAY_INPUTS_LOG",
+	}
+	ReplayInputs_value = map[string]int32{
+		"REPLAY_INPUTS_UNSPECIFIED": 0,
+		"REPLAY_INPUTS_RECORDED":    1,
+		"REPLAY_INPUTS_LOG":         2,
+	}
+)
+
+func (x ReplayInputs) Enum() *ReplayInputs {
+	p := new(ReplayInputs)
+	*p = x
+	return p
+}
+
+func (x ReplayInputs) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ReplayInputs) Descriptor() protoreflect.EnumDescriptor {
+	return file_marketing_v1_api_proto_enumTypes[2].Descriptor()
+}
+
+func (ReplayInputs) Type() protoreflect.EnumType {
+	return &file_marketing_v1_api_proto_enumTypes[2]
+}
+
+func (x ReplayInputs) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ReplayInputs.Descriptor instead.
+func (ReplayInputs) EnumDescriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{2}
 }
 
 // Proposition is something that marketing may offer.
@@ -2129,7 +2188,9 @@ type GetReplayRequest struct {
 	// The contact.
 	ContactId string `protobuf:"bytes,1,opt,name=contact_id,json=contactId,proto3" json:"contact_id,omitempty"`
 	// One of its decisions; the last one when not given.
-	DecisionId    string `protobuf:"bytes,2,opt,name=decision_id,json=decisionId,proto3" json:"decision_id,omitempty"`
+	DecisionId string `protobuf:"bytes,2,opt,name=decision_id,json=decisionId,proto3" json:"decision_id,omitempty"`
+	// What it is made again from.
+	Inputs        ReplayInputs `protobuf:"varint,3,opt,name=inputs,proto3,enum=marketing.v1.ReplayInputs" json:"inputs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2178,6 +2239,13 @@ func (x *GetReplayRequest) GetDecisionId() string {
 	return ""
 }
 
+func (x *GetReplayRequest) GetInputs() ReplayInputs {
+	if x != nil {
+		return x.Inputs
+	}
+	return ReplayInputs_REPLAY_INPUTS_UNSPECIFIED
+}
+
 // GetReplayResponse tells what came of it.
 type GetReplayResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2190,7 +2258,9 @@ type GetReplayResponse struct {
 	// The model that decided.
 	ModelVersion string `protobuf:"bytes,4,opt,name=model_version,json=modelVersion,proto3" json:"model_version,omitempty"`
 	// How many propositions were looked at again.
-	Candidates    uint32 `protobuf:"varint,5,opt,name=candidates,proto3" json:"candidates,omitempty"`
+	Candidates uint32 `protobuf:"varint,5,opt,name=candidates,proto3" json:"candidates,omitempty"`
+	// How many events of the log its inputs were rebuilt from; 0 when they were not.
+	Folded        uint64 `protobuf:"varint,6,opt,name=folded,proto3" json:"folded,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2256,6 +2326,13 @@ func (x *GetReplayResponse) GetModelVersion() string {
 func (x *GetReplayResponse) GetCandidates() uint32 {
 	if x != nil {
 		return x.Candidates
+	}
+	return 0
+}
+
+func (x *GetReplayResponse) GetFolded() uint64 {
+	if x != nil {
+		return x.Folded
 	}
 	return 0
 }
@@ -2536,12 +2613,13 @@ const file_marketing_v1_api_proto_rawDesc = "" +
 	"\x05group\x18\n" +
 	" \x01(\x0e2\x13.marketing.v1.GroupR\x05group\x12\x12\n" +
 	"\x04seed\x18\v \x01(\x04R\x04seed\x12!\n" +
-	"\fmodel_digest\x18\f \x01(\tR\vmodelDigest\"R\n" +
+	"\fmodel_digest\x18\f \x01(\tR\vmodelDigest\"\x86\x01\n" +
 	"\x10GetReplayRequest\x12\x1d\n" +
 	"\n" +
 	"contact_id\x18\x01 \x01(\tR\tcontactId\x12\x1f\n" +
 	"\vdecision_id\x18\x02 \x01(\tR\n" +
-	"decisionId\"\xd0\x01\n" +
+	"decisionId\x122\n" +
+	"\x06inputs\x18\x03 \x01(\x0e2\x1a.marketing.v1.ReplayInputsR\x06inputs\"\xe8\x01\n" +
 	"\x11GetReplayResponse\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
 	"decisionId\x125\n" +
@@ -2552,7 +2630,8 @@ const file_marketing_v1_api_proto_rawDesc = "" +
 	"\rmodel_version\x18\x04 \x01(\tR\fmodelVersion\x12\x1e\n" +
 	"\n" +
 	"candidates\x18\x05 \x01(\rR\n" +
-	"candidates\"4\n" +
+	"candidates\x12\x16\n" +
+	"\x06folded\x18\x06 \x01(\x04R\x06folded\"4\n" +
 	"\x11GetProfileRequest\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\"\x83\x02\n" +
@@ -2569,13 +2648,18 @@ const file_marketing_v1_api_proto_rawDesc = "" +
 	"\rCampaignState\x12\x1e\n" +
 	"\x1aCAMPAIGN_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13CAMPAIGN_STATE_LIVE\x10\x01\x12\x1a\n" +
-	"\x16CAMPAIGN_STATE_STOPPED\x10\x02*\xa1\x01\n" +
+	"\x16CAMPAIGN_STATE_STOPPED\x10\x02*\xc1\x01\n" +
 	"\rReplayOutcome\x12\x1e\n" +
 	"\x1aREPLAY_OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13REPLAY_OUTCOME_SAME\x10\x01\x12\x1a\n" +
 	"\x16REPLAY_OUTCOME_DIFFERS\x10\x02\x12\x19\n" +
 	"\x15REPLAY_OUTCOME_ERASED\x10\x03\x12 \n" +
-	"\x1cREPLAY_OUTCOME_MODEL_UNKNOWN\x10\x042\xfd\v\n" +
+	"\x1cREPLAY_OUTCOME_MODEL_UNKNOWN\x10\x04\x12\x1e\n" +
+	"\x1aREPLAY_OUTCOME_NOT_REBUILT\x10\x05*`\n" +
+	"\fReplayInputs\x12\x1d\n" +
+	"\x19REPLAY_INPUTS_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16REPLAY_INPUTS_RECORDED\x10\x01\x12\x15\n" +
+	"\x11REPLAY_INPUTS_LOG\x10\x022\xfd\v\n" +
 	"\x10MarketingService\x12d\n" +
 	"\x11DefineProposition\x12&.marketing.v1.DefinePropositionRequest\x1a'.marketing.v1.DefinePropositionResponse\x12a\n" +
 	"\x10ListPropositions\x12%.marketing.v1.ListPropositionsRequest\x1a&.marketing.v1.ListPropositionsResponse\x12X\n" +
@@ -2608,136 +2692,138 @@ func file_marketing_v1_api_proto_rawDescGZIP() []byte {
 	return file_marketing_v1_api_proto_rawDescData
 }
 
-var file_marketing_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_marketing_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_marketing_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_marketing_v1_api_proto_goTypes = []any{
 	(CampaignState)(0),                   // 0: marketing.v1.CampaignState
 	(ReplayOutcome)(0),                   // 1: marketing.v1.ReplayOutcome
-	(*Proposition)(nil),                  // 2: marketing.v1.Proposition
-	(*Segment)(nil),                      // 3: marketing.v1.Segment
-	(*Campaign)(nil),                     // 4: marketing.v1.Campaign
-	(*DefinePropositionRequest)(nil),     // 5: marketing.v1.DefinePropositionRequest
-	(*DefinePropositionResponse)(nil),    // 6: marketing.v1.DefinePropositionResponse
-	(*ListPropositionsRequest)(nil),      // 7: marketing.v1.ListPropositionsRequest
-	(*ListPropositionsResponse)(nil),     // 8: marketing.v1.ListPropositionsResponse
-	(*DefineSegmentRequest)(nil),         // 9: marketing.v1.DefineSegmentRequest
-	(*DefineSegmentResponse)(nil),        // 10: marketing.v1.DefineSegmentResponse
-	(*ListSegmentsRequest)(nil),          // 11: marketing.v1.ListSegmentsRequest
-	(*ListSegmentsResponse)(nil),         // 12: marketing.v1.ListSegmentsResponse
-	(*GetReachRequest)(nil),              // 13: marketing.v1.GetReachRequest
-	(*GetReachResponse)(nil),             // 14: marketing.v1.GetReachResponse
-	(*DefineCampaignRequest)(nil),        // 15: marketing.v1.DefineCampaignRequest
-	(*DefineCampaignResponse)(nil),       // 16: marketing.v1.DefineCampaignResponse
-	(*RunCampaignRequest)(nil),           // 17: marketing.v1.RunCampaignRequest
-	(*RunCampaignResponse)(nil),          // 18: marketing.v1.RunCampaignResponse
-	(*CampaignStatus)(nil),               // 19: marketing.v1.CampaignStatus
-	(*ListCampaignsRequest)(nil),         // 20: marketing.v1.ListCampaignsRequest
-	(*ListCampaignsResponse)(nil),        // 21: marketing.v1.ListCampaignsResponse
-	(*Run)(nil),                          // 22: marketing.v1.Run
-	(*ListRunsRequest)(nil),              // 23: marketing.v1.ListRunsRequest
-	(*ListRunsResponse)(nil),             // 24: marketing.v1.ListRunsResponse
-	(*StopCampaignRequest)(nil),          // 25: marketing.v1.StopCampaignRequest
-	(*StopCampaignResponse)(nil),         // 26: marketing.v1.StopCampaignResponse
-	(*LeadCaps)(nil),                     // 27: marketing.v1.LeadCaps
-	(*ConfigureLeadCapsRequest)(nil),     // 28: marketing.v1.ConfigureLeadCapsRequest
-	(*ConfigureLeadCapsResponse)(nil),    // 29: marketing.v1.ConfigureLeadCapsResponse
-	(*GetLeadCapsRequest)(nil),           // 30: marketing.v1.GetLeadCapsRequest
-	(*GetLeadCapsResponse)(nil),          // 31: marketing.v1.GetLeadCapsResponse
-	(*ConfigureArbitrationRequest)(nil),  // 32: marketing.v1.ConfigureArbitrationRequest
-	(*ConfigureArbitrationResponse)(nil), // 33: marketing.v1.ConfigureArbitrationResponse
-	(*GetArbitrationRequest)(nil),        // 34: marketing.v1.GetArbitrationRequest
-	(*GetArbitrationResponse)(nil),       // 35: marketing.v1.GetArbitrationResponse
-	(*GetDecisionRequest)(nil),           // 36: marketing.v1.GetDecisionRequest
-	(*GetDecisionResponse)(nil),          // 37: marketing.v1.GetDecisionResponse
-	(*GetReplayRequest)(nil),             // 38: marketing.v1.GetReplayRequest
-	(*GetReplayResponse)(nil),            // 39: marketing.v1.GetReplayResponse
-	(*GetProfileRequest)(nil),            // 40: marketing.v1.GetProfileRequest
-	(*GetProfileResponse)(nil),           // 41: marketing.v1.GetProfileResponse
-	(Purpose)(0),                         // 42: marketing.v1.Purpose
-	(*Content)(nil),                      // 43: marketing.v1.Content
-	(v1.Channel)(0),                      // 44: journey.v1.Channel
-	(*timestamppb.Timestamp)(nil),        // 45: google.protobuf.Timestamp
-	(*Trigger)(nil),                      // 46: marketing.v1.Trigger
-	(*v11.Freshness)(nil),                // 47: flow.v1.Freshness
-	(RunEnd)(0),                          // 48: marketing.v1.RunEnd
-	(*LeadCap)(nil),                      // 49: marketing.v1.LeadCap
-	(*Arbitration)(nil),                  // 50: marketing.v1.Arbitration
-	(*v1.NextBestAction)(nil),            // 51: journey.v1.NextBestAction
-	(*Candidate)(nil),                    // 52: marketing.v1.Candidate
-	(Group)(0),                           // 53: marketing.v1.Group
+	(ReplayInputs)(0),                    // 2: marketing.v1.ReplayInputs
+	(*Proposition)(nil),                  // 3: marketing.v1.Proposition
+	(*Segment)(nil),                      // 4: marketing.v1.Segment
+	(*Campaign)(nil),                     // 5: marketing.v1.Campaign
+	(*DefinePropositionRequest)(nil),     // 6: marketing.v1.DefinePropositionRequest
+	(*DefinePropositionResponse)(nil),    // 7: marketing.v1.DefinePropositionResponse
+	(*ListPropositionsRequest)(nil),      // 8: marketing.v1.ListPropositionsRequest
+	(*ListPropositionsResponse)(nil),     // 9: marketing.v1.ListPropositionsResponse
+	(*DefineSegmentRequest)(nil),         // 10: marketing.v1.DefineSegmentRequest
+	(*DefineSegmentResponse)(nil),        // 11: marketing.v1.DefineSegmentResponse
+	(*ListSegmentsRequest)(nil),          // 12: marketing.v1.ListSegmentsRequest
+	(*ListSegmentsResponse)(nil),         // 13: marketing.v1.ListSegmentsResponse
+	(*GetReachRequest)(nil),              // 14: marketing.v1.GetReachRequest
+	(*GetReachResponse)(nil),             // 15: marketing.v1.GetReachResponse
+	(*DefineCampaignRequest)(nil),        // 16: marketing.v1.DefineCampaignRequest
+	(*DefineCampaignResponse)(nil),       // 17: marketing.v1.DefineCampaignResponse
+	(*RunCampaignRequest)(nil),           // 18: marketing.v1.RunCampaignRequest
+	(*RunCampaignResponse)(nil),          // 19: marketing.v1.RunCampaignResponse
+	(*CampaignStatus)(nil),               // 20: marketing.v1.CampaignStatus
+	(*ListCampaignsRequest)(nil),         // 21: marketing.v1.ListCampaignsRequest
+	(*ListCampaignsResponse)(nil),        // 22: marketing.v1.ListCampaignsResponse
+	(*Run)(nil),                          // 23: marketing.v1.Run
+	(*ListRunsRequest)(nil),              // 24: marketing.v1.ListRunsRequest
+	(*ListRunsResponse)(nil),             // 25: marketing.v1.ListRunsResponse
+	(*StopCampaignRequest)(nil),          // 26: marketing.v1.StopCampaignRequest
+	(*StopCampaignResponse)(nil),         // 27: marketing.v1.StopCampaignResponse
+	(*LeadCaps)(nil),                     // 28: marketing.v1.LeadCaps
+	(*ConfigureLeadCapsRequest)(nil),     // 29: marketing.v1.ConfigureLeadCapsRequest
+	(*ConfigureLeadCapsResponse)(nil),    // 30: marketing.v1.ConfigureLeadCapsResponse
+	(*GetLeadCapsRequest)(nil),           // 31: marketing.v1.GetLeadCapsRequest
+	(*GetLeadCapsResponse)(nil),          // 32: marketing.v1.GetLeadCapsResponse
+	(*ConfigureArbitrationRequest)(nil),  // 33: marketing.v1.ConfigureArbitrationRequest
+	(*ConfigureArbitrationResponse)(nil), // 34: marketing.v1.ConfigureArbitrationResponse
+	(*GetArbitrationRequest)(nil),        // 35: marketing.v1.GetArbitrationRequest
+	(*GetArbitrationResponse)(nil),       // 36: marketing.v1.GetArbitrationResponse
+	(*GetDecisionRequest)(nil),           // 37: marketing.v1.GetDecisionRequest
+	(*GetDecisionResponse)(nil),          // 38: marketing.v1.GetDecisionResponse
+	(*GetReplayRequest)(nil),             // 39: marketing.v1.GetReplayRequest
+	(*GetReplayResponse)(nil),            // 40: marketing.v1.GetReplayResponse
+	(*GetProfileRequest)(nil),            // 41: marketing.v1.GetProfileRequest
+	(*GetProfileResponse)(nil),           // 42: marketing.v1.GetProfileResponse
+	(Purpose)(0),                         // 43: marketing.v1.Purpose
+	(*Content)(nil),                      // 44: marketing.v1.Content
+	(v1.Channel)(0),                      // 45: journey.v1.Channel
+	(*timestamppb.Timestamp)(nil),        // 46: google.protobuf.Timestamp
+	(*Trigger)(nil),                      // 47: marketing.v1.Trigger
+	(*v11.Freshness)(nil),                // 48: flow.v1.Freshness
+	(RunEnd)(0),                          // 49: marketing.v1.RunEnd
+	(*LeadCap)(nil),                      // 50: marketing.v1.LeadCap
+	(*Arbitration)(nil),                  // 51: marketing.v1.Arbitration
+	(*v1.NextBestAction)(nil),            // 52: journey.v1.NextBestAction
+	(*Candidate)(nil),                    // 53: marketing.v1.Candidate
+	(Group)(0),                           // 54: marketing.v1.Group
 }
 var file_marketing_v1_api_proto_depIdxs = []int32{
-	42, // 0: marketing.v1.Proposition.purpose:type_name -> marketing.v1.Purpose
-	43, // 1: marketing.v1.Proposition.contents:type_name -> marketing.v1.Content
-	44, // 2: marketing.v1.Campaign.channel:type_name -> journey.v1.Channel
-	45, // 3: marketing.v1.Campaign.once_at:type_name -> google.protobuf.Timestamp
-	46, // 4: marketing.v1.Campaign.trigger:type_name -> marketing.v1.Trigger
-	2,  // 5: marketing.v1.DefinePropositionRequest.proposition:type_name -> marketing.v1.Proposition
-	2,  // 6: marketing.v1.ListPropositionsResponse.propositions:type_name -> marketing.v1.Proposition
-	3,  // 7: marketing.v1.DefineSegmentRequest.segment:type_name -> marketing.v1.Segment
-	3,  // 8: marketing.v1.ListSegmentsResponse.segments:type_name -> marketing.v1.Segment
-	47, // 9: marketing.v1.GetReachResponse.freshness:type_name -> flow.v1.Freshness
-	4,  // 10: marketing.v1.DefineCampaignRequest.campaign:type_name -> marketing.v1.Campaign
-	47, // 11: marketing.v1.RunCampaignResponse.freshness:type_name -> flow.v1.Freshness
-	4,  // 12: marketing.v1.CampaignStatus.campaign:type_name -> marketing.v1.Campaign
+	43, // 0: marketing.v1.Proposition.purpose:type_name -> marketing.v1.Purpose
+	44, // 1: marketing.v1.Proposition.contents:type_name -> marketing.v1.Content
+	45, // 2: marketing.v1.Campaign.channel:type_name -> journey.v1.Channel
+	46, // 3: marketing.v1.Campaign.once_at:type_name -> google.protobuf.Timestamp
+	47, // 4: marketing.v1.Campaign.trigger:type_name -> marketing.v1.Trigger
+	3,  // 5: marketing.v1.DefinePropositionRequest.proposition:type_name -> marketing.v1.Proposition
+	3,  // 6: marketing.v1.ListPropositionsResponse.propositions:type_name -> marketing.v1.Proposition
+	4,  // 7: marketing.v1.DefineSegmentRequest.segment:type_name -> marketing.v1.Segment
+	4,  // 8: marketing.v1.ListSegmentsResponse.segments:type_name -> marketing.v1.Segment
+	48, // 9: marketing.v1.GetReachResponse.freshness:type_name -> flow.v1.Freshness
+	5,  // 10: marketing.v1.DefineCampaignRequest.campaign:type_name -> marketing.v1.Campaign
+	48, // 11: marketing.v1.RunCampaignResponse.freshness:type_name -> flow.v1.Freshness
+	5,  // 12: marketing.v1.CampaignStatus.campaign:type_name -> marketing.v1.Campaign
 	0,  // 13: marketing.v1.CampaignStatus.state:type_name -> marketing.v1.CampaignState
-	45, // 14: marketing.v1.CampaignStatus.next_run_at:type_name -> google.protobuf.Timestamp
-	19, // 15: marketing.v1.ListCampaignsResponse.campaigns:type_name -> marketing.v1.CampaignStatus
-	45, // 16: marketing.v1.Run.planned_at:type_name -> google.protobuf.Timestamp
-	45, // 17: marketing.v1.Run.due_at:type_name -> google.protobuf.Timestamp
-	48, // 18: marketing.v1.Run.end:type_name -> marketing.v1.RunEnd
-	22, // 19: marketing.v1.ListRunsResponse.runs:type_name -> marketing.v1.Run
-	49, // 20: marketing.v1.LeadCaps.caps:type_name -> marketing.v1.LeadCap
-	27, // 21: marketing.v1.ConfigureLeadCapsRequest.lead_caps:type_name -> marketing.v1.LeadCaps
-	27, // 22: marketing.v1.GetLeadCapsResponse.lead_caps:type_name -> marketing.v1.LeadCaps
-	50, // 23: marketing.v1.ConfigureArbitrationRequest.arbitration:type_name -> marketing.v1.Arbitration
-	50, // 24: marketing.v1.GetArbitrationResponse.arbitration:type_name -> marketing.v1.Arbitration
-	45, // 25: marketing.v1.GetDecisionResponse.decided_at:type_name -> google.protobuf.Timestamp
-	51, // 26: marketing.v1.GetDecisionResponse.actions:type_name -> journey.v1.NextBestAction
-	52, // 27: marketing.v1.GetDecisionResponse.candidates:type_name -> marketing.v1.Candidate
-	47, // 28: marketing.v1.GetDecisionResponse.rested_on:type_name -> flow.v1.Freshness
-	53, // 29: marketing.v1.GetDecisionResponse.group:type_name -> marketing.v1.Group
-	1,  // 30: marketing.v1.GetReplayResponse.outcome:type_name -> marketing.v1.ReplayOutcome
-	47, // 31: marketing.v1.GetProfileResponse.freshness:type_name -> flow.v1.Freshness
-	5,  // 32: marketing.v1.MarketingService.DefineProposition:input_type -> marketing.v1.DefinePropositionRequest
-	7,  // 33: marketing.v1.MarketingService.ListPropositions:input_type -> marketing.v1.ListPropositionsRequest
-	9,  // 34: marketing.v1.MarketingService.DefineSegment:input_type -> marketing.v1.DefineSegmentRequest
-	11, // 35: marketing.v1.MarketingService.ListSegments:input_type -> marketing.v1.ListSegmentsRequest
-	13, // 36: marketing.v1.MarketingService.GetReach:input_type -> marketing.v1.GetReachRequest
-	15, // 37: marketing.v1.MarketingService.DefineCampaign:input_type -> marketing.v1.DefineCampaignRequest
-	20, // 38: marketing.v1.MarketingService.ListCampaigns:input_type -> marketing.v1.ListCampaignsRequest
-	17, // 39: marketing.v1.MarketingService.RunCampaign:input_type -> marketing.v1.RunCampaignRequest
-	23, // 40: marketing.v1.MarketingService.ListRuns:input_type -> marketing.v1.ListRunsRequest
-	25, // 41: marketing.v1.MarketingService.StopCampaign:input_type -> marketing.v1.StopCampaignRequest
-	28, // 42: marketing.v1.MarketingService.ConfigureLeadCaps:input_type -> marketing.v1.ConfigureLeadCapsRequest
-	30, // 43: marketing.v1.MarketingService.GetLeadCaps:input_type -> marketing.v1.GetLeadCapsRequest
-	32, // 44: marketing.v1.MarketingService.ConfigureArbitration:input_type -> marketing.v1.ConfigureArbitrationRequest
-	34, // 45: marketing.v1.MarketingService.GetArbitration:input_type -> marketing.v1.GetArbitrationRequest
-	36, // 46: marketing.v1.MarketingService.GetDecision:input_type -> marketing.v1.GetDecisionRequest
-	38, // 47: marketing.v1.MarketingService.GetReplay:input_type -> marketing.v1.GetReplayRequest
-	40, // 48: marketing.v1.MarketingService.GetProfile:input_type -> marketing.v1.GetProfileRequest
-	6,  // 49: marketing.v1.MarketingService.DefineProposition:output_type -> marketing.v1.DefinePropositionResponse
-	8,  // 50: marketing.v1.MarketingService.ListPropositions:output_type -> marketing.v1.ListPropositionsResponse
-	10, // 51: marketing.v1.MarketingService.DefineSegment:output_type -> marketing.v1.DefineSegmentResponse
-	12, // 52: marketing.v1.MarketingService.ListSegments:output_type -> marketing.v1.ListSegmentsResponse
-	14, // 53: marketing.v1.MarketingService.GetReach:output_type -> marketing.v1.GetReachResponse
-	16, // 54: marketing.v1.MarketingService.DefineCampaign:output_type -> marketing.v1.DefineCampaignResponse
-	21, // 55: marketing.v1.MarketingService.ListCampaigns:output_type -> marketing.v1.ListCampaignsResponse
-	18, // 56: marketing.v1.MarketingService.RunCampaign:output_type -> marketing.v1.RunCampaignResponse
-	24, // 57: marketing.v1.MarketingService.ListRuns:output_type -> marketing.v1.ListRunsResponse
-	26, // 58: marketing.v1.MarketingService.StopCampaign:output_type -> marketing.v1.StopCampaignResponse
-	29, // 59: marketing.v1.MarketingService.ConfigureLeadCaps:output_type -> marketing.v1.ConfigureLeadCapsResponse
-	31, // 60: marketing.v1.MarketingService.GetLeadCaps:output_type -> marketing.v1.GetLeadCapsResponse
-	33, // 61: marketing.v1.MarketingService.ConfigureArbitration:output_type -> marketing.v1.ConfigureArbitrationResponse
-	35, // 62: marketing.v1.MarketingService.GetArbitration:output_type -> marketing.v1.GetArbitrationResponse
-	37, // 63: marketing.v1.MarketingService.GetDecision:output_type -> marketing.v1.GetDecisionResponse
-	39, // 64: marketing.v1.MarketingService.GetReplay:output_type -> marketing.v1.GetReplayResponse
-	41, // 65: marketing.v1.MarketingService.GetProfile:output_type -> marketing.v1.GetProfileResponse
-	49, // [49:66] is the sub-list for method output_type
-	32, // [32:49] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	46, // 14: marketing.v1.CampaignStatus.next_run_at:type_name -> google.protobuf.Timestamp
+	20, // 15: marketing.v1.ListCampaignsResponse.campaigns:type_name -> marketing.v1.CampaignStatus
+	46, // 16: marketing.v1.Run.planned_at:type_name -> google.protobuf.Timestamp
+	46, // 17: marketing.v1.Run.due_at:type_name -> google.protobuf.Timestamp
+	49, // 18: marketing.v1.Run.end:type_name -> marketing.v1.RunEnd
+	23, // 19: marketing.v1.ListRunsResponse.runs:type_name -> marketing.v1.Run
+	50, // 20: marketing.v1.LeadCaps.caps:type_name -> marketing.v1.LeadCap
+	28, // 21: marketing.v1.ConfigureLeadCapsRequest.lead_caps:type_name -> marketing.v1.LeadCaps
+	28, // 22: marketing.v1.GetLeadCapsResponse.lead_caps:type_name -> marketing.v1.LeadCaps
+	51, // 23: marketing.v1.ConfigureArbitrationRequest.arbitration:type_name -> marketing.v1.Arbitration
+	51, // 24: marketing.v1.GetArbitrationResponse.arbitration:type_name -> marketing.v1.Arbitration
+	46, // 25: marketing.v1.GetDecisionResponse.decided_at:type_name -> google.protobuf.Timestamp
+	52, // 26: marketing.v1.GetDecisionResponse.actions:type_name -> journey.v1.NextBestAction
+	53, // 27: marketing.v1.GetDecisionResponse.candidates:type_name -> marketing.v1.Candidate
+	48, // 28: marketing.v1.GetDecisionResponse.rested_on:type_name -> flow.v1.Freshness
+	54, // 29: marketing.v1.GetDecisionResponse.group:type_name -> marketing.v1.Group
+	2,  // 30: marketing.v1.GetReplayRequest.inputs:type_name -> marketing.v1.ReplayInputs
+	1,  // 31: marketing.v1.GetReplayResponse.outcome:type_name -> marketing.v1.ReplayOutcome
+	48, // 32: marketing.v1.GetProfileResponse.freshness:type_name -> flow.v1.Freshness
+	6,  // 33: marketing.v1.MarketingService.DefineProposition:input_type -> marketing.v1.DefinePropositionRequest
+	8,  // 34: marketing.v1.MarketingService.ListPropositions:input_type -> marketing.v1.ListPropositionsRequest
+	10, // 35: marketing.v1.MarketingService.DefineSegment:input_type -> marketing.v1.DefineSegmentRequest
+	12, // 36: marketing.v1.MarketingService.ListSegments:input_type -> marketing.v1.ListSegmentsRequest
+	14, // 37: marketing.v1.MarketingService.GetReach:input_type -> marketing.v1.GetReachRequest
+	16, // 38: marketing.v1.MarketingService.DefineCampaign:input_type -> marketing.v1.DefineCampaignRequest
+	21, // 39: marketing.v1.MarketingService.ListCampaigns:input_type -> marketing.v1.ListCampaignsRequest
+	18, // 40: marketing.v1.MarketingService.RunCampaign:input_type -> marketing.v1.RunCampaignRequest
+	24, // 41: marketing.v1.MarketingService.ListRuns:input_type -> marketing.v1.ListRunsRequest
+	26, // 42: marketing.v1.MarketingService.StopCampaign:input_type -> marketing.v1.StopCampaignRequest
+	29, // 43: marketing.v1.MarketingService.ConfigureLeadCaps:input_type -> marketing.v1.ConfigureLeadCapsRequest
+	31, // 44: marketing.v1.MarketingService.GetLeadCaps:input_type -> marketing.v1.GetLeadCapsRequest
+	33, // 45: marketing.v1.MarketingService.ConfigureArbitration:input_type -> marketing.v1.ConfigureArbitrationRequest
+	35, // 46: marketing.v1.MarketingService.GetArbitration:input_type -> marketing.v1.GetArbitrationRequest
+	37, // 47: marketing.v1.MarketingService.GetDecision:input_type -> marketing.v1.GetDecisionRequest
+	39, // 48: marketing.v1.MarketingService.GetReplay:input_type -> marketing.v1.GetReplayRequest
+	41, // 49: marketing.v1.MarketingService.GetProfile:input_type -> marketing.v1.GetProfileRequest
+	7,  // 50: marketing.v1.MarketingService.DefineProposition:output_type -> marketing.v1.DefinePropositionResponse
+	9,  // 51: marketing.v1.MarketingService.ListPropositions:output_type -> marketing.v1.ListPropositionsResponse
+	11, // 52: marketing.v1.MarketingService.DefineSegment:output_type -> marketing.v1.DefineSegmentResponse
+	13, // 53: marketing.v1.MarketingService.ListSegments:output_type -> marketing.v1.ListSegmentsResponse
+	15, // 54: marketing.v1.MarketingService.GetReach:output_type -> marketing.v1.GetReachResponse
+	17, // 55: marketing.v1.MarketingService.DefineCampaign:output_type -> marketing.v1.DefineCampaignResponse
+	22, // 56: marketing.v1.MarketingService.ListCampaigns:output_type -> marketing.v1.ListCampaignsResponse
+	19, // 57: marketing.v1.MarketingService.RunCampaign:output_type -> marketing.v1.RunCampaignResponse
+	25, // 58: marketing.v1.MarketingService.ListRuns:output_type -> marketing.v1.ListRunsResponse
+	27, // 59: marketing.v1.MarketingService.StopCampaign:output_type -> marketing.v1.StopCampaignResponse
+	30, // 60: marketing.v1.MarketingService.ConfigureLeadCaps:output_type -> marketing.v1.ConfigureLeadCapsResponse
+	32, // 61: marketing.v1.MarketingService.GetLeadCaps:output_type -> marketing.v1.GetLeadCapsResponse
+	34, // 62: marketing.v1.MarketingService.ConfigureArbitration:output_type -> marketing.v1.ConfigureArbitrationResponse
+	36, // 63: marketing.v1.MarketingService.GetArbitration:output_type -> marketing.v1.GetArbitrationResponse
+	38, // 64: marketing.v1.MarketingService.GetDecision:output_type -> marketing.v1.GetDecisionResponse
+	40, // 65: marketing.v1.MarketingService.GetReplay:output_type -> marketing.v1.GetReplayResponse
+	42, // 66: marketing.v1.MarketingService.GetProfile:output_type -> marketing.v1.GetProfileResponse
+	50, // [50:67] is the sub-list for method output_type
+	33, // [33:50] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_marketing_v1_api_proto_init() }
@@ -2751,7 +2837,7 @@ func file_marketing_v1_api_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_marketing_v1_api_proto_rawDesc), len(file_marketing_v1_api_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      3,
 			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   1,

@@ -163,7 +163,10 @@ type NextBestActionsDecided struct {
 	// How far each flow was that the decision rested on.
 	RestedOn []*v11.Freshness `protobuf:"bytes,12,rep,name=rested_on,json=restedOn,proto3" json:"rested_on,omitempty"`
 	// How the list was made.
-	Group         Group `protobuf:"varint,13,opt,name=group,proto3,enum=marketing.v1.Group" json:"group,omitempty"`
+	Group Group `protobuf:"varint,13,opt,name=group,proto3,enum=marketing.v1.Group" json:"group,omitempty"`
+	// How far marketing's own events were, such as what propositions are: with the
+	// positions of the flows, the features can be rebuilt from the log.
+	OwnPosition   *v11.Position `protobuf:"bytes,14,opt,name=own_position,json=ownPosition,proto3" json:"own_position,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -287,6 +290,13 @@ func (x *NextBestActionsDecided) GetGroup() Group {
 		return x.Group
 	}
 	return Group_GROUP_UNSPECIFIED
+}
+
+func (x *NextBestActionsDecided) GetOwnPosition() *v11.Position {
+	if x != nil {
+		return x.OwnPosition
+	}
+	return nil
 }
 
 // ArbitrationConfigured says how lists are made from now on.
@@ -1598,7 +1608,7 @@ const file_marketing_v1_events_proto_rawDesc = "" +
 	"valueCents\x12\x14\n" +
 	"\x05lever\x18\x06 \x01(\x01R\x05lever\x12'\n" +
 	"\x0fbase_propensity\x18\a \x01(\x01R\x0ebasePropensity\x121\n" +
-	"\bcontents\x18\b \x03(\v2\x15.marketing.v1.ContentR\bcontents\"\x92\x04\n" +
+	"\bcontents\x18\b \x03(\v2\x15.marketing.v1.ContentR\bcontents\"\xc8\x04\n" +
 	"\x16NextBestActionsDecided\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
 	"decisionId\x12\x1d\n" +
@@ -1618,7 +1628,8 @@ const file_marketing_v1_events_proto_rawDesc = "" +
 	" \x01(\tR\vmodelDigest\x12\x12\n" +
 	"\x04seed\x18\v \x01(\x04R\x04seed\x12/\n" +
 	"\trested_on\x18\f \x03(\v2\x12.flow.v1.FreshnessR\brestedOn\x12)\n" +
-	"\x05group\x18\r \x01(\x0e2\x13.marketing.v1.GroupR\x05group\"T\n" +
+	"\x05group\x18\r \x01(\x0e2\x13.marketing.v1.GroupR\x05group\x124\n" +
+	"\fown_position\x18\x0e \x01(\v2\x11.flow.v1.PositionR\vownPosition\"T\n" +
 	"\x15ArbitrationConfigured\x12;\n" +
 	"\varbitration\x18\x01 \x01(\v2\x19.marketing.v1.ArbitrationR\varbitration\"W\n" +
 	"\x0eSegmentDefined\x12\x1d\n" +
@@ -1780,14 +1791,15 @@ var file_marketing_v1_events_proto_goTypes = []any{
 	(*Candidate)(nil),              // 21: marketing.v1.Candidate
 	(*v11.Freshness)(nil),          // 22: flow.v1.Freshness
 	(Group)(0),                     // 23: marketing.v1.Group
-	(*Arbitration)(nil),            // 24: marketing.v1.Arbitration
-	(*timestamppb.Timestamp)(nil),  // 25: google.protobuf.Timestamp
-	(*Trigger)(nil),                // 26: marketing.v1.Trigger
-	(Look)(0),                      // 27: marketing.v1.Look
-	(*Entrant)(nil),                // 28: marketing.v1.Entrant
-	(RunEnd)(0),                    // 29: marketing.v1.RunEnd
-	(*LeadCap)(nil),                // 30: marketing.v1.LeadCap
-	(v1.Answer)(0),                 // 31: journey.v1.Answer
+	(*v11.Position)(nil),           // 24: flow.v1.Position
+	(*Arbitration)(nil),            // 25: marketing.v1.Arbitration
+	(*timestamppb.Timestamp)(nil),  // 26: google.protobuf.Timestamp
+	(*Trigger)(nil),                // 27: marketing.v1.Trigger
+	(Look)(0),                      // 28: marketing.v1.Look
+	(*Entrant)(nil),                // 29: marketing.v1.Entrant
+	(RunEnd)(0),                    // 30: marketing.v1.RunEnd
+	(*LeadCap)(nil),                // 31: marketing.v1.LeadCap
+	(v1.Answer)(0),                 // 32: journey.v1.Answer
 }
 var file_marketing_v1_events_proto_depIdxs = []int32{
 	17, // 0: marketing.v1.PropositionDefined.purpose:type_name -> marketing.v1.Purpose
@@ -1797,35 +1809,36 @@ var file_marketing_v1_events_proto_depIdxs = []int32{
 	21, // 4: marketing.v1.NextBestActionsDecided.candidates:type_name -> marketing.v1.Candidate
 	22, // 5: marketing.v1.NextBestActionsDecided.rested_on:type_name -> flow.v1.Freshness
 	23, // 6: marketing.v1.NextBestActionsDecided.group:type_name -> marketing.v1.Group
-	24, // 7: marketing.v1.ArbitrationConfigured.arbitration:type_name -> marketing.v1.Arbitration
-	19, // 8: marketing.v1.CampaignDefined.channel:type_name -> journey.v1.Channel
-	25, // 9: marketing.v1.CampaignDefined.once_at:type_name -> google.protobuf.Timestamp
-	26, // 10: marketing.v1.CampaignDefined.trigger:type_name -> marketing.v1.Trigger
-	25, // 11: marketing.v1.CampaignDefined.timed_since:type_name -> google.protobuf.Timestamp
-	25, // 12: marketing.v1.CampaignStopped.stopped_at:type_name -> google.protobuf.Timestamp
-	25, // 13: marketing.v1.CampaignRunPlanned.planned_at:type_name -> google.protobuf.Timestamp
-	25, // 14: marketing.v1.CampaignRunPlanned.due_at:type_name -> google.protobuf.Timestamp
-	19, // 15: marketing.v1.CampaignRunPlanned.channel:type_name -> journey.v1.Channel
-	27, // 16: marketing.v1.CampaignRunPlanned.look:type_name -> marketing.v1.Look
-	28, // 17: marketing.v1.CampaignRunPlanned.entered:type_name -> marketing.v1.Entrant
-	25, // 18: marketing.v1.CampaignRunPlanned.timed_since:type_name -> google.protobuf.Timestamp
-	25, // 19: marketing.v1.CampaignRun.run_at:type_name -> google.protobuf.Timestamp
-	29, // 20: marketing.v1.CampaignRun.end:type_name -> marketing.v1.RunEnd
-	25, // 21: marketing.v1.CampaignRun.due_at:type_name -> google.protobuf.Timestamp
-	30, // 22: marketing.v1.LeadCapsConfigured.caps:type_name -> marketing.v1.LeadCap
-	19, // 23: marketing.v1.LeadPlaceHeld.channel:type_name -> journey.v1.Channel
-	25, // 24: marketing.v1.LeadPlaceHeld.at:type_name -> google.protobuf.Timestamp
-	30, // 25: marketing.v1.LeadPlaceRefused.cap:type_name -> marketing.v1.LeadCap
-	25, // 26: marketing.v1.LeadPlaceRefused.at:type_name -> google.protobuf.Timestamp
-	19, // 27: marketing.v1.LeadIssued.channel:type_name -> journey.v1.Channel
-	19, // 28: marketing.v1.LeadResponseRecorded.channel:type_name -> journey.v1.Channel
-	31, // 29: marketing.v1.LeadResponseRecorded.answer:type_name -> journey.v1.Answer
-	19, // 30: marketing.v1.LeadPresented.channel:type_name -> journey.v1.Channel
-	31, // [31:31] is the sub-list for method output_type
-	31, // [31:31] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	24, // 7: marketing.v1.NextBestActionsDecided.own_position:type_name -> flow.v1.Position
+	25, // 8: marketing.v1.ArbitrationConfigured.arbitration:type_name -> marketing.v1.Arbitration
+	19, // 9: marketing.v1.CampaignDefined.channel:type_name -> journey.v1.Channel
+	26, // 10: marketing.v1.CampaignDefined.once_at:type_name -> google.protobuf.Timestamp
+	27, // 11: marketing.v1.CampaignDefined.trigger:type_name -> marketing.v1.Trigger
+	26, // 12: marketing.v1.CampaignDefined.timed_since:type_name -> google.protobuf.Timestamp
+	26, // 13: marketing.v1.CampaignStopped.stopped_at:type_name -> google.protobuf.Timestamp
+	26, // 14: marketing.v1.CampaignRunPlanned.planned_at:type_name -> google.protobuf.Timestamp
+	26, // 15: marketing.v1.CampaignRunPlanned.due_at:type_name -> google.protobuf.Timestamp
+	19, // 16: marketing.v1.CampaignRunPlanned.channel:type_name -> journey.v1.Channel
+	28, // 17: marketing.v1.CampaignRunPlanned.look:type_name -> marketing.v1.Look
+	29, // 18: marketing.v1.CampaignRunPlanned.entered:type_name -> marketing.v1.Entrant
+	26, // 19: marketing.v1.CampaignRunPlanned.timed_since:type_name -> google.protobuf.Timestamp
+	26, // 20: marketing.v1.CampaignRun.run_at:type_name -> google.protobuf.Timestamp
+	30, // 21: marketing.v1.CampaignRun.end:type_name -> marketing.v1.RunEnd
+	26, // 22: marketing.v1.CampaignRun.due_at:type_name -> google.protobuf.Timestamp
+	31, // 23: marketing.v1.LeadCapsConfigured.caps:type_name -> marketing.v1.LeadCap
+	19, // 24: marketing.v1.LeadPlaceHeld.channel:type_name -> journey.v1.Channel
+	26, // 25: marketing.v1.LeadPlaceHeld.at:type_name -> google.protobuf.Timestamp
+	31, // 26: marketing.v1.LeadPlaceRefused.cap:type_name -> marketing.v1.LeadCap
+	26, // 27: marketing.v1.LeadPlaceRefused.at:type_name -> google.protobuf.Timestamp
+	19, // 28: marketing.v1.LeadIssued.channel:type_name -> journey.v1.Channel
+	19, // 29: marketing.v1.LeadResponseRecorded.channel:type_name -> journey.v1.Channel
+	32, // 30: marketing.v1.LeadResponseRecorded.answer:type_name -> journey.v1.Answer
+	19, // 31: marketing.v1.LeadPresented.channel:type_name -> journey.v1.Channel
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_marketing_v1_events_proto_init() }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -33,10 +34,18 @@ type nbaExplain struct {
 	WhyNot string `placeholder:"PROPOSITION" help:"Tell why a proposition, by its name or its id, did not come first."`
 }
 
-type nbaReplay struct{ decisionOf }
+type nbaReplay struct {
+	decisionOf
+
+	FromLog bool `help:"First rebuild what it rested on, by folding the log again up to the positions that it recorded, and hold it against what it recorded."`
+}
+
+// foldTimeout is how long folding the log again may take, unless --timeout says
+// otherwise.
+const foldTimeout = 10 * time.Minute
 
 // with connects to marketing support for as long as do takes.
-func (c *decisionOf) with(s *session, do func(context.Context, marketingv1.MarketingServiceClient) error) (err error) {
+func (c *decisionOf) with(s *session, timeout time.Duration, do func(context.Context, marketingv1.MarketingServiceClient) error) (err error) {
 	if c.Marketing == "" {
 		running, err := s.layout().Running()
 		if err != nil {
@@ -49,7 +58,7 @@ func (c *decisionOf) with(s *session, do func(context.Context, marketingv1.Marke
 		return fmt.Errorf("--marketing: %w", err)
 	}
 	defer func() { err = errors.Join(err, connection.Close()) }()
-	ctx, cancel := s.within(readTimeout)
+	ctx, cancel := s.within(timeout)
 	defer cancel()
 	return do(ctx, marketingv1.NewMarketingServiceClient(connection))
 }
@@ -64,7 +73,7 @@ func said(err error) error {
 
 // Run implements triangle nba explain.
 func (c *nbaExplain) Run(s *session) error {
-	return c.with(s, func(ctx context.Context, marketing marketingv1.MarketingServiceClient) error {
+	return c.with(s, readTimeout, func(ctx context.Context, marketing marketingv1.MarketingServiceClient) error {
 		decision, err := marketing.GetDecision(ctx, &marketingv1.GetDecisionRequest{ContactId: c.Contact, DecisionId: c.Decision})
 		if err != nil {
 			return fmt.Errorf("explain the decision for contact %s: %w", c.Contact, said(err))
@@ -219,8 +228,12 @@ func compareFactors(c, to *marketingv1.Candidate) string {
 
 // Run implements triangle nba replay.
 func (c *nbaReplay) Run(s *session) error {
-	return c.with(s, func(ctx context.Context, marketing marketingv1.MarketingServiceClient) error {
-		replayed, err := marketing.GetReplay(ctx, &marketingv1.GetReplayRequest{ContactId: c.Contact, DecisionId: c.Decision})
+	inputs, timeout := marketingv1.ReplayInputs_REPLAY_INPUTS_RECORDED, readTimeout
+	if c.FromLog {
+		inputs, timeout = marketingv1.ReplayInputs_REPLAY_INPUTS_LOG, foldTimeout
+	}
+	return c.with(s, timeout, func(ctx context.Context, marketing marketingv1.MarketingServiceClient) error {
+		replayed, err := marketing.GetReplay(ctx, &marketingv1.GetReplayRequest{ContactId: c.Contact, DecisionId: c.Decision, Inputs: inputs})
 		if err != nil {
 			return fmt.Errorf("replay the decision for contact %s: %w", c.Contact, said(err))
 		}

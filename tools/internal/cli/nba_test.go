@@ -81,8 +81,16 @@ func (*decisions) GetDecision(_ context.Context, req *marketingv1.GetDecisionReq
 
 func (*decisions) GetReplay(_ context.Context, req *marketingv1.GetReplayRequest) (*marketingv1.GetReplayResponse, error) {
 	r := &marketingv1.GetReplayResponse{DecisionId: "d2", ModelVersion: "2", Candidates: 4, Outcome: marketingv1.ReplayOutcome_REPLAY_OUTCOME_SAME}
+	if req.GetInputs() == marketingv1.ReplayInputs_REPLAY_INPUTS_LOG {
+		r.Folded = 42
+	}
 	switch req.GetContactId() {
 	case "c1":
+	case "c3":
+		if r.GetFolded() > 0 {
+			r.Outcome = marketingv1.ReplayOutcome_REPLAY_OUTCOME_DIFFERS
+			r.Difference = "decision d2: the decision is not what its features give: its features are not what the log comes to: orders: 7 was recorded, 1 comes of the log"
+		}
 	case "c2":
 		r.Outcome = marketingv1.ReplayOutcome_REPLAY_OUTCOME_DIFFERS
 		r.Difference = "decision d2: the decision is not what its features give: candidate box-set: value: 89 was recorded, 88 comes again"

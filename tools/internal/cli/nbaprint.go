@@ -84,11 +84,16 @@ func (s *session) printReplayed(r *marketingv1.GetReplayResponse, same bool) err
 	if s.commands.JSON {
 		return printJSON(s.Out, map[string]any{
 			"ok": same, "decision_id": r.GetDecisionId(), "outcome": word(r.GetOutcome(), "REPLAY_OUTCOME_"),
-			"difference": r.GetDifference(), "model_version": r.GetModelVersion(), "candidates": r.GetCandidates(),
+			"difference": r.GetDifference(), "model_version": r.GetModelVersion(), "candidates": r.GetCandidates(), "folded": r.GetFolded(),
 		})
 	}
 	if !same {
 		return nil
+	}
+	if r.GetFolded() > 0 {
+		if _, err := fmt.Fprintf(s.Out, "what it rested on is what %s of the log come to\n", countOf(int(r.GetFolded()), "event")); err != nil {
+			return err
+		}
 	}
 	_, err := fmt.Fprintf(s.Out, "decision %s comes out the same, bit for bit: %d propositions, model %s\n", r.GetDecisionId(), r.GetCandidates(), r.GetModelVersion())
 	return err

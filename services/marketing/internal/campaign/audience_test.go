@@ -118,7 +118,7 @@ func TestTheAudienceAgreesWithANaiveTwin(t *testing.T) {
 	if err := db.Create(t.Context(), facts.Schema, complaint.Schema, nba.Schema, own); err != nil {
 		t.Fatal(err)
 	}
-	often, err := segment.Read(t.Context(), db, "orders >= 2")
+	often, err := segment.Read(t.Context(), db, "orders >= 2", noon)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func (p planner) choose(ctx context.Context, c *marketingv1.CampaignDefined, pla
 	}
 	by := choice{campaign: c, proposition: offer, among: among, at: plan.GetPlannedAt().AsTime()}
 	if c.GetSegmentId() != "" {
-		rule, err := p.ruleOf(ctx, c.GetSegmentId())
+		rule, err := p.ruleOf(ctx, c.GetSegmentId(), by.at)
 		if err != nil {
 			return err
 		}
@@ -60,12 +60,12 @@ func (p planner) choose(ctx context.Context, c *marketingv1.CampaignDefined, pla
 }
 
 // ruleOf returns a segment's rule as a condition.
-func (p planner) ruleOf(ctx context.Context, id string) (segment.Condition, error) {
+func (p planner) ruleOf(ctx context.Context, id string, at time.Time) (segment.Condition, error) {
 	s, err := segment.Find(ctx, p.streams, id)
 	if err != nil {
 		return segment.Condition{}, err
 	}
-	return segment.Read(ctx, p.db, s.GetRule())
+	return segment.Read(ctx, p.db, s.GetRule(), at)
 }
 
 // offered returns what a campaign offers, and what its leads are to say or show.

@@ -172,6 +172,25 @@ func TestScenarioMA6ATriggerApproachesWhoComesToSatisfyARule(t *testing.T) {
 	w.want("only dora is new", "jazz: bert carol bert dora")
 }
 
+func TestScenarioMA6TimeAloneBringsACustomerToSatisfyARule(t *testing.T) {
+	w := newOffice(t)
+	w.order("anna", "bert")
+	w.interest("anna", "jazz")
+	w.interest("bert", "jazz")
+	w.define(&marketingv1.Campaign{CampaignId: "quiet", Trigger: &marketingv1.Trigger{Rule: `events exclude "interest-shown" within 2 days`, PeriodHours: 24}})
+	w.pass(24 * time.Hour)
+	w.interest("bert", "jazz")
+	w.want("both were heard of lately", "")
+	again, err := w.runner.Round(t.Context())
+	if err != nil || again.IsZero() || again.After(w.now.Add(mostPause)) {
+		t.Errorf("it looks again at %s, although nothing may happen until then (%v)", again, err)
+	}
+	w.pass(25 * time.Hour)
+	w.want("anna was not, for two days", "quiet: anna")
+	w.pass(24 * time.Hour)
+	w.want("nor bert, by then", "quiet: anna bert")
+}
+
 func TestScenarioMA6ATriggerFollowsASegment(t *testing.T) {
 	w := newOffice(t)
 	w.order("anna", "bert")

@@ -3,6 +3,7 @@ package campaign
 import (
 	"context"
 	"fmt"
+	"time"
 
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
 	"github.com/triangle-suite/triangle/services/internal/fault"
@@ -91,7 +92,7 @@ func (p planner) see(
 		plan.Entered, err = p.happened(ctx, c, was, limit)
 		return err
 	}
-	rule, err := p.trigger(ctx, c.GetTrigger())
+	rule, err := p.trigger(ctx, c.GetTrigger(), plan.GetPlannedAt().AsTime())
 	if err != nil {
 		return err
 	}
@@ -104,11 +105,11 @@ func (p planner) see(
 }
 
 // trigger returns the rule of a trigger, as it is now.
-func (p planner) trigger(ctx context.Context, t *marketingv1.Trigger) (segment.Condition, error) {
+func (p planner) trigger(ctx context.Context, t *marketingv1.Trigger, at time.Time) (segment.Condition, error) {
 	if t.GetSegmentId() == "" {
-		return segment.Read(ctx, p.db, t.GetRule())
+		return segment.Read(ctx, p.db, t.GetRule(), at)
 	}
-	return p.ruleOf(ctx, t.GetSegmentId())
+	return p.ruleOf(ctx, t.GetSegmentId(), at)
 }
 
 func (p planner) entered(

@@ -27,10 +27,12 @@ type Runner struct {
 }
 
 // Triggers are looked at after each commit, but no more often than that looking
-// takes a tenth of the time.
+// takes a tenth of the time; and now and then without one, as a rule may ask what
+// happened lately.
 const (
 	leastPause = 100 * time.Millisecond
 	lookShare  = 10
+	mostPause  = 15 * time.Minute
 )
 
 // Round plans the runs that are due and those that triggers give, and carries out
@@ -130,9 +132,9 @@ func (r *Runner) planLooks(ctx context.Context, campaigns []State, now time.Time
 	spent := r.Now().Sub(now)
 	r.lookAt = now.Add(max(leastPause, lookShare*spent))
 	if more {
-		next = r.lookAt
+		return planned, r.lookAt, nil
 	}
-	return planned, next, nil
+	return planned, now.Add(mostPause), nil
 }
 
 // planLook looks at one trigger, once the tables show what its last look saw.

@@ -14,11 +14,16 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/fault"
+	"github.com/triangle-suite/triangle/services/internal/flow"
+	"github.com/triangle-suite/triangle/services/internal/projection"
 )
 
 // API answers the calls about decisions.
 type API struct {
 	Streams *decider.Streams
+	DB      *projection.DB
+	// Consumers take in what decisions rest on.
+	Consumers []flow.Consumer
 }
 
 // GetDecision returns a decision for a contact, and explains it. It reads the
@@ -38,7 +43,8 @@ func (a *API) GetDecision(
 	}, nil
 }
 
-// GetReplay makes a decision again from what it recorded, and changes nothing.
+// GetReplay makes a decision again from what it recorded, and changes nothing. Asked
+// to, it holds what was recorded against the log first.
 func (a *API) GetReplay(
 	ctx context.Context, req *marketingv1.GetReplayRequest,
 ) (*marketingv1.GetReplayResponse, error) {
@@ -50,11 +56,17 @@ func (a *API) GetReplay(
 		DecisionId: decided.GetDecisionId(), ModelVersion: decided.GetModelVersion(), Candidates: uint32(len(decided.GetCandidates())),
 		Outcome: marketingv1.ReplayOutcome_REPLAY_OUTCOME_SAME,
 	}
-	err = Verify(decided)
+	if req.GetInputs() == marketingv1.ReplayInputs_REPLAY_INPUTS_LOG {
+		resp.Folded, err = rebuilder{streams: a.Streams, db: a.DB, consumers: a.Consumers}.verify(ctx, decided)
+	}
+	if err == nil {
+		err = Verify(decided)
+	}
 	for outcome, of := range map[marketingv1.ReplayOutcome]error{
 		marketingv1.ReplayOutcome_REPLAY_OUTCOME_DIFFERS:       ErrDiffers,
 		marketingv1.ReplayOutcome_REPLAY_OUTCOME_ERASED:        ErrErased,
 		marketingv1.ReplayOutcome_REPLAY_OUTCOME_MODEL_UNKNOWN: ErrModel,
+		marketingv1.ReplayOutcome_REPLAY_OUTCOME_NOT_REBUILT:   ErrNotRebuilt,
 	} {
 		if errors.Is(err, of) {
 			resp.Outcome, resp.Difference, err = outcome, err.Error(), nil

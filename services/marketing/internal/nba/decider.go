@@ -45,7 +45,9 @@ type Command struct {
 	Features   Features
 	Seed       uint64
 	RestedOn   []*flowv1.Freshness
-	Wording    Wording
+	// OwnPosition is how far marketing's own events were.
+	OwnPosition *flowv1.Position
+	Wording     Wording
 }
 
 // Decide makes the event of a decision, with all that it rested on.
@@ -62,7 +64,7 @@ func Decide(c Command) (*marketingv1.NextBestActionsDecided, error) {
 	e := &marketingv1.NextBestActionsDecided{
 		DecisionId: c.DecisionID, ContactId: c.Features.Contact, CustomerId: c.Features.Customer,
 		Channel: c.Channel, CauseId: c.CauseID, Candidates: d.Candidates, Features: features,
-		ModelVersion: current.Version, ModelDigest: digest, Seed: c.Seed, RestedOn: c.RestedOn, Group: d.Group,
+		ModelVersion: current.Version, ModelDigest: digest, Seed: c.Seed, RestedOn: c.RestedOn, Group: d.Group, OwnPosition: c.OwnPosition,
 	}
 	for _, best := range d.List {
 		words := c.Wording[best.GetPropositionId()]

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -31,14 +30,14 @@ func kindOf(event proto.Message) string {
 }
 
 // happened counts an event of a kind, and notes when the last of them was.
-func (p *projector) happened(ctx context.Context, kind string, at time.Time) error {
+func (p *projector) happened(ctx context.Context, kind string) error {
 	if kind == "" {
 		return nil
 	}
 	return p.exec(ctx, `INSERT INTO nba_event (contact_id, kind, times, last_at) VALUES (?, ?, 1, ?)
 		ON CONFLICT (contact_id, kind) DO UPDATE SET times = nba_event.times + 1,
 			last_at = CASE WHEN nba_event.last_at < excluded.last_at THEN excluded.last_at ELSE nba_event.last_at END`,
-		p.contact, kind, at.UnixMilli())
+		p.contact, kind, p.at.UnixMilli())
 }
 
 // recorded notes the interest that an event of a registered kind shows.

@@ -31,17 +31,17 @@ var Schema = projection.Schema{Name: "nba", Version: 3, Tables: []string{
 	`CREATE INDEX nba_contact_customer ON nba_contact (customer_id)`,
 	`CREATE TABLE nba_subject (subject TEXT PRIMARY KEY, ordinal BIGINT NOT NULL)`,
 	`CREATE TABLE nba_interest (
-		contact_id TEXT, topic TEXT, proposition_id TEXT, ordinal BIGINT NOT NULL,
+		contact_id TEXT, topic TEXT, proposition_id TEXT, ordinal BIGINT NOT NULL, last_at BIGINT NOT NULL,
 		PRIMARY KEY (contact_id, topic, proposition_id))`,
 	`CREATE TABLE nba_presented (
 		contact_id TEXT, proposition_id TEXT, presented BIGINT NOT NULL,
-		situation BIGINT NOT NULL, accepted BIGINT NOT NULL,
+		situation BIGINT NOT NULL, accepted BIGINT NOT NULL, last_at BIGINT NOT NULL,
 		PRIMARY KEY (contact_id, proposition_id))`,
 	`CREATE TABLE nba_presentation (
 		contact_id TEXT, proposition_id TEXT, ordinal BIGINT NOT NULL,
 		PRIMARY KEY (contact_id, proposition_id, ordinal))`,
 	`CREATE TABLE nba_answered (
-		contact_id TEXT, proposition_id TEXT, lead_id TEXT, answer BIGINT NOT NULL, ordinal BIGINT NOT NULL,
+		contact_id TEXT, proposition_id TEXT, lead_id TEXT, answer BIGINT NOT NULL, ordinal BIGINT NOT NULL, last_at BIGINT NOT NULL,
 		PRIMARY KEY (contact_id, proposition_id, lead_id))`,
 	`CREATE TABLE nba_learned (
 		proposition_id TEXT, situation BIGINT, presented BIGINT NOT NULL, accepted BIGINT NOT NULL,
@@ -67,11 +67,11 @@ func Project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 	if !ok || event.GetContactId() == "" {
 		return nil
 	}
-	p := projector{tx: tx}
+	p := projector{tx: tx, at: e.Metadata.Time}
 	if err := p.meet(ctx, event); err != nil {
 		return err
 	}
-	if err := p.happened(ctx, kindOf(e.Message), e.Metadata.Time); err != nil {
+	if err := p.happened(ctx, kindOf(e.Message)); err != nil {
 		return err
 	}
 	switch m := e.Message.(type) {
@@ -84,7 +84,7 @@ func Project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 	case *channelv1.CommercialEventRecorded:
 		return p.recorded(ctx, m)
 	case *channelv1.PropositionPresented:
-		return p.presented(ctx, m.GetPropositionId(), e.Metadata.Time)
+		return p.presented(ctx, m.GetPropositionId())
 	case *channelv1.PropositionAnswered:
 		return p.answered(ctx, m.GetPropositionId(), m.GetAnswer())
 	case *channelv1.LeadResponseReceived:
@@ -98,6 +98,7 @@ func Project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 type projector struct {
 	tx                *projection.Tx
 	contact, customer string
+	at                time.Time // when it happened
 }
 
 func (p *projector) exec(ctx context.Context, statement string, args ...any) error {
@@ -113,21 +114,21 @@ func (p *projector) interest(ctx context.Context, topic, proposition string) err
 	if err != nil {
 		return err
 	}
-	return p.exec(ctx, `INSERT INTO nba_interest (contact_id, topic, proposition_id, ordinal) VALUES (?, ?, ?, ?)
-		ON CONFLICT (contact_id, topic, proposition_id) DO UPDATE SET ordinal = excluded.ordinal`,
-		p.contact, topic, proposition, ordinal)
+	return p.exec(ctx, `INSERT INTO nba_interest (contact_id, topic, proposition_id, ordinal, last_at) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (contact_id, topic, proposition_id) DO UPDATE SET ordinal = excluded.ordinal, last_at = excluded.last_at`,
+		p.contact, topic, proposition, ordinal, p.at.UnixMilli())
 }
 
-func (p *projector) presented(ctx context.Context, proposition string, at time.Time) error {
+func (p *projector) presented(ctx context.Context, proposition string) error {
 	channel, situation, err := p.situation(ctx, proposition)
 	if err != nil {
 		return err
 	}
-	err = p.exec(ctx, `INSERT INTO nba_presented (contact_id, proposition_id, presented, situation, accepted)
-		VALUES (?, ?, 1, ?, 0)
+	err = p.exec(ctx, `INSERT INTO nba_presented (contact_id, proposition_id, presented, situation, accepted, last_at)
+		VALUES (?, ?, 1, ?, 0, ?)
 		ON CONFLICT (contact_id, proposition_id) DO UPDATE SET
-			presented = nba_presented.presented + 1, situation = excluded.situation, accepted = 0`,
-		p.contact, proposition, situation)
+			presented = nba_presented.presented + 1, situation = excluded.situation, accepted = 0, last_at = excluded.last_at`,
+		p.contact, proposition, situation, p.at.UnixMilli())
 	if err != nil {
 		return err
 	}
@@ -144,7 +145,7 @@ func (p *projector) presented(ctx context.Context, proposition string, at time.T
 	if err != nil {
 		return err
 	}
-	return p.approached(ctx, "", channel, at)
+	return p.approached(ctx, "", channel, p.at)
 }
 
 // situation is that in which a proposition is presented now.
@@ -199,7 +200,8 @@ func (p *projector) answer(ctx context.Context, proposition, lead string, answer
 	if err != nil {
 		return err
 	}
-	return p.exec(ctx, `INSERT INTO nba_answered (contact_id, proposition_id, lead_id, answer, ordinal) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (contact_id, proposition_id, lead_id) DO UPDATE SET answer = excluded.answer, ordinal = excluded.ordinal`,
-		p.contact, proposition, lead, int32(answer), ordinal)
+	return p.exec(ctx, `INSERT INTO nba_answered (contact_id, proposition_id, lead_id, answer, ordinal, last_at) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (contact_id, proposition_id, lead_id) DO UPDATE SET
+			answer = excluded.answer, ordinal = excluded.ordinal, last_at = excluded.last_at`,
+		p.contact, proposition, lead, int32(answer), ordinal, p.at.UnixMilli())
 }

@@ -76,13 +76,14 @@ func subjects(m any) (contact, customer string) {
 func (d *Decisions) answer(ctx context.Context, q projection.Querier, cause flow.Cause) error {
 	contact, customer := subjects(cause.Message)
 	restedOn := d.Freshness(RestsOn...) // before reading: it rests on no less
-	g, err := gather(ctx, q, contact, customer, cause.Metadata.Time)
+	g, at, err := gatherAt(ctx, q, contact, customer, cause)
 	if err != nil {
 		return err
 	}
+	own := at.stamp(restedOn)
 	decided, err := Decide(Command{
 		DecisionID: cause.Origin.NewID("decision").String(), CauseID: cause.ID.String(), Channel: g.channel,
-		Features: g.features, Seed: cause.Origin.Seed(), RestedOn: restedOn, Wording: g.wording,
+		Features: g.features, Seed: cause.Origin.Seed(), RestedOn: restedOn, OwnPosition: own, Wording: g.wording,
 	})
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ package profile
 import (
 	"context"
 	"fmt"
+	"time"
 
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
@@ -22,6 +23,8 @@ import (
 type API struct {
 	DB        projection.Querier
 	Freshness func(flows ...string) []*flowv1.Freshness
+	// Now is the clock.
+	Now func() time.Time
 }
 
 // GetProfile returns what marketing knows of a customer.
@@ -54,7 +57,7 @@ func (a *API) GetProfile(
 	if err != nil {
 		return nil, err
 	}
-	segments, err := segment.Of(ctx, a.DB, customer)
+	segments, err := segment.Of(ctx, a.DB, customer, a.Now())
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -28,6 +29,8 @@ type API struct {
 	DB        projection.Querier
 	Origins   call.Origins
 	Freshness func(flows ...string) []*flowv1.Freshness
+	// Now is the clock.
+	Now func() time.Time
 }
 
 // DefineSegment says which customers belong together.
@@ -82,7 +85,7 @@ func Check(ctx context.Context, db projection.Querier, c *call.Checks, field, ru
 	if err != nil {
 		return err
 	}
-	checkRule(c, field, rule, propositions)
+	checkRule(c, field, rule, propositions, time.Time{})
 	return nil
 }
 
@@ -93,19 +96,19 @@ func (a *API) check(ctx context.Context, c *call.Checks, field, rule string) (*q
 	if err != nil {
 		return nil, err
 	}
-	q := checkRule(c, field, rule, propositions)
+	q := checkRule(c, field, rule, propositions, a.Now())
 	return q, c.Err()
 }
 
-// checkRule reads a rule, and notes what is wrong with it.
-func checkRule(c *call.Checks, field, rule string, propositions []*marketingv1.PropositionDefined) *query {
+// checkRule reads a rule, as it holds at a time, and notes what is wrong with it.
+func checkRule(c *call.Checks, field, rule string, propositions []*marketingv1.PropositionDefined, at time.Time) *query {
 	if c.Text(field, rule) == "" {
 		return nil
 	}
 	read, err := Parse(rule)
 	var compiled *query
 	if err == nil {
-		compiled, err = read.compile(propositions)
+		compiled, err = read.compile(propositions, at)
 	}
 	var wrong *Problem
 	if errors.As(err, &wrong) {

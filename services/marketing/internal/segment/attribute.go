@@ -45,11 +45,17 @@ type attribute struct {
 	// choices are the words of a choice, each with its number in the tables.
 	choices map[string]int32
 	// sql is an expression over the customer c; for a set it is a condition, of
-	// which the value is the last parameter.
+	// which the value is the last parameter, and withinMark stands where a rule may ask
+	// for what happened lately.
 	sql string
+	// at is when a member of a set came last, in milliseconds.
+	at string
 	// args are the parameters of sql that are always the same.
 	args []any
 }
+
+// withinMark is where the condition goes that something happened lately.
+const withinMark = `/*within*/`
 
 // about is what the values of a set are.
 type about int
@@ -77,29 +83,29 @@ var attributes = []attribute{
 	},
 	{name: "contacts", kind: number, sql: `(SELECT count(*) FROM nba_contact n WHERE n.customer_id = c.customer_id)`},
 	{
-		name: "interests", kind: set, about: topics,
+		name: "interests", kind: set, about: topics, at: "i.last_at",
 		sql: `EXISTS (SELECT 1 FROM nba_interest i JOIN nba_contact n ON n.contact_id = i.contact_id
-			WHERE n.customer_id = c.customer_id AND (i.topic = ? OR i.proposition_id IN `,
+			WHERE n.customer_id = c.customer_id` + withinMark + ` AND (i.topic = ? OR i.proposition_id IN `,
 	},
 	{
-		name: "events", kind: set, about: kinds,
+		name: "events", kind: set, about: kinds, at: "v.last_at",
 		sql: `EXISTS (SELECT 1 FROM nba_event v JOIN nba_contact n ON n.contact_id = v.contact_id
-			WHERE n.customer_id = c.customer_id AND v.kind = ?)`,
+			WHERE n.customer_id = c.customer_id` + withinMark + ` AND v.kind = ?)`,
 	},
 	{
-		name: "presented", kind: set, about: propositions,
+		name: "presented", kind: set, about: propositions, at: "p.last_at",
 		sql: `EXISTS (SELECT 1 FROM nba_presented p JOIN nba_contact n ON n.contact_id = p.contact_id
-			WHERE n.customer_id = c.customer_id AND p.proposition_id = ?)`,
+			WHERE n.customer_id = c.customer_id` + withinMark + ` AND p.proposition_id = ?)`,
 	},
-	{name: "accepted", kind: set, about: propositions, sql: answered, args: []any{int32(journeyv1.Answer_ANSWER_ACCEPTED)}},
-	{name: "rejected", kind: set, about: propositions, sql: answered, args: []any{int32(journeyv1.Answer_ANSWER_REJECTED)}},
+	{name: "accepted", kind: set, about: propositions, at: "a.last_at", sql: answered, args: []any{int32(journeyv1.Answer_ANSWER_ACCEPTED)}},
+	{name: "rejected", kind: set, about: propositions, at: "a.last_at", sql: answered, args: []any{int32(journeyv1.Answer_ANSWER_REJECTED)}},
 }
 
 // answered asks for an answer that was the last in some contact, to a proposition or
 // to a lead that offered it.
 const answered = `EXISTS (SELECT 1 FROM nba_answered a JOIN nba_contact n ON n.contact_id = a.contact_id
 	LEFT JOIN own_lead l ON l.lead_id = a.lead_id
-	WHERE n.customer_id = c.customer_id AND a.answer = ? AND coalesce(l.proposition_id, a.proposition_id) = ?)`
+	WHERE n.customer_id = c.customer_id` + withinMark + ` AND a.answer = ? AND coalesce(l.proposition_id, a.proposition_id) = ?)`
 
 func attributeOf(name string) (attribute, bool) {
 	i := slices.IndexFunc(attributes, func(a attribute) bool { return a.name == name })

@@ -9,7 +9,7 @@
 //
 //	number   =  !=  <  <=  >  >=    3, or 99.50 for an amount of money
 //	choice   is, is not             one of a few words
-//	set      include, exclude       a text in quotes
+//	set      include, exclude       a text in quotes, and how lately: within 7 days
 //
 // A rule becomes one query over what every flow has brought. So who belongs to a
 // segment is never older than the flows, and counting them takes one pass over the

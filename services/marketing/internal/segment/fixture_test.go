@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -19,8 +20,9 @@ import (
 
 // tables is a database with all that rules ask.
 type tables struct {
-	t  testing.TB
-	db *projection.DB
+	t   testing.TB
+	db  *projection.DB
+	now time.Time
 }
 
 // own stands in for the service's schema of its own flow.
@@ -40,7 +42,7 @@ func newTables(t testing.TB) *tables {
 	if err := db.Create(t.Context(), nba.Schema, facts.Schema, complaint.Schema, own); err != nil {
 		t.Fatal(err)
 	}
-	return &tables{t: t, db: db}
+	return &tables{t: t, db: db, now: time.Date(2026, 11, 2, 9, 30, 0, 0, time.UTC)}
 }
 
 // take projects events, each into the tables of its flow.
@@ -51,7 +53,7 @@ func (w *tables) take(events ...proto.Message) {
 			for _, project := range []func(context.Context, *projection.Tx, codec.Event) error{
 				facts.Project, complaint.Project, nba.Project, proposition.Project, Project, lead.Project,
 			} {
-				if err := project(w.t.Context(), tx, codec.Event{Message: m}); err != nil {
+				if err := project(w.t.Context(), tx, codec.Event{Message: m, Metadata: codec.Metadata{Time: w.now}}); err != nil {
 					return err
 				}
 			}

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -31,7 +33,8 @@ type condition struct {
 	attribute attribute
 	operator  string
 	value     any
-	at        token // the value's
+	at        token         // the value's
+	within    time.Duration // how lately it came; 0: whenever
 }
 
 // Rule is a rule that was read: a condition, or other rules joined.
@@ -148,7 +151,31 @@ func (p *parser) condition() (Rule, error) {
 	if wrong != "" {
 		return Rule{}, at.problem("%s", wrong)
 	}
-	return Rule{condition: &condition{attribute: a, operator: operator.text, value: value, at: at}}, nil
+	within, err := p.within(a)
+	return Rule{condition: &condition{attribute: a, operator: operator.text, value: value, at: at, within: within}}, err
+}
+
+// mostDays bounds how far back a rule looks.
+const mostDays = 3660
+
+// within reads how lately something came, where a rule says so.
+func (p *parser) within(a attribute) (time.Duration, error) {
+	at := p.next()
+	if !p.takes("within") {
+		return 0, nil
+	}
+	if a.kind != set {
+		return 0, at.problem("%s is %s, which is as it is now: within goes with a set, such as events include \"banner-clicked\" within 7 days", a.name, a.kind)
+	}
+	n := p.take()
+	days, err := strconv.Atoi(n.text)
+	if n.is != numeral || err != nil || days < 1 || days > mostDays {
+		return 0, n.problem("within takes 1 to %d days, and not %s", mostDays, n)
+	}
+	if unit := p.next(); !p.takes("days") && !p.takes("day") {
+		return 0, unit.problem("expected days, and not %s", unit)
+	}
+	return time.Duration(days) * 24 * time.Hour, nil
 }
 
 // what a token is.

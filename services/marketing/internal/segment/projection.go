@@ -3,6 +3,7 @@ package segment
 import (
 	"context"
 	"fmt"
+	"time"
 
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
 	"github.com/triangle-suite/triangle/services/internal/codec"
@@ -49,8 +50,8 @@ func All(ctx context.Context, q projection.Querier) ([]*marketingv1.SegmentDefin
 	return all, nil
 }
 
-// Of returns the segments that a customer belongs to now, by their id.
-func Of(ctx context.Context, q projection.Querier, customer string) ([]string, error) {
+// Of returns the segments that a customer belongs to at a time, by their id.
+func Of(ctx context.Context, q projection.Querier, customer string, at time.Time) ([]string, error) {
 	segments, err := All(ctx, q)
 	if err != nil || len(segments) == 0 {
 		return nil, err
@@ -65,7 +66,7 @@ func Of(ctx context.Context, q projection.Querier, customer string) ([]string, e
 		if err != nil {
 			return nil, fmt.Errorf("read the rule of segment %s: %w", s.GetSegmentId(), err)
 		}
-		compiled, err := rule.compile(propositions)
+		compiled, err := rule.compile(propositions, at)
 		if err != nil {
 			return nil, fmt.Errorf("read the rule of segment %s: %w", s.GetSegmentId(), err)
 		}

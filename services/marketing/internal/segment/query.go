@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
 	"github.com/triangle-suite/triangle/services/internal/projection"
@@ -19,8 +20,8 @@ type Condition struct {
 	Args  []any
 }
 
-// Read reads a rule. What is wrong with it is a *Problem.
-func Read(ctx context.Context, db projection.Querier, rule string) (Condition, error) {
+// Read reads a rule, as it holds at a time. What is wrong with it is a *Problem.
+func Read(ctx context.Context, db projection.Querier, rule string, at time.Time) (Condition, error) {
 	propositions, err := proposition.All(ctx, db)
 	if err != nil {
 		return Condition{}, err
@@ -29,7 +30,7 @@ func Read(ctx context.Context, db projection.Querier, rule string) (Condition, e
 	if err != nil {
 		return Condition{}, err
 	}
-	q, err := read.compile(propositions)
+	q, err := read.compile(propositions, at)
 	if err != nil {
 		return Condition{}, err
 	}
@@ -40,12 +41,13 @@ func Read(ctx context.Context, db projection.Querier, rule string) (Condition, e
 type query struct {
 	where strings.Builder
 	args  []any
+	at    time.Time // what lately means, is until then
 }
 
-// compile turns a rule into a query, or says, as a *Problem, which proposition of it
+// compile turns a rule into a query, as it holds at a time, or says, as a *Problem, which proposition of it
 // there is not.
-func (r Rule) compile(propositions []*marketingv1.PropositionDefined) (*query, error) {
-	q := &query{}
+func (r Rule) compile(propositions []*marketingv1.PropositionDefined, at time.Time) (*query, error) {
+	q := &query{at: at}
 	return q, q.rule(r, propositions)
 }
 
@@ -90,7 +92,12 @@ func (q *query) member(c condition, propositions []*marketingv1.PropositionDefin
 	if c.operator == "exclude" {
 		q.where.WriteString("NOT ")
 	}
-	q.where.WriteString(c.attribute.sql)
+	lately := ""
+	if c.within > 0 {
+		lately = " AND " + c.attribute.at + " > ?"
+		q.args = append(q.args, q.at.Add(-c.within).UnixMilli())
+	}
+	q.where.WriteString(strings.Replace(c.attribute.sql, withinMark, lately, 1))
 	q.args = append(q.args, c.attribute.args...)
 	value := fmt.Sprint(c.value)
 	if c.attribute.about == topics {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
@@ -41,6 +42,10 @@ func TestScenarioMA4Segments(t *testing.T) {
 		}
 		return map[string]scenario.Command{
 			"rule": func(d scenario.Words) string { return w.reach(t, d.Input) },
+			"days": func(d scenario.Words) string {
+				w.now = w.now.Add(time.Duration(d.Number(t, "pass")) * 24 * time.Hour)
+				return ""
+			},
 			"order": take(func(d scenario.Words) proto.Message {
 				m := &salesv1.OrderPlaced{CustomerId: d.Get("customer")}
 				if _, err := fmt.Sscan(d.Get("cents"), &m.AmountCents); err != nil {
@@ -89,7 +94,7 @@ func (w *tables) reach(t *testing.T, rule string) string {
 		t.Fatal(err)
 	}
 	var c call.Checks
-	q := checkRule(&c, "rule", rule, propositions)
+	q := checkRule(&c, "rule", rule, propositions, w.now)
 	if err := c.Err(); err != nil {
 		return scenario.Tell(nil, err)
 	}
@@ -116,6 +121,7 @@ type customer struct {
 	orders, spent, complaints, contacts int64
 	consent                             int32
 	has                                 map[string][]string // by attribute
+	ago                                 time.Duration       // how long they have done nothing
 }
 
 func (k customer) belongs(r Rule) bool {
@@ -130,7 +136,8 @@ func (k customer) belongs(r Rule) bool {
 	c := r.condition
 	switch c.operator {
 	case "include", "exclude":
-		return slices.Contains(k.has[c.attribute.name], strings.ToLower(c.value.(string))) == (c.operator == "include")
+		lately := c.within == 0 || k.ago < c.within
+		return (lately && slices.Contains(k.has[c.attribute.name], strings.ToLower(c.value.(string)))) == (c.operator == "include")
 	case "is", "is not":
 		return (k.consent == c.value.(int32)) == (c.operator == "is")
 	}
@@ -160,17 +167,18 @@ func anyRule(t *rapid.T, depth int) string {
 	n := rapid.IntRange(0, 3).Draw(t, "n")
 	member := rapid.SampledFrom([]string{"include", "exclude"}).Draw(t, "member")
 	offer := rapid.SampledFrom([]string{"box-set", "tickets"}).Draw(t, "offer")
+	lately := rapid.SampledFrom([]string{"", "", " within 1 day", " within 4 days", " within 6 days"}).Draw(t, "lately")
 	return rapid.SampledFrom([]string{
 		fmt.Sprintf("orders %s %d", compared, n),
 		fmt.Sprintf("spent%s%d.%d", compared, n, n),
 		fmt.Sprintf("open_complaints %s %d", compared, n),
 		fmt.Sprintf("contacts %s %d", compared, n),
 		"consent " + rapid.SampledFrom([]string{"is", "is not"}).Draw(t, "is") + " " + rapid.SampledFrom([]string{"unknown", "granted", "withdrawn"}).Draw(t, "consent"),
-		"interests " + member + ` "` + rapid.SampledFrom([]string{"jazz", "Concerts", "nothing"}).Draw(t, "topic") + `"`,
-		"events " + member + ` "` + rapid.SampledFrom([]string{"interest-shown", "banner-clicked", "brochure-taken", "Brochure-Taken"}).Draw(t, "kind") + `"`,
-		fmt.Sprintf("presented %s %q", member, offer),
-		fmt.Sprintf("accepted %s %q", member, offer),
-		fmt.Sprintf("rejected %s %q", member, offer),
+		"interests " + member + ` "` + rapid.SampledFrom([]string{"jazz", "Concerts", "nothing"}).Draw(t, "topic") + `"` + lately,
+		"events " + member + ` "` + rapid.SampledFrom([]string{"interest-shown", "banner-clicked", "brochure-taken", "Brochure-Taken"}).Draw(t, "kind") + `"` + lately,
+		fmt.Sprintf("presented %s %q%s", member, offer, lately),
+		fmt.Sprintf("accepted %s %q%s", member, offer, lately),
+		fmt.Sprintf("rejected %s %q%s", member, offer, lately),
 	}).Draw(t, "condition")
 }
 
@@ -242,19 +250,24 @@ func TestRulesAgreeWithANaiveTwin(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		w.empty()
 		all, known := map[string]customer{}, map[string]bool{}
-		var happened []proto.Message
 		for _, name := range []string{"anna", "bert", "carl"} {
 			done, k := live(rt, name)
-			happened, all[name], known[name] = append(happened, done...), k, len(done) > 0
+			w.take(done...)
+			pass := time.Duration(rapid.IntRange(0, 3).Draw(rt, "days that pass")) * 24 * time.Hour
+			w.now = w.now.Add(pass)
+			all[name], known[name] = k, len(done) > 0
+			for name, k := range all {
+				k.ago += pass
+				all[name] = k
+			}
 		}
-		w.take(happened...)
 		for range 2 {
 			written := anyRule(rt, 3)
 			rule, err := Parse(written)
 			if err != nil {
 				rt.Fatalf("%s: %v", written, err)
 			}
-			q, err := rule.compile(propositions)
+			q, err := rule.compile(propositions, w.now)
 			if err != nil {
 				rt.Fatalf("%s: %v", written, err)
 			}
@@ -281,7 +294,7 @@ func TestRulesAgreeWithANaiveTwin(t *testing.T) {
 // Whatever is written is a rule, or is refused at a place within it.
 func FuzzParse(f *testing.F) {
 	for _, rule := range []string{
-		`orders >= 3 and interests include "jazz"`, `not (spent < 99.50 or consent is not granted)`, "(((", `"`, "orders = 99999999999999999999", "é = 1",
+		`orders >= 3 and interests include "jazz"`, `not (spent < 99.50 or consent is not granted)`, `events include "a" within 7 days`, "(((", `"`, "orders = 99999999999999999999", "é = 1",
 	} {
 		f.Add(rule)
 	}
