@@ -42,7 +42,7 @@ func (w *world) foldAnew(ctx context.Context, name flows.Service, where string) 
 			return decider.Origin{}, errors.ErrUnsupported // nobody calls
 		},
 	}
-	if f.app, err = builds[name](ctx, parts, ""); err != nil {
+	if f.app, err = builds[name](ctx, parts, "", 0); err != nil {
 		return f, errors.Join(err, f.db.Close())
 	}
 	running, end := context.WithCancel(ctx)

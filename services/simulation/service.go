@@ -30,17 +30,18 @@ import (
 // heartbeat is long, as days pass in a story.
 const heartbeat = 20 * time.Minute
 
-// build makes a service of its parts and of its back office's address.
-type build func(ctx context.Context, parts host.Parts, backOffice config.URL) (host.Application, error)
+// build makes a service of its parts, of its back office's address, and of how long
+// a visitor waits for that.
+type build func(ctx context.Context, parts host.Parts, backOffice config.URL, patience time.Duration) (host.Application, error)
 
 var builds = map[flows.Service]build{
-	flows.Channel: func(ctx context.Context, parts host.Parts, office config.URL) (host.Application, error) {
-		return channel.New(ctx, parts, channel.Settings{BackOffice: office, Deadline: time.Minute})
+	flows.Channel: func(ctx context.Context, parts host.Parts, office config.URL, patience time.Duration) (host.Application, error) {
+		return channel.New(ctx, parts, channel.Settings{BackOffice: office, Deadline: patience})
 	},
-	flows.Sales: func(ctx context.Context, parts host.Parts, office config.URL) (host.Application, error) {
+	flows.Sales: func(ctx context.Context, parts host.Parts, office config.URL, _ time.Duration) (host.Application, error) {
 		return sales.New(ctx, parts, &sales.Settings{BackOffice: office})
 	},
-	flows.Marketing: func(ctx context.Context, parts host.Parts, _ config.URL) (host.Application, error) {
+	flows.Marketing: func(ctx context.Context, parts host.Parts, _ config.URL, _ time.Duration) (host.Application, error) {
 		return marketing.New(ctx, parts)
 	},
 }
@@ -86,7 +87,7 @@ func (s *service) keep(ctx context.Context) {
 
 // downtime is mostly short.
 func (s *service) downtime() time.Duration {
-	if s.random.IntN(4) == 0 {
+	if s.random.IntN(4) == 0 && !s.world.brief {
 		return time.Duration(s.random.Int64N(int64(3 * time.Hour)))
 	}
 	return time.Duration(s.random.Int64N(int64(2 * time.Minute)))
@@ -165,7 +166,7 @@ func (l *life) assemble(db *projection.DB, office config.URL) (host.Application,
 			return decider.CallOrigin(ring, s.name, method, key, request, s.time())
 		},
 	}
-	return builds[s.name](job.Named(l.ctx, "start"), parts, office)
+	return builds[s.name](job.Named(l.ctx, "start"), parts, office, s.world.patience)
 }
 
 // time is what the service's calls take for the time.
