@@ -212,6 +212,9 @@ func (p *play) showMessages(ctx context.Context, w words) (string, error) {
 		if m.GetAddress() != "" {
 			fmt.Fprintf(&b, " to %s", m.GetAddress())
 		}
+		if m.GetDetail() != "" {
+			fmt.Fprintf(&b, " (%s)", m.GetDetail())
+		}
 		fmt.Fprintf(&b, ": %s\n", m.GetContent())
 	}
 	if b.Len() == 0 {

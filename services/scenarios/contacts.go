@@ -308,5 +308,12 @@ func (p *play) showView(ctx context.Context, w words) (string, error) {
 	if open == nil {
 		open = []string{"no open request"}
 	}
-	return fmt.Sprintf("%s, %s; %s", several(int(view.GetOrders()), "order"), money(view.GetSpentCents()), strings.Join(open, ", ")), nil
+	shown := fmt.Sprintf("%s, %s; %s", several(int(view.GetOrders()), "order"), money(view.GetSpentCents()), strings.Join(open, ", "))
+	if phone := view.GetPerson().GetPhone(); phone != "" {
+		shown += "; " + phone
+	}
+	if a := view.GetPerson().GetAddress(); a != nil {
+		shown += fmt.Sprintf("; %s %s, %s %s", a.GetStreetNumber(), a.GetStreet(), a.GetPostcode(), a.GetSuburb())
+	}
+	return shown, nil
 }

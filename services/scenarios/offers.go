@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
+	"github.com/triangle-suite/triangle/contracts/flows"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
 
@@ -150,17 +151,19 @@ func (p *play) showDecision(ctx context.Context, w words) (string, error) {
 
 func flowsOf(w words) []string { return w.List("rested-on") }
 
-// restedOn tells at which cadence a flow was, and whether something of it was still
-// to be taken in.
+// restedOn tells at which cadence a flow was and, behind a closed gate, whether
+// something of it was still to be taken in.
 func restedOn(name string, all []*flowv1.Freshness) string {
 	for _, f := range all {
-		if f.GetFlow() != name {
-			continue
-		}
-		if f.GetStaleness().AsDuration() > 0 {
+		switch {
+		case f.GetFlow() != name:
+		case f.GetCadence() == flows.RealTime:
+			return fmt.Sprintf("it rested on %s in real time\n", name)
+		case f.GetStaleness().AsDuration() > 0:
 			return fmt.Sprintf("it rested on %s, %s and behind\n", name, f.GetCadence())
+		default:
+			return fmt.Sprintf("it rested on %s, %s and caught up\n", name, f.GetCadence())
 		}
-		return fmt.Sprintf("it rested on %s, %s and caught up\n", name, f.GetCadence())
 	}
 	return fmt.Sprintf("it did not rest on %s\n", name)
 }

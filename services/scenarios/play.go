@@ -128,7 +128,7 @@ func (p *play) told(shown string, err error) (string, error) {
 
 // look looks until it sees what is expected, and tells what it has seen last.
 func (p *play) look(ctx context.Context, c command, w words) (last string, err error) {
-	if isRewriting() {
+	if IsRewriting() {
 		return p.lookForLong(ctx, c, w)
 	}
 	err = await.Until(ctx, p.Patience, "it is as the text has it", func(ctx context.Context) error {
@@ -168,8 +168,8 @@ func (p *play) lookForLong(ctx context.Context, c command, w words) (last string
 	return last, err
 }
 
-// isRewriting tells whether texts are written anew: go test -rewrite.
-func isRewriting() bool {
+// IsRewriting tells whether texts are written anew: go test -rewrite.
+func IsRewriting() bool {
 	f := flag.Lookup("rewrite")
 	return f != nil && f.Value.String() == "true"
 }
