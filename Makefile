@@ -68,10 +68,11 @@ build: ## Build the binaries into bin/
 .PHONY: test
 test: ## Run all tests but e2e, with the race detector on
 	$(if $(RACE),,@echo 'No C compiler: the tests run without the race detector.')
-	go test $(RACE) -timeout 20m -skip '^TestQuickBugsAreFound$$' $(filter-out %/e2e/...,$(PACKAGES))
+	go test $(RACE) -timeout 20m -skip '^(TestQuickBugsAreFound|TestScenariosInSimulation)$$' $(filter-out %/e2e/...,$(PACKAGES))
 	go test -run $(FAULTS)'|DoNotLiveInMemory|AStartReads' ./services/eventstore/internal/storage
 	go test -timeout 20m ./services/internal/flow
 	TRIANGLE_SEEDS=$(TEST_SEEDS) go test -run '^TestSimulation$$' -timeout 30m ./services/simulation
+	go test -count=1 -run '^TestScenariosInSimulation$$' ./services/simulation
 	go test -count=1 ./tools/arch ./tools/internal/planted
 
 # The event store's faults, at full count only without the race detector: it
@@ -79,7 +80,7 @@ test: ## Run all tests but e2e, with the race detector on
 # what a start reads are measured without it too. The flows' stories are told in
 # full without it, with it on SQLite alone. The simulation lets one thing
 # happen at a time: of races a few seeds show as much as many. The last ones
-# read sources of other modules, whose changes a cached result would not see.
+# read what is outside of their modules, whose changes a cached result would not see.
 FAULTS := 'PowerCuts|Killed|Fault|Damage'
 
 .PHONY: test-fast
@@ -99,6 +100,12 @@ sim: ## Simulate the services under faults: SEEDS=n schedules from SEED_START=m 
 	sed -n '/faults by await point/,/operator/p' $$out; \
 	awk '/schedules run: / {sub(/.*schedules run: /, ""); run += $$1; diverged += $$3} \
 		END {printf "schedules run: %d, divergences: %d\n", run, diverged}' $$out; exit $$status
+
+.PHONY: scenarios
+scenarios: ## Play the scenarios, in simulation and on real processes, and write what came of them into SCENARIOS.md
+	go test -count=1 -run '^TestScenariosInSimulation$$' ./services/simulation -update
+	go test -count=1 -run '^TestScenariosOnRealProcesses$$' ./e2e -update
+	@cat SCENARIOS.md
 
 .PHONY: planted
 planted: ## Plant bugs, each by itself, and want a simulation of make sim to find it: BUGS=expression, MOST=n seeds

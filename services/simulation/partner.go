@@ -44,7 +44,24 @@ func (e *exchange) open(l *life) (url string, leave func()) {
 // office is the back office as one life of a service reaches it.
 type office struct{ life *life }
 
-// ask is answered alike however often it comes, unless the office has no time.
+// backOffice is how a back office answers a request.
+type backOffice func(*http.Request, verdict) (status int, said string, err error)
+
+// byChance answers a request alike however often it comes, unless the office has no
+// time.
+func (*world) byChance(r *http.Request, v verdict) (status int, said string, err error) {
+	switch chance := sha256.Sum256([]byte(r.Header.Get("Idempotency-Key"))); {
+	case v.roll%16 == 0:
+		status, said = http.StatusServiceUnavailable, "busy"
+	case chance[0]%3 == 0:
+		status, said = http.StatusAccepted, "pending"
+	default:
+		status, said = http.StatusOK, "done"
+	}
+	return status, said, r.Body.Close()
+}
+
+// ask has the office answer when its turn comes.
 func (o office) ask(r *http.Request) (*http.Response, error) {
 	id := r.Header.Get("Idempotency-Key")
 	v, err := o.life.await(r.Context(), Partner, id)
@@ -56,15 +73,9 @@ func (o office) ask(r *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
-	if err := r.Body.Close(); err != nil {
+	status, said, err := o.life.service.world.office(r, v)
+	if err != nil {
 		return nil, err
-	}
-	status, said := http.StatusOK, "done"
-	switch chance := sha256.Sum256([]byte(id)); {
-	case v.roll%16 == 0:
-		status, said = http.StatusServiceUnavailable, "busy"
-	case chance[0]%3 == 0:
-		status, said = http.StatusAccepted, "pending"
 	}
 	body := fmt.Sprintf(`{"status":%q,"reference":"ref-%s"}`, said, id)
 	return &http.Response{

@@ -70,10 +70,12 @@ type scheduler struct {
 	crash  func(*life)
 	leap   time.Duration // how far time is to leap when nobody waits
 
-	active    time.Time // when something was done last
-	calm      bool      // nothing breaks any more
-	gathering bool      // messages go first
-	ending    bool      // the services are told to end
+	active    time.Time   // when something was done last
+	most      [faults]int // how often what happens, at most, and how it weighs until then
+	brief     bool        // what breaks is soon well again
+	calm      bool        // nothing breaks any more
+	gathering bool        // messages go first
+	ending    bool        // the services are told to end
 
 	mu      sync.Mutex
 	waiting []*waiter
@@ -81,7 +83,7 @@ type scheduler struct {
 }
 
 func newScheduler(random *rand.Rand) *scheduler {
-	return &scheduler{random: random, hits: &Hits{}, digest: sha256.New(), arrived: make(chan struct{}, 1)}
+	return &scheduler{random: random, hits: &Hits{}, digest: sha256.New(), most: most, arrived: make(chan struct{}, 1)}
 }
 
 // await waits for its turn at a place.
@@ -220,7 +222,7 @@ func (s *scheduler) note(w *waiter, f Fault) {
 	}
 }
 
-// most is how often what happens in a run, at most, and how it weighs until then.
+// most is what happens in a story of the simulation's own.
 var most = [faults]int{
 	Duplicate: 40, Delay: 40, Disconnect: 40, Conflict: 20, Crash: 8, Poison: 8, ClockStep: 8, Migrate: 10, Window: 8, Operate: 8,
 }
@@ -241,7 +243,7 @@ func (s *scheduler) misfortune(w *waiter) Fault {
 	total := 0
 	for f := range left {
 		if meaningless(Fault(f), w.point) == "" {
-			left[f] = max(0, most[f]-s.had[f])
+			left[f] = max(0, s.most[f]-s.had[f])
 			total += left[f]
 		}
 	}
@@ -267,7 +269,7 @@ func (s *scheduler) occur(f Fault) Fault {
 
 // delay is mostly short, and at times longer than anybody's patience.
 func (s *scheduler) delay() time.Duration {
-	if s.random.IntN(10) == 0 {
+	if s.random.IntN(10) == 0 && !s.brief {
 		return time.Duration(s.random.Int64N(int64(10 * time.Minute)))
 	}
 	return time.Duration(s.random.Int64N(int64(20 * time.Second)))

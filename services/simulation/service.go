@@ -30,10 +30,11 @@ import (
 // heartbeat is long, as days pass in a story.
 const heartbeat = 20 * time.Minute
 
-// outside are a service's partners: its back office's address, and who takes its
-// e-mails and letters.
+// outside are a service's partners: its back office's address and how long a visitor
+// waits for it, and who takes its e-mails and letters.
 type outside struct {
 	office      config.URL
+	patience    time.Duration
 	mail, print channel.Carrier
 }
 
@@ -43,7 +44,7 @@ type build func(ctx context.Context, parts host.Parts, partners outside) (host.A
 var builds = map[flows.Service]build{
 	flows.Channel: func(ctx context.Context, parts host.Parts, partners outside) (host.Application, error) {
 		return channel.New(ctx, parts, channel.Settings{
-			BackOffice: partners.office, Deadline: time.Minute, Mail: partners.mail, Print: partners.print,
+			BackOffice: partners.office, Deadline: partners.patience, Mail: partners.mail, Print: partners.print,
 		})
 	},
 	flows.Sales: func(ctx context.Context, parts host.Parts, partners outside) (host.Application, error) {
@@ -95,7 +96,7 @@ func (s *service) keep(ctx context.Context) {
 
 // downtime is mostly short.
 func (s *service) downtime() time.Duration {
-	if s.random.IntN(4) == 0 {
+	if s.random.IntN(4) == 0 && !s.world.brief {
 		return time.Duration(s.random.Int64N(int64(3 * time.Hour)))
 	}
 	return time.Duration(s.random.Int64N(int64(2 * time.Minute)))
@@ -174,7 +175,7 @@ func (l *life) assemble(db *projection.DB, office config.URL) (host.Application,
 			return decider.CallOrigin(ring, s.name, method, key, request, s.time())
 		},
 	}
-	return builds[s.name](job.Named(l.ctx, "start"), parts, outside{office, carrier{l, false}, carrier{l, true}})
+	return builds[s.name](job.Named(l.ctx, "start"), parts, outside{office, s.world.patience, carrier{l, false}, carrier{l, true}})
 }
 
 // time is what the service's calls take for the time.

@@ -57,6 +57,9 @@ type world struct {
 	leaps      int
 	mending    atomic.Bool
 	keeping    sync.WaitGroup
+	office     backOffice
+	patience   time.Duration                         // for which a visitor waits for the back office
+	story      func(context.Context) <-chan struct{} // what is closed when it is over
 
 	failed sync.Mutex
 	report Report
@@ -65,10 +68,22 @@ type world struct {
 // Play plays one seed, in the bubble that the caller is in, with databases in the
 // folder dir. Each decision is told to tell, if it is given.
 func Play(seed uint64, dir string, tell func(string)) Report {
+	w := newWorld(seed, tell)
+	w.story = w.play
+	return w.perform(dir)
+}
+
+func newWorld(seed uint64, tell func(string)) *world {
 	w := &world{scheduler: newScheduler(rand.New(rand.NewPCG(seed, 0))), ring: keyring.Memory(), services: map[flows.Service]*service{}}
+	w.office, w.patience = w.byChance, time.Minute
 	w.report = Report{Seed: seed, Events: map[string]int{}}
 	w.tell, w.happen, w.crash = tell, w.occur, w.crashed
 	w.log = memory.New(memory.Options{Now: w.now})
+	return w
+}
+
+// perform runs the world until its story is over, and everything has come to rest.
+func (w *world) perform(dir string) Report {
 	if err := w.run(dir); err != nil {
 		w.diverge("%v", err)
 	}
@@ -93,7 +108,7 @@ func (w *world) run(dir string) (err error) {
 		w.services[name] = s
 		w.keeping.Go(func() { s.keep(ctx) })
 	}
-	w.until(w.play(ctx))
+	w.until(w.story(ctx))
 	err = w.mend()
 	if err == nil {
 		err = w.quiet()

@@ -50,6 +50,9 @@ func TestServicesDoNotCallEachOther(t *testing.T) {
 			if !p.under(service) {
 				continue
 			}
+			if slices.Contains(p.ours(), "services/client") {
+				t.Errorf("%s imports services/client, which is for who calls the suite from outside", p.path())
+			}
 			for _, f := range p.parse(t, p.GoFiles) {
 				for _, client := range banned {
 					for _, name := range []string{"channelv1", "salesv1", "marketingv1"} {

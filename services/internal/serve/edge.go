@@ -78,7 +78,11 @@ func unimplemented(err error) bool {
 	return ok && s.GRPCStatus().Code() == codes.Unimplemented
 }
 
-func (e edge) refuse(ctx context.Context, err error) refusal {
+// StatusOf is the status that the caller of a call gets for an error, where the
+// call does not come in over the network.
+func StatusOf(ctx context.Context, err error) error { return edge{}.refuse(ctx, err).status() }
+
+func (edge) refuse(ctx context.Context, err error) refusal {
 	if f, ok := fault.Of(err); ok {
 		return ofFault(f)
 	}

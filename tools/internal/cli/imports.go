@@ -11,7 +11,7 @@ import (
 
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
 
-	"github.com/triangle-suite/triangle/tools/internal/client"
+	"github.com/triangle-suite/triangle/services/client"
 	"github.com/triangle-suite/triangle/tools/internal/imports"
 )
 

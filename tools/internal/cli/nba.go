@@ -13,7 +13,7 @@ import (
 
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
 
-	"github.com/triangle-suite/triangle/tools/internal/client"
+	"github.com/triangle-suite/triangle/services/client"
 )
 
 type nbaCommands struct {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/triangle-suite/triangle/services/control"
 
-	"github.com/triangle-suite/triangle/tools/internal/client"
+	"github.com/triangle-suite/triangle/services/client"
 	"github.com/triangle-suite/triangle/tools/internal/scenario"
 	"github.com/triangle-suite/triangle/tools/internal/suite"
 )

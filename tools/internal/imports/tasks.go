@@ -7,7 +7,7 @@ import (
 
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
 
-	"github.com/triangle-suite/triangle/tools/internal/client"
+	"github.com/triangle-suite/triangle/services/client"
 )
 
 // Source is what CRM records as the source of imported customers and orders.

@@ -3,14 +3,11 @@ package scenario
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
-
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/triangle-suite/triangle/contracts/flows"
 
+	"github.com/triangle-suite/triangle/services/await"
 	"github.com/triangle-suite/triangle/services/control"
 )
 
@@ -18,54 +15,14 @@ import (
 // consumer tells of every change within a second.
 const restTime = 2 * time.Second
 
-// The pauses between two looks at a condition.
-const (
-	firstPause   = 10 * time.Millisecond
-	longestPause = 500 * time.Millisecond
-)
-
 // windowPatience is how long a window may take before another one is asked for:
 // the one that was asked for may have gone with its consumer.
 const windowPatience = 15 * time.Second
 
-// notYet is the error of a condition that may still come true.
-type notYet struct{ seen string }
-
-func (n *notYet) Error() string { return n.seen }
-
-// notYetf says what is seen as long as a condition does not hold.
-func notYetf(format string, args ...any) error { return &notYet{seen: fmt.Sprintf(format, args...)} }
-
-// waits tells whether an error may pass by itself. What is not found may not be
-// there yet.
-func waits(err error) bool {
-	var n *notYet
-	return errors.As(err, &n) || status.Code(err) == codes.NotFound
-}
-
 // until waits until check returns nil, for as long as the play has patience. An
 // error that can't pass ends it at once.
 func (p *play) until(ctx context.Context, what string, check func(context.Context) error) error {
-	return within(ctx, p.Patience, what, check)
-}
-
-func within(ctx context.Context, patience time.Duration, what string, check func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		err := check(ctx)
-		if err == nil {
-			return nil
-		}
-		if !waits(err) && ctx.Err() == nil {
-			return fmt.Errorf("while waiting until %s: %w", what, err)
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waited until %s, but %w: %v", what, ctx.Err(), err) //nolint:errorlint // what was seen last is only told
-		case <-time.After(pause):
-		}
-	}
+	return await.Until(ctx, p.Patience, what, check)
 }
 
 // steer speaks to the store, mostly to steer a flow. The store may be away for a
@@ -76,7 +33,7 @@ func (p *play) steer(ctx context.Context, what string, steer func(context.Contex
 		if err == nil || lasts(err) {
 			return err
 		}
-		return notYetf("%v", err)
+		return await.NotYetf("%v", err)
 	})
 }
 
@@ -127,7 +84,7 @@ func (p *play) window(ctx context.Context, flow, effect string, prepare, check f
 		if err != nil && !errors.Is(err, control.ErrRealTime) {
 			return err
 		}
-		err = within(ctx, windowPatience, effect, check)
+		err = await.Until(ctx, windowPatience, effect, check)
 		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
 			return err
 		}
@@ -151,7 +108,7 @@ func (p *play) cameToRest(ctx context.Context, flow string) error {
 			last, since = now, time.Now()
 		}
 		if time.Since(since) < restTime {
-			return notYetf("it has taken in %d events", state.Progress.GetTaken())
+			return await.NotYetf("it has taken in %d events", state.Progress.GetTaken())
 		}
 		return nil
 	})

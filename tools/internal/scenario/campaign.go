@@ -14,6 +14,8 @@ import (
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
 
 	"github.com/triangle-suite/triangle/tools/internal/sample"
+
+	"github.com/triangle-suite/triangle/services/await"
 )
 
 const (
@@ -44,7 +46,7 @@ func (p *play) placeOrder(ctx context.Context) (string, error) {
 			return err
 		}
 		if view := known.GetCustomer(); view.GetOrders() != 1 || view.GetSpentCents() != p.visitor.amount {
-			return notYetf("it shows %d orders, %s", view.GetOrders(), money(view.GetSpentCents()))
+			return await.NotYetf("it shows %d orders, %s", view.GetOrders(), money(view.GetSpentCents()))
 		}
 		p.knew(Channel, "the customer view shows 1 order, %s", money(p.visitor.amount))
 		return nil
@@ -81,7 +83,7 @@ func (p *play) runCampaign(ctx context.Context) (string, error) {
 func (p *play) marketingKnowsOrder(ctx context.Context) error {
 	profile, err := p.profile(ctx, p.visitor.customer)
 	if err == nil && profile.GetSpentCents() != p.visitor.amount {
-		return notYetf("it knows of %s", money(profile.GetSpentCents()))
+		return await.NotYetf("it knows of %s", money(profile.GetSpentCents()))
 	}
 	return err
 }
@@ -106,7 +108,7 @@ func (p *play) dispatch(ctx context.Context, leads []string) error {
 	err = p.window(ctx, "channel-capacity", "lead management has dispatched the leads", p.grant, func(ctx context.Context) error {
 		return p.each(ctx, leads, func(l *salesv1.Lead) error {
 			if l.GetStatus() <= salesv1.LeadStatus_LEAD_STATUS_ACCEPTED {
-				return notYetf("lead %s is %s", l.GetLeadId(), plain(l.GetStatus()))
+				return await.NotYetf("lead %s is %s", l.GetLeadId(), plain(l.GetStatus()))
 			}
 			return nil
 		})
@@ -157,7 +159,7 @@ func (p *play) delivered(ctx context.Context, leads []string) (string, error) {
 			case l.GetStatus() == salesv1.LeadStatus_LEAD_STATUS_FAILED:
 				return fmt.Errorf("the visitor can't be called: %s", l.GetDetail())
 			default:
-				return notYetf("lead %s is %s", l.GetLeadId(), plain(l.GetStatus()))
+				return await.NotYetf("lead %s is %s", l.GetLeadId(), plain(l.GetStatus()))
 			}
 			return nil
 		})
@@ -190,12 +192,12 @@ func (p *play) onCallList(ctx context.Context) error {
 				continue
 			}
 			if m.GetState() != channelv1.MessageState_MESSAGE_STATE_SENT || m.GetAddress() != p.claims().GetPhone() {
-				return notYetf("the message is %s, its address %d characters long", plain(m.GetState()), len(m.GetAddress()))
+				return await.NotYetf("the message is %s, its address %d characters long", plain(m.GetState()), len(m.GetAddress()))
 			}
 			p.knew(Channel, "call the visitor at %s (looked up now), and say: %s", m.GetAddress(), m.GetContent())
 			return nil
 		}
-		return notYetf("%d others do", len(list.GetMessages()))
+		return await.NotYetf("%d others do", len(list.GetMessages()))
 	})
 }
 
@@ -218,7 +220,7 @@ func (p *play) respond(ctx context.Context) (string, error) {
 	err = p.until(ctx, "lead management follows the lead as converted", func(ctx context.Context) error {
 		return p.each(ctx, []string{p.visitor.lead}, func(l *salesv1.Lead) error {
 			if l.GetStatus() != salesv1.LeadStatus_LEAD_STATUS_CONVERTED {
-				return notYetf("it is %s", plain(l.GetStatus()))
+				return await.NotYetf("it is %s", plain(l.GetStatus()))
 			}
 			p.knew(Sales, "lead %s: %s", short(l.GetLeadId()), plain(l.GetStatus()))
 			return nil

@@ -17,6 +17,8 @@ import (
 
 	"github.com/triangle-suite/triangle/tools/internal/imports"
 	"github.com/triangle-suite/triangle/tools/internal/sample"
+
+	"github.com/triangle-suite/triangle/services/await"
 )
 
 const requestStatus = "request-status"
@@ -110,7 +112,7 @@ func (p *play) statusIsStale(ctx context.Context) error {
 		}
 		f, ok := freshnessOf(requestStatus, profile.GetFreshness())
 		if !ok || f.GetStaleness().AsDuration() <= 0 {
-			return notYetf("it takes request-status for caught up")
+			return await.NotYetf("it takes request-status for caught up")
 		}
 		p.knew(Marketing, "no open complaint of this customer; %s", age(f))
 		return nil
@@ -177,7 +179,7 @@ func (p *play) openComplaints(ctx context.Context, want uint32) error {
 	return p.until(ctx, fmt.Sprintf("marketing knows %d open complaints of the customer", want), func(ctx context.Context) error {
 		profile, err := p.profile(ctx, p.complainer.customer)
 		if err == nil && profile.GetOpenComplaints() != want {
-			return notYetf("it knows %d", profile.GetOpenComplaints())
+			return await.NotYetf("it knows %d", profile.GetOpenComplaints())
 		}
 		return err
 	})

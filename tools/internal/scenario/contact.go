@@ -14,6 +14,8 @@ import (
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
+
+	"github.com/triangle-suite/triangle/services/await"
 )
 
 // claims is who the visitor of this run is.
@@ -70,11 +72,11 @@ func (p *play) identified(ctx context.Context, contact string) (known *channelv1
 		case err != nil:
 			return err
 		case known.GetContact().GetCustomerId() == "":
-			return notYetf("the visitor is not identified")
+			return await.NotYetf("the visitor is not identified")
 		case known.GetCustomer().GetCustomerId() == "":
-			return notYetf("the customer view is not there")
+			return await.NotYetf("the customer view is not there")
 		case len(known.GetNextBestActions().GetActions()) == 0:
-			return notYetf("there is no list: %s", known.GetNextBestActions().GetReason())
+			return await.NotYetf("there is no list: %s", known.GetNextBestActions().GetReason())
 		}
 		return nil
 	})
@@ -158,7 +160,7 @@ func (p *play) decidedLater(ctx context.Context, contact string) (actions *chann
 		}
 		actions = known.GetNextBestActions()
 		if actions.GetDecisionId() == p.decided[contact] {
-			return notYetf("it has the list of before: %s", actions.GetReason())
+			return await.NotYetf("it has the list of before: %s", actions.GetReason())
 		}
 		return nil
 	})

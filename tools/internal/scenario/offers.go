@@ -6,6 +6,8 @@ import (
 
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
+
+	"github.com/triangle-suite/triangle/services/await"
 )
 
 // The campaign of the story.
@@ -82,7 +84,7 @@ func (p *play) learnPropositions(ctx context.Context) error {
 	}
 	for _, want := range offers() {
 		if p.propositions[want.GetPropositionId()] == nil {
-			return notYetf("%s is missing", want.GetPropositionId())
+			return await.NotYetf("%s is missing", want.GetPropositionId())
 		}
 	}
 	return nil

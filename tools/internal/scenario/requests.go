@@ -8,6 +8,8 @@ import (
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
+
+	"github.com/triangle-suite/triangle/services/await"
 )
 
 // What visitors write; the last step looks for it where it must not be.
@@ -71,7 +73,7 @@ func (p *play) requestIs(ctx context.Context, request string, want journeyv1.Req
 		}
 		r := found.GetRequest()
 		if r.GetStatus() != want {
-			return notYetf("it is %s", plain(r.GetStatus()))
+			return await.NotYetf("it is %s", plain(r.GetStatus()))
 		}
 		p.knew(Sales, "request %s: %s, %s", short(request), plain(r.GetStatus()), r.GetDetail())
 		return nil
@@ -91,6 +93,6 @@ func (p *play) viewShows(ctx context.Context, request string) error {
 				return nil
 			}
 		}
-		return notYetf("it shows %d open requests", len(known.GetCustomer().GetOpenRequests()))
+		return await.NotYetf("it shows %d open requests", len(known.GetCustomer().GetOpenRequests()))
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/triangle-suite/triangle/contracts/flows"
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
 
+	"github.com/triangle-suite/triangle/services/await"
 	"github.com/triangle-suite/triangle/services/control"
 
 	"github.com/triangle-suite/triangle/tools/internal/imports"
@@ -106,7 +107,7 @@ func compareTotals(totals *salesv1.GetTotalsResponse) error {
 	case customers > sample.Customers || orders > sample.OrderCount || cents > sample.SpentCents:
 		return errors.New(seen)
 	default:
-		return notYetf("%s", seen)
+		return await.NotYetf("%s", seen)
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
 
+	"github.com/triangle-suite/triangle/services/await"
 	"github.com/triangle-suite/triangle/services/eventstore/eventstoretest"
 
 	"github.com/triangle-suite/triangle/tools/internal/imports"
@@ -129,7 +130,7 @@ func TestTotalsMayComeButNotBeTooMuch(t *testing.T) {
 			switch {
 			case err == nil:
 				got = "right"
-			case waits(err):
+			case await.Passing(err):
 				got = "wait"
 			}
 			if got != tc.want {
@@ -146,9 +147,9 @@ func TestUntil(t *testing.T) {
 		want    string
 	}{
 		"it holds":                          {[]error{nil}, ""},
-		"it comes to hold":                  {[]error{notYetf("almost"), status.Error(codes.NotFound, "not here"), nil}, ""},
-		"it never holds":                    {[]error{notYetf("3 of 4 are there")}, "waited until all is there, but context deadline exceeded: 3 of 4 are there"},
-		"it can't hold any more":            {[]error{notYetf("almost"), lasting}, "while waiting until all is there: this will not pass"},
+		"it comes to hold":                  {[]error{await.NotYetf("almost"), status.Error(codes.NotFound, "not here"), nil}, ""},
+		"it never holds":                    {[]error{await.NotYetf("3 of 4 are there")}, "waited until all is there, but context deadline exceeded: 3 of 4 are there"},
+		"it can't hold any more":            {[]error{await.NotYetf("almost"), lasting}, "while waiting until all is there: this will not pass"},
 		"a refusal ends it, whatever it is": {[]error{status.Error(codes.Internal, "broken")}, "while waiting until all is there: rpc error: code = Internal desc = broken"},
 	}
 	for name, tc := range tests {

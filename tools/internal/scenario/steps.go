@@ -8,6 +8,8 @@ import (
 
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
+
+	"github.com/triangle-suite/triangle/services/await"
 )
 
 // takeSteps has the visitor show interest, put off one proposition and accept
@@ -68,7 +70,7 @@ func (p *play) explained(ctx context.Context, contact, proposition string) (cand
 func (p *play) decision(ctx context.Context, contact string) (*marketingv1.GetDecisionResponse, error) {
 	decision, err := p.Services.Marketing.GetDecision(ctx, &marketingv1.GetDecisionRequest{ContactId: contact})
 	if err == nil && decision.GetDecisionId() != p.decided[contact] {
-		return nil, notYetf("marketing tells of decision %s, the channel of %s", decision.GetDecisionId(), p.decided[contact])
+		return nil, await.NotYetf("marketing tells of decision %s, the channel of %s", decision.GetDecisionId(), p.decided[contact])
 	}
 	return decision, err
 }

@@ -53,10 +53,22 @@ func Dial(channel, sales, marketing string) (*Services, error) {
 		}
 		s.connections = append(s.connections, connection)
 	}
-	s.Channel = channelv1.NewChannelServiceClient(s.connections[0])
-	s.Sales = salesv1.NewSalesServiceClient(s.connections[1])
-	s.Marketing = marketingv1.NewMarketingServiceClient(s.connections[2])
+	s.speakOver(s.connections[0], s.connections[1], s.connections[2])
 	return s, nil
+}
+
+// Over returns clients over connections that are there already, whatever they are
+// made of, that do not hang. They are not closed with it.
+func Over(channel, sales, marketing grpc.ClientConnInterface) *Services {
+	s := &Services{}
+	s.speakOver(repeating{channel}, repeating{sales}, repeating{marketing})
+	return s
+}
+
+func (s *Services) speakOver(channel, sales, marketing grpc.ClientConnInterface) {
+	s.Channel = channelv1.NewChannelServiceClient(channel)
+	s.Sales = salesv1.NewSalesServiceClient(sales)
+	s.Marketing = marketingv1.NewMarketingServiceClient(marketing)
 }
 
 // Connect returns a connection whose calls are repeated. It does not wait for the
@@ -86,34 +98,45 @@ func (s *Services) Close() error {
 	return errors.Join(errs...)
 }
 
-// repeat makes a call until it ends with an answer that stands.
+// repeat makes each call of a connection until it ends with an answer that stands.
 func repeat(
 	ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption,
 ) error {
+	return insist(ctx, path.Base(method)+" at "+conn.Target(), func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+		defer cancel()
+		return invoke(ctx, method, req, reply, conn, opts...)
+	})
+}
+
+// repeating is a connection that does the same.
+type repeating struct{ grpc.ClientConnInterface }
+
+// Invoke implements grpc.ClientConnInterface.
+func (r repeating) Invoke(ctx context.Context, method string, req, reply any, opts ...grpc.CallOption) error {
+	return insist(ctx, path.Base(method), func(ctx context.Context) error {
+		return r.ClientConnInterface.Invoke(ctx, method, req, reply, opts...)
+	})
+}
+
+// insist attempts a call until it ends with an answer that stands.
+func insist(ctx context.Context, call string, attempt func(context.Context) error) error {
 	pause := &backoff.ExponentialBackOff{
 		InitialInterval: 20 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 1.5, MaxInterval: time.Second,
 	}
 	pause.Reset()
 	for {
-		err := attempt(ctx, method, req, reply, conn, invoke, opts)
+		err := attempt(ctx)
 		if err == nil || !Passing(err) {
 			return err
 		}
 		select {
 		case <-ctx.Done():
 			//nolint:errorlint // the status of the last attempt must not pass for the answer
-			return fmt.Errorf("%s at %s: %w; the last answer was: %v", path.Base(method), conn.Target(), ctx.Err(), err)
+			return fmt.Errorf("%s: %w; the last answer was: %v", call, ctx.Err(), err)
 		case <-time.After(pause.NextBackOff()):
 		}
 	}
-}
-
-func attempt(
-	ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts []grpc.CallOption,
-) error {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
-	defer cancel()
-	return invoke(ctx, method, req, reply, conn, opts...)
 }
 
 // Passing tells whether an error is of the kind that passes: a service or the
