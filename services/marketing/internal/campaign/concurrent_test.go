@@ -353,12 +353,9 @@ func (c *crowd) checkPlaces(places map[string]*claimed, leads map[string]bool) {
 //     place is left unused that another campaign could have had.
 //   - No lead is issued twice, and none of a campaign whose stop has been confirmed.
 func TestCapsHoldWhateverRunsAtOnceAndDies(t *testing.T) {
-	seeds := uint64(400)
-	if testing.Short() {
-		seeds = 50
-	}
+	const seeds = 400
 	var issued, refused, displaced int
-	for seed := range seeds {
+	for seed := range uint64(seeds) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			c := newCrowd(t, seed)
 			c.play()

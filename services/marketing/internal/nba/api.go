@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -24,6 +25,8 @@ type API struct {
 	DB      *projection.DB
 	// Consumers take in what decisions rest on.
 	Consumers []flow.Consumer
+
+	rebuilding sync.Mutex // the log is folded again by one call at a time
 }
 
 // GetDecision returns a decision for a contact, and explains it. It reads the
@@ -57,7 +60,9 @@ func (a *API) GetReplay(
 		Outcome: marketingv1.ReplayOutcome_REPLAY_OUTCOME_SAME,
 	}
 	if req.GetInputs() == marketingv1.ReplayInputs_REPLAY_INPUTS_LOG {
+		a.rebuilding.Lock()
 		resp.Folded, err = rebuilder{streams: a.Streams, db: a.DB, consumers: a.Consumers}.verify(ctx, decided)
+		a.rebuilding.Unlock()
 	}
 	if err == nil {
 		err = Verify(decided)

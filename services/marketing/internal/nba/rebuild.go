@@ -11,8 +11,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/decider"
@@ -43,7 +41,7 @@ func (r rebuilder) verify(ctx context.Context, e *marketingv1.NextBestActionsDec
 	if err != nil {
 		return 0, err
 	}
-	scratch, err := r.db.Beside(ctx, "replay-"+uuid.NewString())
+	scratch, err := r.empty(ctx, "replay-"+e.GetDecisionId())
 	if err != nil {
 		return 0, err
 	}
@@ -64,6 +62,19 @@ func (r rebuilder) verify(ctx context.Context, e *marketingv1.NextBestActionsDec
 		return folded, fmt.Errorf("decision %s: %w: %s", e.GetDecisionId(), ErrLog, difference)
 	}
 	return folded, nil
+}
+
+// empty opens an empty database beside the one in use. One of the same name, which a
+// process that ended has left behind, is removed.
+func (r rebuilder) empty(ctx context.Context, name string) (*projection.DB, error) {
+	left, err := r.db.Beside(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := left.Drop(ctx); err != nil {
+		return nil, err
+	}
+	return r.db.Beside(ctx, name)
 }
 
 // ErrLog says that a decision recorded other features than the log comes to.
