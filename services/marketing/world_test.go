@@ -79,6 +79,7 @@ func started(t testing.TB, options memory.Options) *world {
 	t.Helper()
 	w := newWorld(t, memory.New(options))
 	w.start()
+	w.await("the flows to begin", func() bool { return w.app.Flows.Ready(t.Context()) == nil })
 	return w
 }
 
