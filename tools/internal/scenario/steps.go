@@ -94,13 +94,19 @@ func (p *play) putOff(ctx context.Context) error {
 	return nil
 }
 
-// accept accepts the best of what was not put off.
+// accept accepts the best of what was not put off, save what the campaign offers
+// later: who has accepted that is not called.
 func (p *play) accept(ctx context.Context) error {
 	actions := p.visitor.actions.GetActions()
 	if len(actions) == 0 {
 		return errors.New("nothing is left to offer")
 	}
-	wanted := actions[min(1, len(actions)-1)]
+	wanted := actions[0]
+	for _, a := range slices.Backward(actions[1:]) {
+		if a.GetPropositionId() != campaignOffer {
+			wanted = a
+		}
+	}
 	if err := p.present(ctx, "present-second", p.visitor.contact, wanted.GetPropositionId()); err != nil {
 		return err
 	}
