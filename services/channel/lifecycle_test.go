@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -144,6 +145,39 @@ func TestAStepInTheVeryMomentKeepsTheContactAlive(t *testing.T) {
 		}
 		w.pass(30 * time.Minute)
 		w.wantOutcome(id, timedOut)
+	})
+}
+
+// An owner that was deposed, and does not know yet, ends contacts beside the new one.
+func TestOfTwoWhoFindThatAContactTimedOutOneEndsIt(t *testing.T) {
+	never := func(s *Settings) { s.ContactTimeOuts = "website=99999h" }
+	inBubbleWith(t, never, func(t *testing.T, w *world) {
+		ids := []string{w.begin("a"), w.begin("b"), w.begin("c")}
+		began := time.Now()
+		two := make([]*contact.Expirer, 2)
+		for i := range two {
+			two[i] = &contact.Expirer{
+				Streams: w.streams, DB: w.db, TimeOuts: contact.TimeOuts{website: 30 * time.Minute},
+				Now: w.now, Count: func() time.Duration { return time.Since(began) },
+			}
+		}
+		for range 32 {
+			var both sync.WaitGroup
+			for _, x := range two {
+				both.Go(func() {
+					if _, err := x.Round(t.Context()); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			both.Wait()
+			w.pass(time.Minute)
+		}
+		for _, id := range ids {
+			if got := w.types("contact-" + id); !slices.Equal(got, []string{"ContactStarted", "ContactEnded"}) {
+				t.Errorf("the contact's stream: %q", got)
+			}
+		}
 	})
 }
 
