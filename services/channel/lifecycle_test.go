@@ -20,8 +20,6 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/fault"
 )
 
-const callCentre = journeyv1.Channel_CHANNEL_CALL_CENTRE
-
 // begin starts a contact on the website, of a visitor nobody knows.
 func (w *world) begin(key string) string {
 	w.t.Helper()
@@ -102,7 +100,7 @@ func TestTimeOutsAreSetByChannelAndGoWithTheContact(t *testing.T) {
 	set := func(s *Settings) { s.ContactTimeOuts = "website=10m,call-centre=3h" }
 	inBubbleWith(t, set, func(t *testing.T, w *world) {
 		left, over := w.begin("a"), w.begin("b")
-		if _, err := w.api().HandOverContact(w.withKey("c"), handOver(over, callCentre)); err != nil {
+		if _, err := w.api().HandOverContact(w.withKey("c"), handOver(over, calls)); err != nil {
 			t.Fatal(err)
 		}
 		w.pass(11 * time.Minute)
@@ -269,7 +267,7 @@ func TestScenarioCH2WhoTakesAContactOverKnowsWhatHappened(t *testing.T) {
 		next <- "p-3"
 		want := &channelv1.HandOverContactResponse{
 			Contact: &channelv1.Contact{
-				ContactId: id, Channel: callCentre, State: channelv1.ContactState_CONTACT_STATE_OPEN, CustomerId: "k-1", Steps: 3, AgentId: "eve",
+				ContactId: id, Channel: calls, State: channelv1.ContactState_CONTACT_STATE_OPEN, CustomerId: "k-1", Steps: 3, AgentId: "eve",
 			},
 			Customer:        started.GetCustomer(),
 			NextBestActions: &channelv1.Actions{Source: decided, DecisionId: "d-p-3", Actions: decision("", "", "p-3").GetActions(), RestedOn: decision("", "", "").GetRestedOn()},
@@ -280,7 +278,7 @@ func TestScenarioCH2WhoTakesAContactOverKnowsWhatHappened(t *testing.T) {
 			},
 		}
 		for range 2 { // with one key it has one effect, and one answer
-			got, err := w.api().HandOverContact(w.withKey("c"), handOver(id, callCentre))
+			got, err := w.api().HandOverContact(w.withKey("c"), handOver(id, calls))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -308,9 +306,9 @@ func TestWhatCantBeHandedOverIsRefused(t *testing.T) {
 		id := w.begin("a")
 		_, err := w.api().HandOverContact(w.withKey("b"), handOver(id, website))
 		wantReason(t, err, "CONTACT_IN_CHANNEL")
-		_, err = w.api().HandOverContact(w.withKey("c"), handOver("nobody's", callCentre))
+		_, err = w.api().HandOverContact(w.withKey("c"), handOver("nobody's", calls))
 		wantReason(t, err, "CONTACT_NOT_FOUND")
-		somebody := handOver(id, callCentre)
+		somebody := handOver(id, calls)
 		somebody.Visitor = &channelv1.Visitor{CustomerId: "k-2"}
 		_, err = w.api().HandOverContact(w.withKey("d"), somebody)
 		wantReason(t, err, "CONTACT_OF_SOMEBODY_ELSE")
@@ -320,7 +318,7 @@ func TestWhatCantBeHandedOverIsRefused(t *testing.T) {
 		}
 
 		// Nobody knows who she is: there is no list for her, and nobody waits for one.
-		got, err := w.api().HandOverContact(w.withKey("f"), handOver(id, callCentre))
+		got, err := w.api().HandOverContact(w.withKey("f"), handOver(id, calls))
 		if err != nil {
 			t.Fatal(err)
 		}
