@@ -76,7 +76,7 @@ var Catalogue = []Flow{
 	{
 		Name: "contact-events", From: Channel, To: Marketing,
 		Types: []string{
-			"channel.ContactStarted", "channel.VisitorIdentified", "channel.PropositionPresented",
+			"channel.ContactStarted", "channel.VisitorIdentified", "channel.ContactHandedOver", "channel.PropositionPresented",
 			"channel.PropositionAnswered", "channel.InterestShown", "channel.BannerClicked",
 			"channel.CommercialEventRecorded", "channel.LeadResponseReceived", "channel.MessageSent", "channel.ContactEnded",
 		},

@@ -4,7 +4,7 @@ package flows
 // they are for, where it is not everything. The simulation holds the list against
 // what the services take in.
 var own = map[Service][]string{
-	Channel:   {"", "requests", "experiments", "event-kinds"},
+	Channel:   {"", "requests", "contacts", "experiments", "event-kinds"},
 	Sales:     {"", "conversion", "view"},
 	Marketing: {""},
 }

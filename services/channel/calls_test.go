@@ -94,6 +94,9 @@ func everyCall(contact string) []changing {
 		changes("ShowVariant", api.ShowVariant,
 			&channelv1.ShowVariantRequest{ContactId: contact, ExperimentId: "banner"},
 			&channelv1.ShowVariantRequest{ContactId: contact, ExperimentId: "greeting"}),
+		changes("HandOverContact", api.HandOverContact,
+			&channelv1.HandOverContactRequest{ContactId: contact, To: calls, Reason: "She wants to speak to somebody.", Wait: noWait},
+			&channelv1.HandOverContactRequest{ContactId: contact, To: 4, Wait: noWait}),
 		changes("EndContact", api.EndContact,
 			&channelv1.EndContactRequest{ContactId: contact, Outcome: handled},
 			&channelv1.EndContactRequest{ContactId: contact, Outcome: 2}),
@@ -358,6 +361,9 @@ func TestAStepInSomebodyElsesContactIsRefused(t *testing.T) {
 			"ShowVariant": call(api.ShowVariant(w.withKey("e"), &channelv1.ShowVariantRequest{
 				ContactId: contact, Visitor: &channelv1.Visitor{VisitorId: "eve"}, ExperimentId: "banner",
 			})),
+			"HandOverContact": call(api.HandOverContact(w.withKey("h"), &channelv1.HandOverContactRequest{
+				ContactId: contact, Visitor: eve, To: calls,
+			})),
 			"EndContact": call(api.EndContact(w.withKey("f"), &channelv1.EndContactRequest{
 				ContactId: contact, Visitor: eve, Outcome: handled,
 			})),
@@ -434,6 +440,12 @@ func TestWhateverFailsEachCallHasOneEffect(t *testing.T) {
 			rt.Skip("they end what the others need")
 		}
 		key := fmt.Sprint(run)
+		if c.name == "HandOverContact" { // from where it was before the last time
+			back := &channelv1.HandOverContactRequest{ContactId: contact, To: website}
+			if _, err := w.api().HandOverContact(w.withKey("back before "+key), back); err != nil && !fault.Is(err, fault.KindPrecondition) {
+				rt.Fatal(err)
+			}
+		}
 		before := w.size()
 		for range rapid.IntRange(0, 3).Draw(rt, "failures") {
 			at := &w.before

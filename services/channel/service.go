@@ -125,6 +125,7 @@ func consumers(parts host.Parts) ([]flow.Consumer, error) {
 	all := []flow.Consumer{
 		{Flow: outbound.OwnFlow, Schema: outbound.Schema, Project: outbound.Project},
 		{Flow: contact.OwnFlow, Schema: contact.Schema, Project: contact.Project},
+		{Flow: contact.IdleFlow, Schema: contact.IdleSchema, Project: contact.ProjectIdle},
 		{Flow: experiment.OwnFlow, Schema: experiment.Schema, Project: experiment.Project},
 		{Flow: eventkind.OwnFlow, Schema: eventkind.Schema, Project: eventkind.Project},
 	}
@@ -156,8 +157,20 @@ func workers(parts host.Parts, runtime *flow.Runtime, settings Settings) ([]*wor
 	if err != nil {
 		return nil, err
 	}
+	timeOuts, err := settings.timeOuts()
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
 	settler := &contact.Settler{Streams: parts.Streams, DB: parts.DB, Now: time.Now}
-	return append(all, &worker.Worker{Name: "settler", Logger: parts.Logger, Work: worker.Rounds(parts.DB, settler.Round)}), nil
+	expirer := &contact.Expirer{
+		Streams: parts.Streams, DB: parts.DB, TimeOuts: timeOuts, Now: time.Now, Count: func() time.Duration { return time.Since(began) },
+	}
+	return append(
+		all,
+		&worker.Worker{Name: "settler", Logger: parts.Logger, Work: worker.Rounds(parts.DB, settler.Round)},
+		&worker.Worker{Name: "contact time-outs", Logger: parts.Logger, Work: worker.Rounds(parts.DB, expirer.Round)},
+	), nil
 }
 
 // cadenceWatcher keeps the board up to date. All is well when it has lasted for a

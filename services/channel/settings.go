@@ -26,6 +26,8 @@ type Settings struct {
 	MailFolder  string      `name:"mail-folder" env:"TRIANGLE_MAIL_FOLDER" placeholder:"DIR" help:"Where e-mails are left as files when there is no mail server; the folder is made when it is not there. Without either they are refused."`
 	PrintFolder string      `name:"print-folder" env:"TRIANGLE_PRINT_FOLDER" placeholder:"DIR" help:"Where letters are left as files for whoever prints them; the folder is made when it is not there. Without one they are refused."`
 
+	ContactTimeOuts ContactTimeOuts `name:"contact-timeouts" env:"TRIANGLE_CONTACT_TIMEOUTS" placeholder:"CHANNEL=TIME,..." help:"For how long a contact may lie untouched before it ends by itself, where it is to be another time than website=30m,email=72h,call-centre=1h,branch=2h,print=336h."`
+
 	// Deadline is how long the back office may take; 0: 500 ms. It is no setting of
 	// an installation: what a visitor is kept waiting is the same everywhere.
 	Deadline time.Duration `kong:"-"`
@@ -105,6 +107,25 @@ func (a MailAddress) Check() error {
 		return fmt.Errorf("is %q: write an e-mail address, such as service@example.org or 'Service <service@example.org>'", string(a))
 	}
 	return nil
+}
+
+// ContactTimeOuts are the time-outs of contacts that are set, by channel:
+// website=20m,call-centre=2h.
+type ContactTimeOuts string
+
+// Check says what is wrong with the time-outs.
+func (t ContactTimeOuts) Check() error {
+	_, err := contact.ParseTimeOuts(string(t))
+	return err
+}
+
+// timeOuts are the time-outs of all channels.
+func (s Settings) timeOuts() (contact.TimeOuts, error) {
+	all, err := contact.ParseTimeOuts(string(s.ContactTimeOuts))
+	if err != nil {
+		return nil, config.Wrong("TRIANGLE_CONTACT_TIMEOUTS (--contact-timeouts) %w", err)
+	}
+	return all, nil
 }
 
 // patience is how long a visitor is kept waiting for the back office.

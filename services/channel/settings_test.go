@@ -3,6 +3,7 @@ package channel
 import (
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
+	"github.com/triangle-suite/triangle/services/channel/internal/contact"
 	"github.com/triangle-suite/triangle/services/channel/internal/outbound"
 	"github.com/triangle-suite/triangle/services/internal/config"
 )
@@ -30,6 +32,14 @@ func TestWhereMailGoesIsReadFromTheConfiguration(t *testing.T) {
 	}
 }
 
+func TestContactTimeOutsThatAreNotSetStayAsTheyAre(t *testing.T) {
+	all, err := Settings{ContactTimeOuts: "website=20m, call-centre=2h"}.timeOuts()
+	want := contact.TimeOuts{1: 20 * time.Minute, 2: 72 * time.Hour, 3: 2 * time.Hour, 4: 2 * time.Hour, 5: 336 * time.Hour}
+	if err != nil || !maps.Equal(all, want) {
+		t.Errorf("%v, %v; want %v", all, err, want)
+	}
+}
+
 func TestWrongPartnersAreRefusedAtTheStart(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
@@ -45,6 +55,12 @@ func TestWrongPartnersAreRefusedAtTheStart(t *testing.T) {
 		"--smtp=smtp://me:secret@":              server,
 		"--smtp=smtp://mail.example.org:25/box": server,
 		"--mail-from=nobody":                    `TRIANGLE_MAIL_FROM (--mail-from) is "nobody": write an e-mail address, such as service@example.org or 'Service <service@example.org>'`,
+		"--contact-timeouts=fax=1h":             `TRIANGLE_CONTACT_TIMEOUTS (--contact-timeouts) has "fax=1h", which names no channel: write channel=time, such as website=20m, for any of website, email, call-centre, branch, print`,
+		"--contact-timeouts=website=long":       `TRIANGLE_CONTACT_TIMEOUTS (--contact-timeouts) has "website=long", which is no time: write such as website=90m or website=72h`,
+		"--contact-timeouts=website":            `TRIANGLE_CONTACT_TIMEOUTS (--contact-timeouts) has "website", which is no time`,
+		"--contact-timeouts=email=1h,branch=0":  `TRIANGLE_CONTACT_TIMEOUTS (--contact-timeouts) has "branch=0": a contact must be left at least 5m0s`,
+		"--contact-timeouts=branch=1h,":         `TRIANGLE_CONTACT_TIMEOUTS (--contact-timeouts) has "", which names no channel`,
+		"--contact-timeouts=print=9h,print=8h":  `TRIANGLE_CONTACT_TIMEOUTS (--contact-timeouts) has two times for print: leave one of them out`,
 		"--smtp=a:25 --mail-folder=x":           "TRIANGLE_SMTP (--smtp) and TRIANGLE_MAIL_FOLDER (--mail-folder) are both given: leave one of them out",
 		"--mail-folder=" + file:                 fmt.Sprintf("TRIANGLE_MAIL_FOLDER (--mail-folder) is %s, which can't be written to: make it a folder of the service's own", file),
 		"--print-folder=" + file + "/letters":   fmt.Sprintf("TRIANGLE_PRINT_FOLDER (--print-folder) is %s/letters, which can't be written to: make it a folder of the service's own", file),

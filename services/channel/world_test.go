@@ -55,6 +55,7 @@ type world struct {
 	running sync.WaitGroup
 
 	before, after atomic.Pointer[failure]
+	ahead         atomic.Int64 // how far the machine's clock is ahead, in nanoseconds
 	appended      atomic.Int64 // ordinal of the next id
 }
 
@@ -78,7 +79,7 @@ func newWorldOn(t *testing.T, where string) *world {
 			return nil
 		}
 	}
-	w.log = memory.New(memory.Options{BeforeAppend: inject(&w.before), AfterAppend: inject(&w.after)})
+	w.log = memory.New(memory.Options{Now: w.now, BeforeAppend: inject(&w.before), AfterAppend: inject(&w.after)})
 	c, err := codec.New(w.ring)
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +127,7 @@ func (w *world) start() {
 		DB: w.db, Streams: w.streams, Ring: w.ring, Logger: slog.New(slog.DiscardHandler),
 		Origins: func(ctx context.Context, method string, request proto.Message) (decider.Origin, error) {
 			key, _ := ctx.Value(keyOf{}).(string)
-			return decider.CallOrigin(w.ring, flows.Channel, method, key, request, time.Now())
+			return decider.CallOrigin(w.ring, flows.Channel, method, key, request, w.now())
 		},
 	}
 	settings := w.settings
@@ -162,6 +163,9 @@ func (w *world) stop() {
 	}
 	w.end = nil
 }
+
+// now is the time by the machine's clock.
+func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
 
 type keyOf struct{}
 

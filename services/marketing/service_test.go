@@ -107,6 +107,18 @@ func TestEachContactEventChangesTheNextList(t *testing.T) {
 		t.Errorf("the list after a no (-want +got):\n%s", diff)
 	}
 
+	// The contact goes on in the call centre, which says what the website shows.
+	over := w.produce("contact-c1", "over", &channelv1.ContactHandedOver{
+		ContactId: "c1", CustomerId: "anna", From: journeyv1.Channel_CHANNEL_WEBSITE, To: journeyv1.Channel_CHANNEL_CALL_CENTRE,
+	})
+	if decided := w.decided("c1", over); decided.GetChannel() != journeyv1.Channel_CHANNEL_CALL_CENTRE {
+		t.Errorf("decided for %s", decided.GetChannel())
+	}
+	back := w.produce("contact-c1", "back", &channelv1.ContactHandedOver{
+		ContactId: "c1", CustomerId: "anna", From: journeyv1.Channel_CHANNEL_CALL_CENTRE, To: journeyv1.Channel_CHANNEL_WEBSITE,
+	})
+	w.decided("c1", back)
+
 	// An open complaint suppresses what sells, as soon as marketing hears of it.
 	w.realTime("request-status")
 	w.produce("request-r1", "complaint", &salesv1.RequestStatusChanged{

@@ -25,9 +25,11 @@ var contactCommands = []command{
 	{form: "visitor NAME is presented PROPOSITION", do: (*play).present},
 	{form: "visitor NAME answers PROPOSITION with ANSWER", do: (*play).answer},
 	{form: "visitor NAME does KIND", do: (*play).doOther},
+	{form: "visitor NAME is handed over to CHANNEL", do: (*play).handOver},
 	{form: "visitor NAME leaves", do: (*play).leave},
 	{form: "event kind KIND is registered", do: (*play).registerKind},
 	{form: "contact of NAME", do: (*play).showContact, again: true},
+	{form: "steps of NAME", do: (*play).showSteps, again: true},
 	{form: "offers to NAME", do: (*play).showOffers, again: true},
 	{form: "customer view of NAME", do: (*play).showView, again: true},
 }
@@ -235,6 +237,41 @@ func offered(actions *channelv1.Actions) string {
 	return strings.Join(offers, ", ")
 }
 
+// handOver has a contact go on in another channel, and tells what is offered there.
+func (p *play) handOver(ctx context.Context, w words) (string, error) {
+	who, err := p.inContact(w)
+	if err != nil {
+		return "", err
+	}
+	to, err := value[journeyv1.Channel](w.said["CHANNEL"])
+	if err != nil {
+		return "", err
+	}
+	request := &channelv1.HandOverContactRequest{
+		ContactId: who.contact, To: to, AgentId: w.Get("agent"), Reason: strings.TrimSpace(w.Input), Wait: durationpb.New(budget),
+	}
+	if by := w.Get("by"); by != "" {
+		request.Visitor = &channelv1.Visitor{VisitorId: p.names.own(by)}
+	}
+	ctx = p.keyed(ctx)
+	var actions *channelv1.Actions
+	err = p.until(ctx, "the list is decided", func(ctx context.Context) error {
+		handed, err := p.Services.Channel.HandOverContact(ctx, request)
+		if err != nil {
+			return err
+		}
+		if actions = handed.GetNextBestActions(); who.customer != "" && actions.GetSource() != channelv1.ListSource_LIST_SOURCE_DECIDED {
+			return await.NotYetf("it is not: %s", actions.GetReason())
+		}
+		return nil
+	})
+	if err != nil || who.customer == "" {
+		return "goes on in " + word(to), err
+	}
+	who.decision = actions.GetDecisionId()
+	return fmt.Sprintf("goes on in %s, and is now offered: %s", word(to), offered(actions)), nil
+}
+
 func (p *play) leave(ctx context.Context, w words) (string, error) {
 	who, err := p.inContact(w)
 	if err != nil {
@@ -272,7 +309,38 @@ func (p *play) showContact(ctx context.Context, w words) (string, error) {
 	if who == "" {
 		who = "nobody knows whom"
 	}
-	return fmt.Sprintf("%s with %s, through %s: %s, %s", c.GetContactId(), who, word(c.GetChannel()), word(c.GetState()), several(int(c.GetSteps()), "step")), err
+	stands := word(c.GetState())
+	if c.GetOutcome() == channelv1.ContactOutcome_CONTACT_OUTCOME_TIMED_OUT {
+		stands = word(c.GetOutcome())
+	}
+	return fmt.Sprintf("%s with %s, through %s: %s, %s", c.GetContactId(), who, word(c.GetChannel()), stands, several(int(c.GetSteps()), "step")), err
+}
+
+// showSteps shows what happened in a contact, as whoever takes it over reads it.
+func (p *play) showSteps(ctx context.Context, w words) (string, error) {
+	found, err := p.contactOf(ctx, w)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for _, step := range found.GetHistory() {
+		fmt.Fprintf(&b, "%s: %s", word(step.GetChannel()), strings.ReplaceAll(step.GetKind(), "-", " "))
+		for _, more := range []string{step.GetAbout(), answerWord(step.GetAnswer()), step.GetReason()} {
+			if more != "" {
+				b.WriteString(", " + more)
+			}
+		}
+		b.WriteByte('\n')
+	}
+	return b.String(), nil
+}
+
+// answerWord is what people call an answer; empty where there is none.
+func answerWord(a journeyv1.Answer) string {
+	if a == 0 {
+		return ""
+	}
+	return word(a)
 }
 
 // showOffers shows what the channel has to say or to show.

@@ -203,6 +203,10 @@ func (a *actor) visit(ctx context.Context, i int) {
 			a.rest(ctx, 10*time.Minute)
 			a.step(ctx, client, id)
 		}
+		if a.random.IntN(3) == 0 {
+			call(ctx, a, client.HandOverContact, &channelv1.HandOverContactRequest{ContactId: id, To: journeyv1.Channel(1 + a.random.IntN(4)), Reason: "please", Wait: a.budget()})
+			a.step(ctx, client, id)
+		}
 		call(ctx, a, client.EndContact, &channelv1.EndContactRequest{ContactId: id, Outcome: channelv1.ContactOutcome_CONTACT_OUTCOME_HANDLED})
 	}
 }

@@ -753,14 +753,18 @@ type Contact struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The contact.
 	ContactId string `protobuf:"bytes,1,opt,name=contact_id,json=contactId,proto3" json:"contact_id,omitempty"`
-	// The channel.
+	// The channel that it is in.
 	Channel v1.Channel `protobuf:"varint,2,opt,name=channel,proto3,enum=journey.v1.Channel" json:"channel,omitempty"`
 	// Where it stands.
 	State ContactState `protobuf:"varint,3,opt,name=state,proto3,enum=channel.v1.ContactState" json:"state,omitempty"`
 	// The customer, once identified.
 	CustomerId string `protobuf:"bytes,4,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	// How many steps it has taken so far.
-	Steps         uint32 `protobuf:"varint,5,opt,name=steps,proto3" json:"steps,omitempty"`
+	Steps uint32 `protobuf:"varint,5,opt,name=steps,proto3" json:"steps,omitempty"`
+	// How it ended, once it has.
+	Outcome ContactOutcome `protobuf:"varint,6,opt,name=outcome,proto3,enum=channel.v1.ContactOutcome" json:"outcome,omitempty"`
+	// The agent who took it over last, where it was handed over to one.
+	AgentId       string `protobuf:"bytes,7,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -830,6 +834,104 @@ func (x *Contact) GetSteps() uint32 {
 	return 0
 }
 
+func (x *Contact) GetOutcome() ContactOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return ContactOutcome_CONTACT_OUTCOME_UNSPECIFIED
+}
+
+func (x *Contact) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+// Step is something that the visitor, or the channel with them, did in a contact.
+type Step struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was done: interest-shown and the other kinds of commercial events, or
+	// identity-claimed, request-submitted, lead-answered, handed-over.
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// The channel that the contact was in then; of handed-over the one that it left.
+	Channel v1.Channel `protobuf:"varint,2,opt,name=channel,proto3,enum=journey.v1.Channel" json:"channel,omitempty"`
+	// What it was about: the topic, or the id of the proposition, the request or the
+	// lead.
+	About string `protobuf:"bytes,3,opt,name=about,proto3" json:"about,omitempty"`
+	// The answer, where it was one.
+	Answer v1.Answer `protobuf:"varint,4,opt,name=answer,proto3,enum=journey.v1.Answer" json:"answer,omitempty"`
+	// The reason, where the contact was handed over.
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Step) Reset() {
+	*x = Step{}
+	mi := &file_channel_v1_api_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Step) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Step) ProtoMessage() {}
+
+func (x *Step) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Step.ProtoReflect.Descriptor instead.
+func (*Step) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Step) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Step) GetChannel() v1.Channel {
+	if x != nil {
+		return x.Channel
+	}
+	return v1.Channel(0)
+}
+
+func (x *Step) GetAbout() string {
+	if x != nil {
+		return x.About
+	}
+	return ""
+}
+
+func (x *Step) GetAnswer() v1.Answer {
+	if x != nil {
+		return x.Answer
+	}
+	return v1.Answer(0)
+}
+
+func (x *Step) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // StartContactRequest begins a contact.
 type StartContactRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -849,7 +951,7 @@ type StartContactRequest struct {
 
 func (x *StartContactRequest) Reset() {
 	*x = StartContactRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[4]
+	mi := &file_channel_v1_api_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -861,7 +963,7 @@ func (x *StartContactRequest) String() string {
 func (*StartContactRequest) ProtoMessage() {}
 
 func (x *StartContactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[4]
+	mi := &file_channel_v1_api_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -874,7 +976,7 @@ func (x *StartContactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartContactRequest.ProtoReflect.Descriptor instead.
 func (*StartContactRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{4}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *StartContactRequest) GetChannel() v1.Channel {
@@ -929,7 +1031,7 @@ type StartContactResponse struct {
 
 func (x *StartContactResponse) Reset() {
 	*x = StartContactResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[5]
+	mi := &file_channel_v1_api_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -941,7 +1043,7 @@ func (x *StartContactResponse) String() string {
 func (*StartContactResponse) ProtoMessage() {}
 
 func (x *StartContactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[5]
+	mi := &file_channel_v1_api_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -954,7 +1056,7 @@ func (x *StartContactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartContactResponse.ProtoReflect.Descriptor instead.
 func (*StartContactResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{5}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *StartContactResponse) GetContact() *Contact {
@@ -999,7 +1101,7 @@ type Visitor struct {
 
 func (x *Visitor) Reset() {
 	*x = Visitor{}
-	mi := &file_channel_v1_api_proto_msgTypes[6]
+	mi := &file_channel_v1_api_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1011,7 +1113,7 @@ func (x *Visitor) String() string {
 func (*Visitor) ProtoMessage() {}
 
 func (x *Visitor) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[6]
+	mi := &file_channel_v1_api_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1024,7 +1126,7 @@ func (x *Visitor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Visitor.ProtoReflect.Descriptor instead.
 func (*Visitor) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{6}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Visitor) GetVisitorId() string {
@@ -1059,7 +1161,7 @@ type IdentifyVisitorRequest struct {
 
 func (x *IdentifyVisitorRequest) Reset() {
 	*x = IdentifyVisitorRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[7]
+	mi := &file_channel_v1_api_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1071,7 +1173,7 @@ func (x *IdentifyVisitorRequest) String() string {
 func (*IdentifyVisitorRequest) ProtoMessage() {}
 
 func (x *IdentifyVisitorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[7]
+	mi := &file_channel_v1_api_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1084,7 +1186,7 @@ func (x *IdentifyVisitorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentifyVisitorRequest.ProtoReflect.Descriptor instead.
 func (*IdentifyVisitorRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{7}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *IdentifyVisitorRequest) GetContactId() string {
@@ -1132,7 +1234,7 @@ type IdentifyVisitorResponse struct {
 
 func (x *IdentifyVisitorResponse) Reset() {
 	*x = IdentifyVisitorResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[8]
+	mi := &file_channel_v1_api_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1144,7 +1246,7 @@ func (x *IdentifyVisitorResponse) String() string {
 func (*IdentifyVisitorResponse) ProtoMessage() {}
 
 func (x *IdentifyVisitorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[8]
+	mi := &file_channel_v1_api_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1157,7 +1259,7 @@ func (x *IdentifyVisitorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentifyVisitorResponse.ProtoReflect.Descriptor instead.
 func (*IdentifyVisitorResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{8}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *IdentifyVisitorResponse) GetContact() *Contact {
@@ -1199,7 +1301,7 @@ type GetContactRequest struct {
 
 func (x *GetContactRequest) Reset() {
 	*x = GetContactRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[9]
+	mi := &file_channel_v1_api_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1211,7 +1313,7 @@ func (x *GetContactRequest) String() string {
 func (*GetContactRequest) ProtoMessage() {}
 
 func (x *GetContactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[9]
+	mi := &file_channel_v1_api_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1224,7 +1326,7 @@ func (x *GetContactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetContactRequest.ProtoReflect.Descriptor instead.
 func (*GetContactRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{9}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetContactRequest) GetContactId() string {
@@ -1244,14 +1346,16 @@ type GetContactResponse struct {
 	// The next best actions.
 	NextBestActions *Actions `protobuf:"bytes,3,opt,name=next_best_actions,json=nextBestActions,proto3" json:"next_best_actions,omitempty"`
 	// How old the data is that this answer rests on, flow by flow.
-	Freshness     []*v11.Freshness `protobuf:"bytes,4,rep,name=freshness,proto3" json:"freshness,omitempty"`
+	Freshness []*v11.Freshness `protobuf:"bytes,4,rep,name=freshness,proto3" json:"freshness,omitempty"`
+	// What happened in the contact so far, from its first step on.
+	History       []*Step `protobuf:"bytes,5,rep,name=history,proto3" json:"history,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetContactResponse) Reset() {
 	*x = GetContactResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[10]
+	mi := &file_channel_v1_api_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1263,7 +1367,7 @@ func (x *GetContactResponse) String() string {
 func (*GetContactResponse) ProtoMessage() {}
 
 func (x *GetContactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[10]
+	mi := &file_channel_v1_api_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1276,7 +1380,7 @@ func (x *GetContactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetContactResponse.ProtoReflect.Descriptor instead.
 func (*GetContactResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{10}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetContactResponse) GetContact() *Contact {
@@ -1307,6 +1411,13 @@ func (x *GetContactResponse) GetFreshness() []*v11.Freshness {
 	return nil
 }
 
+func (x *GetContactResponse) GetHistory() []*Step {
+	if x != nil {
+		return x.History
+	}
+	return nil
+}
+
 // PresentedEvent says that a proposition was shown or told.
 type PresentedEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1320,7 +1431,7 @@ type PresentedEvent struct {
 
 func (x *PresentedEvent) Reset() {
 	*x = PresentedEvent{}
-	mi := &file_channel_v1_api_proto_msgTypes[11]
+	mi := &file_channel_v1_api_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1332,7 +1443,7 @@ func (x *PresentedEvent) String() string {
 func (*PresentedEvent) ProtoMessage() {}
 
 func (x *PresentedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[11]
+	mi := &file_channel_v1_api_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1345,7 +1456,7 @@ func (x *PresentedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PresentedEvent.ProtoReflect.Descriptor instead.
 func (*PresentedEvent) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{11}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PresentedEvent) GetPropositionId() string {
@@ -1375,7 +1486,7 @@ type AnsweredEvent struct {
 
 func (x *AnsweredEvent) Reset() {
 	*x = AnsweredEvent{}
-	mi := &file_channel_v1_api_proto_msgTypes[12]
+	mi := &file_channel_v1_api_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1387,7 +1498,7 @@ func (x *AnsweredEvent) String() string {
 func (*AnsweredEvent) ProtoMessage() {}
 
 func (x *AnsweredEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[12]
+	mi := &file_channel_v1_api_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1400,7 +1511,7 @@ func (x *AnsweredEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnsweredEvent.ProtoReflect.Descriptor instead.
 func (*AnsweredEvent) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{12}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AnsweredEvent) GetPropositionId() string {
@@ -1430,7 +1541,7 @@ type InterestEvent struct {
 
 func (x *InterestEvent) Reset() {
 	*x = InterestEvent{}
-	mi := &file_channel_v1_api_proto_msgTypes[13]
+	mi := &file_channel_v1_api_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1442,7 +1553,7 @@ func (x *InterestEvent) String() string {
 func (*InterestEvent) ProtoMessage() {}
 
 func (x *InterestEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[13]
+	mi := &file_channel_v1_api_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1455,7 +1566,7 @@ func (x *InterestEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterestEvent.ProtoReflect.Descriptor instead.
 func (*InterestEvent) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{13}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *InterestEvent) GetKind() string {
@@ -1483,7 +1594,7 @@ type BannerEvent struct {
 
 func (x *BannerEvent) Reset() {
 	*x = BannerEvent{}
-	mi := &file_channel_v1_api_proto_msgTypes[14]
+	mi := &file_channel_v1_api_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1495,7 +1606,7 @@ func (x *BannerEvent) String() string {
 func (*BannerEvent) ProtoMessage() {}
 
 func (x *BannerEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[14]
+	mi := &file_channel_v1_api_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1508,7 +1619,7 @@ func (x *BannerEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BannerEvent.ProtoReflect.Descriptor instead.
 func (*BannerEvent) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{14}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *BannerEvent) GetPropositionId() string {
@@ -1531,7 +1642,7 @@ type KindEvent struct {
 
 func (x *KindEvent) Reset() {
 	*x = KindEvent{}
-	mi := &file_channel_v1_api_proto_msgTypes[15]
+	mi := &file_channel_v1_api_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1543,7 +1654,7 @@ func (x *KindEvent) String() string {
 func (*KindEvent) ProtoMessage() {}
 
 func (x *KindEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[15]
+	mi := &file_channel_v1_api_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1556,7 +1667,7 @@ func (x *KindEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KindEvent.ProtoReflect.Descriptor instead.
 func (*KindEvent) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{15}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *KindEvent) GetKind() string {
@@ -1599,7 +1710,7 @@ type RecordEventRequest struct {
 
 func (x *RecordEventRequest) Reset() {
 	*x = RecordEventRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[16]
+	mi := &file_channel_v1_api_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1611,7 +1722,7 @@ func (x *RecordEventRequest) String() string {
 func (*RecordEventRequest) ProtoMessage() {}
 
 func (x *RecordEventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[16]
+	mi := &file_channel_v1_api_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1624,7 +1735,7 @@ func (x *RecordEventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventRequest.ProtoReflect.Descriptor instead.
 func (*RecordEventRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{16}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RecordEventRequest) GetContactId() string {
@@ -1752,7 +1863,7 @@ type RecordEventResponse struct {
 
 func (x *RecordEventResponse) Reset() {
 	*x = RecordEventResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[17]
+	mi := &file_channel_v1_api_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1764,7 +1875,7 @@ func (x *RecordEventResponse) String() string {
 func (*RecordEventResponse) ProtoMessage() {}
 
 func (x *RecordEventResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[17]
+	mi := &file_channel_v1_api_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1777,7 +1888,7 @@ func (x *RecordEventResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventResponse.ProtoReflect.Descriptor instead.
 func (*RecordEventResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{17}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RecordEventResponse) GetNextBestActions() *Actions {
@@ -1812,7 +1923,7 @@ type SubmitRequestRequest struct {
 
 func (x *SubmitRequestRequest) Reset() {
 	*x = SubmitRequestRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[18]
+	mi := &file_channel_v1_api_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1824,7 +1935,7 @@ func (x *SubmitRequestRequest) String() string {
 func (*SubmitRequestRequest) ProtoMessage() {}
 
 func (x *SubmitRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[18]
+	mi := &file_channel_v1_api_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1837,7 +1948,7 @@ func (x *SubmitRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRequestRequest.ProtoReflect.Descriptor instead.
 func (*SubmitRequestRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{18}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SubmitRequestRequest) GetContactId() string {
@@ -1883,7 +1994,7 @@ type SubmitRequestResponse struct {
 
 func (x *SubmitRequestResponse) Reset() {
 	*x = SubmitRequestResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[19]
+	mi := &file_channel_v1_api_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1895,7 +2006,7 @@ func (x *SubmitRequestResponse) String() string {
 func (*SubmitRequestResponse) ProtoMessage() {}
 
 func (x *SubmitRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[19]
+	mi := &file_channel_v1_api_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1908,7 +2019,7 @@ func (x *SubmitRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRequestResponse.ProtoReflect.Descriptor instead.
 func (*SubmitRequestResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{19}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SubmitRequestResponse) GetRequestId() string {
@@ -1950,7 +2061,7 @@ type RespondToLeadRequest struct {
 
 func (x *RespondToLeadRequest) Reset() {
 	*x = RespondToLeadRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[20]
+	mi := &file_channel_v1_api_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1962,7 +2073,7 @@ func (x *RespondToLeadRequest) String() string {
 func (*RespondToLeadRequest) ProtoMessage() {}
 
 func (x *RespondToLeadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[20]
+	mi := &file_channel_v1_api_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1975,7 +2086,7 @@ func (x *RespondToLeadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RespondToLeadRequest.ProtoReflect.Descriptor instead.
 func (*RespondToLeadRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{20}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RespondToLeadRequest) GetContactId() string {
@@ -2015,7 +2126,7 @@ type RespondToLeadResponse struct {
 
 func (x *RespondToLeadResponse) Reset() {
 	*x = RespondToLeadResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[21]
+	mi := &file_channel_v1_api_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2027,7 +2138,7 @@ func (x *RespondToLeadResponse) String() string {
 func (*RespondToLeadResponse) ProtoMessage() {}
 
 func (x *RespondToLeadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[21]
+	mi := &file_channel_v1_api_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2040,7 +2151,182 @@ func (x *RespondToLeadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RespondToLeadResponse.ProtoReflect.Descriptor instead.
 func (*RespondToLeadResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{21}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{22}
+}
+
+// HandOverContactRequest has a contact go on in another channel.
+type HandOverContactRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The contact.
+	ContactId string `protobuf:"bytes,1,opt,name=contact_id,json=contactId,proto3" json:"contact_id,omitempty"`
+	// The channel that it is to go on in; not the one that it is in.
+	To v1.Channel `protobuf:"varint,2,opt,name=to,proto3,enum=journey.v1.Channel" json:"to,omitempty"`
+	// The new channel's own pseudonym of the agent who takes it over, where there is
+	// one.
+	AgentId string `protobuf:"bytes,3,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	// Why: what whoever takes it over should know, at most 4,000 characters.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// How long to wait for marketing's decision; the default is 150 ms, at most 10 s.
+	Wait *durationpb.Duration `protobuf:"bytes,5,opt,name=wait,proto3" json:"wait,omitempty"`
+	// Whose contact it is, as far as the channel knows. Somebody else's contact is not
+	// handed over.
+	Visitor       *Visitor `protobuf:"bytes,6,opt,name=visitor,proto3" json:"visitor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HandOverContactRequest) Reset() {
+	*x = HandOverContactRequest{}
+	mi := &file_channel_v1_api_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HandOverContactRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HandOverContactRequest) ProtoMessage() {}
+
+func (x *HandOverContactRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HandOverContactRequest.ProtoReflect.Descriptor instead.
+func (*HandOverContactRequest) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *HandOverContactRequest) GetContactId() string {
+	if x != nil {
+		return x.ContactId
+	}
+	return ""
+}
+
+func (x *HandOverContactRequest) GetTo() v1.Channel {
+	if x != nil {
+		return x.To
+	}
+	return v1.Channel(0)
+}
+
+func (x *HandOverContactRequest) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *HandOverContactRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *HandOverContactRequest) GetWait() *durationpb.Duration {
+	if x != nil {
+		return x.Wait
+	}
+	return nil
+}
+
+func (x *HandOverContactRequest) GetVisitor() *Visitor {
+	if x != nil {
+		return x.Visitor
+	}
+	return nil
+}
+
+// HandOverContactResponse is what there is to know for whoever takes it over.
+type HandOverContactResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The contact, in its new channel.
+	Contact *Contact `protobuf:"bytes,1,opt,name=contact,proto3" json:"contact,omitempty"`
+	// The customer view, where the customer is known: the open requests are in it.
+	Customer *CustomerView `protobuf:"bytes,2,opt,name=customer,proto3" json:"customer,omitempty"`
+	// The next best actions, in the words of the new channel.
+	NextBestActions *Actions `protobuf:"bytes,3,opt,name=next_best_actions,json=nextBestActions,proto3" json:"next_best_actions,omitempty"`
+	// How old the data is that this answer rests on, flow by flow.
+	Freshness []*v11.Freshness `protobuf:"bytes,4,rep,name=freshness,proto3" json:"freshness,omitempty"`
+	// What happened in the contact so far, from its first step on.
+	History       []*Step `protobuf:"bytes,5,rep,name=history,proto3" json:"history,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HandOverContactResponse) Reset() {
+	*x = HandOverContactResponse{}
+	mi := &file_channel_v1_api_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HandOverContactResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HandOverContactResponse) ProtoMessage() {}
+
+func (x *HandOverContactResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HandOverContactResponse.ProtoReflect.Descriptor instead.
+func (*HandOverContactResponse) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *HandOverContactResponse) GetContact() *Contact {
+	if x != nil {
+		return x.Contact
+	}
+	return nil
+}
+
+func (x *HandOverContactResponse) GetCustomer() *CustomerView {
+	if x != nil {
+		return x.Customer
+	}
+	return nil
+}
+
+func (x *HandOverContactResponse) GetNextBestActions() *Actions {
+	if x != nil {
+		return x.NextBestActions
+	}
+	return nil
+}
+
+func (x *HandOverContactResponse) GetFreshness() []*v11.Freshness {
+	if x != nil {
+		return x.Freshness
+	}
+	return nil
+}
+
+func (x *HandOverContactResponse) GetHistory() []*Step {
+	if x != nil {
+		return x.History
+	}
+	return nil
 }
 
 // EndContactRequest ends a contact.
@@ -2059,7 +2345,7 @@ type EndContactRequest struct {
 
 func (x *EndContactRequest) Reset() {
 	*x = EndContactRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[22]
+	mi := &file_channel_v1_api_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2071,7 +2357,7 @@ func (x *EndContactRequest) String() string {
 func (*EndContactRequest) ProtoMessage() {}
 
 func (x *EndContactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[22]
+	mi := &file_channel_v1_api_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2084,7 +2370,7 @@ func (x *EndContactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndContactRequest.ProtoReflect.Descriptor instead.
 func (*EndContactRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{22}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *EndContactRequest) GetContactId() string {
@@ -2119,7 +2405,7 @@ type EndContactResponse struct {
 
 func (x *EndContactResponse) Reset() {
 	*x = EndContactResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[23]
+	mi := &file_channel_v1_api_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2131,7 +2417,7 @@ func (x *EndContactResponse) String() string {
 func (*EndContactResponse) ProtoMessage() {}
 
 func (x *EndContactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[23]
+	mi := &file_channel_v1_api_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2144,7 +2430,7 @@ func (x *EndContactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndContactResponse.ProtoReflect.Descriptor instead.
 func (*EndContactResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{23}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *EndContactResponse) GetContact() *Contact {
@@ -2169,7 +2455,7 @@ type GrantCapacityRequest struct {
 
 func (x *GrantCapacityRequest) Reset() {
 	*x = GrantCapacityRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[24]
+	mi := &file_channel_v1_api_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2181,7 +2467,7 @@ func (x *GrantCapacityRequest) String() string {
 func (*GrantCapacityRequest) ProtoMessage() {}
 
 func (x *GrantCapacityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[24]
+	mi := &file_channel_v1_api_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2194,7 +2480,7 @@ func (x *GrantCapacityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantCapacityRequest.ProtoReflect.Descriptor instead.
 func (*GrantCapacityRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{24}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GrantCapacityRequest) GetChannel() v1.Channel {
@@ -2229,7 +2515,7 @@ type GrantCapacityResponse struct {
 
 func (x *GrantCapacityResponse) Reset() {
 	*x = GrantCapacityResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[25]
+	mi := &file_channel_v1_api_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2241,7 +2527,7 @@ func (x *GrantCapacityResponse) String() string {
 func (*GrantCapacityResponse) ProtoMessage() {}
 
 func (x *GrantCapacityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[25]
+	mi := &file_channel_v1_api_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2254,7 +2540,7 @@ func (x *GrantCapacityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantCapacityResponse.ProtoReflect.Descriptor instead.
 func (*GrantCapacityResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{25}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GrantCapacityResponse) GetGrant() string {
@@ -2277,7 +2563,7 @@ type ReportWorkloadRequest struct {
 
 func (x *ReportWorkloadRequest) Reset() {
 	*x = ReportWorkloadRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[26]
+	mi := &file_channel_v1_api_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2289,7 +2575,7 @@ func (x *ReportWorkloadRequest) String() string {
 func (*ReportWorkloadRequest) ProtoMessage() {}
 
 func (x *ReportWorkloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[26]
+	mi := &file_channel_v1_api_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2302,7 +2588,7 @@ func (x *ReportWorkloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportWorkloadRequest.ProtoReflect.Descriptor instead.
 func (*ReportWorkloadRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{26}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ReportWorkloadRequest) GetChannel() v1.Channel {
@@ -2328,7 +2614,7 @@ type ReportWorkloadResponse struct {
 
 func (x *ReportWorkloadResponse) Reset() {
 	*x = ReportWorkloadResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[27]
+	mi := &file_channel_v1_api_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2340,7 +2626,7 @@ func (x *ReportWorkloadResponse) String() string {
 func (*ReportWorkloadResponse) ProtoMessage() {}
 
 func (x *ReportWorkloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[27]
+	mi := &file_channel_v1_api_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2353,7 +2639,7 @@ func (x *ReportWorkloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportWorkloadResponse.ProtoReflect.Descriptor instead.
 func (*ReportWorkloadResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{27}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{30}
 }
 
 // Message is an outbound message.
@@ -2385,7 +2671,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_channel_v1_api_proto_msgTypes[28]
+	mi := &file_channel_v1_api_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2397,7 +2683,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[28]
+	mi := &file_channel_v1_api_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2410,7 +2696,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{28}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Message) GetMessageId() string {
@@ -2499,7 +2785,7 @@ type ListMessagesRequest struct {
 
 func (x *ListMessagesRequest) Reset() {
 	*x = ListMessagesRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[29]
+	mi := &file_channel_v1_api_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2511,7 +2797,7 @@ func (x *ListMessagesRequest) String() string {
 func (*ListMessagesRequest) ProtoMessage() {}
 
 func (x *ListMessagesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[29]
+	mi := &file_channel_v1_api_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2524,7 +2810,7 @@ func (x *ListMessagesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMessagesRequest.ProtoReflect.Descriptor instead.
 func (*ListMessagesRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{29}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListMessagesRequest) GetChannel() v1.Channel {
@@ -2559,7 +2845,7 @@ type ListMessagesResponse struct {
 
 func (x *ListMessagesResponse) Reset() {
 	*x = ListMessagesResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[30]
+	mi := &file_channel_v1_api_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2571,7 +2857,7 @@ func (x *ListMessagesResponse) String() string {
 func (*ListMessagesResponse) ProtoMessage() {}
 
 func (x *ListMessagesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[30]
+	mi := &file_channel_v1_api_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2584,7 +2870,7 @@ func (x *ListMessagesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMessagesResponse.ProtoReflect.Descriptor instead.
 func (*ListMessagesResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{30}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ListMessagesResponse) GetMessages() []*Message {
@@ -2607,7 +2893,7 @@ type TakeCallRequest struct {
 
 func (x *TakeCallRequest) Reset() {
 	*x = TakeCallRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[31]
+	mi := &file_channel_v1_api_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2619,7 +2905,7 @@ func (x *TakeCallRequest) String() string {
 func (*TakeCallRequest) ProtoMessage() {}
 
 func (x *TakeCallRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[31]
+	mi := &file_channel_v1_api_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2632,7 +2918,7 @@ func (x *TakeCallRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeCallRequest.ProtoReflect.Descriptor instead.
 func (*TakeCallRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{31}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *TakeCallRequest) GetMessageId() string {
@@ -2661,7 +2947,7 @@ type TakeCallResponse struct {
 
 func (x *TakeCallResponse) Reset() {
 	*x = TakeCallResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[32]
+	mi := &file_channel_v1_api_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2673,7 +2959,7 @@ func (x *TakeCallResponse) String() string {
 func (*TakeCallResponse) ProtoMessage() {}
 
 func (x *TakeCallResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[32]
+	mi := &file_channel_v1_api_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2686,7 +2972,7 @@ func (x *TakeCallResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeCallResponse.ProtoReflect.Descriptor instead.
 func (*TakeCallResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{32}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *TakeCallResponse) GetMessage() *Message {
@@ -2711,7 +2997,7 @@ type EndCallRequest struct {
 
 func (x *EndCallRequest) Reset() {
 	*x = EndCallRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[33]
+	mi := &file_channel_v1_api_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2723,7 +3009,7 @@ func (x *EndCallRequest) String() string {
 func (*EndCallRequest) ProtoMessage() {}
 
 func (x *EndCallRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[33]
+	mi := &file_channel_v1_api_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2736,7 +3022,7 @@ func (x *EndCallRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndCallRequest.ProtoReflect.Descriptor instead.
 func (*EndCallRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{33}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *EndCallRequest) GetMessageId() string {
@@ -2771,7 +3057,7 @@ type EndCallResponse struct {
 
 func (x *EndCallResponse) Reset() {
 	*x = EndCallResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[34]
+	mi := &file_channel_v1_api_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2783,7 +3069,7 @@ func (x *EndCallResponse) String() string {
 func (*EndCallResponse) ProtoMessage() {}
 
 func (x *EndCallResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[34]
+	mi := &file_channel_v1_api_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2796,7 +3082,7 @@ func (x *EndCallResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndCallResponse.ProtoReflect.Descriptor instead.
 func (*EndCallResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{34}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *EndCallResponse) GetMessage() *Message {
@@ -2834,7 +3120,7 @@ type Experiment struct {
 
 func (x *Experiment) Reset() {
 	*x = Experiment{}
-	mi := &file_channel_v1_api_proto_msgTypes[35]
+	mi := &file_channel_v1_api_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2846,7 +3132,7 @@ func (x *Experiment) String() string {
 func (*Experiment) ProtoMessage() {}
 
 func (x *Experiment) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[35]
+	mi := &file_channel_v1_api_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2859,7 +3145,7 @@ func (x *Experiment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Experiment.ProtoReflect.Descriptor instead.
 func (*Experiment) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{35}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Experiment) GetExperimentId() string {
@@ -2934,7 +3220,7 @@ type VariantResult struct {
 
 func (x *VariantResult) Reset() {
 	*x = VariantResult{}
-	mi := &file_channel_v1_api_proto_msgTypes[36]
+	mi := &file_channel_v1_api_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2946,7 +3232,7 @@ func (x *VariantResult) String() string {
 func (*VariantResult) ProtoMessage() {}
 
 func (x *VariantResult) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[36]
+	mi := &file_channel_v1_api_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2959,7 +3245,7 @@ func (x *VariantResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VariantResult.ProtoReflect.Descriptor instead.
 func (*VariantResult) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{36}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *VariantResult) GetVariantId() string {
@@ -3025,7 +3311,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_channel_v1_api_proto_msgTypes[37]
+	mi := &file_channel_v1_api_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3037,7 +3323,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[37]
+	mi := &file_channel_v1_api_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3050,7 +3336,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{37}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Difference) GetEstimate() float64 {
@@ -3096,7 +3382,7 @@ type ExperimentResult struct {
 
 func (x *ExperimentResult) Reset() {
 	*x = ExperimentResult{}
-	mi := &file_channel_v1_api_proto_msgTypes[38]
+	mi := &file_channel_v1_api_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3108,7 +3394,7 @@ func (x *ExperimentResult) String() string {
 func (*ExperimentResult) ProtoMessage() {}
 
 func (x *ExperimentResult) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[38]
+	mi := &file_channel_v1_api_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3121,7 +3407,7 @@ func (x *ExperimentResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExperimentResult.ProtoReflect.Descriptor instead.
 func (*ExperimentResult) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{38}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ExperimentResult) GetExperiment() *Experiment {
@@ -3156,7 +3442,7 @@ type DefineExperimentRequest struct {
 
 func (x *DefineExperimentRequest) Reset() {
 	*x = DefineExperimentRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[39]
+	mi := &file_channel_v1_api_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3168,7 +3454,7 @@ func (x *DefineExperimentRequest) String() string {
 func (*DefineExperimentRequest) ProtoMessage() {}
 
 func (x *DefineExperimentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[39]
+	mi := &file_channel_v1_api_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3181,7 +3467,7 @@ func (x *DefineExperimentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DefineExperimentRequest.ProtoReflect.Descriptor instead.
 func (*DefineExperimentRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{39}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *DefineExperimentRequest) GetExperiment() *Experiment {
@@ -3200,7 +3486,7 @@ type DefineExperimentResponse struct {
 
 func (x *DefineExperimentResponse) Reset() {
 	*x = DefineExperimentResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[40]
+	mi := &file_channel_v1_api_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3212,7 +3498,7 @@ func (x *DefineExperimentResponse) String() string {
 func (*DefineExperimentResponse) ProtoMessage() {}
 
 func (x *DefineExperimentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[40]
+	mi := &file_channel_v1_api_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3225,7 +3511,7 @@ func (x *DefineExperimentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DefineExperimentResponse.ProtoReflect.Descriptor instead.
 func (*DefineExperimentResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{40}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{43}
 }
 
 // EndExperimentRequest ends an experiment.
@@ -3239,7 +3525,7 @@ type EndExperimentRequest struct {
 
 func (x *EndExperimentRequest) Reset() {
 	*x = EndExperimentRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[41]
+	mi := &file_channel_v1_api_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3251,7 +3537,7 @@ func (x *EndExperimentRequest) String() string {
 func (*EndExperimentRequest) ProtoMessage() {}
 
 func (x *EndExperimentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[41]
+	mi := &file_channel_v1_api_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3264,7 +3550,7 @@ func (x *EndExperimentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndExperimentRequest.ProtoReflect.Descriptor instead.
 func (*EndExperimentRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{41}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *EndExperimentRequest) GetExperimentId() string {
@@ -3283,7 +3569,7 @@ type EndExperimentResponse struct {
 
 func (x *EndExperimentResponse) Reset() {
 	*x = EndExperimentResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[42]
+	mi := &file_channel_v1_api_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3295,7 +3581,7 @@ func (x *EndExperimentResponse) String() string {
 func (*EndExperimentResponse) ProtoMessage() {}
 
 func (x *EndExperimentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[42]
+	mi := &file_channel_v1_api_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3308,7 +3594,7 @@ func (x *EndExperimentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndExperimentResponse.ProtoReflect.Descriptor instead.
 func (*EndExperimentResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{42}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{45}
 }
 
 // ShowVariantRequest asks which variant to show.
@@ -3327,7 +3613,7 @@ type ShowVariantRequest struct {
 
 func (x *ShowVariantRequest) Reset() {
 	*x = ShowVariantRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[43]
+	mi := &file_channel_v1_api_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3339,7 +3625,7 @@ func (x *ShowVariantRequest) String() string {
 func (*ShowVariantRequest) ProtoMessage() {}
 
 func (x *ShowVariantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[43]
+	mi := &file_channel_v1_api_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3352,7 +3638,7 @@ func (x *ShowVariantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowVariantRequest.ProtoReflect.Descriptor instead.
 func (*ShowVariantRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{43}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ShowVariantRequest) GetContactId() string {
@@ -3387,7 +3673,7 @@ type ShowVariantResponse struct {
 
 func (x *ShowVariantResponse) Reset() {
 	*x = ShowVariantResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[44]
+	mi := &file_channel_v1_api_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3399,7 +3685,7 @@ func (x *ShowVariantResponse) String() string {
 func (*ShowVariantResponse) ProtoMessage() {}
 
 func (x *ShowVariantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[44]
+	mi := &file_channel_v1_api_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3412,7 +3698,7 @@ func (x *ShowVariantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowVariantResponse.ProtoReflect.Descriptor instead.
 func (*ShowVariantResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{44}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ShowVariantResponse) GetVariantId() string {
@@ -3433,7 +3719,7 @@ type GetExperimentRequest struct {
 
 func (x *GetExperimentRequest) Reset() {
 	*x = GetExperimentRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[45]
+	mi := &file_channel_v1_api_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3445,7 +3731,7 @@ func (x *GetExperimentRequest) String() string {
 func (*GetExperimentRequest) ProtoMessage() {}
 
 func (x *GetExperimentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[45]
+	mi := &file_channel_v1_api_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3458,7 +3744,7 @@ func (x *GetExperimentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetExperimentRequest.ProtoReflect.Descriptor instead.
 func (*GetExperimentRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{45}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *GetExperimentRequest) GetExperimentId() string {
@@ -3479,7 +3765,7 @@ type GetExperimentResponse struct {
 
 func (x *GetExperimentResponse) Reset() {
 	*x = GetExperimentResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[46]
+	mi := &file_channel_v1_api_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3491,7 +3777,7 @@ func (x *GetExperimentResponse) String() string {
 func (*GetExperimentResponse) ProtoMessage() {}
 
 func (x *GetExperimentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[46]
+	mi := &file_channel_v1_api_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3504,7 +3790,7 @@ func (x *GetExperimentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetExperimentResponse.ProtoReflect.Descriptor instead.
 func (*GetExperimentResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{46}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *GetExperimentResponse) GetResult() *ExperimentResult {
@@ -3523,7 +3809,7 @@ type ListExperimentsRequest struct {
 
 func (x *ListExperimentsRequest) Reset() {
 	*x = ListExperimentsRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[47]
+	mi := &file_channel_v1_api_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3535,7 +3821,7 @@ func (x *ListExperimentsRequest) String() string {
 func (*ListExperimentsRequest) ProtoMessage() {}
 
 func (x *ListExperimentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[47]
+	mi := &file_channel_v1_api_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3548,7 +3834,7 @@ func (x *ListExperimentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExperimentsRequest.ProtoReflect.Descriptor instead.
 func (*ListExperimentsRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{47}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{50}
 }
 
 // ListExperimentsResponse holds them.
@@ -3562,7 +3848,7 @@ type ListExperimentsResponse struct {
 
 func (x *ListExperimentsResponse) Reset() {
 	*x = ListExperimentsResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[48]
+	mi := &file_channel_v1_api_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3574,7 +3860,7 @@ func (x *ListExperimentsResponse) String() string {
 func (*ListExperimentsResponse) ProtoMessage() {}
 
 func (x *ListExperimentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[48]
+	mi := &file_channel_v1_api_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3587,7 +3873,7 @@ func (x *ListExperimentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExperimentsResponse.ProtoReflect.Descriptor instead.
 func (*ListExperimentsResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{48}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ListExperimentsResponse) GetResults() []*ExperimentResult {
@@ -3613,7 +3899,7 @@ type RegisterEventKindRequest struct {
 
 func (x *RegisterEventKindRequest) Reset() {
 	*x = RegisterEventKindRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[49]
+	mi := &file_channel_v1_api_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3625,7 +3911,7 @@ func (x *RegisterEventKindRequest) String() string {
 func (*RegisterEventKindRequest) ProtoMessage() {}
 
 func (x *RegisterEventKindRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[49]
+	mi := &file_channel_v1_api_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3638,7 +3924,7 @@ func (x *RegisterEventKindRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterEventKindRequest.ProtoReflect.Descriptor instead.
 func (*RegisterEventKindRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{49}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *RegisterEventKindRequest) GetKind() string {
@@ -3667,7 +3953,7 @@ type RegisterEventKindResponse struct {
 
 func (x *RegisterEventKindResponse) Reset() {
 	*x = RegisterEventKindResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[50]
+	mi := &file_channel_v1_api_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3679,7 +3965,7 @@ func (x *RegisterEventKindResponse) String() string {
 func (*RegisterEventKindResponse) ProtoMessage() {}
 
 func (x *RegisterEventKindResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[50]
+	mi := &file_channel_v1_api_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3692,7 +3978,7 @@ func (x *RegisterEventKindResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterEventKindResponse.ProtoReflect.Descriptor instead.
 func (*RegisterEventKindResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{50}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *RegisterEventKindResponse) GetVersion() uint32 {
@@ -3719,7 +4005,7 @@ type EventKind struct {
 
 func (x *EventKind) Reset() {
 	*x = EventKind{}
-	mi := &file_channel_v1_api_proto_msgTypes[51]
+	mi := &file_channel_v1_api_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3731,7 +4017,7 @@ func (x *EventKind) String() string {
 func (*EventKind) ProtoMessage() {}
 
 func (x *EventKind) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[51]
+	mi := &file_channel_v1_api_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3744,7 +4030,7 @@ func (x *EventKind) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventKind.ProtoReflect.Descriptor instead.
 func (*EventKind) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{51}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *EventKind) GetKind() string {
@@ -3784,7 +4070,7 @@ type ListEventKindsRequest struct {
 
 func (x *ListEventKindsRequest) Reset() {
 	*x = ListEventKindsRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[52]
+	mi := &file_channel_v1_api_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3796,7 +4082,7 @@ func (x *ListEventKindsRequest) String() string {
 func (*ListEventKindsRequest) ProtoMessage() {}
 
 func (x *ListEventKindsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[52]
+	mi := &file_channel_v1_api_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3809,7 +4095,7 @@ func (x *ListEventKindsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventKindsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventKindsRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{52}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{55}
 }
 
 // ListEventKindsResponse holds them.
@@ -3823,7 +4109,7 @@ type ListEventKindsResponse struct {
 
 func (x *ListEventKindsResponse) Reset() {
 	*x = ListEventKindsResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[53]
+	mi := &file_channel_v1_api_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3835,7 +4121,7 @@ func (x *ListEventKindsResponse) String() string {
 func (*ListEventKindsResponse) ProtoMessage() {}
 
 func (x *ListEventKindsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[53]
+	mi := &file_channel_v1_api_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3848,7 +4134,7 @@ func (x *ListEventKindsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventKindsResponse.ProtoReflect.Descriptor instead.
 func (*ListEventKindsResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{53}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ListEventKindsResponse) GetKinds() []*EventKind {
@@ -3889,7 +4175,7 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\ropen_requests\x18\x05 \x03(\v2\x17.journey.v1.OpenRequestR\fopenRequests\x12\x16\n" +
 	"\x06orders\x18\x06 \x01(\rR\x06orders\x12\x1f\n" +
 	"\vspent_cents\x18\a \x01(\x03R\n" +
-	"spentCents\"\xbe\x01\n" +
+	"spentCents\"\x8f\x02\n" +
 	"\aContact\x12\x1d\n" +
 	"\n" +
 	"contact_id\x18\x01 \x01(\tR\tcontactId\x12-\n" +
@@ -3897,7 +4183,15 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\x05state\x18\x03 \x01(\x0e2\x18.channel.v1.ContactStateR\x05state\x12\x1f\n" +
 	"\vcustomer_id\x18\x04 \x01(\tR\n" +
 	"customerId\x12\x14\n" +
-	"\x05steps\x18\x05 \x01(\rR\x05steps\"\xdf\x01\n" +
+	"\x05steps\x18\x05 \x01(\rR\x05steps\x124\n" +
+	"\aoutcome\x18\x06 \x01(\x0e2\x1a.channel.v1.ContactOutcomeR\aoutcome\x12\x19\n" +
+	"\bagent_id\x18\a \x01(\tR\aagentId\"\xa3\x01\n" +
+	"\x04Step\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12-\n" +
+	"\achannel\x18\x02 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12\x14\n" +
+	"\x05about\x18\x03 \x01(\tR\x05about\x12*\n" +
+	"\x06answer\x18\x04 \x01(\x0e2\x12.journey.v1.AnswerR\x06answer\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"\xdf\x01\n" +
 	"\x13StartContactRequest\x12-\n" +
 	"\achannel\x18\x01 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12\x1d\n" +
 	"\n" +
@@ -3929,12 +4223,13 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\tfreshness\x18\x04 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"2\n" +
 	"\x11GetContactRequest\x12\x1d\n" +
 	"\n" +
-	"contact_id\x18\x01 \x01(\tR\tcontactId\"\xec\x01\n" +
+	"contact_id\x18\x01 \x01(\tR\tcontactId\"\x98\x02\n" +
 	"\x12GetContactResponse\x12-\n" +
 	"\acontact\x18\x01 \x01(\v2\x13.channel.v1.ContactR\acontact\x124\n" +
 	"\bcustomer\x18\x02 \x01(\v2\x18.channel.v1.CustomerViewR\bcustomer\x12?\n" +
 	"\x11next_best_actions\x18\x03 \x01(\v2\x13.channel.v1.ActionsR\x0fnextBestActions\x120\n" +
-	"\tfreshness\x18\x04 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\"X\n" +
+	"\tfreshness\x18\x04 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\x12*\n" +
+	"\ahistory\x18\x05 \x03(\v2\x10.channel.v1.StepR\ahistory\"X\n" +
 	"\x0ePresentedEvent\x12%\n" +
 	"\x0eproposition_id\x18\x01 \x01(\tR\rpropositionId\x12\x1f\n" +
 	"\vdecision_id\x18\x02 \x01(\tR\n" +
@@ -3981,7 +4276,21 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\alead_id\x18\x02 \x01(\tR\x06leadId\x12*\n" +
 	"\x06answer\x18\x03 \x01(\x0e2\x12.journey.v1.AnswerR\x06answer\x12-\n" +
 	"\avisitor\x18\x04 \x01(\v2\x13.channel.v1.VisitorR\avisitor\"\x17\n" +
-	"\x15RespondToLeadResponse\"\x97\x01\n" +
+	"\x15RespondToLeadResponse\"\xed\x01\n" +
+	"\x16HandOverContactRequest\x12\x1d\n" +
+	"\n" +
+	"contact_id\x18\x01 \x01(\tR\tcontactId\x12#\n" +
+	"\x02to\x18\x02 \x01(\x0e2\x13.journey.v1.ChannelR\x02to\x12\x19\n" +
+	"\bagent_id\x18\x03 \x01(\tR\aagentId\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12-\n" +
+	"\x04wait\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04wait\x12-\n" +
+	"\avisitor\x18\x06 \x01(\v2\x13.channel.v1.VisitorR\avisitor\"\x9d\x02\n" +
+	"\x17HandOverContactResponse\x12-\n" +
+	"\acontact\x18\x01 \x01(\v2\x13.channel.v1.ContactR\acontact\x124\n" +
+	"\bcustomer\x18\x02 \x01(\v2\x18.channel.v1.CustomerViewR\bcustomer\x12?\n" +
+	"\x11next_best_actions\x18\x03 \x01(\v2\x13.channel.v1.ActionsR\x0fnextBestActions\x120\n" +
+	"\tfreshness\x18\x04 \x03(\v2\x12.flow.v1.FreshnessR\tfreshness\x12*\n" +
+	"\ahistory\x18\x05 \x03(\v2\x10.channel.v1.StepR\ahistory\"\x97\x01\n" +
 	"\x11EndContactRequest\x12\x1d\n" +
 	"\n" +
 	"contact_id\x18\x01 \x01(\tR\tcontactId\x124\n" +
@@ -4140,7 +4449,7 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\x0fEventKindOrigin\x12!\n" +
 	"\x1dEVENT_KIND_ORIGIN_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aEVENT_KIND_ORIGIN_BUILT_IN\x10\x01\x12 \n" +
-	"\x1cEVENT_KIND_ORIGIN_REGISTERED\x10\x022\xd4\f\n" +
+	"\x1cEVENT_KIND_ORIGIN_REGISTERED\x10\x022\xb0\r\n" +
 	"\x0eChannelService\x12Q\n" +
 	"\fStartContact\x12\x1f.channel.v1.StartContactRequest\x1a .channel.v1.StartContactResponse\x12Z\n" +
 	"\x0fIdentifyVisitor\x12\".channel.v1.IdentifyVisitorRequest\x1a#.channel.v1.IdentifyVisitorResponse\x12K\n" +
@@ -4148,7 +4457,8 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"GetContact\x12\x1d.channel.v1.GetContactRequest\x1a\x1e.channel.v1.GetContactResponse\x12N\n" +
 	"\vRecordEvent\x12\x1e.channel.v1.RecordEventRequest\x1a\x1f.channel.v1.RecordEventResponse\x12T\n" +
 	"\rSubmitRequest\x12 .channel.v1.SubmitRequestRequest\x1a!.channel.v1.SubmitRequestResponse\x12T\n" +
-	"\rRespondToLead\x12 .channel.v1.RespondToLeadRequest\x1a!.channel.v1.RespondToLeadResponse\x12K\n" +
+	"\rRespondToLead\x12 .channel.v1.RespondToLeadRequest\x1a!.channel.v1.RespondToLeadResponse\x12Z\n" +
+	"\x0fHandOverContact\x12\".channel.v1.HandOverContactRequest\x1a#.channel.v1.HandOverContactResponse\x12K\n" +
 	"\n" +
 	"EndContact\x12\x1d.channel.v1.EndContactRequest\x1a\x1e.channel.v1.EndContactResponse\x12T\n" +
 	"\rGrantCapacity\x12 .channel.v1.GrantCapacityRequest\x1a!.channel.v1.GrantCapacityResponse\x12W\n" +
@@ -4177,7 +4487,7 @@ func file_channel_v1_api_proto_rawDescGZIP() []byte {
 }
 
 var file_channel_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_channel_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
+var file_channel_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
 var file_channel_v1_api_proto_goTypes = []any{
 	(ListSource)(0),                   // 0: channel.v1.ListSource
 	(ContactState)(0),                 // 1: channel.v1.ContactState
@@ -4191,190 +4501,207 @@ var file_channel_v1_api_proto_goTypes = []any{
 	(*Actions)(nil),                   // 9: channel.v1.Actions
 	(*CustomerView)(nil),              // 10: channel.v1.CustomerView
 	(*Contact)(nil),                   // 11: channel.v1.Contact
-	(*StartContactRequest)(nil),       // 12: channel.v1.StartContactRequest
-	(*StartContactResponse)(nil),      // 13: channel.v1.StartContactResponse
-	(*Visitor)(nil),                   // 14: channel.v1.Visitor
-	(*IdentifyVisitorRequest)(nil),    // 15: channel.v1.IdentifyVisitorRequest
-	(*IdentifyVisitorResponse)(nil),   // 16: channel.v1.IdentifyVisitorResponse
-	(*GetContactRequest)(nil),         // 17: channel.v1.GetContactRequest
-	(*GetContactResponse)(nil),        // 18: channel.v1.GetContactResponse
-	(*PresentedEvent)(nil),            // 19: channel.v1.PresentedEvent
-	(*AnsweredEvent)(nil),             // 20: channel.v1.AnsweredEvent
-	(*InterestEvent)(nil),             // 21: channel.v1.InterestEvent
-	(*BannerEvent)(nil),               // 22: channel.v1.BannerEvent
-	(*KindEvent)(nil),                 // 23: channel.v1.KindEvent
-	(*RecordEventRequest)(nil),        // 24: channel.v1.RecordEventRequest
-	(*RecordEventResponse)(nil),       // 25: channel.v1.RecordEventResponse
-	(*SubmitRequestRequest)(nil),      // 26: channel.v1.SubmitRequestRequest
-	(*SubmitRequestResponse)(nil),     // 27: channel.v1.SubmitRequestResponse
-	(*RespondToLeadRequest)(nil),      // 28: channel.v1.RespondToLeadRequest
-	(*RespondToLeadResponse)(nil),     // 29: channel.v1.RespondToLeadResponse
-	(*EndContactRequest)(nil),         // 30: channel.v1.EndContactRequest
-	(*EndContactResponse)(nil),        // 31: channel.v1.EndContactResponse
-	(*GrantCapacityRequest)(nil),      // 32: channel.v1.GrantCapacityRequest
-	(*GrantCapacityResponse)(nil),     // 33: channel.v1.GrantCapacityResponse
-	(*ReportWorkloadRequest)(nil),     // 34: channel.v1.ReportWorkloadRequest
-	(*ReportWorkloadResponse)(nil),    // 35: channel.v1.ReportWorkloadResponse
-	(*Message)(nil),                   // 36: channel.v1.Message
-	(*ListMessagesRequest)(nil),       // 37: channel.v1.ListMessagesRequest
-	(*ListMessagesResponse)(nil),      // 38: channel.v1.ListMessagesResponse
-	(*TakeCallRequest)(nil),           // 39: channel.v1.TakeCallRequest
-	(*TakeCallResponse)(nil),          // 40: channel.v1.TakeCallResponse
-	(*EndCallRequest)(nil),            // 41: channel.v1.EndCallRequest
-	(*EndCallResponse)(nil),           // 42: channel.v1.EndCallResponse
-	(*Experiment)(nil),                // 43: channel.v1.Experiment
-	(*VariantResult)(nil),             // 44: channel.v1.VariantResult
-	(*Difference)(nil),                // 45: channel.v1.Difference
-	(*ExperimentResult)(nil),          // 46: channel.v1.ExperimentResult
-	(*DefineExperimentRequest)(nil),   // 47: channel.v1.DefineExperimentRequest
-	(*DefineExperimentResponse)(nil),  // 48: channel.v1.DefineExperimentResponse
-	(*EndExperimentRequest)(nil),      // 49: channel.v1.EndExperimentRequest
-	(*EndExperimentResponse)(nil),     // 50: channel.v1.EndExperimentResponse
-	(*ShowVariantRequest)(nil),        // 51: channel.v1.ShowVariantRequest
-	(*ShowVariantResponse)(nil),       // 52: channel.v1.ShowVariantResponse
-	(*GetExperimentRequest)(nil),      // 53: channel.v1.GetExperimentRequest
-	(*GetExperimentResponse)(nil),     // 54: channel.v1.GetExperimentResponse
-	(*ListExperimentsRequest)(nil),    // 55: channel.v1.ListExperimentsRequest
-	(*ListExperimentsResponse)(nil),   // 56: channel.v1.ListExperimentsResponse
-	(*RegisterEventKindRequest)(nil),  // 57: channel.v1.RegisterEventKindRequest
-	(*RegisterEventKindResponse)(nil), // 58: channel.v1.RegisterEventKindResponse
-	(*EventKind)(nil),                 // 59: channel.v1.EventKind
-	(*ListEventKindsRequest)(nil),     // 60: channel.v1.ListEventKindsRequest
-	(*ListEventKindsResponse)(nil),    // 61: channel.v1.ListEventKindsResponse
-	(*timestamppb.Timestamp)(nil),     // 62: google.protobuf.Timestamp
-	(*v1.NextBestAction)(nil),         // 63: journey.v1.NextBestAction
-	(*v11.Freshness)(nil),             // 64: flow.v1.Freshness
-	(*v1.Person)(nil),                 // 65: journey.v1.Person
-	(v1.Consent)(0),                   // 66: journey.v1.Consent
-	(*v1.OpenRequest)(nil),            // 67: journey.v1.OpenRequest
-	(v1.Channel)(0),                   // 68: journey.v1.Channel
-	(*durationpb.Duration)(nil),       // 69: google.protobuf.Duration
-	(v1.Answer)(0),                    // 70: journey.v1.Answer
-	(*structpb.Struct)(nil),           // 71: google.protobuf.Struct
-	(v1.RequestKind)(0),               // 72: journey.v1.RequestKind
-	(ContactOutcome)(0),               // 73: channel.v1.ContactOutcome
-	(CallResult)(0),                   // 74: channel.v1.CallResult
-	(*Variant)(nil),                   // 75: channel.v1.Variant
-	(*Outcome)(nil),                   // 76: channel.v1.Outcome
+	(*Step)(nil),                      // 12: channel.v1.Step
+	(*StartContactRequest)(nil),       // 13: channel.v1.StartContactRequest
+	(*StartContactResponse)(nil),      // 14: channel.v1.StartContactResponse
+	(*Visitor)(nil),                   // 15: channel.v1.Visitor
+	(*IdentifyVisitorRequest)(nil),    // 16: channel.v1.IdentifyVisitorRequest
+	(*IdentifyVisitorResponse)(nil),   // 17: channel.v1.IdentifyVisitorResponse
+	(*GetContactRequest)(nil),         // 18: channel.v1.GetContactRequest
+	(*GetContactResponse)(nil),        // 19: channel.v1.GetContactResponse
+	(*PresentedEvent)(nil),            // 20: channel.v1.PresentedEvent
+	(*AnsweredEvent)(nil),             // 21: channel.v1.AnsweredEvent
+	(*InterestEvent)(nil),             // 22: channel.v1.InterestEvent
+	(*BannerEvent)(nil),               // 23: channel.v1.BannerEvent
+	(*KindEvent)(nil),                 // 24: channel.v1.KindEvent
+	(*RecordEventRequest)(nil),        // 25: channel.v1.RecordEventRequest
+	(*RecordEventResponse)(nil),       // 26: channel.v1.RecordEventResponse
+	(*SubmitRequestRequest)(nil),      // 27: channel.v1.SubmitRequestRequest
+	(*SubmitRequestResponse)(nil),     // 28: channel.v1.SubmitRequestResponse
+	(*RespondToLeadRequest)(nil),      // 29: channel.v1.RespondToLeadRequest
+	(*RespondToLeadResponse)(nil),     // 30: channel.v1.RespondToLeadResponse
+	(*HandOverContactRequest)(nil),    // 31: channel.v1.HandOverContactRequest
+	(*HandOverContactResponse)(nil),   // 32: channel.v1.HandOverContactResponse
+	(*EndContactRequest)(nil),         // 33: channel.v1.EndContactRequest
+	(*EndContactResponse)(nil),        // 34: channel.v1.EndContactResponse
+	(*GrantCapacityRequest)(nil),      // 35: channel.v1.GrantCapacityRequest
+	(*GrantCapacityResponse)(nil),     // 36: channel.v1.GrantCapacityResponse
+	(*ReportWorkloadRequest)(nil),     // 37: channel.v1.ReportWorkloadRequest
+	(*ReportWorkloadResponse)(nil),    // 38: channel.v1.ReportWorkloadResponse
+	(*Message)(nil),                   // 39: channel.v1.Message
+	(*ListMessagesRequest)(nil),       // 40: channel.v1.ListMessagesRequest
+	(*ListMessagesResponse)(nil),      // 41: channel.v1.ListMessagesResponse
+	(*TakeCallRequest)(nil),           // 42: channel.v1.TakeCallRequest
+	(*TakeCallResponse)(nil),          // 43: channel.v1.TakeCallResponse
+	(*EndCallRequest)(nil),            // 44: channel.v1.EndCallRequest
+	(*EndCallResponse)(nil),           // 45: channel.v1.EndCallResponse
+	(*Experiment)(nil),                // 46: channel.v1.Experiment
+	(*VariantResult)(nil),             // 47: channel.v1.VariantResult
+	(*Difference)(nil),                // 48: channel.v1.Difference
+	(*ExperimentResult)(nil),          // 49: channel.v1.ExperimentResult
+	(*DefineExperimentRequest)(nil),   // 50: channel.v1.DefineExperimentRequest
+	(*DefineExperimentResponse)(nil),  // 51: channel.v1.DefineExperimentResponse
+	(*EndExperimentRequest)(nil),      // 52: channel.v1.EndExperimentRequest
+	(*EndExperimentResponse)(nil),     // 53: channel.v1.EndExperimentResponse
+	(*ShowVariantRequest)(nil),        // 54: channel.v1.ShowVariantRequest
+	(*ShowVariantResponse)(nil),       // 55: channel.v1.ShowVariantResponse
+	(*GetExperimentRequest)(nil),      // 56: channel.v1.GetExperimentRequest
+	(*GetExperimentResponse)(nil),     // 57: channel.v1.GetExperimentResponse
+	(*ListExperimentsRequest)(nil),    // 58: channel.v1.ListExperimentsRequest
+	(*ListExperimentsResponse)(nil),   // 59: channel.v1.ListExperimentsResponse
+	(*RegisterEventKindRequest)(nil),  // 60: channel.v1.RegisterEventKindRequest
+	(*RegisterEventKindResponse)(nil), // 61: channel.v1.RegisterEventKindResponse
+	(*EventKind)(nil),                 // 62: channel.v1.EventKind
+	(*ListEventKindsRequest)(nil),     // 63: channel.v1.ListEventKindsRequest
+	(*ListEventKindsResponse)(nil),    // 64: channel.v1.ListEventKindsResponse
+	(*timestamppb.Timestamp)(nil),     // 65: google.protobuf.Timestamp
+	(*v1.NextBestAction)(nil),         // 66: journey.v1.NextBestAction
+	(*v11.Freshness)(nil),             // 67: flow.v1.Freshness
+	(*v1.Person)(nil),                 // 68: journey.v1.Person
+	(v1.Consent)(0),                   // 69: journey.v1.Consent
+	(*v1.OpenRequest)(nil),            // 70: journey.v1.OpenRequest
+	(v1.Channel)(0),                   // 71: journey.v1.Channel
+	(ContactOutcome)(0),               // 72: channel.v1.ContactOutcome
+	(v1.Answer)(0),                    // 73: journey.v1.Answer
+	(*durationpb.Duration)(nil),       // 74: google.protobuf.Duration
+	(*structpb.Struct)(nil),           // 75: google.protobuf.Struct
+	(v1.RequestKind)(0),               // 76: journey.v1.RequestKind
+	(CallResult)(0),                   // 77: channel.v1.CallResult
+	(*Variant)(nil),                   // 78: channel.v1.Variant
+	(*Outcome)(nil),                   // 79: channel.v1.Outcome
 }
 var file_channel_v1_api_proto_depIdxs = []int32{
-	0,  // 0: channel.v1.Actions.source:type_name -> channel.v1.ListSource
-	62, // 1: channel.v1.Actions.decided_at:type_name -> google.protobuf.Timestamp
-	63, // 2: channel.v1.Actions.actions:type_name -> journey.v1.NextBestAction
-	64, // 3: channel.v1.Actions.rested_on:type_name -> flow.v1.Freshness
-	65, // 4: channel.v1.CustomerView.person:type_name -> journey.v1.Person
-	66, // 5: channel.v1.CustomerView.consent:type_name -> journey.v1.Consent
-	67, // 6: channel.v1.CustomerView.open_requests:type_name -> journey.v1.OpenRequest
-	68, // 7: channel.v1.Contact.channel:type_name -> journey.v1.Channel
-	1,  // 8: channel.v1.Contact.state:type_name -> channel.v1.ContactState
-	68, // 9: channel.v1.StartContactRequest.channel:type_name -> journey.v1.Channel
-	8,  // 10: channel.v1.StartContactRequest.claims:type_name -> channel.v1.Claims
-	69, // 11: channel.v1.StartContactRequest.wait:type_name -> google.protobuf.Duration
-	11, // 12: channel.v1.StartContactResponse.contact:type_name -> channel.v1.Contact
-	10, // 13: channel.v1.StartContactResponse.customer:type_name -> channel.v1.CustomerView
-	9,  // 14: channel.v1.StartContactResponse.next_best_actions:type_name -> channel.v1.Actions
-	64, // 15: channel.v1.StartContactResponse.freshness:type_name -> flow.v1.Freshness
-	8,  // 16: channel.v1.IdentifyVisitorRequest.claims:type_name -> channel.v1.Claims
-	69, // 17: channel.v1.IdentifyVisitorRequest.wait:type_name -> google.protobuf.Duration
-	14, // 18: channel.v1.IdentifyVisitorRequest.visitor:type_name -> channel.v1.Visitor
-	11, // 19: channel.v1.IdentifyVisitorResponse.contact:type_name -> channel.v1.Contact
-	10, // 20: channel.v1.IdentifyVisitorResponse.customer:type_name -> channel.v1.CustomerView
-	9,  // 21: channel.v1.IdentifyVisitorResponse.next_best_actions:type_name -> channel.v1.Actions
-	64, // 22: channel.v1.IdentifyVisitorResponse.freshness:type_name -> flow.v1.Freshness
-	11, // 23: channel.v1.GetContactResponse.contact:type_name -> channel.v1.Contact
-	10, // 24: channel.v1.GetContactResponse.customer:type_name -> channel.v1.CustomerView
-	9,  // 25: channel.v1.GetContactResponse.next_best_actions:type_name -> channel.v1.Actions
-	64, // 26: channel.v1.GetContactResponse.freshness:type_name -> flow.v1.Freshness
-	70, // 27: channel.v1.AnsweredEvent.answer:type_name -> journey.v1.Answer
-	71, // 28: channel.v1.KindEvent.data:type_name -> google.protobuf.Struct
-	19, // 29: channel.v1.RecordEventRequest.presented:type_name -> channel.v1.PresentedEvent
-	20, // 30: channel.v1.RecordEventRequest.answered:type_name -> channel.v1.AnsweredEvent
-	21, // 31: channel.v1.RecordEventRequest.interest:type_name -> channel.v1.InterestEvent
-	22, // 32: channel.v1.RecordEventRequest.banner:type_name -> channel.v1.BannerEvent
-	23, // 33: channel.v1.RecordEventRequest.other:type_name -> channel.v1.KindEvent
-	69, // 34: channel.v1.RecordEventRequest.wait:type_name -> google.protobuf.Duration
-	14, // 35: channel.v1.RecordEventRequest.visitor:type_name -> channel.v1.Visitor
-	9,  // 36: channel.v1.RecordEventResponse.next_best_actions:type_name -> channel.v1.Actions
-	64, // 37: channel.v1.RecordEventResponse.freshness:type_name -> flow.v1.Freshness
-	72, // 38: channel.v1.SubmitRequestRequest.kind:type_name -> journey.v1.RequestKind
-	14, // 39: channel.v1.SubmitRequestRequest.visitor:type_name -> channel.v1.Visitor
-	2,  // 40: channel.v1.SubmitRequestResponse.handling:type_name -> channel.v1.Handling
-	70, // 41: channel.v1.RespondToLeadRequest.answer:type_name -> journey.v1.Answer
-	14, // 42: channel.v1.RespondToLeadRequest.visitor:type_name -> channel.v1.Visitor
-	73, // 43: channel.v1.EndContactRequest.outcome:type_name -> channel.v1.ContactOutcome
-	14, // 44: channel.v1.EndContactRequest.visitor:type_name -> channel.v1.Visitor
-	11, // 45: channel.v1.EndContactResponse.contact:type_name -> channel.v1.Contact
-	68, // 46: channel.v1.GrantCapacityRequest.channel:type_name -> journey.v1.Channel
-	62, // 47: channel.v1.GrantCapacityRequest.starts_at:type_name -> google.protobuf.Timestamp
-	68, // 48: channel.v1.ReportWorkloadRequest.channel:type_name -> journey.v1.Channel
-	68, // 49: channel.v1.Message.channel:type_name -> journey.v1.Channel
-	3,  // 50: channel.v1.Message.state:type_name -> channel.v1.MessageState
-	4,  // 51: channel.v1.Message.call_state:type_name -> channel.v1.CallState
-	68, // 52: channel.v1.ListMessagesRequest.channel:type_name -> journey.v1.Channel
-	4,  // 53: channel.v1.ListMessagesRequest.call_state:type_name -> channel.v1.CallState
-	36, // 54: channel.v1.ListMessagesResponse.messages:type_name -> channel.v1.Message
-	36, // 55: channel.v1.TakeCallResponse.message:type_name -> channel.v1.Message
-	74, // 56: channel.v1.EndCallRequest.result:type_name -> channel.v1.CallResult
-	36, // 57: channel.v1.EndCallResponse.message:type_name -> channel.v1.Message
-	75, // 58: channel.v1.Experiment.variants:type_name -> channel.v1.Variant
-	76, // 59: channel.v1.Experiment.outcome:type_name -> channel.v1.Outcome
-	68, // 60: channel.v1.Experiment.channels:type_name -> journey.v1.Channel
-	45, // 61: channel.v1.VariantResult.difference:type_name -> channel.v1.Difference
-	6,  // 62: channel.v1.Difference.verdict:type_name -> channel.v1.Verdict
-	43, // 63: channel.v1.ExperimentResult.experiment:type_name -> channel.v1.Experiment
-	5,  // 64: channel.v1.ExperimentResult.state:type_name -> channel.v1.ExperimentState
-	44, // 65: channel.v1.ExperimentResult.variants:type_name -> channel.v1.VariantResult
-	43, // 66: channel.v1.DefineExperimentRequest.experiment:type_name -> channel.v1.Experiment
-	14, // 67: channel.v1.ShowVariantRequest.visitor:type_name -> channel.v1.Visitor
-	46, // 68: channel.v1.GetExperimentResponse.result:type_name -> channel.v1.ExperimentResult
-	46, // 69: channel.v1.ListExperimentsResponse.results:type_name -> channel.v1.ExperimentResult
-	71, // 70: channel.v1.RegisterEventKindRequest.schema:type_name -> google.protobuf.Struct
-	71, // 71: channel.v1.EventKind.schema:type_name -> google.protobuf.Struct
-	7,  // 72: channel.v1.EventKind.origin:type_name -> channel.v1.EventKindOrigin
-	59, // 73: channel.v1.ListEventKindsResponse.kinds:type_name -> channel.v1.EventKind
-	12, // 74: channel.v1.ChannelService.StartContact:input_type -> channel.v1.StartContactRequest
-	15, // 75: channel.v1.ChannelService.IdentifyVisitor:input_type -> channel.v1.IdentifyVisitorRequest
-	17, // 76: channel.v1.ChannelService.GetContact:input_type -> channel.v1.GetContactRequest
-	24, // 77: channel.v1.ChannelService.RecordEvent:input_type -> channel.v1.RecordEventRequest
-	26, // 78: channel.v1.ChannelService.SubmitRequest:input_type -> channel.v1.SubmitRequestRequest
-	28, // 79: channel.v1.ChannelService.RespondToLead:input_type -> channel.v1.RespondToLeadRequest
-	30, // 80: channel.v1.ChannelService.EndContact:input_type -> channel.v1.EndContactRequest
-	32, // 81: channel.v1.ChannelService.GrantCapacity:input_type -> channel.v1.GrantCapacityRequest
-	34, // 82: channel.v1.ChannelService.ReportWorkload:input_type -> channel.v1.ReportWorkloadRequest
-	37, // 83: channel.v1.ChannelService.ListMessages:input_type -> channel.v1.ListMessagesRequest
-	39, // 84: channel.v1.ChannelService.TakeCall:input_type -> channel.v1.TakeCallRequest
-	41, // 85: channel.v1.ChannelService.EndCall:input_type -> channel.v1.EndCallRequest
-	57, // 86: channel.v1.ChannelService.RegisterEventKind:input_type -> channel.v1.RegisterEventKindRequest
-	60, // 87: channel.v1.ChannelService.ListEventKinds:input_type -> channel.v1.ListEventKindsRequest
-	47, // 88: channel.v1.ChannelService.DefineExperiment:input_type -> channel.v1.DefineExperimentRequest
-	49, // 89: channel.v1.ChannelService.EndExperiment:input_type -> channel.v1.EndExperimentRequest
-	51, // 90: channel.v1.ChannelService.ShowVariant:input_type -> channel.v1.ShowVariantRequest
-	53, // 91: channel.v1.ChannelService.GetExperiment:input_type -> channel.v1.GetExperimentRequest
-	55, // 92: channel.v1.ChannelService.ListExperiments:input_type -> channel.v1.ListExperimentsRequest
-	13, // 93: channel.v1.ChannelService.StartContact:output_type -> channel.v1.StartContactResponse
-	16, // 94: channel.v1.ChannelService.IdentifyVisitor:output_type -> channel.v1.IdentifyVisitorResponse
-	18, // 95: channel.v1.ChannelService.GetContact:output_type -> channel.v1.GetContactResponse
-	25, // 96: channel.v1.ChannelService.RecordEvent:output_type -> channel.v1.RecordEventResponse
-	27, // 97: channel.v1.ChannelService.SubmitRequest:output_type -> channel.v1.SubmitRequestResponse
-	29, // 98: channel.v1.ChannelService.RespondToLead:output_type -> channel.v1.RespondToLeadResponse
-	31, // 99: channel.v1.ChannelService.EndContact:output_type -> channel.v1.EndContactResponse
-	33, // 100: channel.v1.ChannelService.GrantCapacity:output_type -> channel.v1.GrantCapacityResponse
-	35, // 101: channel.v1.ChannelService.ReportWorkload:output_type -> channel.v1.ReportWorkloadResponse
-	38, // 102: channel.v1.ChannelService.ListMessages:output_type -> channel.v1.ListMessagesResponse
-	40, // 103: channel.v1.ChannelService.TakeCall:output_type -> channel.v1.TakeCallResponse
-	42, // 104: channel.v1.ChannelService.EndCall:output_type -> channel.v1.EndCallResponse
-	58, // 105: channel.v1.ChannelService.RegisterEventKind:output_type -> channel.v1.RegisterEventKindResponse
-	61, // 106: channel.v1.ChannelService.ListEventKinds:output_type -> channel.v1.ListEventKindsResponse
-	48, // 107: channel.v1.ChannelService.DefineExperiment:output_type -> channel.v1.DefineExperimentResponse
-	50, // 108: channel.v1.ChannelService.EndExperiment:output_type -> channel.v1.EndExperimentResponse
-	52, // 109: channel.v1.ChannelService.ShowVariant:output_type -> channel.v1.ShowVariantResponse
-	54, // 110: channel.v1.ChannelService.GetExperiment:output_type -> channel.v1.GetExperimentResponse
-	56, // 111: channel.v1.ChannelService.ListExperiments:output_type -> channel.v1.ListExperimentsResponse
-	93, // [93:112] is the sub-list for method output_type
-	74, // [74:93] is the sub-list for method input_type
-	74, // [74:74] is the sub-list for extension type_name
-	74, // [74:74] is the sub-list for extension extendee
-	0,  // [0:74] is the sub-list for field type_name
+	0,   // 0: channel.v1.Actions.source:type_name -> channel.v1.ListSource
+	65,  // 1: channel.v1.Actions.decided_at:type_name -> google.protobuf.Timestamp
+	66,  // 2: channel.v1.Actions.actions:type_name -> journey.v1.NextBestAction
+	67,  // 3: channel.v1.Actions.rested_on:type_name -> flow.v1.Freshness
+	68,  // 4: channel.v1.CustomerView.person:type_name -> journey.v1.Person
+	69,  // 5: channel.v1.CustomerView.consent:type_name -> journey.v1.Consent
+	70,  // 6: channel.v1.CustomerView.open_requests:type_name -> journey.v1.OpenRequest
+	71,  // 7: channel.v1.Contact.channel:type_name -> journey.v1.Channel
+	1,   // 8: channel.v1.Contact.state:type_name -> channel.v1.ContactState
+	72,  // 9: channel.v1.Contact.outcome:type_name -> channel.v1.ContactOutcome
+	71,  // 10: channel.v1.Step.channel:type_name -> journey.v1.Channel
+	73,  // 11: channel.v1.Step.answer:type_name -> journey.v1.Answer
+	71,  // 12: channel.v1.StartContactRequest.channel:type_name -> journey.v1.Channel
+	8,   // 13: channel.v1.StartContactRequest.claims:type_name -> channel.v1.Claims
+	74,  // 14: channel.v1.StartContactRequest.wait:type_name -> google.protobuf.Duration
+	11,  // 15: channel.v1.StartContactResponse.contact:type_name -> channel.v1.Contact
+	10,  // 16: channel.v1.StartContactResponse.customer:type_name -> channel.v1.CustomerView
+	9,   // 17: channel.v1.StartContactResponse.next_best_actions:type_name -> channel.v1.Actions
+	67,  // 18: channel.v1.StartContactResponse.freshness:type_name -> flow.v1.Freshness
+	8,   // 19: channel.v1.IdentifyVisitorRequest.claims:type_name -> channel.v1.Claims
+	74,  // 20: channel.v1.IdentifyVisitorRequest.wait:type_name -> google.protobuf.Duration
+	15,  // 21: channel.v1.IdentifyVisitorRequest.visitor:type_name -> channel.v1.Visitor
+	11,  // 22: channel.v1.IdentifyVisitorResponse.contact:type_name -> channel.v1.Contact
+	10,  // 23: channel.v1.IdentifyVisitorResponse.customer:type_name -> channel.v1.CustomerView
+	9,   // 24: channel.v1.IdentifyVisitorResponse.next_best_actions:type_name -> channel.v1.Actions
+	67,  // 25: channel.v1.IdentifyVisitorResponse.freshness:type_name -> flow.v1.Freshness
+	11,  // 26: channel.v1.GetContactResponse.contact:type_name -> channel.v1.Contact
+	10,  // 27: channel.v1.GetContactResponse.customer:type_name -> channel.v1.CustomerView
+	9,   // 28: channel.v1.GetContactResponse.next_best_actions:type_name -> channel.v1.Actions
+	67,  // 29: channel.v1.GetContactResponse.freshness:type_name -> flow.v1.Freshness
+	12,  // 30: channel.v1.GetContactResponse.history:type_name -> channel.v1.Step
+	73,  // 31: channel.v1.AnsweredEvent.answer:type_name -> journey.v1.Answer
+	75,  // 32: channel.v1.KindEvent.data:type_name -> google.protobuf.Struct
+	20,  // 33: channel.v1.RecordEventRequest.presented:type_name -> channel.v1.PresentedEvent
+	21,  // 34: channel.v1.RecordEventRequest.answered:type_name -> channel.v1.AnsweredEvent
+	22,  // 35: channel.v1.RecordEventRequest.interest:type_name -> channel.v1.InterestEvent
+	23,  // 36: channel.v1.RecordEventRequest.banner:type_name -> channel.v1.BannerEvent
+	24,  // 37: channel.v1.RecordEventRequest.other:type_name -> channel.v1.KindEvent
+	74,  // 38: channel.v1.RecordEventRequest.wait:type_name -> google.protobuf.Duration
+	15,  // 39: channel.v1.RecordEventRequest.visitor:type_name -> channel.v1.Visitor
+	9,   // 40: channel.v1.RecordEventResponse.next_best_actions:type_name -> channel.v1.Actions
+	67,  // 41: channel.v1.RecordEventResponse.freshness:type_name -> flow.v1.Freshness
+	76,  // 42: channel.v1.SubmitRequestRequest.kind:type_name -> journey.v1.RequestKind
+	15,  // 43: channel.v1.SubmitRequestRequest.visitor:type_name -> channel.v1.Visitor
+	2,   // 44: channel.v1.SubmitRequestResponse.handling:type_name -> channel.v1.Handling
+	73,  // 45: channel.v1.RespondToLeadRequest.answer:type_name -> journey.v1.Answer
+	15,  // 46: channel.v1.RespondToLeadRequest.visitor:type_name -> channel.v1.Visitor
+	71,  // 47: channel.v1.HandOverContactRequest.to:type_name -> journey.v1.Channel
+	74,  // 48: channel.v1.HandOverContactRequest.wait:type_name -> google.protobuf.Duration
+	15,  // 49: channel.v1.HandOverContactRequest.visitor:type_name -> channel.v1.Visitor
+	11,  // 50: channel.v1.HandOverContactResponse.contact:type_name -> channel.v1.Contact
+	10,  // 51: channel.v1.HandOverContactResponse.customer:type_name -> channel.v1.CustomerView
+	9,   // 52: channel.v1.HandOverContactResponse.next_best_actions:type_name -> channel.v1.Actions
+	67,  // 53: channel.v1.HandOverContactResponse.freshness:type_name -> flow.v1.Freshness
+	12,  // 54: channel.v1.HandOverContactResponse.history:type_name -> channel.v1.Step
+	72,  // 55: channel.v1.EndContactRequest.outcome:type_name -> channel.v1.ContactOutcome
+	15,  // 56: channel.v1.EndContactRequest.visitor:type_name -> channel.v1.Visitor
+	11,  // 57: channel.v1.EndContactResponse.contact:type_name -> channel.v1.Contact
+	71,  // 58: channel.v1.GrantCapacityRequest.channel:type_name -> journey.v1.Channel
+	65,  // 59: channel.v1.GrantCapacityRequest.starts_at:type_name -> google.protobuf.Timestamp
+	71,  // 60: channel.v1.ReportWorkloadRequest.channel:type_name -> journey.v1.Channel
+	71,  // 61: channel.v1.Message.channel:type_name -> journey.v1.Channel
+	3,   // 62: channel.v1.Message.state:type_name -> channel.v1.MessageState
+	4,   // 63: channel.v1.Message.call_state:type_name -> channel.v1.CallState
+	71,  // 64: channel.v1.ListMessagesRequest.channel:type_name -> journey.v1.Channel
+	4,   // 65: channel.v1.ListMessagesRequest.call_state:type_name -> channel.v1.CallState
+	39,  // 66: channel.v1.ListMessagesResponse.messages:type_name -> channel.v1.Message
+	39,  // 67: channel.v1.TakeCallResponse.message:type_name -> channel.v1.Message
+	77,  // 68: channel.v1.EndCallRequest.result:type_name -> channel.v1.CallResult
+	39,  // 69: channel.v1.EndCallResponse.message:type_name -> channel.v1.Message
+	78,  // 70: channel.v1.Experiment.variants:type_name -> channel.v1.Variant
+	79,  // 71: channel.v1.Experiment.outcome:type_name -> channel.v1.Outcome
+	71,  // 72: channel.v1.Experiment.channels:type_name -> journey.v1.Channel
+	48,  // 73: channel.v1.VariantResult.difference:type_name -> channel.v1.Difference
+	6,   // 74: channel.v1.Difference.verdict:type_name -> channel.v1.Verdict
+	46,  // 75: channel.v1.ExperimentResult.experiment:type_name -> channel.v1.Experiment
+	5,   // 76: channel.v1.ExperimentResult.state:type_name -> channel.v1.ExperimentState
+	47,  // 77: channel.v1.ExperimentResult.variants:type_name -> channel.v1.VariantResult
+	46,  // 78: channel.v1.DefineExperimentRequest.experiment:type_name -> channel.v1.Experiment
+	15,  // 79: channel.v1.ShowVariantRequest.visitor:type_name -> channel.v1.Visitor
+	49,  // 80: channel.v1.GetExperimentResponse.result:type_name -> channel.v1.ExperimentResult
+	49,  // 81: channel.v1.ListExperimentsResponse.results:type_name -> channel.v1.ExperimentResult
+	75,  // 82: channel.v1.RegisterEventKindRequest.schema:type_name -> google.protobuf.Struct
+	75,  // 83: channel.v1.EventKind.schema:type_name -> google.protobuf.Struct
+	7,   // 84: channel.v1.EventKind.origin:type_name -> channel.v1.EventKindOrigin
+	62,  // 85: channel.v1.ListEventKindsResponse.kinds:type_name -> channel.v1.EventKind
+	13,  // 86: channel.v1.ChannelService.StartContact:input_type -> channel.v1.StartContactRequest
+	16,  // 87: channel.v1.ChannelService.IdentifyVisitor:input_type -> channel.v1.IdentifyVisitorRequest
+	18,  // 88: channel.v1.ChannelService.GetContact:input_type -> channel.v1.GetContactRequest
+	25,  // 89: channel.v1.ChannelService.RecordEvent:input_type -> channel.v1.RecordEventRequest
+	27,  // 90: channel.v1.ChannelService.SubmitRequest:input_type -> channel.v1.SubmitRequestRequest
+	29,  // 91: channel.v1.ChannelService.RespondToLead:input_type -> channel.v1.RespondToLeadRequest
+	31,  // 92: channel.v1.ChannelService.HandOverContact:input_type -> channel.v1.HandOverContactRequest
+	33,  // 93: channel.v1.ChannelService.EndContact:input_type -> channel.v1.EndContactRequest
+	35,  // 94: channel.v1.ChannelService.GrantCapacity:input_type -> channel.v1.GrantCapacityRequest
+	37,  // 95: channel.v1.ChannelService.ReportWorkload:input_type -> channel.v1.ReportWorkloadRequest
+	40,  // 96: channel.v1.ChannelService.ListMessages:input_type -> channel.v1.ListMessagesRequest
+	42,  // 97: channel.v1.ChannelService.TakeCall:input_type -> channel.v1.TakeCallRequest
+	44,  // 98: channel.v1.ChannelService.EndCall:input_type -> channel.v1.EndCallRequest
+	60,  // 99: channel.v1.ChannelService.RegisterEventKind:input_type -> channel.v1.RegisterEventKindRequest
+	63,  // 100: channel.v1.ChannelService.ListEventKinds:input_type -> channel.v1.ListEventKindsRequest
+	50,  // 101: channel.v1.ChannelService.DefineExperiment:input_type -> channel.v1.DefineExperimentRequest
+	52,  // 102: channel.v1.ChannelService.EndExperiment:input_type -> channel.v1.EndExperimentRequest
+	54,  // 103: channel.v1.ChannelService.ShowVariant:input_type -> channel.v1.ShowVariantRequest
+	56,  // 104: channel.v1.ChannelService.GetExperiment:input_type -> channel.v1.GetExperimentRequest
+	58,  // 105: channel.v1.ChannelService.ListExperiments:input_type -> channel.v1.ListExperimentsRequest
+	14,  // 106: channel.v1.ChannelService.StartContact:output_type -> channel.v1.StartContactResponse
+	17,  // 107: channel.v1.ChannelService.IdentifyVisitor:output_type -> channel.v1.IdentifyVisitorResponse
+	19,  // 108: channel.v1.ChannelService.GetContact:output_type -> channel.v1.GetContactResponse
+	26,  // 109: channel.v1.ChannelService.RecordEvent:output_type -> channel.v1.RecordEventResponse
+	28,  // 110: channel.v1.ChannelService.SubmitRequest:output_type -> channel.v1.SubmitRequestResponse
+	30,  // 111: channel.v1.ChannelService.RespondToLead:output_type -> channel.v1.RespondToLeadResponse
+	32,  // 112: channel.v1.ChannelService.HandOverContact:output_type -> channel.v1.HandOverContactResponse
+	34,  // 113: channel.v1.ChannelService.EndContact:output_type -> channel.v1.EndContactResponse
+	36,  // 114: channel.v1.ChannelService.GrantCapacity:output_type -> channel.v1.GrantCapacityResponse
+	38,  // 115: channel.v1.ChannelService.ReportWorkload:output_type -> channel.v1.ReportWorkloadResponse
+	41,  // 116: channel.v1.ChannelService.ListMessages:output_type -> channel.v1.ListMessagesResponse
+	43,  // 117: channel.v1.ChannelService.TakeCall:output_type -> channel.v1.TakeCallResponse
+	45,  // 118: channel.v1.ChannelService.EndCall:output_type -> channel.v1.EndCallResponse
+	61,  // 119: channel.v1.ChannelService.RegisterEventKind:output_type -> channel.v1.RegisterEventKindResponse
+	64,  // 120: channel.v1.ChannelService.ListEventKinds:output_type -> channel.v1.ListEventKindsResponse
+	51,  // 121: channel.v1.ChannelService.DefineExperiment:output_type -> channel.v1.DefineExperimentResponse
+	53,  // 122: channel.v1.ChannelService.EndExperiment:output_type -> channel.v1.EndExperimentResponse
+	55,  // 123: channel.v1.ChannelService.ShowVariant:output_type -> channel.v1.ShowVariantResponse
+	57,  // 124: channel.v1.ChannelService.GetExperiment:output_type -> channel.v1.GetExperimentResponse
+	59,  // 125: channel.v1.ChannelService.ListExperiments:output_type -> channel.v1.ListExperimentsResponse
+	106, // [106:126] is the sub-list for method output_type
+	86,  // [86:106] is the sub-list for method input_type
+	86,  // [86:86] is the sub-list for extension type_name
+	86,  // [86:86] is the sub-list for extension extendee
+	0,   // [0:86] is the sub-list for field type_name
 }
 
 func init() { file_channel_v1_api_proto_init() }
@@ -4383,7 +4710,7 @@ func file_channel_v1_api_proto_init() {
 		return
 	}
 	file_channel_v1_values_proto_init()
-	file_channel_v1_api_proto_msgTypes[16].OneofWrappers = []any{
+	file_channel_v1_api_proto_msgTypes[17].OneofWrappers = []any{
 		(*RecordEventRequest_Presented)(nil),
 		(*RecordEventRequest_Answered)(nil),
 		(*RecordEventRequest_Interest)(nil),
@@ -4396,7 +4723,7 @@ func file_channel_v1_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_channel_v1_api_proto_rawDesc), len(file_channel_v1_api_proto_rawDesc)),
 			NumEnums:      8,
-			NumMessages:   54,
+			NumMessages:   57,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

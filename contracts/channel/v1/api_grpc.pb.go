@@ -25,6 +25,7 @@ const (
 	ChannelService_RecordEvent_FullMethodName       = "/channel.v1.ChannelService/RecordEvent"
 	ChannelService_SubmitRequest_FullMethodName     = "/channel.v1.ChannelService/SubmitRequest"
 	ChannelService_RespondToLead_FullMethodName     = "/channel.v1.ChannelService/RespondToLead"
+	ChannelService_HandOverContact_FullMethodName   = "/channel.v1.ChannelService/HandOverContact"
 	ChannelService_EndContact_FullMethodName        = "/channel.v1.ChannelService/EndContact"
 	ChannelService_GrantCapacity_FullMethodName     = "/channel.v1.ChannelService/GrantCapacity"
 	ChannelService_ReportWorkload_FullMethodName    = "/channel.v1.ChannelService/ReportWorkload"
@@ -65,6 +66,9 @@ type ChannelServiceClient interface {
 	// RespondToLead takes a response to an outbound lead, whatever channel sent it.
 	// A lead that no channel was to send is refused.
 	RespondToLead(ctx context.Context, in *RespondToLeadRequest, opts ...grpc.CallOption) (*RespondToLeadResponse, error)
+	// HandOverContact has a contact go on in another channel, and returns what is
+	// known of it to whoever takes it over, with a list for the new channel.
+	HandOverContact(ctx context.Context, in *HandOverContactRequest, opts ...grpc.CallOption) (*HandOverContactResponse, error)
 	// EndContact ends a contact.
 	EndContact(ctx context.Context, in *EndContactRequest, opts ...grpc.CallOption) (*EndContactResponse, error)
 	// GrantCapacity lets lead management use a channel for an interval.
@@ -160,6 +164,16 @@ func (c *channelServiceClient) RespondToLead(ctx context.Context, in *RespondToL
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RespondToLeadResponse)
 	err := c.cc.Invoke(ctx, ChannelService_RespondToLead_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *channelServiceClient) HandOverContact(ctx context.Context, in *HandOverContactRequest, opts ...grpc.CallOption) (*HandOverContactResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HandOverContactResponse)
+	err := c.cc.Invoke(ctx, ChannelService_HandOverContact_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -321,6 +335,9 @@ type ChannelServiceServer interface {
 	// RespondToLead takes a response to an outbound lead, whatever channel sent it.
 	// A lead that no channel was to send is refused.
 	RespondToLead(context.Context, *RespondToLeadRequest) (*RespondToLeadResponse, error)
+	// HandOverContact has a contact go on in another channel, and returns what is
+	// known of it to whoever takes it over, with a list for the new channel.
+	HandOverContact(context.Context, *HandOverContactRequest) (*HandOverContactResponse, error)
 	// EndContact ends a contact.
 	EndContact(context.Context, *EndContactRequest) (*EndContactResponse, error)
 	// GrantCapacity lets lead management use a channel for an interval.
@@ -379,6 +396,9 @@ func (UnimplementedChannelServiceServer) SubmitRequest(context.Context, *SubmitR
 }
 func (UnimplementedChannelServiceServer) RespondToLead(context.Context, *RespondToLeadRequest) (*RespondToLeadResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RespondToLead not implemented")
+}
+func (UnimplementedChannelServiceServer) HandOverContact(context.Context, *HandOverContactRequest) (*HandOverContactResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method HandOverContact not implemented")
 }
 func (UnimplementedChannelServiceServer) EndContact(context.Context, *EndContactRequest) (*EndContactResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method EndContact not implemented")
@@ -544,6 +564,24 @@ func _ChannelService_RespondToLead_Handler(srv interface{}, ctx context.Context,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ChannelServiceServer).RespondToLead(ctx, req.(*RespondToLeadRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ChannelService_HandOverContact_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HandOverContactRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ChannelServiceServer).HandOverContact(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ChannelService_HandOverContact_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ChannelServiceServer).HandOverContact(ctx, req.(*HandOverContactRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -812,6 +850,10 @@ var ChannelService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RespondToLead",
 			Handler:    _ChannelService_RespondToLead_Handler,
+		},
+		{
+			MethodName: "HandOverContact",
+			Handler:    _ChannelService_HandOverContact_Handler,
 		},
 		{
 			MethodName: "EndContact",

@@ -262,6 +262,108 @@ func (x *VisitorIdentified) GetChannel() v1.Channel {
 	return v1.Channel(0)
 }
 
+// ContactHandedOver says that a contact goes on in another channel. It stays the
+// same contact: what happened in it so far is there for whoever takes it over.
+type ContactHandedOver struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The contact; its key seals the reason.
+	ContactId string `protobuf:"bytes,1,opt,name=contact_id,json=contactId,proto3" json:"contact_id,omitempty"`
+	// The customer, where known.
+	CustomerId string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// The channel that the contact was in.
+	From v1.Channel `protobuf:"varint,3,opt,name=from,proto3,enum=journey.v1.Channel" json:"from,omitempty"`
+	// The channel that it goes on in.
+	To v1.Channel `protobuf:"varint,4,opt,name=to,proto3,enum=journey.v1.Channel" json:"to,omitempty"`
+	// The new channel's own pseudonym of the agent who takes it over, where there is
+	// one.
+	AgentId string `protobuf:"bytes,5,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	// Why, in the words of whoever hands it over.
+	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When it was handed over.
+	HandedOverAt  *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=handed_over_at,json=handedOverAt,proto3" json:"handed_over_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContactHandedOver) Reset() {
+	*x = ContactHandedOver{}
+	mi := &file_channel_v1_events_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContactHandedOver) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContactHandedOver) ProtoMessage() {}
+
+func (x *ContactHandedOver) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_events_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContactHandedOver.ProtoReflect.Descriptor instead.
+func (*ContactHandedOver) Descriptor() ([]byte, []int) {
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ContactHandedOver) GetContactId() string {
+	if x != nil {
+		return x.ContactId
+	}
+	return ""
+}
+
+func (x *ContactHandedOver) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *ContactHandedOver) GetFrom() v1.Channel {
+	if x != nil {
+		return x.From
+	}
+	return v1.Channel(0)
+}
+
+func (x *ContactHandedOver) GetTo() v1.Channel {
+	if x != nil {
+		return x.To
+	}
+	return v1.Channel(0)
+}
+
+func (x *ContactHandedOver) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *ContactHandedOver) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ContactHandedOver) GetHandedOverAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HandedOverAt
+	}
+	return nil
+}
+
 // ContactEnded says that a contact is over.
 type ContactEnded struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -277,7 +379,7 @@ type ContactEnded struct {
 
 func (x *ContactEnded) Reset() {
 	*x = ContactEnded{}
-	mi := &file_channel_v1_events_proto_msgTypes[3]
+	mi := &file_channel_v1_events_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -289,7 +391,7 @@ func (x *ContactEnded) String() string {
 func (*ContactEnded) ProtoMessage() {}
 
 func (x *ContactEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[3]
+	mi := &file_channel_v1_events_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -302,7 +404,7 @@ func (x *ContactEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContactEnded.ProtoReflect.Descriptor instead.
 func (*ContactEnded) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{3}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ContactEnded) GetContactId() string {
@@ -347,7 +449,7 @@ type RequestSubmitted struct {
 
 func (x *RequestSubmitted) Reset() {
 	*x = RequestSubmitted{}
-	mi := &file_channel_v1_events_proto_msgTypes[4]
+	mi := &file_channel_v1_events_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -359,7 +461,7 @@ func (x *RequestSubmitted) String() string {
 func (*RequestSubmitted) ProtoMessage() {}
 
 func (x *RequestSubmitted) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[4]
+	mi := &file_channel_v1_events_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -372,7 +474,7 @@ func (x *RequestSubmitted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestSubmitted.ProtoReflect.Descriptor instead.
 func (*RequestSubmitted) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{4}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RequestSubmitted) GetRequestId() string {
@@ -433,7 +535,7 @@ type RequestHandled struct {
 
 func (x *RequestHandled) Reset() {
 	*x = RequestHandled{}
-	mi := &file_channel_v1_events_proto_msgTypes[5]
+	mi := &file_channel_v1_events_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -445,7 +547,7 @@ func (x *RequestHandled) String() string {
 func (*RequestHandled) ProtoMessage() {}
 
 func (x *RequestHandled) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[5]
+	mi := &file_channel_v1_events_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -458,7 +560,7 @@ func (x *RequestHandled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestHandled.ProtoReflect.Descriptor instead.
 func (*RequestHandled) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{5}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RequestHandled) GetRequestId() string {
@@ -498,7 +600,7 @@ type RequestHandledInPart struct {
 
 func (x *RequestHandledInPart) Reset() {
 	*x = RequestHandledInPart{}
-	mi := &file_channel_v1_events_proto_msgTypes[6]
+	mi := &file_channel_v1_events_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -510,7 +612,7 @@ func (x *RequestHandledInPart) String() string {
 func (*RequestHandledInPart) ProtoMessage() {}
 
 func (x *RequestHandledInPart) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[6]
+	mi := &file_channel_v1_events_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -523,7 +625,7 @@ func (x *RequestHandledInPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestHandledInPart.ProtoReflect.Descriptor instead.
 func (*RequestHandledInPart) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{6}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RequestHandledInPart) GetRequestId() string {
@@ -566,7 +668,7 @@ type PropositionPresented struct {
 
 func (x *PropositionPresented) Reset() {
 	*x = PropositionPresented{}
-	mi := &file_channel_v1_events_proto_msgTypes[7]
+	mi := &file_channel_v1_events_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -578,7 +680,7 @@ func (x *PropositionPresented) String() string {
 func (*PropositionPresented) ProtoMessage() {}
 
 func (x *PropositionPresented) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[7]
+	mi := &file_channel_v1_events_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -591,7 +693,7 @@ func (x *PropositionPresented) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PropositionPresented.ProtoReflect.Descriptor instead.
 func (*PropositionPresented) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{7}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PropositionPresented) GetContactId() string {
@@ -646,7 +748,7 @@ type PropositionAnswered struct {
 
 func (x *PropositionAnswered) Reset() {
 	*x = PropositionAnswered{}
-	mi := &file_channel_v1_events_proto_msgTypes[8]
+	mi := &file_channel_v1_events_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -658,7 +760,7 @@ func (x *PropositionAnswered) String() string {
 func (*PropositionAnswered) ProtoMessage() {}
 
 func (x *PropositionAnswered) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[8]
+	mi := &file_channel_v1_events_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -671,7 +773,7 @@ func (x *PropositionAnswered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PropositionAnswered.ProtoReflect.Descriptor instead.
 func (*PropositionAnswered) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{8}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PropositionAnswered) GetContactId() string {
@@ -719,7 +821,7 @@ type InterestShown struct {
 
 func (x *InterestShown) Reset() {
 	*x = InterestShown{}
-	mi := &file_channel_v1_events_proto_msgTypes[9]
+	mi := &file_channel_v1_events_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -731,7 +833,7 @@ func (x *InterestShown) String() string {
 func (*InterestShown) ProtoMessage() {}
 
 func (x *InterestShown) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[9]
+	mi := &file_channel_v1_events_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -744,7 +846,7 @@ func (x *InterestShown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterestShown.ProtoReflect.Descriptor instead.
 func (*InterestShown) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{9}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *InterestShown) GetContactId() string {
@@ -790,7 +892,7 @@ type BannerClicked struct {
 
 func (x *BannerClicked) Reset() {
 	*x = BannerClicked{}
-	mi := &file_channel_v1_events_proto_msgTypes[10]
+	mi := &file_channel_v1_events_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -802,7 +904,7 @@ func (x *BannerClicked) String() string {
 func (*BannerClicked) ProtoMessage() {}
 
 func (x *BannerClicked) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[10]
+	mi := &file_channel_v1_events_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -815,7 +917,7 @@ func (x *BannerClicked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BannerClicked.ProtoReflect.Descriptor instead.
 func (*BannerClicked) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{10}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *BannerClicked) GetContactId() string {
@@ -859,7 +961,7 @@ type LeadResponseReceived struct {
 
 func (x *LeadResponseReceived) Reset() {
 	*x = LeadResponseReceived{}
-	mi := &file_channel_v1_events_proto_msgTypes[11]
+	mi := &file_channel_v1_events_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -871,7 +973,7 @@ func (x *LeadResponseReceived) String() string {
 func (*LeadResponseReceived) ProtoMessage() {}
 
 func (x *LeadResponseReceived) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[11]
+	mi := &file_channel_v1_events_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -884,7 +986,7 @@ func (x *LeadResponseReceived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadResponseReceived.ProtoReflect.Descriptor instead.
 func (*LeadResponseReceived) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{11}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *LeadResponseReceived) GetContactId() string {
@@ -944,7 +1046,7 @@ type MessageAccepted struct {
 
 func (x *MessageAccepted) Reset() {
 	*x = MessageAccepted{}
-	mi := &file_channel_v1_events_proto_msgTypes[12]
+	mi := &file_channel_v1_events_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -956,7 +1058,7 @@ func (x *MessageAccepted) String() string {
 func (*MessageAccepted) ProtoMessage() {}
 
 func (x *MessageAccepted) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[12]
+	mi := &file_channel_v1_events_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -969,7 +1071,7 @@ func (x *MessageAccepted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessageAccepted.ProtoReflect.Descriptor instead.
 func (*MessageAccepted) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{12}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *MessageAccepted) GetMessageId() string {
@@ -1033,7 +1135,7 @@ type MessageSent struct {
 
 func (x *MessageSent) Reset() {
 	*x = MessageSent{}
-	mi := &file_channel_v1_events_proto_msgTypes[13]
+	mi := &file_channel_v1_events_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1045,7 +1147,7 @@ func (x *MessageSent) String() string {
 func (*MessageSent) ProtoMessage() {}
 
 func (x *MessageSent) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[13]
+	mi := &file_channel_v1_events_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1058,7 +1160,7 @@ func (x *MessageSent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessageSent.ProtoReflect.Descriptor instead.
 func (*MessageSent) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{13}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *MessageSent) GetMessageId() string {
@@ -1111,7 +1213,7 @@ type MessageBounced struct {
 
 func (x *MessageBounced) Reset() {
 	*x = MessageBounced{}
-	mi := &file_channel_v1_events_proto_msgTypes[14]
+	mi := &file_channel_v1_events_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1123,7 +1225,7 @@ func (x *MessageBounced) String() string {
 func (*MessageBounced) ProtoMessage() {}
 
 func (x *MessageBounced) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[14]
+	mi := &file_channel_v1_events_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1136,7 +1238,7 @@ func (x *MessageBounced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessageBounced.ProtoReflect.Descriptor instead.
 func (*MessageBounced) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{14}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *MessageBounced) GetMessageId() string {
@@ -1175,7 +1277,7 @@ type MessageRefused struct {
 
 func (x *MessageRefused) Reset() {
 	*x = MessageRefused{}
-	mi := &file_channel_v1_events_proto_msgTypes[15]
+	mi := &file_channel_v1_events_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1187,7 +1289,7 @@ func (x *MessageRefused) String() string {
 func (*MessageRefused) ProtoMessage() {}
 
 func (x *MessageRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[15]
+	mi := &file_channel_v1_events_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1200,7 +1302,7 @@ func (x *MessageRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessageRefused.ProtoReflect.Descriptor instead.
 func (*MessageRefused) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{15}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *MessageRefused) GetMessageId() string {
@@ -1240,7 +1342,7 @@ type MessageOutcomeUnknown struct {
 
 func (x *MessageOutcomeUnknown) Reset() {
 	*x = MessageOutcomeUnknown{}
-	mi := &file_channel_v1_events_proto_msgTypes[16]
+	mi := &file_channel_v1_events_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1252,7 +1354,7 @@ func (x *MessageOutcomeUnknown) String() string {
 func (*MessageOutcomeUnknown) ProtoMessage() {}
 
 func (x *MessageOutcomeUnknown) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[16]
+	mi := &file_channel_v1_events_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1265,7 +1367,7 @@ func (x *MessageOutcomeUnknown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessageOutcomeUnknown.ProtoReflect.Descriptor instead.
 func (*MessageOutcomeUnknown) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{16}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *MessageOutcomeUnknown) GetMessageId() string {
@@ -1309,7 +1411,7 @@ type DeliveryBegun struct {
 
 func (x *DeliveryBegun) Reset() {
 	*x = DeliveryBegun{}
-	mi := &file_channel_v1_events_proto_msgTypes[17]
+	mi := &file_channel_v1_events_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1321,7 +1423,7 @@ func (x *DeliveryBegun) String() string {
 func (*DeliveryBegun) ProtoMessage() {}
 
 func (x *DeliveryBegun) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[17]
+	mi := &file_channel_v1_events_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1334,7 +1436,7 @@ func (x *DeliveryBegun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryBegun.ProtoReflect.Descriptor instead.
 func (*DeliveryBegun) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{17}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DeliveryBegun) GetMessageId() string {
@@ -1383,7 +1485,7 @@ type DeliveryPostponed struct {
 
 func (x *DeliveryPostponed) Reset() {
 	*x = DeliveryPostponed{}
-	mi := &file_channel_v1_events_proto_msgTypes[18]
+	mi := &file_channel_v1_events_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1395,7 +1497,7 @@ func (x *DeliveryPostponed) String() string {
 func (*DeliveryPostponed) ProtoMessage() {}
 
 func (x *DeliveryPostponed) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[18]
+	mi := &file_channel_v1_events_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1408,7 +1510,7 @@ func (x *DeliveryPostponed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryPostponed.ProtoReflect.Descriptor instead.
 func (*DeliveryPostponed) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{18}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DeliveryPostponed) GetMessageId() string {
@@ -1457,7 +1559,7 @@ type CallTaken struct {
 
 func (x *CallTaken) Reset() {
 	*x = CallTaken{}
-	mi := &file_channel_v1_events_proto_msgTypes[19]
+	mi := &file_channel_v1_events_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1469,7 +1571,7 @@ func (x *CallTaken) String() string {
 func (*CallTaken) ProtoMessage() {}
 
 func (x *CallTaken) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[19]
+	mi := &file_channel_v1_events_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1482,7 +1584,7 @@ func (x *CallTaken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallTaken.ProtoReflect.Descriptor instead.
 func (*CallTaken) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{19}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CallTaken) GetMessageId() string {
@@ -1532,7 +1634,7 @@ type CallEnded struct {
 
 func (x *CallEnded) Reset() {
 	*x = CallEnded{}
-	mi := &file_channel_v1_events_proto_msgTypes[20]
+	mi := &file_channel_v1_events_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1544,7 +1646,7 @@ func (x *CallEnded) String() string {
 func (*CallEnded) ProtoMessage() {}
 
 func (x *CallEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[20]
+	mi := &file_channel_v1_events_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1557,7 +1659,7 @@ func (x *CallEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallEnded.ProtoReflect.Descriptor instead.
 func (*CallEnded) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{20}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CallEnded) GetMessageId() string {
@@ -1615,7 +1717,7 @@ type CapacityGranted struct {
 
 func (x *CapacityGranted) Reset() {
 	*x = CapacityGranted{}
-	mi := &file_channel_v1_events_proto_msgTypes[21]
+	mi := &file_channel_v1_events_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1627,7 +1729,7 @@ func (x *CapacityGranted) String() string {
 func (*CapacityGranted) ProtoMessage() {}
 
 func (x *CapacityGranted) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[21]
+	mi := &file_channel_v1_events_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1640,7 +1742,7 @@ func (x *CapacityGranted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CapacityGranted.ProtoReflect.Descriptor instead.
 func (*CapacityGranted) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{21}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CapacityGranted) GetChannel() v1.Channel {
@@ -1693,7 +1795,7 @@ type WorkloadReported struct {
 
 func (x *WorkloadReported) Reset() {
 	*x = WorkloadReported{}
-	mi := &file_channel_v1_events_proto_msgTypes[22]
+	mi := &file_channel_v1_events_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1705,7 +1807,7 @@ func (x *WorkloadReported) String() string {
 func (*WorkloadReported) ProtoMessage() {}
 
 func (x *WorkloadReported) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[22]
+	mi := &file_channel_v1_events_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1718,7 +1820,7 @@ func (x *WorkloadReported) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkloadReported.ProtoReflect.Descriptor instead.
 func (*WorkloadReported) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{22}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *WorkloadReported) GetChannel() v1.Channel {
@@ -1771,7 +1873,7 @@ type ExperimentDefined struct {
 
 func (x *ExperimentDefined) Reset() {
 	*x = ExperimentDefined{}
-	mi := &file_channel_v1_events_proto_msgTypes[23]
+	mi := &file_channel_v1_events_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1783,7 +1885,7 @@ func (x *ExperimentDefined) String() string {
 func (*ExperimentDefined) ProtoMessage() {}
 
 func (x *ExperimentDefined) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[23]
+	mi := &file_channel_v1_events_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1796,7 +1898,7 @@ func (x *ExperimentDefined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExperimentDefined.ProtoReflect.Descriptor instead.
 func (*ExperimentDefined) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{23}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ExperimentDefined) GetExperimentId() string {
@@ -1868,7 +1970,7 @@ type ExperimentEnded struct {
 
 func (x *ExperimentEnded) Reset() {
 	*x = ExperimentEnded{}
-	mi := &file_channel_v1_events_proto_msgTypes[24]
+	mi := &file_channel_v1_events_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1880,7 +1982,7 @@ func (x *ExperimentEnded) String() string {
 func (*ExperimentEnded) ProtoMessage() {}
 
 func (x *ExperimentEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[24]
+	mi := &file_channel_v1_events_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1893,7 +1995,7 @@ func (x *ExperimentEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExperimentEnded.ProtoReflect.Descriptor instead.
 func (*ExperimentEnded) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{24}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ExperimentEnded) GetExperimentId() string {
@@ -1931,7 +2033,7 @@ type VariantShown struct {
 
 func (x *VariantShown) Reset() {
 	*x = VariantShown{}
-	mi := &file_channel_v1_events_proto_msgTypes[25]
+	mi := &file_channel_v1_events_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1943,7 +2045,7 @@ func (x *VariantShown) String() string {
 func (*VariantShown) ProtoMessage() {}
 
 func (x *VariantShown) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[25]
+	mi := &file_channel_v1_events_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1956,7 +2058,7 @@ func (x *VariantShown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VariantShown.ProtoReflect.Descriptor instead.
 func (*VariantShown) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{25}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *VariantShown) GetContactId() string {
@@ -2013,7 +2115,7 @@ type EventKindRegistered struct {
 
 func (x *EventKindRegistered) Reset() {
 	*x = EventKindRegistered{}
-	mi := &file_channel_v1_events_proto_msgTypes[26]
+	mi := &file_channel_v1_events_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2025,7 +2127,7 @@ func (x *EventKindRegistered) String() string {
 func (*EventKindRegistered) ProtoMessage() {}
 
 func (x *EventKindRegistered) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[26]
+	mi := &file_channel_v1_events_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2038,7 +2140,7 @@ func (x *EventKindRegistered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventKindRegistered.ProtoReflect.Descriptor instead.
 func (*EventKindRegistered) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{26}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *EventKindRegistered) GetKind() string {
@@ -2089,7 +2191,7 @@ type CommercialEventRecorded struct {
 
 func (x *CommercialEventRecorded) Reset() {
 	*x = CommercialEventRecorded{}
-	mi := &file_channel_v1_events_proto_msgTypes[27]
+	mi := &file_channel_v1_events_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2101,7 +2203,7 @@ func (x *CommercialEventRecorded) String() string {
 func (*CommercialEventRecorded) ProtoMessage() {}
 
 func (x *CommercialEventRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[27]
+	mi := &file_channel_v1_events_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2114,7 +2216,7 @@ func (x *CommercialEventRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommercialEventRecorded.ProtoReflect.Descriptor instead.
 func (*CommercialEventRecorded) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{27}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CommercialEventRecorded) GetContactId() string {
@@ -2182,7 +2284,17 @@ const file_channel_v1_events_proto_rawDesc = "" +
 	"contact_id\x18\x01 \x01(\tR\tcontactId\x12\x1f\n" +
 	"\vcustomer_id\x18\x02 \x01(\tR\n" +
 	"customerId\x12-\n" +
-	"\achannel\x18\x03 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\"\x9a\x01\n" +
+	"\achannel\x18\x03 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\"\xa2\x02\n" +
+	"\x11ContactHandedOver\x12#\n" +
+	"\n" +
+	"contact_id\x18\x01 \x01(\tB\x04\xb0\xbb\x18\x01R\tcontactId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\x12'\n" +
+	"\x04from\x18\x03 \x01(\x0e2\x13.journey.v1.ChannelR\x04from\x12#\n" +
+	"\x02to\x18\x04 \x01(\x0e2\x13.journey.v1.ChannelR\x02to\x12\x19\n" +
+	"\bagent_id\x18\x05 \x01(\tR\aagentId\x12\x1c\n" +
+	"\x06reason\x18\x06 \x01(\tB\x04\xa8\xbb\x18\x01R\x06reason\x12@\n" +
+	"\x0ehanded_over_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\fhandedOverAt\"\x9a\x01\n" +
 	"\fContactEnded\x12\x1d\n" +
 	"\n" +
 	"contact_id\x18\x01 \x01(\tR\tcontactId\x124\n" +
@@ -2364,80 +2476,84 @@ func file_channel_v1_events_proto_rawDescGZIP() []byte {
 	return file_channel_v1_events_proto_rawDescData
 }
 
-var file_channel_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_channel_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_channel_v1_events_proto_goTypes = []any{
 	(*ContactStarted)(nil),          // 0: channel.v1.ContactStarted
 	(*IdentityClaimed)(nil),         // 1: channel.v1.IdentityClaimed
 	(*VisitorIdentified)(nil),       // 2: channel.v1.VisitorIdentified
-	(*ContactEnded)(nil),            // 3: channel.v1.ContactEnded
-	(*RequestSubmitted)(nil),        // 4: channel.v1.RequestSubmitted
-	(*RequestHandled)(nil),          // 5: channel.v1.RequestHandled
-	(*RequestHandledInPart)(nil),    // 6: channel.v1.RequestHandledInPart
-	(*PropositionPresented)(nil),    // 7: channel.v1.PropositionPresented
-	(*PropositionAnswered)(nil),     // 8: channel.v1.PropositionAnswered
-	(*InterestShown)(nil),           // 9: channel.v1.InterestShown
-	(*BannerClicked)(nil),           // 10: channel.v1.BannerClicked
-	(*LeadResponseReceived)(nil),    // 11: channel.v1.LeadResponseReceived
-	(*MessageAccepted)(nil),         // 12: channel.v1.MessageAccepted
-	(*MessageSent)(nil),             // 13: channel.v1.MessageSent
-	(*MessageBounced)(nil),          // 14: channel.v1.MessageBounced
-	(*MessageRefused)(nil),          // 15: channel.v1.MessageRefused
-	(*MessageOutcomeUnknown)(nil),   // 16: channel.v1.MessageOutcomeUnknown
-	(*DeliveryBegun)(nil),           // 17: channel.v1.DeliveryBegun
-	(*DeliveryPostponed)(nil),       // 18: channel.v1.DeliveryPostponed
-	(*CallTaken)(nil),               // 19: channel.v1.CallTaken
-	(*CallEnded)(nil),               // 20: channel.v1.CallEnded
-	(*CapacityGranted)(nil),         // 21: channel.v1.CapacityGranted
-	(*WorkloadReported)(nil),        // 22: channel.v1.WorkloadReported
-	(*ExperimentDefined)(nil),       // 23: channel.v1.ExperimentDefined
-	(*ExperimentEnded)(nil),         // 24: channel.v1.ExperimentEnded
-	(*VariantShown)(nil),            // 25: channel.v1.VariantShown
-	(*EventKindRegistered)(nil),     // 26: channel.v1.EventKindRegistered
-	(*CommercialEventRecorded)(nil), // 27: channel.v1.CommercialEventRecorded
-	(v1.Channel)(0),                 // 28: journey.v1.Channel
-	(*timestamppb.Timestamp)(nil),   // 29: google.protobuf.Timestamp
-	(ContactOutcome)(0),             // 30: channel.v1.ContactOutcome
-	(v1.RequestKind)(0),             // 31: journey.v1.RequestKind
-	(v1.Answer)(0),                  // 32: journey.v1.Answer
-	(CallResult)(0),                 // 33: channel.v1.CallResult
-	(*Variant)(nil),                 // 34: channel.v1.Variant
-	(*Outcome)(nil),                 // 35: channel.v1.Outcome
+	(*ContactHandedOver)(nil),       // 3: channel.v1.ContactHandedOver
+	(*ContactEnded)(nil),            // 4: channel.v1.ContactEnded
+	(*RequestSubmitted)(nil),        // 5: channel.v1.RequestSubmitted
+	(*RequestHandled)(nil),          // 6: channel.v1.RequestHandled
+	(*RequestHandledInPart)(nil),    // 7: channel.v1.RequestHandledInPart
+	(*PropositionPresented)(nil),    // 8: channel.v1.PropositionPresented
+	(*PropositionAnswered)(nil),     // 9: channel.v1.PropositionAnswered
+	(*InterestShown)(nil),           // 10: channel.v1.InterestShown
+	(*BannerClicked)(nil),           // 11: channel.v1.BannerClicked
+	(*LeadResponseReceived)(nil),    // 12: channel.v1.LeadResponseReceived
+	(*MessageAccepted)(nil),         // 13: channel.v1.MessageAccepted
+	(*MessageSent)(nil),             // 14: channel.v1.MessageSent
+	(*MessageBounced)(nil),          // 15: channel.v1.MessageBounced
+	(*MessageRefused)(nil),          // 16: channel.v1.MessageRefused
+	(*MessageOutcomeUnknown)(nil),   // 17: channel.v1.MessageOutcomeUnknown
+	(*DeliveryBegun)(nil),           // 18: channel.v1.DeliveryBegun
+	(*DeliveryPostponed)(nil),       // 19: channel.v1.DeliveryPostponed
+	(*CallTaken)(nil),               // 20: channel.v1.CallTaken
+	(*CallEnded)(nil),               // 21: channel.v1.CallEnded
+	(*CapacityGranted)(nil),         // 22: channel.v1.CapacityGranted
+	(*WorkloadReported)(nil),        // 23: channel.v1.WorkloadReported
+	(*ExperimentDefined)(nil),       // 24: channel.v1.ExperimentDefined
+	(*ExperimentEnded)(nil),         // 25: channel.v1.ExperimentEnded
+	(*VariantShown)(nil),            // 26: channel.v1.VariantShown
+	(*EventKindRegistered)(nil),     // 27: channel.v1.EventKindRegistered
+	(*CommercialEventRecorded)(nil), // 28: channel.v1.CommercialEventRecorded
+	(v1.Channel)(0),                 // 29: journey.v1.Channel
+	(*timestamppb.Timestamp)(nil),   // 30: google.protobuf.Timestamp
+	(ContactOutcome)(0),             // 31: channel.v1.ContactOutcome
+	(v1.RequestKind)(0),             // 32: journey.v1.RequestKind
+	(v1.Answer)(0),                  // 33: journey.v1.Answer
+	(CallResult)(0),                 // 34: channel.v1.CallResult
+	(*Variant)(nil),                 // 35: channel.v1.Variant
+	(*Outcome)(nil),                 // 36: channel.v1.Outcome
 }
 var file_channel_v1_events_proto_depIdxs = []int32{
-	28, // 0: channel.v1.ContactStarted.channel:type_name -> journey.v1.Channel
-	29, // 1: channel.v1.ContactStarted.started_at:type_name -> google.protobuf.Timestamp
-	28, // 2: channel.v1.VisitorIdentified.channel:type_name -> journey.v1.Channel
-	30, // 3: channel.v1.ContactEnded.outcome:type_name -> channel.v1.ContactOutcome
-	29, // 4: channel.v1.ContactEnded.ended_at:type_name -> google.protobuf.Timestamp
-	31, // 5: channel.v1.RequestSubmitted.kind:type_name -> journey.v1.RequestKind
-	29, // 6: channel.v1.RequestSubmitted.submitted_at:type_name -> google.protobuf.Timestamp
-	28, // 7: channel.v1.PropositionPresented.channel:type_name -> journey.v1.Channel
-	32, // 8: channel.v1.PropositionAnswered.answer:type_name -> journey.v1.Answer
-	32, // 9: channel.v1.LeadResponseReceived.answer:type_name -> journey.v1.Answer
-	28, // 10: channel.v1.LeadResponseReceived.channel:type_name -> journey.v1.Channel
-	28, // 11: channel.v1.MessageAccepted.channel:type_name -> journey.v1.Channel
-	28, // 12: channel.v1.MessageSent.channel:type_name -> journey.v1.Channel
-	29, // 13: channel.v1.MessageSent.sent_at:type_name -> google.protobuf.Timestamp
-	29, // 14: channel.v1.DeliveryBegun.begun_at:type_name -> google.protobuf.Timestamp
-	29, // 15: channel.v1.CallTaken.taken_at:type_name -> google.protobuf.Timestamp
-	33, // 16: channel.v1.CallEnded.result:type_name -> channel.v1.CallResult
-	29, // 17: channel.v1.CallEnded.ended_at:type_name -> google.protobuf.Timestamp
-	28, // 18: channel.v1.CapacityGranted.channel:type_name -> journey.v1.Channel
-	29, // 19: channel.v1.CapacityGranted.starts_at:type_name -> google.protobuf.Timestamp
-	29, // 20: channel.v1.CapacityGranted.ends_at:type_name -> google.protobuf.Timestamp
-	28, // 21: channel.v1.WorkloadReported.channel:type_name -> journey.v1.Channel
-	29, // 22: channel.v1.WorkloadReported.measured_at:type_name -> google.protobuf.Timestamp
-	34, // 23: channel.v1.ExperimentDefined.variants:type_name -> channel.v1.Variant
-	35, // 24: channel.v1.ExperimentDefined.outcome:type_name -> channel.v1.Outcome
-	28, // 25: channel.v1.ExperimentDefined.channels:type_name -> journey.v1.Channel
-	29, // 26: channel.v1.ExperimentDefined.defined_at:type_name -> google.protobuf.Timestamp
-	29, // 27: channel.v1.ExperimentEnded.ended_at:type_name -> google.protobuf.Timestamp
-	29, // 28: channel.v1.EventKindRegistered.registered_at:type_name -> google.protobuf.Timestamp
-	29, // [29:29] is the sub-list for method output_type
-	29, // [29:29] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	29, // 0: channel.v1.ContactStarted.channel:type_name -> journey.v1.Channel
+	30, // 1: channel.v1.ContactStarted.started_at:type_name -> google.protobuf.Timestamp
+	29, // 2: channel.v1.VisitorIdentified.channel:type_name -> journey.v1.Channel
+	29, // 3: channel.v1.ContactHandedOver.from:type_name -> journey.v1.Channel
+	29, // 4: channel.v1.ContactHandedOver.to:type_name -> journey.v1.Channel
+	30, // 5: channel.v1.ContactHandedOver.handed_over_at:type_name -> google.protobuf.Timestamp
+	31, // 6: channel.v1.ContactEnded.outcome:type_name -> channel.v1.ContactOutcome
+	30, // 7: channel.v1.ContactEnded.ended_at:type_name -> google.protobuf.Timestamp
+	32, // 8: channel.v1.RequestSubmitted.kind:type_name -> journey.v1.RequestKind
+	30, // 9: channel.v1.RequestSubmitted.submitted_at:type_name -> google.protobuf.Timestamp
+	29, // 10: channel.v1.PropositionPresented.channel:type_name -> journey.v1.Channel
+	33, // 11: channel.v1.PropositionAnswered.answer:type_name -> journey.v1.Answer
+	33, // 12: channel.v1.LeadResponseReceived.answer:type_name -> journey.v1.Answer
+	29, // 13: channel.v1.LeadResponseReceived.channel:type_name -> journey.v1.Channel
+	29, // 14: channel.v1.MessageAccepted.channel:type_name -> journey.v1.Channel
+	29, // 15: channel.v1.MessageSent.channel:type_name -> journey.v1.Channel
+	30, // 16: channel.v1.MessageSent.sent_at:type_name -> google.protobuf.Timestamp
+	30, // 17: channel.v1.DeliveryBegun.begun_at:type_name -> google.protobuf.Timestamp
+	30, // 18: channel.v1.CallTaken.taken_at:type_name -> google.protobuf.Timestamp
+	34, // 19: channel.v1.CallEnded.result:type_name -> channel.v1.CallResult
+	30, // 20: channel.v1.CallEnded.ended_at:type_name -> google.protobuf.Timestamp
+	29, // 21: channel.v1.CapacityGranted.channel:type_name -> journey.v1.Channel
+	30, // 22: channel.v1.CapacityGranted.starts_at:type_name -> google.protobuf.Timestamp
+	30, // 23: channel.v1.CapacityGranted.ends_at:type_name -> google.protobuf.Timestamp
+	29, // 24: channel.v1.WorkloadReported.channel:type_name -> journey.v1.Channel
+	30, // 25: channel.v1.WorkloadReported.measured_at:type_name -> google.protobuf.Timestamp
+	35, // 26: channel.v1.ExperimentDefined.variants:type_name -> channel.v1.Variant
+	36, // 27: channel.v1.ExperimentDefined.outcome:type_name -> channel.v1.Outcome
+	29, // 28: channel.v1.ExperimentDefined.channels:type_name -> journey.v1.Channel
+	30, // 29: channel.v1.ExperimentDefined.defined_at:type_name -> google.protobuf.Timestamp
+	30, // 30: channel.v1.ExperimentEnded.ended_at:type_name -> google.protobuf.Timestamp
+	30, // 31: channel.v1.EventKindRegistered.registered_at:type_name -> google.protobuf.Timestamp
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_channel_v1_events_proto_init() }
@@ -2452,7 +2568,7 @@ func file_channel_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_channel_v1_events_proto_rawDesc), len(file_channel_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   28,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -36,6 +36,9 @@ const (
 	ContactOutcome_CONTACT_OUTCOME_PENDING ContactOutcome = 2
 	// The visitor left.
 	ContactOutcome_CONTACT_OUTCOME_ABANDONED ContactOutcome = 3
+	// Nobody did anything in it for as long as its channel waits. The channel finds
+	// that out by itself.
+	ContactOutcome_CONTACT_OUTCOME_TIMED_OUT ContactOutcome = 4
 )
 
 // Enum value maps for ContactOutcome.
@@ -45,12 +48,14 @@ var (
 		1: "CONTACT_OUTCOME_HANDLED",
 		2: "CONTACT_OUTCOME_PENDING",
 		3: "CONTACT_OUTCOME_ABANDONED",
+		4: "CONTACT_OUTCOME_TIMED_OUT",
 	}
 	ContactOutcome_value = map[string]int32{
 		"CONTACT_OUTCOME_UNSPECIFIED": 0,
 		"CONTACT_OUTCOME_HANDLED":     1,
 		"CONTACT_OUTCOME_PENDING":     2,
 		"CONTACT_OUTCOME_ABANDONED":   3,
+		"CONTACT_OUTCOME_TIMED_OUT":   4,
 	}
 )
 
@@ -336,12 +341,13 @@ const file_channel_v1_values_proto_rawDesc = "" +
 	"\n" +
 	"event_kind\x18\x02 \x01(\tR\teventKind\x12%\n" +
 	"\x0eproposition_id\x18\x03 \x01(\tR\rpropositionId\x12:\n" +
-	"\frequest_kind\x18\x04 \x01(\x0e2\x17.journey.v1.RequestKindR\vrequestKind*\x8a\x01\n" +
+	"\frequest_kind\x18\x04 \x01(\x0e2\x17.journey.v1.RequestKindR\vrequestKind*\xa9\x01\n" +
 	"\x0eContactOutcome\x12\x1f\n" +
 	"\x1bCONTACT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17CONTACT_OUTCOME_HANDLED\x10\x01\x12\x1b\n" +
 	"\x17CONTACT_OUTCOME_PENDING\x10\x02\x12\x1d\n" +
-	"\x19CONTACT_OUTCOME_ABANDONED\x10\x03*\x97\x01\n" +
+	"\x19CONTACT_OUTCOME_ABANDONED\x10\x03\x12\x1d\n" +
+	"\x19CONTACT_OUTCOME_TIMED_OUT\x10\x04*\x97\x01\n" +
 	"\vOutcomeKind\x12\x1c\n" +
 	"\x18OUTCOME_KIND_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bOUTCOME_KIND_EVENT_RECORDED\x10\x01\x12%\n" +

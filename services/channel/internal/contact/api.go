@@ -124,7 +124,7 @@ func (a *API) GetContact(ctx context.Context, request *channelv1.GetContactReque
 	if err != nil {
 		return nil, err
 	}
-	return &channelv1.GetContactResponse{Contact: k.contact, Customer: k.customer, NextBestActions: k.actions, Freshness: a.freshness()}, nil
+	return &channelv1.GetContactResponse{Contact: k.contact, Customer: k.customer, NextBestActions: k.actions, Freshness: a.freshness(), History: state.History}, nil
 }
 
 // EndContact ends a contact.
@@ -132,6 +132,7 @@ func (a *API) EndContact(ctx context.Context, request *channelv1.EndContactReque
 	var checks call.Checks
 	id := checks.Required("contact_id", request.GetContactId())
 	call.Known(&checks, "outcome", request.GetOutcome(), channelv1.ContactOutcome_name)
+	checks.That(request.GetOutcome() != timedOut, "outcome", "can't be CONTACT_OUTCOME_TIMED_OUT: that a contact has timed out the channel finds by itself; write CONTACT_OUTCOME_ABANDONED")
 	by := CheckVisitor(&checks, request.GetVisitor())
 	if err := checks.Err(); err != nil {
 		return nil, err
@@ -197,6 +198,7 @@ func (a *API) load(ctx context.Context, id string) (State, error) {
 func (s State) message() *channelv1.Contact {
 	contact := &channelv1.Contact{
 		ContactId: s.ID, Channel: s.Channel, CustomerId: s.CustomerID, Steps: s.Steps, State: channelv1.ContactState_CONTACT_STATE_OPEN,
+		Outcome: s.Ended, AgentId: s.AgentID,
 	}
 	if s.Ended != 0 {
 		contact.State = channelv1.ContactState_CONTACT_STATE_ENDED

@@ -22,8 +22,11 @@ type State struct {
 	VisitorID  string // the channel's own pseudonym of the visitor, where it has one
 	CustomerID string // empty until the visitor is identified
 	Claims     Claims // what the visitor claimed last
+	AgentID    string // who took it over last, where somebody did
 	Ended      channelv1.ContactOutcome
 	Steps      uint32
+	Touches    uint64            // how often anything was done in it that keeps it alive
+	History    []*channelv1.Step // what the steps were
 
 	presented map[string]journeyv1.Answer // by proposition; the answer since it was presented last
 	responses map[string]journeyv1.Answer // by lead
@@ -57,6 +60,9 @@ var Decider = decider.Decider[State]{
 // evolve records an event. Steps counts what the visitor, or the channel with
 // them, does in the contact: not what others make of it.
 func evolve(s State, event proto.Message) State {
+	if isTouch(event) {
+		s.Touches++
+	}
 	switch e := event.(type) {
 	case *channelv1.ContactStarted:
 		s.ID, s.Channel, s.VisitorID, s.CustomerID = e.GetContactId(), e.GetChannel(), e.GetVisitorId(), e.GetCustomerId()
@@ -77,6 +83,13 @@ func evolve(s State, event proto.Message) State {
 }
 
 func evolveStep(s State, event proto.Message) State {
+	step := stepOf(event)
+	if step == nil {
+		return s
+	}
+	step.Channel = s.Channel
+	s.History = append(s.History, step)
+	s.Steps++
 	switch e := event.(type) {
 	case *channelv1.IdentityClaimed:
 		s.Claims = Claims{e.GetCustomerNumber(), e.GetEmail(), e.GetPhone(), e.GetGivenName(), e.GetSurname()}
@@ -86,11 +99,9 @@ func evolveStep(s State, event proto.Message) State {
 		s.presented[e.GetPropositionId()] = e.GetAnswer()
 	case *channelv1.LeadResponseReceived:
 		s.responses[e.GetLeadId()] = e.GetAnswer()
-	case *channelv1.InterestShown, *channelv1.BannerClicked, *channelv1.CommercialEventRecorded, *channelv1.RequestSubmitted:
-	default:
-		return s
+	case *channelv1.ContactHandedOver:
+		s.Channel, s.AgentID = e.GetTo(), e.GetAgentId()
 	}
-	s.Steps++
 	return s
 }
 
@@ -105,6 +116,8 @@ func (s State) open() error {
 	switch {
 	case s.ID == "":
 		return errNotFound()
+	case s.Ended == timedOut:
+		return fault.Precondition("the contact has timed out, as nothing happened in it for long: start another one").WithReason("CONTACT_TIMED_OUT")
 	case s.Ended != 0:
 		return fault.Precondition("the contact has ended").WithReason("CONTACT_ENDED")
 	}

@@ -1,6 +1,7 @@
 package contact_test
 
 import (
+	"slices"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -31,7 +32,9 @@ func commandsOf(t *rapid.T) decision {
 		contact.Submit{RequestID: one("request", "r", "s"), Kind: journeyv1.RequestKind_REQUEST_KIND_QUOTE, Text: "x", At: at},
 		contact.Settle{RequestID: one("request", "r", "s"), Handling: contact.Handling{How: channelv1.Handling_HANDLING_PENDING, Detail: "x"}},
 		contact.End{Outcome: channelv1.ContactOutcome(rapid.IntRange(1, 3).Draw(t, "outcome")), At: at},
-	}[rapid.IntRange(0, 12).Draw(t, "command")]
+		contact.HandOver{To: journeyv1.Channel(rapid.IntRange(1, 5).Draw(t, "to")), At: at},
+		contact.TimeOut{Touches: rapid.Uint64Range(0, 9).Draw(t, "touches"), At: at},
+	}[rapid.IntRange(0, 14).Draw(t, "command")]
 }
 
 // Whatever commands come, the history that they leave makes sense. It is judged
@@ -55,8 +58,8 @@ func TestWhateverHappensTheHistoryOfAContactMakesSense(t *testing.T) {
 				state = contact.Decider.Evolve(state, e)
 			}
 		}
-		if steps := naiveSteps(history); int(state.Steps) != steps {
-			t.Fatalf("%d steps, want %d", state.Steps, steps)
+		if steps := naiveSteps(history); int(state.Steps) != steps || len(state.History) != steps {
+			t.Fatalf("%d steps, and %d in the history, want %d", state.Steps, len(state.History), steps)
 		}
 	})
 }
@@ -98,6 +101,10 @@ func judge(t *rapid.T, history []proto.Message, e proto.Message) {
 		}) {
 			t.Fatalf("a variant of %s is shown twice", m.GetExperimentId())
 		}
+	case *channelv1.ContactHandedOver:
+		if was := naiveChannel(history); m.GetFrom() != was || m.GetTo() == was {
+			t.Fatalf("handed over from %s to %s, and was in %s", m.GetFrom(), m.GetTo(), was)
+		}
 	case *channelv1.RequestSubmitted:
 		if m.GetCustomerId() == "" {
 			t.Fatal("a request of nobody")
@@ -105,6 +112,60 @@ func judge(t *rapid.T, history []proto.Message, e proto.Message) {
 	}
 	if ended {
 		t.Fatalf("%T after the end", e)
+	}
+}
+
+func naiveChannel(history []proto.Message) (channel journeyv1.Channel) {
+	for _, e := range history {
+		switch e := e.(type) {
+		case *channelv1.ContactStarted:
+			channel = e.GetChannel()
+		case *channelv1.ContactHandedOver:
+			channel = e.GetTo()
+		}
+	}
+	return channel
+}
+
+// A contact that was looked at ends by itself if nobody has done anything in it
+// since, whatever others made of it, and only then.
+func TestAStepInBetweenKeepsAContactAlive(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		state := contact.Decider.Initial()
+		perform := func(command decision) (events []proto.Message) {
+			events, _ = command.Decide(state)
+			for _, e := range events {
+				state = contact.Decider.Evolve(state, e)
+			}
+			return events
+		}
+		perform(contact.Start{ID: "c", Channel: journeyv1.Channel_CHANNEL_WEBSITE, CustomerID: "k-1", At: at})
+		for range rapid.IntRange(0, 8).Draw(t, "before") {
+			perform(commandsOf(t))
+		}
+		looked := state.Touches
+		var meanwhile []proto.Message
+		for range rapid.IntRange(0, 4).Draw(t, "in between") {
+			meanwhile = append(meanwhile, perform(commandsOf(t))...)
+		}
+		wasOpen, untouched := state.Ended == 0, !slices.ContainsFunc(meanwhile, keepsAlive)
+		ended := perform(contact.TimeOut{Touches: looked, At: at})
+		if want := wasOpen && untouched; (len(ended) == 1) != want {
+			t.Fatalf("it came to %v; in between came %v", ended, meanwhile)
+		}
+		if len(ended) == 1 && state.Ended != channelv1.ContactOutcome_CONTACT_OUTCOME_TIMED_OUT {
+			t.Fatalf("it ended as %s", state.Ended)
+		}
+	})
+}
+
+// keepsAlive names what nobody in the contact does; all else somebody does.
+func keepsAlive(e proto.Message) bool {
+	switch e.(type) {
+	case *channelv1.VisitorIdentified, *channelv1.RequestHandled, *channelv1.RequestHandledInPart, *channelv1.ContactEnded:
+		return false
+	default:
+		return true
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	"github.com/triangle-suite/triangle/services/channel/internal/contact"
@@ -24,6 +26,7 @@ func commands(t *testing.T, state *contact.State) map[string]scenario.Command {
 	answer := func(d scenario.Words) journeyv1.Answer {
 		return journeyv1.Answer(scenario.Number(t, journeyv1.Answer(0).Descriptor(), d.Get("answer")))
 	}
+	var looked uint64
 	decide := func(command func(scenario.Words) decision) scenario.Command {
 		return func(d scenario.Words) string {
 			by := contact.By{VisitorID: d.Get("by-visitor"), CustomerID: d.Get("by-customer")}
@@ -65,12 +68,31 @@ func commands(t *testing.T, state *contact.State) map[string]scenario.Command {
 			}
 			return contact.Settle{RequestID: d.Get("request"), Handling: handling}
 		}),
+		"hand-over": decide(func(d scenario.Words) decision {
+			to := scenario.Number(t, journeyv1.Channel(0).Descriptor(), d.Get("to"))
+			return contact.HandOver{To: journeyv1.Channel(to), AgentID: d.Get("agent"), Reason: d.Input, At: at}
+		}),
+		// look remembers how the contact is, time-out ends it if it is still so.
+		"look": func(scenario.Words) string {
+			looked = state.Touches
+			return fmt.Sprintf("touched %d times\n", looked)
+		},
+		"time-out": decide(func(scenario.Words) decision {
+			return contact.TimeOut{Touches: looked, At: at.Add(time.Hour)}
+		}),
 		"end": decide(func(d scenario.Words) decision {
 			outcome := scenario.Number(t, channelv1.ContactOutcome(0).Descriptor(), d.Get("outcome"))
 			return contact.End{Outcome: channelv1.ContactOutcome(outcome), At: at.Add(time.Hour)}
 		}),
 		"contact": func(scenario.Words) string {
 			return fmt.Sprintf("customer=%s steps=%d ended=%t\n", state.CustomerID, state.Steps, state.Ended != 0)
+		},
+		"history": func(scenario.Words) string {
+			var steps []proto.Message
+			for _, step := range state.History {
+				steps = append(steps, step)
+			}
+			return scenario.Tell(steps, nil)
 		},
 	}
 }

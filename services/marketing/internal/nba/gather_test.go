@@ -94,9 +94,22 @@ func (n *memory) learn(proposition string, more Tally) {
 	slices.SortFunc(n.learned[proposition], func(a, b Tally) int { return int(a.Situation) - int(b.Situation) })
 }
 
-// situation is told by what was done in the contact so far; the contacts of the
-// story are by e-mail, which is unmanned.
+// channel is the one that the contact is in; those of the story begin by e-mail,
+// which is unmanned.
+func (n *memory) channel(contact string) journeyv1.Channel {
+	for _, m := range slices.Backward(n.done[n.subject(contact)]) {
+		if m, ok := m.(*channelv1.ContactHandedOver); ok && m.GetContactId() == contact {
+			return m.GetTo()
+		}
+	}
+	return journeyv1.Channel_CHANNEL_EMAIL
+}
+
+// situation is told by what was done in the contact so far.
 func (n *memory) situation(contact, proposition string) (s Situation) {
+	if n.channel(contact) == journeyv1.Channel_CHANNEL_CALL_CENTRE {
+		s |= Manned
+	}
 	for _, m := range n.done[n.subject(contact)] {
 		if of, _ := subjects(m); of != contact {
 			continue
@@ -191,12 +204,12 @@ func (n *memory) tallies(proposition string) []Tally {
 var offers = []string{"p1", "p2", "p3"}
 
 func (n *memory) features(contact, customer string) Features {
-	f := Features{Contact: contact, Customer: customer, Channel: "CHANNEL_EMAIL", Interests: n.interests(customer)}
+	f := Features{Contact: contact, Customer: customer, Channel: n.channel(contact).String(), Interests: n.interests(customer)}
 	f.Arbitration = Rules{Exploration: "EXPLORATION_THOMPSON", ControlShare: 0.05}
 	for _, id := range offers {
 		last, here := n.answers(contact, customer, id)
 		o := Offered{
-			ID: id, Purpose: "PURPOSE_SALES", Topic: "topic of " + id, ValueCents: 100, Lever: 1, HasContent: true,
+			ID: id, Purpose: "PURPOSE_SALES", Topic: "topic of " + id, ValueCents: 100, Lever: 1, HasContent: n.channel(contact) == journeyv1.Channel_CHANNEL_EMAIL,
 			Situation: n.situation(contact, id), Learned: n.tallies(id),
 			RejectedHere: here == journeyv1.Answer_ANSWER_REJECTED,
 		}
@@ -216,7 +229,7 @@ func TestGatheredFeaturesAgreeWithANaiveTwin(t *testing.T) {
 		customer := rapid.SampledFrom([]string{"", "", "", "anna", "bert"}).Draw(t, "customer")
 		offer := rapid.SampledFrom(offers).Draw(t, "offer")
 		answer := journeyv1.Answer(rapid.Int32Range(1, 3).Draw(t, "answer"))
-		switch rapid.IntRange(0, 8).Draw(t, "what") {
+		switch rapid.IntRange(0, 9).Draw(t, "what") {
 		case 0:
 			return &channelv1.ContactStarted{ContactId: contact, CustomerId: customer, Channel: journeyv1.Channel_CHANNEL_EMAIL}
 		case 1:
@@ -233,6 +246,9 @@ func TestGatheredFeaturesAgreeWithANaiveTwin(t *testing.T) {
 			return &marketingv1.LeadPresented{LeadId: "lead-of-" + offer, CustomerId: customer}
 		case 8:
 			return &marketingv1.LeadResponseRecorded{LeadId: "lead-of-" + offer, CustomerId: customer, Answer: answer}
+		case 9:
+			to := rapid.SampledFrom([]journeyv1.Channel{journeyv1.Channel_CHANNEL_EMAIL, journeyv1.Channel_CHANNEL_CALL_CENTRE}).Draw(t, "to")
+			return &channelv1.ContactHandedOver{ContactId: contact, CustomerId: customer, To: to}
 		default:
 			return &channelv1.LeadResponseReceived{ContactId: contact, CustomerId: customer, LeadId: "lead-of-" + offer, Answer: answer}
 		}

@@ -75,6 +75,8 @@ func Project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 		return err
 	}
 	switch m := e.Message.(type) {
+	case *channelv1.ContactHandedOver:
+		return p.exec(ctx, `UPDATE nba_contact SET channel = ? WHERE contact_id = ?`, int32(m.GetTo()), p.contact)
 	case *channelv1.ContactEnded:
 		return p.exec(ctx, `UPDATE nba_contact SET ended = 1 WHERE contact_id = ?`, p.contact)
 	case *channelv1.InterestShown:

@@ -53,7 +53,7 @@ func (d *Decisions) Reaction() flow.Reaction {
 // decision that comes of their identification.
 func takes(e codec.Event) bool {
 	switch m := e.Message.(type) {
-	case *channelv1.ContactStarted, *channelv1.VisitorIdentified, *channelv1.PropositionAnswered,
+	case *channelv1.ContactStarted, *channelv1.VisitorIdentified, *channelv1.ContactHandedOver, *channelv1.PropositionAnswered,
 		*channelv1.InterestShown, *channelv1.BannerClicked, *channelv1.CommercialEventRecorded, *channelv1.LeadResponseReceived:
 		contact, customer := subjects(m)
 		return contact != "" && customer != ""

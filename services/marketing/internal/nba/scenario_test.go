@@ -88,6 +88,8 @@ func message(d *datadriven.TestData) proto.Message {
 		return &channelv1.ContactStarted{ContactId: contact, CustomerId: customer, Channel: channel(arg(d, "channel"))}
 	case "identified":
 		return &channelv1.VisitorIdentified{ContactId: contact, CustomerId: customer}
+	case "handed-over":
+		return &channelv1.ContactHandedOver{ContactId: contact, CustomerId: customer, To: channel(arg(d, "to"))}
 	case "presented":
 		return &channelv1.PropositionPresented{ContactId: contact, CustomerId: customer, PropositionId: offer}
 	case "answered":
