@@ -129,7 +129,7 @@ func own() flow.Consumer {
 		Flow: flow.Own(flows.Marketing, slices.Concat(proposition.Types, arbitration.Types, segment.Types, campaign.Types, lead.Types),
 			[]string{"campaign_id", "proposition_id", "segment_id", "lead_id"}),
 		Schema: projection.Schema{
-			Name: "own", Version: 3,
+			Name: "own", Version: 4,
 			Tables: slices.Concat(proposition.Tables, arbitration.Tables, segment.Tables, campaign.Tables, lead.Tables),
 		},
 		Project: func(ctx context.Context, tx *projection.Tx, e codec.Event) error {

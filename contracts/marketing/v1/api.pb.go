@@ -1337,7 +1337,9 @@ type Run struct {
 	// How many leads it issued.
 	Leads uint32 `protobuf:"varint,7,opt,name=leads,proto3" json:"leads,omitempty"`
 	// Why it could not be made, where it could not.
-	Problem       string `protobuf:"bytes,8,opt,name=problem,proto3" json:"problem,omitempty"`
+	Problem string `protobuf:"bytes,8,opt,name=problem,proto3" json:"problem,omitempty"`
+	// How many of its leads were withdrawn, as the campaign was stopped.
+	Withdrawn     uint32 `protobuf:"varint,9,opt,name=withdrawn,proto3" json:"withdrawn,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1426,6 +1428,13 @@ func (x *Run) GetProblem() string {
 		return x.Problem
 	}
 	return ""
+}
+
+func (x *Run) GetWithdrawn() uint32 {
+	if x != nil {
+		return x.Withdrawn
+	}
+	return 0
 }
 
 // ListRunsRequest asks for the runs of a campaign.
@@ -2556,7 +2565,7 @@ const file_marketing_v1_api_proto_rawDesc = "" +
 	"\vnext_run_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tnextRunAt\"\x16\n" +
 	"\x14ListCampaignsRequest\"S\n" +
 	"\x15ListCampaignsResponse\x12:\n" +
-	"\tcampaigns\x18\x01 \x03(\v2\x1c.marketing.v1.CampaignStatusR\tcampaigns\"\x96\x02\n" +
+	"\tcampaigns\x18\x01 \x03(\v2\x1c.marketing.v1.CampaignStatusR\tcampaigns\"\xb4\x02\n" +
 	"\x03Run\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x129\n" +
 	"\n" +
@@ -2566,7 +2575,8 @@ const file_marketing_v1_api_proto_rawDesc = "" +
 	"\beligible\x18\x05 \x01(\x04R\beligible\x12\x16\n" +
 	"\x06capped\x18\x06 \x01(\x04R\x06capped\x12\x14\n" +
 	"\x05leads\x18\a \x01(\rR\x05leads\x12\x18\n" +
-	"\aproblem\x18\b \x01(\tR\aproblem\"2\n" +
+	"\aproblem\x18\b \x01(\tR\aproblem\x12\x1c\n" +
+	"\twithdrawn\x18\t \x01(\rR\twithdrawn\"2\n" +
 	"\x0fListRunsRequest\x12\x1f\n" +
 	"\vcampaign_id\x18\x01 \x01(\tR\n" +
 	"campaignId\"9\n" +

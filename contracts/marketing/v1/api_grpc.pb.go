@@ -67,7 +67,9 @@ type MarketingServiceClient interface {
 	// ListRuns returns the last runs of a campaign, the latest first.
 	ListRuns(ctx context.Context, in *ListRunsRequest, opts ...grpc.CallOption) (*ListRunsResponse, error)
 	// StopCampaign stops a campaign. Once it has answered, the campaign issues no more
-	// leads, until it is defined again.
+	// leads, until it is defined again. Leads that it has issued are withdrawn, as far as
+	// they are not known to be sent or answered: lead management carries out only those
+	// that it has handed to their channel by then.
 	StopCampaign(ctx context.Context, in *StopCampaignRequest, opts ...grpc.CallOption) (*StopCampaignResponse, error)
 	// ConfigureLeadCaps says how many leads a customer gets from now on, whatever the
 	// campaign.
@@ -294,7 +296,9 @@ type MarketingServiceServer interface {
 	// ListRuns returns the last runs of a campaign, the latest first.
 	ListRuns(context.Context, *ListRunsRequest) (*ListRunsResponse, error)
 	// StopCampaign stops a campaign. Once it has answered, the campaign issues no more
-	// leads, until it is defined again.
+	// leads, until it is defined again. Leads that it has issued are withdrawn, as far as
+	// they are not known to be sent or answered: lead management carries out only those
+	// that it has handed to their channel by then.
 	StopCampaign(context.Context, *StopCampaignRequest) (*StopCampaignResponse, error)
 	// ConfigureLeadCaps says how many leads a customer gets from now on, whatever the
 	// campaign.

@@ -96,7 +96,10 @@ func (b *board) plan(ctx context.Context) error {
 	p := &Planner{Streams: b.streams, Horizon: &Horizon{}, Now: func() time.Time { return noon }}
 	plan := Plan(noon, b.waiting, b.grants)
 	for _, a := range plan {
-		for p.dispatch(ctx, a) != nil {
+		for {
+			if _, err := p.dispatch(ctx, a); err == nil {
+				break
+			}
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
