@@ -37,6 +37,9 @@ type Settings struct {
 
 // New makes marketing support of its parts.
 func New(ctx context.Context, p host.Parts) (host.Application, error) {
+	if err := nba.Sweep(ctx, p.DB); err != nil {
+		return host.Application{}, fmt.Errorf("prepare marketing support: %w", err)
+	}
 	var runtime *flow.Runtime
 	// The runtime knows how fresh each flow is, and is made of consumers that
 	// need to know it.
