@@ -94,7 +94,11 @@ func TestScenarioMA6ACustomersLeadsAreListedWithTheirPlaces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
+	defer func() {
+		if err := resp.Body.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	var body struct{ Leads []struct{ State string } }
 	if err := json.NewDecoder(resp.Body).Decode(&body); err != nil || len(body.Leads) != 2 || body.Leads[1].State != "PLACE_STATE_TAKEN" {
 		t.Errorf("over REST: %v (%v)", body, err)

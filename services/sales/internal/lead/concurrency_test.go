@@ -41,7 +41,11 @@ func newBoard(t *testing.T, rng *rand.Rand) *board {
 		}
 		return nil
 	}
-	log := memory.New(memory.Options{BeforeAppend: fails, AfterAppend: fails})
+	return boardOn(t, memory.New(memory.Options{BeforeAppend: fails, AfterAppend: fails}))
+}
+
+func boardOn(t *testing.T, log *memory.Log) *board {
+	t.Helper()
 	t.Cleanup(func() {
 		if err := log.Close(); err != nil {
 			t.Error(err)

@@ -18,6 +18,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
+	"github.com/triangle-suite/triangle/services/internal/eventlog/memory"
 	"github.com/triangle-suite/triangle/services/internal/flow"
 )
 
@@ -167,6 +168,30 @@ func TestALeadIsWithdrawnOrDispatched(t *testing.T) {
 	}
 	if returned == 0 {
 		t.Error("nothing was ever given back: it shows little")
+	}
+}
+
+// LM-2, MA-6: a lead is withdrawn between what is spent for it and what is ordered: its
+// planner gives back at once what it spent, and looks again for who may have it.
+func TestAPlannerGivesBackWhatItSpentForALeadThatIsWithdrawn(t *testing.T) {
+	var b *board
+	withdrawn := false
+	b = boardOn(t, memory.New(memory.Options{BeforeAppend: func(stream string, events []eventlog.NewEvent) error {
+		if stream == Stream("l1") && events[0].Type == "sales.DispatchOrdered" && !withdrawn {
+			withdrawn = true
+			return b.withdraw(context.Background(), "l1")
+		}
+		return nil
+	}}))
+	b.grants = []Grant{grantAt("email:a", email, 1, 0)}
+	b.issue([]Waiting{{LeadID: "l1", Channel: email}})
+	p := &Planner{Streams: b.streams, Horizon: &Horizon{}, Now: func() time.Time { return noon }}
+	returned, err := p.dispatch(t.Context(), Assignment{LeadID: "l1", Grant: b.grants[0]})
+	if err != nil || !returned || p.spent["email:a"] != 0 {
+		t.Errorf("the planner has given it back: %t, and knows of %d that are spent (%v)", returned, p.spent["email:a"], err)
+	}
+	if spent, state := b.spent("email:a"), b.state("l1"); len(spent) != 0 || state.Status != statusWithdrawn || b.returned("email:a") != 1 {
+		t.Errorf("the lead is %s, and spent are %v", state.Status, spent)
 	}
 }
 
