@@ -113,11 +113,11 @@ var Catalogue = []Flow{
 	},
 	{
 		Name: "outbound-leads", From: Marketing, To: Sales,
-		Types:     []string{"marketing.LeadIssued"},
+		Types:     []string{"marketing.LeadIssued", "marketing.LeadWithdrawn"},
 		Key:       []string{"lead_id"},
 		Cadence:   Daily,
 		Owner:     "Campaign management",
-		Rationale: "Lead management plans a day's leads at once.",
+		Rationale: "Lead management plans a day's leads at once, without those that were withdrawn meanwhile.",
 	},
 	{
 		Name: "lead-dispatch", From: Sales, To: Channel,

@@ -9,4 +9,5 @@
 //	own events ──────▶ proposition, arbitration, segment, campaign, lead (what the API lists)
 //	RunCampaign, campaign runner ─▶ CampaignRun + LeadIssued … (campaign-run-<run>)
 //	                    └─ each with a place under the caps   (places-<customer>)
+//	StopCampaign, campaign runner ─▶ CampaignRunWithdrawn + LeadWithdrawn … (campaign-run-<run>)
 package marketing

@@ -1,7 +1,9 @@
 package marketing_test
 
 import (
+	"context"
 	"strings"
+	"sync"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -11,6 +13,7 @@ import (
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
 	"github.com/triangle-suite/triangle/services/internal/eventlog/memory"
+	"github.com/triangle-suite/triangle/services/internal/postgres"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
 
@@ -93,5 +96,42 @@ func TestScenarioMA2WhatADecisionRestedOnIsRebuiltFromTheLog(t *testing.T) {
 	w.produce("decisions-c9", "old", old)
 	if resp := w.replayed("c9", "", fromLog); resp.GetOutcome() != marketingv1.ReplayOutcome_REPLAY_OUTCOME_NOT_REBUILT {
 		t.Errorf("a decision without positions: %v", resp)
+	}
+}
+
+// Two replicas rebuild the same decision at the same moment, again and again: none is in
+// another's way. What a process left behind that ended under way is gone at the next
+// start, and nothing that is in use.
+func TestReplicasRebuildTheSameDecisionAtTheSameMoment(t *testing.T) {
+	w := started(t, memory.Options{})
+	w.define(sales("savings", "saving", 10000))
+	w.settled(w.journey())
+	replicas := []*world{w}
+	if postgres.IsURL(w.dbPath) { // a file is one process's
+		other := &world{t: t, ring: w.ring, streams: w.streams, flows: w.flows, dbPath: w.dbPath, logger: w.logger}
+		other.start()
+		defer other.end()
+		replicas = append(replicas, other)
+	}
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			resp, err := replicas[i%len(replicas)].api.GetReplay(context.Background(), &marketingv1.GetReplayRequest{ContactId: "c1", Inputs: fromLog})
+			if err != nil || resp.GetOutcome() != marketingv1.ReplayOutcome_REPLAY_OUTCOME_SAME {
+				t.Errorf("from the log: %v (%v)", resp, err)
+			}
+		})
+	}
+	all.Wait()
+	left, err := w.db.Scratch(t.Context(), "replay")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := left.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.restart()
+	if n, err := w.db.Sweep(t.Context(), "replay"); n != 0 || err != nil {
+		t.Errorf("after a start %d are still there (%v)", n, err)
 	}
 }

@@ -37,6 +37,9 @@ type Settings struct {
 
 // New makes marketing support of its parts.
 func New(ctx context.Context, p host.Parts) (host.Application, error) {
+	if err := nba.Sweep(ctx, p.DB); err != nil {
+		return host.Application{}, fmt.Errorf("prepare marketing support: %w", err)
+	}
 	var runtime *flow.Runtime
 	// The runtime knows how fresh each flow is, and is made of consumers that
 	// need to know it.
@@ -129,7 +132,7 @@ func own() flow.Consumer {
 		Flow: flow.Own(flows.Marketing, slices.Concat(proposition.Types, arbitration.Types, segment.Types, campaign.Types, lead.Types),
 			[]string{"campaign_id", "proposition_id", "segment_id", "lead_id"}),
 		Schema: projection.Schema{
-			Name: "own", Version: 3,
+			Name: "own", Version: 4,
 			Tables: slices.Concat(proposition.Tables, arbitration.Tables, segment.Tables, campaign.Tables, lead.Tables),
 		},
 		Project: func(ctx context.Context, tx *projection.Tx, e codec.Event) error {

@@ -89,7 +89,7 @@ func (s *service) consumers() ([]flow.Consumer, error) {
 	}
 	tables := flow.Consumer{
 		Flow:    own,
-		Schema:  projection.Schema{Name: "crm", Version: 3, Tables: slices.Concat(customer.Tables, request.Tables, lead.Tables, outbound.Tables, process.Tables)},
+		Schema:  projection.Schema{Name: "crm", Version: 4, Tables: slices.Concat(customer.Tables, request.Tables, lead.Tables, outbound.Tables, process.Tables)},
 		Project: project,
 	}
 	return append(leads, contacts, requests, tables, view.Consumer(s.parts.Streams), conversion.Consumer(s.parts.Streams)), nil

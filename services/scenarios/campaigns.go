@@ -3,6 +3,7 @@ package scenarios
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,8 @@ import (
 var campaignCommands = []command{
 	{form: "campaign CAMPAIGN offers PROPOSITION through CHANNEL", do: (*play).defineCampaign},
 	{form: "campaign CAMPAIGN runs", do: (*play).runCampaign},
+	{form: "campaign CAMPAIGN is stopped", do: (*play).stopCampaign},
+	{form: "runs of campaign CAMPAIGN", do: (*play).showRuns, again: true},
 	{form: "CHANNEL grants COUNT", do: (*play).grantNow},
 	{form: "CHANNEL grants COUNT for the next hour", do: (*play).grantNext},
 	{form: "CHANNEL reports COUNT waiting", do: (*play).reportWorkload},
@@ -67,6 +70,27 @@ func (p *play) runCampaign(ctx context.Context, w words) (string, error) {
 		p.leads[fmt.Sprintf("lead %d", len(p.leads)+1)] = lead
 	}
 	return several(len(run.GetLeadIds()), "lead") + " issued", nil
+}
+
+func (p *play) stopCampaign(ctx context.Context, w words) (string, error) {
+	_, err := p.Services.Marketing.StopCampaign(p.keyed(ctx), &marketingv1.StopCampaignRequest{CampaignId: p.names.own(w.said["CAMPAIGN"])})
+	return "it issues nothing more", err
+}
+
+// showRuns shows what came of each run of a campaign, the first one first.
+func (p *play) showRuns(ctx context.Context, w words) (string, error) {
+	list, err := p.Services.Marketing.ListRuns(ctx, &marketingv1.ListRunsRequest{CampaignId: p.names.own(w.said["CAMPAIGN"])})
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for _, r := range slices.Backward(list.GetRuns()) {
+		fmt.Fprintf(&b, "%s issued, of which %d withdrawn\n", several(int(r.GetLeads()), "lead"), r.GetWithdrawn())
+	}
+	if b.Len() == 0 {
+		return "none", nil
+	}
+	return b.String(), nil
 }
 
 // grantNow has a channel take on so much outbound work within the present hour.

@@ -1337,7 +1337,9 @@ type Run struct {
 	// How many leads it issued.
 	Leads uint32 `protobuf:"varint,7,opt,name=leads,proto3" json:"leads,omitempty"`
 	// Why it could not be made, where it could not.
-	Problem       string `protobuf:"bytes,8,opt,name=problem,proto3" json:"problem,omitempty"`
+	Problem string `protobuf:"bytes,8,opt,name=problem,proto3" json:"problem,omitempty"`
+	// How many of its leads were withdrawn, as the campaign was stopped.
+	Withdrawn     uint32 `protobuf:"varint,9,opt,name=withdrawn,proto3" json:"withdrawn,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1426,6 +1428,13 @@ func (x *Run) GetProblem() string {
 		return x.Problem
 	}
 	return ""
+}
+
+func (x *Run) GetWithdrawn() uint32 {
+	if x != nil {
+		return x.Withdrawn
+	}
+	return 0
 }
 
 // ListRunsRequest asks for the runs of a campaign.
@@ -1603,6 +1612,218 @@ func (*StopCampaignResponse) Descriptor() ([]byte, []int) {
 	return file_marketing_v1_api_proto_rawDescGZIP(), []int{24}
 }
 
+// LeadPlace is a lead that a campaign meant for a customer, and its place under the
+// caps.
+type LeadPlace struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The lead. Only one whose place is taken is issued.
+	LeadId string `protobuf:"bytes,1,opt,name=lead_id,json=leadId,proto3" json:"lead_id,omitempty"`
+	// The campaign.
+	CampaignId string `protobuf:"bytes,2,opt,name=campaign_id,json=campaignId,proto3" json:"campaign_id,omitempty"`
+	// The run.
+	RunId string `protobuf:"bytes,3,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// The channel that is to carry it out; not given when it got no place.
+	Channel v1.Channel `protobuf:"varint,4,opt,name=channel,proto3,enum=journey.v1.Channel" json:"channel,omitempty"`
+	// The campaign's priority; not given when it got no place.
+	Priority uint32 `protobuf:"varint,5,opt,name=priority,proto3" json:"priority,omitempty"`
+	// The time of the lead, which caps count by.
+	At *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=at,proto3" json:"at,omitempty"`
+	// What became of its place.
+	State PlaceState `protobuf:"varint,7,opt,name=state,proto3,enum=marketing.v1.PlaceState" json:"state,omitempty"`
+	// The cap that left no place, where one was refused; not given when the campaign
+	// approaches a customer once in a period, and had done so.
+	Cap *LeadCap `protobuf:"bytes,8,opt,name=cap,proto3" json:"cap,omitempty"`
+	// The lead of higher priority that has displaced it.
+	DisplacedBy   string `protobuf:"bytes,9,opt,name=displaced_by,json=displacedBy,proto3" json:"displaced_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeadPlace) Reset() {
+	*x = LeadPlace{}
+	mi := &file_marketing_v1_api_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeadPlace) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeadPlace) ProtoMessage() {}
+
+func (x *LeadPlace) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeadPlace.ProtoReflect.Descriptor instead.
+func (*LeadPlace) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *LeadPlace) GetLeadId() string {
+	if x != nil {
+		return x.LeadId
+	}
+	return ""
+}
+
+func (x *LeadPlace) GetCampaignId() string {
+	if x != nil {
+		return x.CampaignId
+	}
+	return ""
+}
+
+func (x *LeadPlace) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *LeadPlace) GetChannel() v1.Channel {
+	if x != nil {
+		return x.Channel
+	}
+	return v1.Channel(0)
+}
+
+func (x *LeadPlace) GetPriority() uint32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *LeadPlace) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *LeadPlace) GetState() PlaceState {
+	if x != nil {
+		return x.State
+	}
+	return PlaceState_PLACE_STATE_UNSPECIFIED
+}
+
+func (x *LeadPlace) GetCap() *LeadCap {
+	if x != nil {
+		return x.Cap
+	}
+	return nil
+}
+
+func (x *LeadPlace) GetDisplacedBy() string {
+	if x != nil {
+		return x.DisplacedBy
+	}
+	return ""
+}
+
+// ListLeadPlacesRequest asks for a customer's leads.
+type ListLeadPlacesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The customer.
+	CustomerId    string `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLeadPlacesRequest) Reset() {
+	*x = ListLeadPlacesRequest{}
+	mi := &file_marketing_v1_api_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLeadPlacesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLeadPlacesRequest) ProtoMessage() {}
+
+func (x *ListLeadPlacesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLeadPlacesRequest.ProtoReflect.Descriptor instead.
+func (*ListLeadPlacesRequest) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ListLeadPlacesRequest) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+// ListLeadPlacesResponse holds them.
+type ListLeadPlacesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The last leads, the latest first.
+	Leads         []*LeadPlace `protobuf:"bytes,1,rep,name=leads,proto3" json:"leads,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLeadPlacesResponse) Reset() {
+	*x = ListLeadPlacesResponse{}
+	mi := &file_marketing_v1_api_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLeadPlacesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLeadPlacesResponse) ProtoMessage() {}
+
+func (x *ListLeadPlacesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLeadPlacesResponse.ProtoReflect.Descriptor instead.
+func (*ListLeadPlacesResponse) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ListLeadPlacesResponse) GetLeads() []*LeadPlace {
+	if x != nil {
+		return x.Leads
+	}
+	return nil
+}
+
 // LeadCaps are how many leads a customer gets, whatever the campaign.
 type LeadCaps struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1614,7 +1835,7 @@ type LeadCaps struct {
 
 func (x *LeadCaps) Reset() {
 	*x = LeadCaps{}
-	mi := &file_marketing_v1_api_proto_msgTypes[25]
+	mi := &file_marketing_v1_api_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1626,7 +1847,7 @@ func (x *LeadCaps) String() string {
 func (*LeadCaps) ProtoMessage() {}
 
 func (x *LeadCaps) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[25]
+	mi := &file_marketing_v1_api_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1639,7 +1860,7 @@ func (x *LeadCaps) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadCaps.ProtoReflect.Descriptor instead.
 func (*LeadCaps) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{25}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *LeadCaps) GetCaps() []*LeadCap {
@@ -1660,7 +1881,7 @@ type ConfigureLeadCapsRequest struct {
 
 func (x *ConfigureLeadCapsRequest) Reset() {
 	*x = ConfigureLeadCapsRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[26]
+	mi := &file_marketing_v1_api_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1672,7 +1893,7 @@ func (x *ConfigureLeadCapsRequest) String() string {
 func (*ConfigureLeadCapsRequest) ProtoMessage() {}
 
 func (x *ConfigureLeadCapsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[26]
+	mi := &file_marketing_v1_api_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1685,7 +1906,7 @@ func (x *ConfigureLeadCapsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureLeadCapsRequest.ProtoReflect.Descriptor instead.
 func (*ConfigureLeadCapsRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{26}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ConfigureLeadCapsRequest) GetLeadCaps() *LeadCaps {
@@ -1704,7 +1925,7 @@ type ConfigureLeadCapsResponse struct {
 
 func (x *ConfigureLeadCapsResponse) Reset() {
 	*x = ConfigureLeadCapsResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[27]
+	mi := &file_marketing_v1_api_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1716,7 +1937,7 @@ func (x *ConfigureLeadCapsResponse) String() string {
 func (*ConfigureLeadCapsResponse) ProtoMessage() {}
 
 func (x *ConfigureLeadCapsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[27]
+	mi := &file_marketing_v1_api_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1729,7 +1950,7 @@ func (x *ConfigureLeadCapsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureLeadCapsResponse.ProtoReflect.Descriptor instead.
 func (*ConfigureLeadCapsResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{27}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{30}
 }
 
 // GetLeadCapsRequest asks how many leads a customer gets.
@@ -1741,7 +1962,7 @@ type GetLeadCapsRequest struct {
 
 func (x *GetLeadCapsRequest) Reset() {
 	*x = GetLeadCapsRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[28]
+	mi := &file_marketing_v1_api_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1753,7 +1974,7 @@ func (x *GetLeadCapsRequest) String() string {
 func (*GetLeadCapsRequest) ProtoMessage() {}
 
 func (x *GetLeadCapsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[28]
+	mi := &file_marketing_v1_api_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1766,7 +1987,7 @@ func (x *GetLeadCapsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetLeadCapsRequest.ProtoReflect.Descriptor instead.
 func (*GetLeadCapsRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{28}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{31}
 }
 
 // GetLeadCapsResponse tells it.
@@ -1780,7 +2001,7 @@ type GetLeadCapsResponse struct {
 
 func (x *GetLeadCapsResponse) Reset() {
 	*x = GetLeadCapsResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[29]
+	mi := &file_marketing_v1_api_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1792,7 +2013,7 @@ func (x *GetLeadCapsResponse) String() string {
 func (*GetLeadCapsResponse) ProtoMessage() {}
 
 func (x *GetLeadCapsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[29]
+	mi := &file_marketing_v1_api_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1805,7 +2026,7 @@ func (x *GetLeadCapsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetLeadCapsResponse.ProtoReflect.Descriptor instead.
 func (*GetLeadCapsResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{29}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *GetLeadCapsResponse) GetLeadCaps() *LeadCaps {
@@ -1826,7 +2047,7 @@ type ConfigureArbitrationRequest struct {
 
 func (x *ConfigureArbitrationRequest) Reset() {
 	*x = ConfigureArbitrationRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[30]
+	mi := &file_marketing_v1_api_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1838,7 +2059,7 @@ func (x *ConfigureArbitrationRequest) String() string {
 func (*ConfigureArbitrationRequest) ProtoMessage() {}
 
 func (x *ConfigureArbitrationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[30]
+	mi := &file_marketing_v1_api_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1851,7 +2072,7 @@ func (x *ConfigureArbitrationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureArbitrationRequest.ProtoReflect.Descriptor instead.
 func (*ConfigureArbitrationRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{30}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ConfigureArbitrationRequest) GetArbitration() *Arbitration {
@@ -1870,7 +2091,7 @@ type ConfigureArbitrationResponse struct {
 
 func (x *ConfigureArbitrationResponse) Reset() {
 	*x = ConfigureArbitrationResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[31]
+	mi := &file_marketing_v1_api_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1882,7 +2103,7 @@ func (x *ConfigureArbitrationResponse) String() string {
 func (*ConfigureArbitrationResponse) ProtoMessage() {}
 
 func (x *ConfigureArbitrationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[31]
+	mi := &file_marketing_v1_api_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1895,7 +2116,7 @@ func (x *ConfigureArbitrationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureArbitrationResponse.ProtoReflect.Descriptor instead.
 func (*ConfigureArbitrationResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{31}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{34}
 }
 
 // GetArbitrationRequest asks how lists are made.
@@ -1907,7 +2128,7 @@ type GetArbitrationRequest struct {
 
 func (x *GetArbitrationRequest) Reset() {
 	*x = GetArbitrationRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[32]
+	mi := &file_marketing_v1_api_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1919,7 +2140,7 @@ func (x *GetArbitrationRequest) String() string {
 func (*GetArbitrationRequest) ProtoMessage() {}
 
 func (x *GetArbitrationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[32]
+	mi := &file_marketing_v1_api_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1932,7 +2153,7 @@ func (x *GetArbitrationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetArbitrationRequest.ProtoReflect.Descriptor instead.
 func (*GetArbitrationRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{32}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{35}
 }
 
 // GetArbitrationResponse tells how lists are made.
@@ -1946,7 +2167,7 @@ type GetArbitrationResponse struct {
 
 func (x *GetArbitrationResponse) Reset() {
 	*x = GetArbitrationResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[33]
+	mi := &file_marketing_v1_api_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1958,7 +2179,7 @@ func (x *GetArbitrationResponse) String() string {
 func (*GetArbitrationResponse) ProtoMessage() {}
 
 func (x *GetArbitrationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[33]
+	mi := &file_marketing_v1_api_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1971,7 +2192,7 @@ func (x *GetArbitrationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetArbitrationResponse.ProtoReflect.Descriptor instead.
 func (*GetArbitrationResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{33}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GetArbitrationResponse) GetArbitration() *Arbitration {
@@ -1994,7 +2215,7 @@ type GetDecisionRequest struct {
 
 func (x *GetDecisionRequest) Reset() {
 	*x = GetDecisionRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[34]
+	mi := &file_marketing_v1_api_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2006,7 +2227,7 @@ func (x *GetDecisionRequest) String() string {
 func (*GetDecisionRequest) ProtoMessage() {}
 
 func (x *GetDecisionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[34]
+	mi := &file_marketing_v1_api_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2019,7 +2240,7 @@ func (x *GetDecisionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDecisionRequest.ProtoReflect.Descriptor instead.
 func (*GetDecisionRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{34}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *GetDecisionRequest) GetContactId() string {
@@ -2070,7 +2291,7 @@ type GetDecisionResponse struct {
 
 func (x *GetDecisionResponse) Reset() {
 	*x = GetDecisionResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[35]
+	mi := &file_marketing_v1_api_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2082,7 +2303,7 @@ func (x *GetDecisionResponse) String() string {
 func (*GetDecisionResponse) ProtoMessage() {}
 
 func (x *GetDecisionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[35]
+	mi := &file_marketing_v1_api_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2095,7 +2316,7 @@ func (x *GetDecisionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDecisionResponse.ProtoReflect.Descriptor instead.
 func (*GetDecisionResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{35}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *GetDecisionResponse) GetDecisionId() string {
@@ -2197,7 +2418,7 @@ type GetReplayRequest struct {
 
 func (x *GetReplayRequest) Reset() {
 	*x = GetReplayRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[36]
+	mi := &file_marketing_v1_api_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2209,7 +2430,7 @@ func (x *GetReplayRequest) String() string {
 func (*GetReplayRequest) ProtoMessage() {}
 
 func (x *GetReplayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[36]
+	mi := &file_marketing_v1_api_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2222,7 +2443,7 @@ func (x *GetReplayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReplayRequest.ProtoReflect.Descriptor instead.
 func (*GetReplayRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{36}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *GetReplayRequest) GetContactId() string {
@@ -2267,7 +2488,7 @@ type GetReplayResponse struct {
 
 func (x *GetReplayResponse) Reset() {
 	*x = GetReplayResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[37]
+	mi := &file_marketing_v1_api_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2279,7 +2500,7 @@ func (x *GetReplayResponse) String() string {
 func (*GetReplayResponse) ProtoMessage() {}
 
 func (x *GetReplayResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[37]
+	mi := &file_marketing_v1_api_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2292,7 +2513,7 @@ func (x *GetReplayResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReplayResponse.ProtoReflect.Descriptor instead.
 func (*GetReplayResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{37}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *GetReplayResponse) GetDecisionId() string {
@@ -2348,7 +2569,7 @@ type GetProfileRequest struct {
 
 func (x *GetProfileRequest) Reset() {
 	*x = GetProfileRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[38]
+	mi := &file_marketing_v1_api_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2360,7 +2581,7 @@ func (x *GetProfileRequest) String() string {
 func (*GetProfileRequest) ProtoMessage() {}
 
 func (x *GetProfileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[38]
+	mi := &file_marketing_v1_api_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2373,7 +2594,7 @@ func (x *GetProfileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProfileRequest.ProtoReflect.Descriptor instead.
 func (*GetProfileRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{38}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *GetProfileRequest) GetCustomerId() string {
@@ -2406,7 +2627,7 @@ type GetProfileResponse struct {
 
 func (x *GetProfileResponse) Reset() {
 	*x = GetProfileResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[39]
+	mi := &file_marketing_v1_api_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2418,7 +2639,7 @@ func (x *GetProfileResponse) String() string {
 func (*GetProfileResponse) ProtoMessage() {}
 
 func (x *GetProfileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[39]
+	mi := &file_marketing_v1_api_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2431,7 +2652,7 @@ func (x *GetProfileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProfileResponse.ProtoReflect.Descriptor instead.
 func (*GetProfileResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{39}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *GetProfileResponse) GetCustomerId() string {
@@ -2556,7 +2777,7 @@ const file_marketing_v1_api_proto_rawDesc = "" +
 	"\vnext_run_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tnextRunAt\"\x16\n" +
 	"\x14ListCampaignsRequest\"S\n" +
 	"\x15ListCampaignsResponse\x12:\n" +
-	"\tcampaigns\x18\x01 \x03(\v2\x1c.marketing.v1.CampaignStatusR\tcampaigns\"\x96\x02\n" +
+	"\tcampaigns\x18\x01 \x03(\v2\x1c.marketing.v1.CampaignStatusR\tcampaigns\"\xb4\x02\n" +
 	"\x03Run\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x129\n" +
 	"\n" +
@@ -2566,7 +2787,8 @@ const file_marketing_v1_api_proto_rawDesc = "" +
 	"\beligible\x18\x05 \x01(\x04R\beligible\x12\x16\n" +
 	"\x06capped\x18\x06 \x01(\x04R\x06capped\x12\x14\n" +
 	"\x05leads\x18\a \x01(\rR\x05leads\x12\x18\n" +
-	"\aproblem\x18\b \x01(\tR\aproblem\"2\n" +
+	"\aproblem\x18\b \x01(\tR\aproblem\x12\x1c\n" +
+	"\twithdrawn\x18\t \x01(\rR\twithdrawn\"2\n" +
 	"\x0fListRunsRequest\x12\x1f\n" +
 	"\vcampaign_id\x18\x01 \x01(\tR\n" +
 	"campaignId\"9\n" +
@@ -2575,7 +2797,23 @@ const file_marketing_v1_api_proto_rawDesc = "" +
 	"\x13StopCampaignRequest\x12\x1f\n" +
 	"\vcampaign_id\x18\x01 \x01(\tR\n" +
 	"campaignId\"\x16\n" +
-	"\x14StopCampaignResponse\"5\n" +
+	"\x14StopCampaignResponse\"\xcf\x02\n" +
+	"\tLeadPlace\x12\x17\n" +
+	"\alead_id\x18\x01 \x01(\tR\x06leadId\x12\x1f\n" +
+	"\vcampaign_id\x18\x02 \x01(\tR\n" +
+	"campaignId\x12\x15\n" +
+	"\x06run_id\x18\x03 \x01(\tR\x05runId\x12-\n" +
+	"\achannel\x18\x04 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12\x1a\n" +
+	"\bpriority\x18\x05 \x01(\rR\bpriority\x12*\n" +
+	"\x02at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12.\n" +
+	"\x05state\x18\a \x01(\x0e2\x18.marketing.v1.PlaceStateR\x05state\x12'\n" +
+	"\x03cap\x18\b \x01(\v2\x15.marketing.v1.LeadCapR\x03cap\x12!\n" +
+	"\fdisplaced_by\x18\t \x01(\tR\vdisplacedBy\"8\n" +
+	"\x15ListLeadPlacesRequest\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\"G\n" +
+	"\x16ListLeadPlacesResponse\x12-\n" +
+	"\x05leads\x18\x01 \x03(\v2\x17.marketing.v1.LeadPlaceR\x05leads\"5\n" +
 	"\bLeadCaps\x12)\n" +
 	"\x04caps\x18\x01 \x03(\v2\x15.marketing.v1.LeadCapR\x04caps\"O\n" +
 	"\x18ConfigureLeadCapsRequest\x123\n" +
@@ -2659,7 +2897,7 @@ const file_marketing_v1_api_proto_rawDesc = "" +
 	"\fReplayInputs\x12\x1d\n" +
 	"\x19REPLAY_INPUTS_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16REPLAY_INPUTS_RECORDED\x10\x01\x12\x15\n" +
-	"\x11REPLAY_INPUTS_LOG\x10\x022\xfd\v\n" +
+	"\x11REPLAY_INPUTS_LOG\x10\x022\xda\f\n" +
 	"\x10MarketingService\x12d\n" +
 	"\x11DefineProposition\x12&.marketing.v1.DefinePropositionRequest\x1a'.marketing.v1.DefinePropositionResponse\x12a\n" +
 	"\x10ListPropositions\x12%.marketing.v1.ListPropositionsRequest\x1a&.marketing.v1.ListPropositionsResponse\x12X\n" +
@@ -2672,7 +2910,8 @@ const file_marketing_v1_api_proto_rawDesc = "" +
 	"\bListRuns\x12\x1d.marketing.v1.ListRunsRequest\x1a\x1e.marketing.v1.ListRunsResponse\x12U\n" +
 	"\fStopCampaign\x12!.marketing.v1.StopCampaignRequest\x1a\".marketing.v1.StopCampaignResponse\x12d\n" +
 	"\x11ConfigureLeadCaps\x12&.marketing.v1.ConfigureLeadCapsRequest\x1a'.marketing.v1.ConfigureLeadCapsResponse\x12R\n" +
-	"\vGetLeadCaps\x12 .marketing.v1.GetLeadCapsRequest\x1a!.marketing.v1.GetLeadCapsResponse\x12m\n" +
+	"\vGetLeadCaps\x12 .marketing.v1.GetLeadCapsRequest\x1a!.marketing.v1.GetLeadCapsResponse\x12[\n" +
+	"\x0eListLeadPlaces\x12#.marketing.v1.ListLeadPlacesRequest\x1a$.marketing.v1.ListLeadPlacesResponse\x12m\n" +
 	"\x14ConfigureArbitration\x12).marketing.v1.ConfigureArbitrationRequest\x1a*.marketing.v1.ConfigureArbitrationResponse\x12[\n" +
 	"\x0eGetArbitration\x12#.marketing.v1.GetArbitrationRequest\x1a$.marketing.v1.GetArbitrationResponse\x12R\n" +
 	"\vGetDecision\x12 .marketing.v1.GetDecisionRequest\x1a!.marketing.v1.GetDecisionResponse\x12L\n" +
@@ -2693,7 +2932,7 @@ func file_marketing_v1_api_proto_rawDescGZIP() []byte {
 }
 
 var file_marketing_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_marketing_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_marketing_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_marketing_v1_api_proto_goTypes = []any{
 	(CampaignState)(0),                   // 0: marketing.v1.CampaignState
 	(ReplayOutcome)(0),                   // 1: marketing.v1.ReplayOutcome
@@ -2723,107 +2962,118 @@ var file_marketing_v1_api_proto_goTypes = []any{
 	(*ListRunsResponse)(nil),             // 25: marketing.v1.ListRunsResponse
 	(*StopCampaignRequest)(nil),          // 26: marketing.v1.StopCampaignRequest
 	(*StopCampaignResponse)(nil),         // 27: marketing.v1.StopCampaignResponse
-	(*LeadCaps)(nil),                     // 28: marketing.v1.LeadCaps
-	(*ConfigureLeadCapsRequest)(nil),     // 29: marketing.v1.ConfigureLeadCapsRequest
-	(*ConfigureLeadCapsResponse)(nil),    // 30: marketing.v1.ConfigureLeadCapsResponse
-	(*GetLeadCapsRequest)(nil),           // 31: marketing.v1.GetLeadCapsRequest
-	(*GetLeadCapsResponse)(nil),          // 32: marketing.v1.GetLeadCapsResponse
-	(*ConfigureArbitrationRequest)(nil),  // 33: marketing.v1.ConfigureArbitrationRequest
-	(*ConfigureArbitrationResponse)(nil), // 34: marketing.v1.ConfigureArbitrationResponse
-	(*GetArbitrationRequest)(nil),        // 35: marketing.v1.GetArbitrationRequest
-	(*GetArbitrationResponse)(nil),       // 36: marketing.v1.GetArbitrationResponse
-	(*GetDecisionRequest)(nil),           // 37: marketing.v1.GetDecisionRequest
-	(*GetDecisionResponse)(nil),          // 38: marketing.v1.GetDecisionResponse
-	(*GetReplayRequest)(nil),             // 39: marketing.v1.GetReplayRequest
-	(*GetReplayResponse)(nil),            // 40: marketing.v1.GetReplayResponse
-	(*GetProfileRequest)(nil),            // 41: marketing.v1.GetProfileRequest
-	(*GetProfileResponse)(nil),           // 42: marketing.v1.GetProfileResponse
-	(Purpose)(0),                         // 43: marketing.v1.Purpose
-	(*Content)(nil),                      // 44: marketing.v1.Content
-	(v1.Channel)(0),                      // 45: journey.v1.Channel
-	(*timestamppb.Timestamp)(nil),        // 46: google.protobuf.Timestamp
-	(*Trigger)(nil),                      // 47: marketing.v1.Trigger
-	(*v11.Freshness)(nil),                // 48: flow.v1.Freshness
-	(RunEnd)(0),                          // 49: marketing.v1.RunEnd
-	(*LeadCap)(nil),                      // 50: marketing.v1.LeadCap
-	(*Arbitration)(nil),                  // 51: marketing.v1.Arbitration
-	(*v1.NextBestAction)(nil),            // 52: journey.v1.NextBestAction
-	(*Candidate)(nil),                    // 53: marketing.v1.Candidate
-	(Group)(0),                           // 54: marketing.v1.Group
+	(*LeadPlace)(nil),                    // 28: marketing.v1.LeadPlace
+	(*ListLeadPlacesRequest)(nil),        // 29: marketing.v1.ListLeadPlacesRequest
+	(*ListLeadPlacesResponse)(nil),       // 30: marketing.v1.ListLeadPlacesResponse
+	(*LeadCaps)(nil),                     // 31: marketing.v1.LeadCaps
+	(*ConfigureLeadCapsRequest)(nil),     // 32: marketing.v1.ConfigureLeadCapsRequest
+	(*ConfigureLeadCapsResponse)(nil),    // 33: marketing.v1.ConfigureLeadCapsResponse
+	(*GetLeadCapsRequest)(nil),           // 34: marketing.v1.GetLeadCapsRequest
+	(*GetLeadCapsResponse)(nil),          // 35: marketing.v1.GetLeadCapsResponse
+	(*ConfigureArbitrationRequest)(nil),  // 36: marketing.v1.ConfigureArbitrationRequest
+	(*ConfigureArbitrationResponse)(nil), // 37: marketing.v1.ConfigureArbitrationResponse
+	(*GetArbitrationRequest)(nil),        // 38: marketing.v1.GetArbitrationRequest
+	(*GetArbitrationResponse)(nil),       // 39: marketing.v1.GetArbitrationResponse
+	(*GetDecisionRequest)(nil),           // 40: marketing.v1.GetDecisionRequest
+	(*GetDecisionResponse)(nil),          // 41: marketing.v1.GetDecisionResponse
+	(*GetReplayRequest)(nil),             // 42: marketing.v1.GetReplayRequest
+	(*GetReplayResponse)(nil),            // 43: marketing.v1.GetReplayResponse
+	(*GetProfileRequest)(nil),            // 44: marketing.v1.GetProfileRequest
+	(*GetProfileResponse)(nil),           // 45: marketing.v1.GetProfileResponse
+	(Purpose)(0),                         // 46: marketing.v1.Purpose
+	(*Content)(nil),                      // 47: marketing.v1.Content
+	(v1.Channel)(0),                      // 48: journey.v1.Channel
+	(*timestamppb.Timestamp)(nil),        // 49: google.protobuf.Timestamp
+	(*Trigger)(nil),                      // 50: marketing.v1.Trigger
+	(*v11.Freshness)(nil),                // 51: flow.v1.Freshness
+	(RunEnd)(0),                          // 52: marketing.v1.RunEnd
+	(PlaceState)(0),                      // 53: marketing.v1.PlaceState
+	(*LeadCap)(nil),                      // 54: marketing.v1.LeadCap
+	(*Arbitration)(nil),                  // 55: marketing.v1.Arbitration
+	(*v1.NextBestAction)(nil),            // 56: journey.v1.NextBestAction
+	(*Candidate)(nil),                    // 57: marketing.v1.Candidate
+	(Group)(0),                           // 58: marketing.v1.Group
 }
 var file_marketing_v1_api_proto_depIdxs = []int32{
-	43, // 0: marketing.v1.Proposition.purpose:type_name -> marketing.v1.Purpose
-	44, // 1: marketing.v1.Proposition.contents:type_name -> marketing.v1.Content
-	45, // 2: marketing.v1.Campaign.channel:type_name -> journey.v1.Channel
-	46, // 3: marketing.v1.Campaign.once_at:type_name -> google.protobuf.Timestamp
-	47, // 4: marketing.v1.Campaign.trigger:type_name -> marketing.v1.Trigger
+	46, // 0: marketing.v1.Proposition.purpose:type_name -> marketing.v1.Purpose
+	47, // 1: marketing.v1.Proposition.contents:type_name -> marketing.v1.Content
+	48, // 2: marketing.v1.Campaign.channel:type_name -> journey.v1.Channel
+	49, // 3: marketing.v1.Campaign.once_at:type_name -> google.protobuf.Timestamp
+	50, // 4: marketing.v1.Campaign.trigger:type_name -> marketing.v1.Trigger
 	3,  // 5: marketing.v1.DefinePropositionRequest.proposition:type_name -> marketing.v1.Proposition
 	3,  // 6: marketing.v1.ListPropositionsResponse.propositions:type_name -> marketing.v1.Proposition
 	4,  // 7: marketing.v1.DefineSegmentRequest.segment:type_name -> marketing.v1.Segment
 	4,  // 8: marketing.v1.ListSegmentsResponse.segments:type_name -> marketing.v1.Segment
-	48, // 9: marketing.v1.GetReachResponse.freshness:type_name -> flow.v1.Freshness
+	51, // 9: marketing.v1.GetReachResponse.freshness:type_name -> flow.v1.Freshness
 	5,  // 10: marketing.v1.DefineCampaignRequest.campaign:type_name -> marketing.v1.Campaign
-	48, // 11: marketing.v1.RunCampaignResponse.freshness:type_name -> flow.v1.Freshness
+	51, // 11: marketing.v1.RunCampaignResponse.freshness:type_name -> flow.v1.Freshness
 	5,  // 12: marketing.v1.CampaignStatus.campaign:type_name -> marketing.v1.Campaign
 	0,  // 13: marketing.v1.CampaignStatus.state:type_name -> marketing.v1.CampaignState
-	46, // 14: marketing.v1.CampaignStatus.next_run_at:type_name -> google.protobuf.Timestamp
+	49, // 14: marketing.v1.CampaignStatus.next_run_at:type_name -> google.protobuf.Timestamp
 	20, // 15: marketing.v1.ListCampaignsResponse.campaigns:type_name -> marketing.v1.CampaignStatus
-	46, // 16: marketing.v1.Run.planned_at:type_name -> google.protobuf.Timestamp
-	46, // 17: marketing.v1.Run.due_at:type_name -> google.protobuf.Timestamp
-	49, // 18: marketing.v1.Run.end:type_name -> marketing.v1.RunEnd
+	49, // 16: marketing.v1.Run.planned_at:type_name -> google.protobuf.Timestamp
+	49, // 17: marketing.v1.Run.due_at:type_name -> google.protobuf.Timestamp
+	52, // 18: marketing.v1.Run.end:type_name -> marketing.v1.RunEnd
 	23, // 19: marketing.v1.ListRunsResponse.runs:type_name -> marketing.v1.Run
-	50, // 20: marketing.v1.LeadCaps.caps:type_name -> marketing.v1.LeadCap
-	28, // 21: marketing.v1.ConfigureLeadCapsRequest.lead_caps:type_name -> marketing.v1.LeadCaps
-	28, // 22: marketing.v1.GetLeadCapsResponse.lead_caps:type_name -> marketing.v1.LeadCaps
-	51, // 23: marketing.v1.ConfigureArbitrationRequest.arbitration:type_name -> marketing.v1.Arbitration
-	51, // 24: marketing.v1.GetArbitrationResponse.arbitration:type_name -> marketing.v1.Arbitration
-	46, // 25: marketing.v1.GetDecisionResponse.decided_at:type_name -> google.protobuf.Timestamp
-	52, // 26: marketing.v1.GetDecisionResponse.actions:type_name -> journey.v1.NextBestAction
-	53, // 27: marketing.v1.GetDecisionResponse.candidates:type_name -> marketing.v1.Candidate
-	48, // 28: marketing.v1.GetDecisionResponse.rested_on:type_name -> flow.v1.Freshness
-	54, // 29: marketing.v1.GetDecisionResponse.group:type_name -> marketing.v1.Group
-	2,  // 30: marketing.v1.GetReplayRequest.inputs:type_name -> marketing.v1.ReplayInputs
-	1,  // 31: marketing.v1.GetReplayResponse.outcome:type_name -> marketing.v1.ReplayOutcome
-	48, // 32: marketing.v1.GetProfileResponse.freshness:type_name -> flow.v1.Freshness
-	6,  // 33: marketing.v1.MarketingService.DefineProposition:input_type -> marketing.v1.DefinePropositionRequest
-	8,  // 34: marketing.v1.MarketingService.ListPropositions:input_type -> marketing.v1.ListPropositionsRequest
-	10, // 35: marketing.v1.MarketingService.DefineSegment:input_type -> marketing.v1.DefineSegmentRequest
-	12, // 36: marketing.v1.MarketingService.ListSegments:input_type -> marketing.v1.ListSegmentsRequest
-	14, // 37: marketing.v1.MarketingService.GetReach:input_type -> marketing.v1.GetReachRequest
-	16, // 38: marketing.v1.MarketingService.DefineCampaign:input_type -> marketing.v1.DefineCampaignRequest
-	21, // 39: marketing.v1.MarketingService.ListCampaigns:input_type -> marketing.v1.ListCampaignsRequest
-	18, // 40: marketing.v1.MarketingService.RunCampaign:input_type -> marketing.v1.RunCampaignRequest
-	24, // 41: marketing.v1.MarketingService.ListRuns:input_type -> marketing.v1.ListRunsRequest
-	26, // 42: marketing.v1.MarketingService.StopCampaign:input_type -> marketing.v1.StopCampaignRequest
-	29, // 43: marketing.v1.MarketingService.ConfigureLeadCaps:input_type -> marketing.v1.ConfigureLeadCapsRequest
-	31, // 44: marketing.v1.MarketingService.GetLeadCaps:input_type -> marketing.v1.GetLeadCapsRequest
-	33, // 45: marketing.v1.MarketingService.ConfigureArbitration:input_type -> marketing.v1.ConfigureArbitrationRequest
-	35, // 46: marketing.v1.MarketingService.GetArbitration:input_type -> marketing.v1.GetArbitrationRequest
-	37, // 47: marketing.v1.MarketingService.GetDecision:input_type -> marketing.v1.GetDecisionRequest
-	39, // 48: marketing.v1.MarketingService.GetReplay:input_type -> marketing.v1.GetReplayRequest
-	41, // 49: marketing.v1.MarketingService.GetProfile:input_type -> marketing.v1.GetProfileRequest
-	7,  // 50: marketing.v1.MarketingService.DefineProposition:output_type -> marketing.v1.DefinePropositionResponse
-	9,  // 51: marketing.v1.MarketingService.ListPropositions:output_type -> marketing.v1.ListPropositionsResponse
-	11, // 52: marketing.v1.MarketingService.DefineSegment:output_type -> marketing.v1.DefineSegmentResponse
-	13, // 53: marketing.v1.MarketingService.ListSegments:output_type -> marketing.v1.ListSegmentsResponse
-	15, // 54: marketing.v1.MarketingService.GetReach:output_type -> marketing.v1.GetReachResponse
-	17, // 55: marketing.v1.MarketingService.DefineCampaign:output_type -> marketing.v1.DefineCampaignResponse
-	22, // 56: marketing.v1.MarketingService.ListCampaigns:output_type -> marketing.v1.ListCampaignsResponse
-	19, // 57: marketing.v1.MarketingService.RunCampaign:output_type -> marketing.v1.RunCampaignResponse
-	25, // 58: marketing.v1.MarketingService.ListRuns:output_type -> marketing.v1.ListRunsResponse
-	27, // 59: marketing.v1.MarketingService.StopCampaign:output_type -> marketing.v1.StopCampaignResponse
-	30, // 60: marketing.v1.MarketingService.ConfigureLeadCaps:output_type -> marketing.v1.ConfigureLeadCapsResponse
-	32, // 61: marketing.v1.MarketingService.GetLeadCaps:output_type -> marketing.v1.GetLeadCapsResponse
-	34, // 62: marketing.v1.MarketingService.ConfigureArbitration:output_type -> marketing.v1.ConfigureArbitrationResponse
-	36, // 63: marketing.v1.MarketingService.GetArbitration:output_type -> marketing.v1.GetArbitrationResponse
-	38, // 64: marketing.v1.MarketingService.GetDecision:output_type -> marketing.v1.GetDecisionResponse
-	40, // 65: marketing.v1.MarketingService.GetReplay:output_type -> marketing.v1.GetReplayResponse
-	42, // 66: marketing.v1.MarketingService.GetProfile:output_type -> marketing.v1.GetProfileResponse
-	50, // [50:67] is the sub-list for method output_type
-	33, // [33:50] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	48, // 20: marketing.v1.LeadPlace.channel:type_name -> journey.v1.Channel
+	49, // 21: marketing.v1.LeadPlace.at:type_name -> google.protobuf.Timestamp
+	53, // 22: marketing.v1.LeadPlace.state:type_name -> marketing.v1.PlaceState
+	54, // 23: marketing.v1.LeadPlace.cap:type_name -> marketing.v1.LeadCap
+	28, // 24: marketing.v1.ListLeadPlacesResponse.leads:type_name -> marketing.v1.LeadPlace
+	54, // 25: marketing.v1.LeadCaps.caps:type_name -> marketing.v1.LeadCap
+	31, // 26: marketing.v1.ConfigureLeadCapsRequest.lead_caps:type_name -> marketing.v1.LeadCaps
+	31, // 27: marketing.v1.GetLeadCapsResponse.lead_caps:type_name -> marketing.v1.LeadCaps
+	55, // 28: marketing.v1.ConfigureArbitrationRequest.arbitration:type_name -> marketing.v1.Arbitration
+	55, // 29: marketing.v1.GetArbitrationResponse.arbitration:type_name -> marketing.v1.Arbitration
+	49, // 30: marketing.v1.GetDecisionResponse.decided_at:type_name -> google.protobuf.Timestamp
+	56, // 31: marketing.v1.GetDecisionResponse.actions:type_name -> journey.v1.NextBestAction
+	57, // 32: marketing.v1.GetDecisionResponse.candidates:type_name -> marketing.v1.Candidate
+	51, // 33: marketing.v1.GetDecisionResponse.rested_on:type_name -> flow.v1.Freshness
+	58, // 34: marketing.v1.GetDecisionResponse.group:type_name -> marketing.v1.Group
+	2,  // 35: marketing.v1.GetReplayRequest.inputs:type_name -> marketing.v1.ReplayInputs
+	1,  // 36: marketing.v1.GetReplayResponse.outcome:type_name -> marketing.v1.ReplayOutcome
+	51, // 37: marketing.v1.GetProfileResponse.freshness:type_name -> flow.v1.Freshness
+	6,  // 38: marketing.v1.MarketingService.DefineProposition:input_type -> marketing.v1.DefinePropositionRequest
+	8,  // 39: marketing.v1.MarketingService.ListPropositions:input_type -> marketing.v1.ListPropositionsRequest
+	10, // 40: marketing.v1.MarketingService.DefineSegment:input_type -> marketing.v1.DefineSegmentRequest
+	12, // 41: marketing.v1.MarketingService.ListSegments:input_type -> marketing.v1.ListSegmentsRequest
+	14, // 42: marketing.v1.MarketingService.GetReach:input_type -> marketing.v1.GetReachRequest
+	16, // 43: marketing.v1.MarketingService.DefineCampaign:input_type -> marketing.v1.DefineCampaignRequest
+	21, // 44: marketing.v1.MarketingService.ListCampaigns:input_type -> marketing.v1.ListCampaignsRequest
+	18, // 45: marketing.v1.MarketingService.RunCampaign:input_type -> marketing.v1.RunCampaignRequest
+	24, // 46: marketing.v1.MarketingService.ListRuns:input_type -> marketing.v1.ListRunsRequest
+	26, // 47: marketing.v1.MarketingService.StopCampaign:input_type -> marketing.v1.StopCampaignRequest
+	32, // 48: marketing.v1.MarketingService.ConfigureLeadCaps:input_type -> marketing.v1.ConfigureLeadCapsRequest
+	34, // 49: marketing.v1.MarketingService.GetLeadCaps:input_type -> marketing.v1.GetLeadCapsRequest
+	29, // 50: marketing.v1.MarketingService.ListLeadPlaces:input_type -> marketing.v1.ListLeadPlacesRequest
+	36, // 51: marketing.v1.MarketingService.ConfigureArbitration:input_type -> marketing.v1.ConfigureArbitrationRequest
+	38, // 52: marketing.v1.MarketingService.GetArbitration:input_type -> marketing.v1.GetArbitrationRequest
+	40, // 53: marketing.v1.MarketingService.GetDecision:input_type -> marketing.v1.GetDecisionRequest
+	42, // 54: marketing.v1.MarketingService.GetReplay:input_type -> marketing.v1.GetReplayRequest
+	44, // 55: marketing.v1.MarketingService.GetProfile:input_type -> marketing.v1.GetProfileRequest
+	7,  // 56: marketing.v1.MarketingService.DefineProposition:output_type -> marketing.v1.DefinePropositionResponse
+	9,  // 57: marketing.v1.MarketingService.ListPropositions:output_type -> marketing.v1.ListPropositionsResponse
+	11, // 58: marketing.v1.MarketingService.DefineSegment:output_type -> marketing.v1.DefineSegmentResponse
+	13, // 59: marketing.v1.MarketingService.ListSegments:output_type -> marketing.v1.ListSegmentsResponse
+	15, // 60: marketing.v1.MarketingService.GetReach:output_type -> marketing.v1.GetReachResponse
+	17, // 61: marketing.v1.MarketingService.DefineCampaign:output_type -> marketing.v1.DefineCampaignResponse
+	22, // 62: marketing.v1.MarketingService.ListCampaigns:output_type -> marketing.v1.ListCampaignsResponse
+	19, // 63: marketing.v1.MarketingService.RunCampaign:output_type -> marketing.v1.RunCampaignResponse
+	25, // 64: marketing.v1.MarketingService.ListRuns:output_type -> marketing.v1.ListRunsResponse
+	27, // 65: marketing.v1.MarketingService.StopCampaign:output_type -> marketing.v1.StopCampaignResponse
+	33, // 66: marketing.v1.MarketingService.ConfigureLeadCaps:output_type -> marketing.v1.ConfigureLeadCapsResponse
+	35, // 67: marketing.v1.MarketingService.GetLeadCaps:output_type -> marketing.v1.GetLeadCapsResponse
+	30, // 68: marketing.v1.MarketingService.ListLeadPlaces:output_type -> marketing.v1.ListLeadPlacesResponse
+	37, // 69: marketing.v1.MarketingService.ConfigureArbitration:output_type -> marketing.v1.ConfigureArbitrationResponse
+	39, // 70: marketing.v1.MarketingService.GetArbitration:output_type -> marketing.v1.GetArbitrationResponse
+	41, // 71: marketing.v1.MarketingService.GetDecision:output_type -> marketing.v1.GetDecisionResponse
+	43, // 72: marketing.v1.MarketingService.GetReplay:output_type -> marketing.v1.GetReplayResponse
+	45, // 73: marketing.v1.MarketingService.GetProfile:output_type -> marketing.v1.GetProfileResponse
+	56, // [56:74] is the sub-list for method output_type
+	38, // [38:56] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_marketing_v1_api_proto_init() }
@@ -2838,7 +3088,7 @@ func file_marketing_v1_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_marketing_v1_api_proto_rawDesc), len(file_marketing_v1_api_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   40,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

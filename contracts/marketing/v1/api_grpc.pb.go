@@ -31,6 +31,7 @@ const (
 	MarketingService_StopCampaign_FullMethodName         = "/marketing.v1.MarketingService/StopCampaign"
 	MarketingService_ConfigureLeadCaps_FullMethodName    = "/marketing.v1.MarketingService/ConfigureLeadCaps"
 	MarketingService_GetLeadCaps_FullMethodName          = "/marketing.v1.MarketingService/GetLeadCaps"
+	MarketingService_ListLeadPlaces_FullMethodName       = "/marketing.v1.MarketingService/ListLeadPlaces"
 	MarketingService_ConfigureArbitration_FullMethodName = "/marketing.v1.MarketingService/ConfigureArbitration"
 	MarketingService_GetArbitration_FullMethodName       = "/marketing.v1.MarketingService/GetArbitration"
 	MarketingService_GetDecision_FullMethodName          = "/marketing.v1.MarketingService/GetDecision"
@@ -67,13 +68,19 @@ type MarketingServiceClient interface {
 	// ListRuns returns the last runs of a campaign, the latest first.
 	ListRuns(ctx context.Context, in *ListRunsRequest, opts ...grpc.CallOption) (*ListRunsResponse, error)
 	// StopCampaign stops a campaign. Once it has answered, the campaign issues no more
-	// leads, until it is defined again.
+	// leads, until it is defined again. Leads that it has issued are withdrawn, as far as
+	// they are not known to be sent or answered: lead management carries out only those
+	// that it has handed to their channel by then.
 	StopCampaign(ctx context.Context, in *StopCampaignRequest, opts ...grpc.CallOption) (*StopCampaignResponse, error)
 	// ConfigureLeadCaps says how many leads a customer gets from now on, whatever the
 	// campaign.
 	ConfigureLeadCaps(ctx context.Context, in *ConfigureLeadCapsRequest, opts ...grpc.CallOption) (*ConfigureLeadCapsResponse, error)
 	// GetLeadCaps returns how many leads a customer gets.
 	GetLeadCaps(ctx context.Context, in *GetLeadCapsRequest, opts ...grpc.CallOption) (*GetLeadCapsResponse, error)
+	// ListLeadPlaces returns the leads that campaigns meant for a customer, the latest
+	// first, and which place each has under the caps. Whom a run saw to have no place
+	// left before it claimed any is not among them: the run counts those.
+	ListLeadPlaces(ctx context.Context, in *ListLeadPlacesRequest, opts ...grpc.CallOption) (*ListLeadPlacesResponse, error)
 	// ConfigureArbitration says how lists are made from now on.
 	ConfigureArbitration(ctx context.Context, in *ConfigureArbitrationRequest, opts ...grpc.CallOption) (*ConfigureArbitrationResponse, error)
 	// GetArbitration returns how lists are made.
@@ -215,6 +222,16 @@ func (c *marketingServiceClient) GetLeadCaps(ctx context.Context, in *GetLeadCap
 	return out, nil
 }
 
+func (c *marketingServiceClient) ListLeadPlaces(ctx context.Context, in *ListLeadPlacesRequest, opts ...grpc.CallOption) (*ListLeadPlacesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListLeadPlacesResponse)
+	err := c.cc.Invoke(ctx, MarketingService_ListLeadPlaces_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *marketingServiceClient) ConfigureArbitration(ctx context.Context, in *ConfigureArbitrationRequest, opts ...grpc.CallOption) (*ConfigureArbitrationResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ConfigureArbitrationResponse)
@@ -294,13 +311,19 @@ type MarketingServiceServer interface {
 	// ListRuns returns the last runs of a campaign, the latest first.
 	ListRuns(context.Context, *ListRunsRequest) (*ListRunsResponse, error)
 	// StopCampaign stops a campaign. Once it has answered, the campaign issues no more
-	// leads, until it is defined again.
+	// leads, until it is defined again. Leads that it has issued are withdrawn, as far as
+	// they are not known to be sent or answered: lead management carries out only those
+	// that it has handed to their channel by then.
 	StopCampaign(context.Context, *StopCampaignRequest) (*StopCampaignResponse, error)
 	// ConfigureLeadCaps says how many leads a customer gets from now on, whatever the
 	// campaign.
 	ConfigureLeadCaps(context.Context, *ConfigureLeadCapsRequest) (*ConfigureLeadCapsResponse, error)
 	// GetLeadCaps returns how many leads a customer gets.
 	GetLeadCaps(context.Context, *GetLeadCapsRequest) (*GetLeadCapsResponse, error)
+	// ListLeadPlaces returns the leads that campaigns meant for a customer, the latest
+	// first, and which place each has under the caps. Whom a run saw to have no place
+	// left before it claimed any is not among them: the run counts those.
+	ListLeadPlaces(context.Context, *ListLeadPlacesRequest) (*ListLeadPlacesResponse, error)
 	// ConfigureArbitration says how lists are made from now on.
 	ConfigureArbitration(context.Context, *ConfigureArbitrationRequest) (*ConfigureArbitrationResponse, error)
 	// GetArbitration returns how lists are made.
@@ -357,6 +380,9 @@ func (UnimplementedMarketingServiceServer) ConfigureLeadCaps(context.Context, *C
 }
 func (UnimplementedMarketingServiceServer) GetLeadCaps(context.Context, *GetLeadCapsRequest) (*GetLeadCapsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetLeadCaps not implemented")
+}
+func (UnimplementedMarketingServiceServer) ListLeadPlaces(context.Context, *ListLeadPlacesRequest) (*ListLeadPlacesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListLeadPlaces not implemented")
 }
 func (UnimplementedMarketingServiceServer) ConfigureArbitration(context.Context, *ConfigureArbitrationRequest) (*ConfigureArbitrationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ConfigureArbitration not implemented")
@@ -610,6 +636,24 @@ func _MarketingService_GetLeadCaps_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _MarketingService_ListLeadPlaces_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListLeadPlacesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MarketingServiceServer).ListLeadPlaces(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MarketingService_ListLeadPlaces_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MarketingServiceServer).ListLeadPlaces(ctx, req.(*ListLeadPlacesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _MarketingService_ConfigureArbitration_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ConfigureArbitrationRequest)
 	if err := dec(in); err != nil {
@@ -754,6 +798,10 @@ var MarketingService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetLeadCaps",
 			Handler:    _MarketingService_GetLeadCaps_Handler,
+		},
+		{
+			MethodName: "ListLeadPlaces",
+			Handler:    _MarketingService_ListLeadPlaces_Handler,
 		},
 		{
 			MethodName: "ConfigureArbitration",

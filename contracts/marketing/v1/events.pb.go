@@ -571,7 +571,9 @@ type CampaignStopped struct {
 	// The campaign.
 	CampaignId string `protobuf:"bytes,1,opt,name=campaign_id,json=campaignId,proto3" json:"campaign_id,omitempty"`
 	// When it was stopped.
-	StoppedAt     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=stopped_at,json=stoppedAt,proto3" json:"stopped_at,omitempty"`
+	StoppedAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=stopped_at,json=stoppedAt,proto3" json:"stopped_at,omitempty"`
+	// What becomes of the leads that it has issued.
+	IssuedLeads   IssuedLeads `protobuf:"varint,3,opt,name=issued_leads,json=issuedLeads,proto3,enum=marketing.v1.IssuedLeads" json:"issued_leads,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -618,6 +620,13 @@ func (x *CampaignStopped) GetStoppedAt() *timestamppb.Timestamp {
 		return x.StoppedAt
 	}
 	return nil
+}
+
+func (x *CampaignStopped) GetIssuedLeads() IssuedLeads {
+	if x != nil {
+		return x.IssuedLeads
+	}
+	return IssuedLeads_ISSUED_LEADS_UNSPECIFIED
 }
 
 // CampaignRunPlanned says whom a run of a campaign means to approach, and with
@@ -979,6 +988,72 @@ func (x *CampaignRun) GetDueAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// CampaignRunWithdrawn says that the leads of a run are withdrawn, as its campaign
+// was stopped: those that marketing does not know to be sent or answered, which
+// follow it.
+type CampaignRunWithdrawn struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The campaign.
+	CampaignId string `protobuf:"bytes,1,opt,name=campaign_id,json=campaignId,proto3" json:"campaign_id,omitempty"`
+	// The run.
+	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// How many leads are withdrawn.
+	Leads         uint32 `protobuf:"varint,3,opt,name=leads,proto3" json:"leads,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CampaignRunWithdrawn) Reset() {
+	*x = CampaignRunWithdrawn{}
+	mi := &file_marketing_v1_events_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CampaignRunWithdrawn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CampaignRunWithdrawn) ProtoMessage() {}
+
+func (x *CampaignRunWithdrawn) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_events_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CampaignRunWithdrawn.ProtoReflect.Descriptor instead.
+func (*CampaignRunWithdrawn) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *CampaignRunWithdrawn) GetCampaignId() string {
+	if x != nil {
+		return x.CampaignId
+	}
+	return ""
+}
+
+func (x *CampaignRunWithdrawn) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *CampaignRunWithdrawn) GetLeads() uint32 {
+	if x != nil {
+		return x.Leads
+	}
+	return 0
+}
+
 // LeadCapsConfigured says how many leads a customer gets from now on, whatever the
 // campaign.
 type LeadCapsConfigured struct {
@@ -991,7 +1066,7 @@ type LeadCapsConfigured struct {
 
 func (x *LeadCapsConfigured) Reset() {
 	*x = LeadCapsConfigured{}
-	mi := &file_marketing_v1_events_proto_msgTypes[9]
+	mi := &file_marketing_v1_events_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1003,7 +1078,7 @@ func (x *LeadCapsConfigured) String() string {
 func (*LeadCapsConfigured) ProtoMessage() {}
 
 func (x *LeadCapsConfigured) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_events_proto_msgTypes[9]
+	mi := &file_marketing_v1_events_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1016,7 +1091,7 @@ func (x *LeadCapsConfigured) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadCapsConfigured.ProtoReflect.Descriptor instead.
 func (*LeadCapsConfigured) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_events_proto_rawDescGZIP(), []int{9}
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *LeadCapsConfigured) GetCaps() []*LeadCap {
@@ -1052,7 +1127,7 @@ type LeadPlaceHeld struct {
 
 func (x *LeadPlaceHeld) Reset() {
 	*x = LeadPlaceHeld{}
-	mi := &file_marketing_v1_events_proto_msgTypes[10]
+	mi := &file_marketing_v1_events_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1064,7 +1139,7 @@ func (x *LeadPlaceHeld) String() string {
 func (*LeadPlaceHeld) ProtoMessage() {}
 
 func (x *LeadPlaceHeld) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_events_proto_msgTypes[10]
+	mi := &file_marketing_v1_events_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1077,7 +1152,7 @@ func (x *LeadPlaceHeld) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadPlaceHeld.ProtoReflect.Descriptor instead.
 func (*LeadPlaceHeld) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_events_proto_rawDescGZIP(), []int{10}
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *LeadPlaceHeld) GetLeadId() string {
@@ -1158,7 +1233,7 @@ type LeadPlaceRefused struct {
 
 func (x *LeadPlaceRefused) Reset() {
 	*x = LeadPlaceRefused{}
-	mi := &file_marketing_v1_events_proto_msgTypes[11]
+	mi := &file_marketing_v1_events_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1170,7 +1245,7 @@ func (x *LeadPlaceRefused) String() string {
 func (*LeadPlaceRefused) ProtoMessage() {}
 
 func (x *LeadPlaceRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_events_proto_msgTypes[11]
+	mi := &file_marketing_v1_events_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1183,7 +1258,7 @@ func (x *LeadPlaceRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadPlaceRefused.ProtoReflect.Descriptor instead.
 func (*LeadPlaceRefused) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_events_proto_rawDescGZIP(), []int{11}
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *LeadPlaceRefused) GetLeadId() string {
@@ -1241,7 +1316,7 @@ type LeadPlaceTaken struct {
 
 func (x *LeadPlaceTaken) Reset() {
 	*x = LeadPlaceTaken{}
-	mi := &file_marketing_v1_events_proto_msgTypes[12]
+	mi := &file_marketing_v1_events_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1253,7 +1328,7 @@ func (x *LeadPlaceTaken) String() string {
 func (*LeadPlaceTaken) ProtoMessage() {}
 
 func (x *LeadPlaceTaken) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_events_proto_msgTypes[12]
+	mi := &file_marketing_v1_events_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1266,7 +1341,7 @@ func (x *LeadPlaceTaken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadPlaceTaken.ProtoReflect.Descriptor instead.
 func (*LeadPlaceTaken) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_events_proto_rawDescGZIP(), []int{12}
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *LeadPlaceTaken) GetLeadId() string {
@@ -1296,7 +1371,7 @@ type LeadPlaceReleased struct {
 
 func (x *LeadPlaceReleased) Reset() {
 	*x = LeadPlaceReleased{}
-	mi := &file_marketing_v1_events_proto_msgTypes[13]
+	mi := &file_marketing_v1_events_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1308,7 +1383,7 @@ func (x *LeadPlaceReleased) String() string {
 func (*LeadPlaceReleased) ProtoMessage() {}
 
 func (x *LeadPlaceReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_events_proto_msgTypes[13]
+	mi := &file_marketing_v1_events_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1321,7 +1396,7 @@ func (x *LeadPlaceReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadPlaceReleased.ProtoReflect.Descriptor instead.
 func (*LeadPlaceReleased) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_events_proto_rawDescGZIP(), []int{13}
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LeadPlaceReleased) GetLeadId() string {
@@ -1363,7 +1438,7 @@ type LeadIssued struct {
 
 func (x *LeadIssued) Reset() {
 	*x = LeadIssued{}
-	mi := &file_marketing_v1_events_proto_msgTypes[14]
+	mi := &file_marketing_v1_events_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1375,7 +1450,7 @@ func (x *LeadIssued) String() string {
 func (*LeadIssued) ProtoMessage() {}
 
 func (x *LeadIssued) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_events_proto_msgTypes[14]
+	mi := &file_marketing_v1_events_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1388,7 +1463,7 @@ func (x *LeadIssued) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadIssued.ProtoReflect.Descriptor instead.
 func (*LeadIssued) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_events_proto_rawDescGZIP(), []int{14}
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *LeadIssued) GetLeadId() string {
@@ -1447,6 +1522,80 @@ func (x *LeadIssued) GetPriority() uint32 {
 	return 0
 }
 
+// LeadWithdrawn says that a lead that was issued is not to be carried out any more.
+// Lead management may have handed it to its channel already: then it goes on.
+type LeadWithdrawn struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The lead.
+	LeadId string `protobuf:"bytes,1,opt,name=lead_id,json=leadId,proto3" json:"lead_id,omitempty"`
+	// The campaign that issued it.
+	CampaignId string `protobuf:"bytes,2,opt,name=campaign_id,json=campaignId,proto3" json:"campaign_id,omitempty"`
+	// The customer that it is for.
+	CustomerId string `protobuf:"bytes,3,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// Why.
+	Reason        WithdrawalReason `protobuf:"varint,4,opt,name=reason,proto3,enum=marketing.v1.WithdrawalReason" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeadWithdrawn) Reset() {
+	*x = LeadWithdrawn{}
+	mi := &file_marketing_v1_events_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeadWithdrawn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeadWithdrawn) ProtoMessage() {}
+
+func (x *LeadWithdrawn) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_events_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeadWithdrawn.ProtoReflect.Descriptor instead.
+func (*LeadWithdrawn) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *LeadWithdrawn) GetLeadId() string {
+	if x != nil {
+		return x.LeadId
+	}
+	return ""
+}
+
+func (x *LeadWithdrawn) GetCampaignId() string {
+	if x != nil {
+		return x.CampaignId
+	}
+	return ""
+}
+
+func (x *LeadWithdrawn) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *LeadWithdrawn) GetReason() WithdrawalReason {
+	if x != nil {
+		return x.Reason
+	}
+	return WithdrawalReason_WITHDRAWAL_REASON_UNSPECIFIED
+}
+
 // LeadResponseRecorded says that marketing has taken in a response to a lead.
 type LeadResponseRecorded struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1466,7 +1615,7 @@ type LeadResponseRecorded struct {
 
 func (x *LeadResponseRecorded) Reset() {
 	*x = LeadResponseRecorded{}
-	mi := &file_marketing_v1_events_proto_msgTypes[15]
+	mi := &file_marketing_v1_events_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1478,7 +1627,7 @@ func (x *LeadResponseRecorded) String() string {
 func (*LeadResponseRecorded) ProtoMessage() {}
 
 func (x *LeadResponseRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_events_proto_msgTypes[15]
+	mi := &file_marketing_v1_events_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1491,7 +1640,7 @@ func (x *LeadResponseRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadResponseRecorded.ProtoReflect.Descriptor instead.
 func (*LeadResponseRecorded) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_events_proto_rawDescGZIP(), []int{15}
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *LeadResponseRecorded) GetLeadId() string {
@@ -1545,7 +1694,7 @@ type LeadPresented struct {
 
 func (x *LeadPresented) Reset() {
 	*x = LeadPresented{}
-	mi := &file_marketing_v1_events_proto_msgTypes[16]
+	mi := &file_marketing_v1_events_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1557,7 +1706,7 @@ func (x *LeadPresented) String() string {
 func (*LeadPresented) ProtoMessage() {}
 
 func (x *LeadPresented) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_events_proto_msgTypes[16]
+	mi := &file_marketing_v1_events_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1570,7 +1719,7 @@ func (x *LeadPresented) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadPresented.ProtoReflect.Descriptor instead.
 func (*LeadPresented) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_events_proto_rawDescGZIP(), []int{16}
+	return file_marketing_v1_events_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LeadPresented) GetLeadId() string {
@@ -1655,12 +1804,13 @@ const file_marketing_v1_events_proto_rawDesc = "" +
 	"\bschedule\x18\v \x01(\tR\bschedule\x12/\n" +
 	"\atrigger\x18\f \x01(\v2\x15.marketing.v1.TriggerR\atrigger\x12;\n" +
 	"\vtimed_since\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"timedSince\"m\n" +
+	"timedSince\"\xab\x01\n" +
 	"\x0fCampaignStopped\x12\x1f\n" +
 	"\vcampaign_id\x18\x01 \x01(\tR\n" +
 	"campaignId\x129\n" +
 	"\n" +
-	"stopped_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tstoppedAt\"\xe5\x04\n" +
+	"stopped_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tstoppedAt\x12<\n" +
+	"\fissued_leads\x18\x03 \x01(\x0e2\x19.marketing.v1.IssuedLeadsR\vissuedLeads\"\xe5\x04\n" +
 	"\x12CampaignRunPlanned\x12\x1f\n" +
 	"\vcampaign_id\x18\x01 \x01(\tR\n" +
 	"campaignId\x12\x15\n" +
@@ -1696,7 +1846,12 @@ const file_marketing_v1_events_proto_rawDesc = "" +
 	"\x06capped\x18\x06 \x01(\x04R\x06capped\x12&\n" +
 	"\x03end\x18\a \x01(\x0e2\x14.marketing.v1.RunEndR\x03end\x12\x18\n" +
 	"\aproblem\x18\b \x01(\tR\aproblem\x121\n" +
-	"\x06due_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x05dueAt\"?\n" +
+	"\x06due_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x05dueAt\"d\n" +
+	"\x14CampaignRunWithdrawn\x12\x1f\n" +
+	"\vcampaign_id\x18\x01 \x01(\tR\n" +
+	"campaignId\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x14\n" +
+	"\x05leads\x18\x03 \x01(\rR\x05leads\"?\n" +
 	"\x12LeadCapsConfigured\x12)\n" +
 	"\x04caps\x18\x01 \x03(\v2\x15.marketing.v1.LeadCapR\x04caps\"\x96\x02\n" +
 	"\rLeadPlaceHeld\x12\x17\n" +
@@ -1738,7 +1893,14 @@ const file_marketing_v1_events_proto_rawDesc = "" +
 	"\x0eproposition_id\x18\x05 \x01(\tR\rpropositionId\x12-\n" +
 	"\achannel\x18\x06 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12\x18\n" +
 	"\acontent\x18\a \x01(\tR\acontent\x12\x1a\n" +
-	"\bpriority\x18\b \x01(\rR\bpriority\"\xca\x01\n" +
+	"\bpriority\x18\b \x01(\rR\bpriority\"\xa2\x01\n" +
+	"\rLeadWithdrawn\x12\x17\n" +
+	"\alead_id\x18\x01 \x01(\tR\x06leadId\x12\x1f\n" +
+	"\vcampaign_id\x18\x02 \x01(\tR\n" +
+	"campaignId\x12\x1f\n" +
+	"\vcustomer_id\x18\x03 \x01(\tR\n" +
+	"customerId\x126\n" +
+	"\x06reason\x18\x04 \x01(\x0e2\x1e.marketing.v1.WithdrawalReasonR\x06reason\"\xca\x01\n" +
 	"\x14LeadResponseRecorded\x12\x17\n" +
 	"\alead_id\x18\x01 \x01(\tR\x06leadId\x12\x1f\n" +
 	"\vcustomer_id\x18\x02 \x01(\tR\n" +
@@ -1765,7 +1927,7 @@ func file_marketing_v1_events_proto_rawDescGZIP() []byte {
 	return file_marketing_v1_events_proto_rawDescData
 }
 
-var file_marketing_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_marketing_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_marketing_v1_events_proto_goTypes = []any{
 	(*PropositionDefined)(nil),     // 0: marketing.v1.PropositionDefined
 	(*NextBestActionsDecided)(nil), // 1: marketing.v1.NextBestActionsDecided
@@ -1776,69 +1938,75 @@ var file_marketing_v1_events_proto_goTypes = []any{
 	(*CampaignRunPlanned)(nil),     // 6: marketing.v1.CampaignRunPlanned
 	(*CampaignRunStopped)(nil),     // 7: marketing.v1.CampaignRunStopped
 	(*CampaignRun)(nil),            // 8: marketing.v1.CampaignRun
-	(*LeadCapsConfigured)(nil),     // 9: marketing.v1.LeadCapsConfigured
-	(*LeadPlaceHeld)(nil),          // 10: marketing.v1.LeadPlaceHeld
-	(*LeadPlaceRefused)(nil),       // 11: marketing.v1.LeadPlaceRefused
-	(*LeadPlaceTaken)(nil),         // 12: marketing.v1.LeadPlaceTaken
-	(*LeadPlaceReleased)(nil),      // 13: marketing.v1.LeadPlaceReleased
-	(*LeadIssued)(nil),             // 14: marketing.v1.LeadIssued
-	(*LeadResponseRecorded)(nil),   // 15: marketing.v1.LeadResponseRecorded
-	(*LeadPresented)(nil),          // 16: marketing.v1.LeadPresented
-	(Purpose)(0),                   // 17: marketing.v1.Purpose
-	(*Content)(nil),                // 18: marketing.v1.Content
-	(v1.Channel)(0),                // 19: journey.v1.Channel
-	(*v1.NextBestAction)(nil),      // 20: journey.v1.NextBestAction
-	(*Candidate)(nil),              // 21: marketing.v1.Candidate
-	(*v11.Freshness)(nil),          // 22: flow.v1.Freshness
-	(Group)(0),                     // 23: marketing.v1.Group
-	(*v11.Position)(nil),           // 24: flow.v1.Position
-	(*Arbitration)(nil),            // 25: marketing.v1.Arbitration
-	(*timestamppb.Timestamp)(nil),  // 26: google.protobuf.Timestamp
-	(*Trigger)(nil),                // 27: marketing.v1.Trigger
-	(Look)(0),                      // 28: marketing.v1.Look
-	(*Entrant)(nil),                // 29: marketing.v1.Entrant
-	(RunEnd)(0),                    // 30: marketing.v1.RunEnd
-	(*LeadCap)(nil),                // 31: marketing.v1.LeadCap
-	(v1.Answer)(0),                 // 32: journey.v1.Answer
+	(*CampaignRunWithdrawn)(nil),   // 9: marketing.v1.CampaignRunWithdrawn
+	(*LeadCapsConfigured)(nil),     // 10: marketing.v1.LeadCapsConfigured
+	(*LeadPlaceHeld)(nil),          // 11: marketing.v1.LeadPlaceHeld
+	(*LeadPlaceRefused)(nil),       // 12: marketing.v1.LeadPlaceRefused
+	(*LeadPlaceTaken)(nil),         // 13: marketing.v1.LeadPlaceTaken
+	(*LeadPlaceReleased)(nil),      // 14: marketing.v1.LeadPlaceReleased
+	(*LeadIssued)(nil),             // 15: marketing.v1.LeadIssued
+	(*LeadWithdrawn)(nil),          // 16: marketing.v1.LeadWithdrawn
+	(*LeadResponseRecorded)(nil),   // 17: marketing.v1.LeadResponseRecorded
+	(*LeadPresented)(nil),          // 18: marketing.v1.LeadPresented
+	(Purpose)(0),                   // 19: marketing.v1.Purpose
+	(*Content)(nil),                // 20: marketing.v1.Content
+	(v1.Channel)(0),                // 21: journey.v1.Channel
+	(*v1.NextBestAction)(nil),      // 22: journey.v1.NextBestAction
+	(*Candidate)(nil),              // 23: marketing.v1.Candidate
+	(*v11.Freshness)(nil),          // 24: flow.v1.Freshness
+	(Group)(0),                     // 25: marketing.v1.Group
+	(*v11.Position)(nil),           // 26: flow.v1.Position
+	(*Arbitration)(nil),            // 27: marketing.v1.Arbitration
+	(*timestamppb.Timestamp)(nil),  // 28: google.protobuf.Timestamp
+	(*Trigger)(nil),                // 29: marketing.v1.Trigger
+	(IssuedLeads)(0),               // 30: marketing.v1.IssuedLeads
+	(Look)(0),                      // 31: marketing.v1.Look
+	(*Entrant)(nil),                // 32: marketing.v1.Entrant
+	(RunEnd)(0),                    // 33: marketing.v1.RunEnd
+	(*LeadCap)(nil),                // 34: marketing.v1.LeadCap
+	(WithdrawalReason)(0),          // 35: marketing.v1.WithdrawalReason
+	(v1.Answer)(0),                 // 36: journey.v1.Answer
 }
 var file_marketing_v1_events_proto_depIdxs = []int32{
-	17, // 0: marketing.v1.PropositionDefined.purpose:type_name -> marketing.v1.Purpose
-	18, // 1: marketing.v1.PropositionDefined.contents:type_name -> marketing.v1.Content
-	19, // 2: marketing.v1.NextBestActionsDecided.channel:type_name -> journey.v1.Channel
-	20, // 3: marketing.v1.NextBestActionsDecided.actions:type_name -> journey.v1.NextBestAction
-	21, // 4: marketing.v1.NextBestActionsDecided.candidates:type_name -> marketing.v1.Candidate
-	22, // 5: marketing.v1.NextBestActionsDecided.rested_on:type_name -> flow.v1.Freshness
-	23, // 6: marketing.v1.NextBestActionsDecided.group:type_name -> marketing.v1.Group
-	24, // 7: marketing.v1.NextBestActionsDecided.own_position:type_name -> flow.v1.Position
-	25, // 8: marketing.v1.ArbitrationConfigured.arbitration:type_name -> marketing.v1.Arbitration
-	19, // 9: marketing.v1.CampaignDefined.channel:type_name -> journey.v1.Channel
-	26, // 10: marketing.v1.CampaignDefined.once_at:type_name -> google.protobuf.Timestamp
-	27, // 11: marketing.v1.CampaignDefined.trigger:type_name -> marketing.v1.Trigger
-	26, // 12: marketing.v1.CampaignDefined.timed_since:type_name -> google.protobuf.Timestamp
-	26, // 13: marketing.v1.CampaignStopped.stopped_at:type_name -> google.protobuf.Timestamp
-	26, // 14: marketing.v1.CampaignRunPlanned.planned_at:type_name -> google.protobuf.Timestamp
-	26, // 15: marketing.v1.CampaignRunPlanned.due_at:type_name -> google.protobuf.Timestamp
-	19, // 16: marketing.v1.CampaignRunPlanned.channel:type_name -> journey.v1.Channel
-	28, // 17: marketing.v1.CampaignRunPlanned.look:type_name -> marketing.v1.Look
-	29, // 18: marketing.v1.CampaignRunPlanned.entered:type_name -> marketing.v1.Entrant
-	26, // 19: marketing.v1.CampaignRunPlanned.timed_since:type_name -> google.protobuf.Timestamp
-	26, // 20: marketing.v1.CampaignRun.run_at:type_name -> google.protobuf.Timestamp
-	30, // 21: marketing.v1.CampaignRun.end:type_name -> marketing.v1.RunEnd
-	26, // 22: marketing.v1.CampaignRun.due_at:type_name -> google.protobuf.Timestamp
-	31, // 23: marketing.v1.LeadCapsConfigured.caps:type_name -> marketing.v1.LeadCap
-	19, // 24: marketing.v1.LeadPlaceHeld.channel:type_name -> journey.v1.Channel
-	26, // 25: marketing.v1.LeadPlaceHeld.at:type_name -> google.protobuf.Timestamp
-	31, // 26: marketing.v1.LeadPlaceRefused.cap:type_name -> marketing.v1.LeadCap
-	26, // 27: marketing.v1.LeadPlaceRefused.at:type_name -> google.protobuf.Timestamp
-	19, // 28: marketing.v1.LeadIssued.channel:type_name -> journey.v1.Channel
-	19, // 29: marketing.v1.LeadResponseRecorded.channel:type_name -> journey.v1.Channel
-	32, // 30: marketing.v1.LeadResponseRecorded.answer:type_name -> journey.v1.Answer
-	19, // 31: marketing.v1.LeadPresented.channel:type_name -> journey.v1.Channel
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	19, // 0: marketing.v1.PropositionDefined.purpose:type_name -> marketing.v1.Purpose
+	20, // 1: marketing.v1.PropositionDefined.contents:type_name -> marketing.v1.Content
+	21, // 2: marketing.v1.NextBestActionsDecided.channel:type_name -> journey.v1.Channel
+	22, // 3: marketing.v1.NextBestActionsDecided.actions:type_name -> journey.v1.NextBestAction
+	23, // 4: marketing.v1.NextBestActionsDecided.candidates:type_name -> marketing.v1.Candidate
+	24, // 5: marketing.v1.NextBestActionsDecided.rested_on:type_name -> flow.v1.Freshness
+	25, // 6: marketing.v1.NextBestActionsDecided.group:type_name -> marketing.v1.Group
+	26, // 7: marketing.v1.NextBestActionsDecided.own_position:type_name -> flow.v1.Position
+	27, // 8: marketing.v1.ArbitrationConfigured.arbitration:type_name -> marketing.v1.Arbitration
+	21, // 9: marketing.v1.CampaignDefined.channel:type_name -> journey.v1.Channel
+	28, // 10: marketing.v1.CampaignDefined.once_at:type_name -> google.protobuf.Timestamp
+	29, // 11: marketing.v1.CampaignDefined.trigger:type_name -> marketing.v1.Trigger
+	28, // 12: marketing.v1.CampaignDefined.timed_since:type_name -> google.protobuf.Timestamp
+	28, // 13: marketing.v1.CampaignStopped.stopped_at:type_name -> google.protobuf.Timestamp
+	30, // 14: marketing.v1.CampaignStopped.issued_leads:type_name -> marketing.v1.IssuedLeads
+	28, // 15: marketing.v1.CampaignRunPlanned.planned_at:type_name -> google.protobuf.Timestamp
+	28, // 16: marketing.v1.CampaignRunPlanned.due_at:type_name -> google.protobuf.Timestamp
+	21, // 17: marketing.v1.CampaignRunPlanned.channel:type_name -> journey.v1.Channel
+	31, // 18: marketing.v1.CampaignRunPlanned.look:type_name -> marketing.v1.Look
+	32, // 19: marketing.v1.CampaignRunPlanned.entered:type_name -> marketing.v1.Entrant
+	28, // 20: marketing.v1.CampaignRunPlanned.timed_since:type_name -> google.protobuf.Timestamp
+	28, // 21: marketing.v1.CampaignRun.run_at:type_name -> google.protobuf.Timestamp
+	33, // 22: marketing.v1.CampaignRun.end:type_name -> marketing.v1.RunEnd
+	28, // 23: marketing.v1.CampaignRun.due_at:type_name -> google.protobuf.Timestamp
+	34, // 24: marketing.v1.LeadCapsConfigured.caps:type_name -> marketing.v1.LeadCap
+	21, // 25: marketing.v1.LeadPlaceHeld.channel:type_name -> journey.v1.Channel
+	28, // 26: marketing.v1.LeadPlaceHeld.at:type_name -> google.protobuf.Timestamp
+	34, // 27: marketing.v1.LeadPlaceRefused.cap:type_name -> marketing.v1.LeadCap
+	28, // 28: marketing.v1.LeadPlaceRefused.at:type_name -> google.protobuf.Timestamp
+	21, // 29: marketing.v1.LeadIssued.channel:type_name -> journey.v1.Channel
+	35, // 30: marketing.v1.LeadWithdrawn.reason:type_name -> marketing.v1.WithdrawalReason
+	21, // 31: marketing.v1.LeadResponseRecorded.channel:type_name -> journey.v1.Channel
+	36, // 32: marketing.v1.LeadResponseRecorded.answer:type_name -> journey.v1.Answer
+	21, // 33: marketing.v1.LeadPresented.channel:type_name -> journey.v1.Channel
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_marketing_v1_events_proto_init() }
@@ -1853,7 +2021,7 @@ func file_marketing_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_marketing_v1_events_proto_rawDesc), len(file_marketing_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -423,6 +423,170 @@ func (RunEnd) EnumDescriptor() ([]byte, []int) {
 	return file_marketing_v1_values_proto_rawDescGZIP(), []int{6}
 }
 
+// IssuedLeads is what becomes of the leads that a campaign has issued, when it is
+// stopped.
+type IssuedLeads int32
+
+const (
+	// Not given: they are carried out all the same.
+	IssuedLeads_ISSUED_LEADS_UNSPECIFIED IssuedLeads = 0
+	// They are withdrawn, as far as marketing does not know them to be sent or answered.
+	IssuedLeads_ISSUED_LEADS_WITHDRAWN IssuedLeads = 1
+)
+
+// Enum value maps for IssuedLeads.
+var (
+	IssuedLeads_name = map[int32]string{
+		0: "ISSUED_LEADS_UNSPECIFIED",
+		1: "ISSUED_LEADS_WITHDRAWN",
+	}
+	IssuedLeads_value = map[string]int32{
+		"ISSUED_LEADS_UNSPECIFIED": 0,
+		"ISSUED_LEADS_WITHDRAWN":   1,
+	}
+)
+
+func (x IssuedLeads) Enum() *IssuedLeads {
+	p := new(IssuedLeads)
+	*p = x
+	return p
+}
+
+func (x IssuedLeads) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (IssuedLeads) Descriptor() protoreflect.EnumDescriptor {
+	return file_marketing_v1_values_proto_enumTypes[7].Descriptor()
+}
+
+func (IssuedLeads) Type() protoreflect.EnumType {
+	return &file_marketing_v1_values_proto_enumTypes[7]
+}
+
+func (x IssuedLeads) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use IssuedLeads.Descriptor instead.
+func (IssuedLeads) EnumDescriptor() ([]byte, []int) {
+	return file_marketing_v1_values_proto_rawDescGZIP(), []int{7}
+}
+
+// WithdrawalReason is why a lead was withdrawn.
+type WithdrawalReason int32
+
+const (
+	// Not given.
+	WithdrawalReason_WITHDRAWAL_REASON_UNSPECIFIED WithdrawalReason = 0
+	// Its campaign was stopped.
+	WithdrawalReason_WITHDRAWAL_REASON_CAMPAIGN_STOPPED WithdrawalReason = 1
+)
+
+// Enum value maps for WithdrawalReason.
+var (
+	WithdrawalReason_name = map[int32]string{
+		0: "WITHDRAWAL_REASON_UNSPECIFIED",
+		1: "WITHDRAWAL_REASON_CAMPAIGN_STOPPED",
+	}
+	WithdrawalReason_value = map[string]int32{
+		"WITHDRAWAL_REASON_UNSPECIFIED":      0,
+		"WITHDRAWAL_REASON_CAMPAIGN_STOPPED": 1,
+	}
+)
+
+func (x WithdrawalReason) Enum() *WithdrawalReason {
+	p := new(WithdrawalReason)
+	*p = x
+	return p
+}
+
+func (x WithdrawalReason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (WithdrawalReason) Descriptor() protoreflect.EnumDescriptor {
+	return file_marketing_v1_values_proto_enumTypes[8].Descriptor()
+}
+
+func (WithdrawalReason) Type() protoreflect.EnumType {
+	return &file_marketing_v1_values_proto_enumTypes[8]
+}
+
+func (x WithdrawalReason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use WithdrawalReason.Descriptor instead.
+func (WithdrawalReason) EnumDescriptor() ([]byte, []int) {
+	return file_marketing_v1_values_proto_rawDescGZIP(), []int{8}
+}
+
+// PlaceState is what became of a lead's place under the caps.
+type PlaceState int32
+
+const (
+	// Not given.
+	PlaceState_PLACE_STATE_UNSPECIFIED PlaceState = 0
+	// It is held, and may be lost to a campaign of higher priority.
+	PlaceState_PLACE_STATE_HELD PlaceState = 1
+	// It is taken for good: the lead is issued.
+	PlaceState_PLACE_STATE_TAKEN PlaceState = 2
+	// It was lost to a campaign of higher priority.
+	PlaceState_PLACE_STATE_DISPLACED PlaceState = 3
+	// There was none.
+	PlaceState_PLACE_STATE_REFUSED PlaceState = 4
+	// It was given back, as the campaign was stopped before the lead was issued.
+	PlaceState_PLACE_STATE_RELEASED PlaceState = 5
+)
+
+// Enum value maps for PlaceState.
+var (
+	PlaceState_name = map[int32]string{
+		0: "PLACE_STATE_UNSPECIFIED",
+		1: "PLACE_STATE_HELD",
+		2: "PLACE_STATE_TAKEN",
+		3: "PLACE_STATE_DISPLACED",
+		4: "PLACE_STATE_REFUSED",
+		5: "PLACE_STATE_RELEASED",
+	}
+	PlaceState_value = map[string]int32{
+		"PLACE_STATE_UNSPECIFIED": 0,
+		"PLACE_STATE_HELD":        1,
+		"PLACE_STATE_TAKEN":       2,
+		"PLACE_STATE_DISPLACED":   3,
+		"PLACE_STATE_REFUSED":     4,
+		"PLACE_STATE_RELEASED":    5,
+	}
+)
+
+func (x PlaceState) Enum() *PlaceState {
+	p := new(PlaceState)
+	*p = x
+	return p
+}
+
+func (x PlaceState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PlaceState) Descriptor() protoreflect.EnumDescriptor {
+	return file_marketing_v1_values_proto_enumTypes[9].Descriptor()
+}
+
+func (PlaceState) Type() protoreflect.EnumType {
+	return &file_marketing_v1_values_proto_enumTypes[9]
+}
+
+func (x PlaceState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PlaceState.Descriptor instead.
+func (PlaceState) EnumDescriptor() ([]byte, []int) {
+	return file_marketing_v1_values_proto_rawDescGZIP(), []int{9}
+}
+
 // Content is how a proposition is put in one channel.
 type Content struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1052,7 +1216,21 @@ const file_marketing_v1_values_proto_rawDesc = "" +
 	"\x13RUN_END_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eRUN_END_ISSUED\x10\x01\x12\x13\n" +
 	"\x0fRUN_END_STOPPED\x10\x02\x12\x12\n" +
-	"\x0eRUN_END_FAILED\x10\x03BGZEgithub.com/triangle-suite/triangle/contracts/marketing/v1;marketingv1b\x06proto3"
+	"\x0eRUN_END_FAILED\x10\x03*G\n" +
+	"\vIssuedLeads\x12\x1c\n" +
+	"\x18ISSUED_LEADS_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16ISSUED_LEADS_WITHDRAWN\x10\x01*]\n" +
+	"\x10WithdrawalReason\x12!\n" +
+	"\x1dWITHDRAWAL_REASON_UNSPECIFIED\x10\x00\x12&\n" +
+	"\"WITHDRAWAL_REASON_CAMPAIGN_STOPPED\x10\x01*\xa4\x01\n" +
+	"\n" +
+	"PlaceState\x12\x1b\n" +
+	"\x17PLACE_STATE_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10PLACE_STATE_HELD\x10\x01\x12\x15\n" +
+	"\x11PLACE_STATE_TAKEN\x10\x02\x12\x19\n" +
+	"\x15PLACE_STATE_DISPLACED\x10\x03\x12\x17\n" +
+	"\x13PLACE_STATE_REFUSED\x10\x04\x12\x18\n" +
+	"\x14PLACE_STATE_RELEASED\x10\x05BGZEgithub.com/triangle-suite/triangle/contracts/marketing/v1;marketingv1b\x06proto3"
 
 var (
 	file_marketing_v1_values_proto_rawDescOnce sync.Once
@@ -1066,7 +1244,7 @@ func file_marketing_v1_values_proto_rawDescGZIP() []byte {
 	return file_marketing_v1_values_proto_rawDescData
 }
 
-var file_marketing_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_marketing_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
 var file_marketing_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_marketing_v1_values_proto_goTypes = []any{
 	(Purpose)(0),                  // 0: marketing.v1.Purpose
@@ -1076,26 +1254,29 @@ var file_marketing_v1_values_proto_goTypes = []any{
 	(Group)(0),                    // 4: marketing.v1.Group
 	(Look)(0),                     // 5: marketing.v1.Look
 	(RunEnd)(0),                   // 6: marketing.v1.RunEnd
-	(*Content)(nil),               // 7: marketing.v1.Content
-	(*Candidate)(nil),             // 8: marketing.v1.Candidate
-	(*ContactLimit)(nil),          // 9: marketing.v1.ContactLimit
-	(*Arbitration)(nil),           // 10: marketing.v1.Arbitration
-	(*Trigger)(nil),               // 11: marketing.v1.Trigger
-	(*LeadCap)(nil),               // 12: marketing.v1.LeadCap
-	(*Entrant)(nil),               // 13: marketing.v1.Entrant
-	(v1.Channel)(0),               // 14: journey.v1.Channel
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(IssuedLeads)(0),              // 7: marketing.v1.IssuedLeads
+	(WithdrawalReason)(0),         // 8: marketing.v1.WithdrawalReason
+	(PlaceState)(0),               // 9: marketing.v1.PlaceState
+	(*Content)(nil),               // 10: marketing.v1.Content
+	(*Candidate)(nil),             // 11: marketing.v1.Candidate
+	(*ContactLimit)(nil),          // 12: marketing.v1.ContactLimit
+	(*Arbitration)(nil),           // 13: marketing.v1.Arbitration
+	(*Trigger)(nil),               // 14: marketing.v1.Trigger
+	(*LeadCap)(nil),               // 15: marketing.v1.LeadCap
+	(*Entrant)(nil),               // 16: marketing.v1.Entrant
+	(v1.Channel)(0),               // 17: journey.v1.Channel
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
 }
 var file_marketing_v1_values_proto_depIdxs = []int32{
-	14, // 0: marketing.v1.Content.channel:type_name -> journey.v1.Channel
+	17, // 0: marketing.v1.Content.channel:type_name -> journey.v1.Channel
 	1,  // 1: marketing.v1.Candidate.gate:type_name -> marketing.v1.Gate
 	1,  // 2: marketing.v1.Candidate.failed:type_name -> marketing.v1.Gate
-	14, // 3: marketing.v1.ContactLimit.channel:type_name -> journey.v1.Channel
+	17, // 3: marketing.v1.ContactLimit.channel:type_name -> journey.v1.Channel
 	2,  // 4: marketing.v1.Arbitration.factors_off:type_name -> marketing.v1.Factor
 	3,  // 5: marketing.v1.Arbitration.exploration:type_name -> marketing.v1.Exploration
-	9,  // 6: marketing.v1.Arbitration.limits:type_name -> marketing.v1.ContactLimit
-	14, // 7: marketing.v1.LeadCap.channel:type_name -> journey.v1.Channel
-	15, // 8: marketing.v1.Entrant.happened_at:type_name -> google.protobuf.Timestamp
+	12, // 6: marketing.v1.Arbitration.limits:type_name -> marketing.v1.ContactLimit
+	17, // 7: marketing.v1.LeadCap.channel:type_name -> journey.v1.Channel
+	18, // 8: marketing.v1.Entrant.happened_at:type_name -> google.protobuf.Timestamp
 	9,  // [9:9] is the sub-list for method output_type
 	9,  // [9:9] is the sub-list for method input_type
 	9,  // [9:9] is the sub-list for extension type_name
@@ -1113,7 +1294,7 @@ func file_marketing_v1_values_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_marketing_v1_values_proto_rawDesc), len(file_marketing_v1_values_proto_rawDesc)),
-			NumEnums:      7,
+			NumEnums:      10,
 			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,

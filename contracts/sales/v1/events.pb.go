@@ -1094,6 +1094,62 @@ func (x *CapacitySpent) GetCustomerId() string {
 	return ""
 }
 
+// CapacityReturned gives back what was spent of a grant for a lead that ended before
+// it was handed to its channel.
+type CapacityReturned struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The lead.
+	LeadId string `protobuf:"bytes,1,opt,name=lead_id,json=leadId,proto3" json:"lead_id,omitempty"`
+	// The customer that it is for.
+	CustomerId    string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CapacityReturned) Reset() {
+	*x = CapacityReturned{}
+	mi := &file_sales_v1_events_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CapacityReturned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CapacityReturned) ProtoMessage() {}
+
+func (x *CapacityReturned) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_events_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CapacityReturned.ProtoReflect.Descriptor instead.
+func (*CapacityReturned) Descriptor() ([]byte, []int) {
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *CapacityReturned) GetLeadId() string {
+	if x != nil {
+		return x.LeadId
+	}
+	return ""
+}
+
+func (x *CapacityReturned) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
 // LeadStatusChanged says where a lead stands after it was dispatched.
 type LeadStatusChanged struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1113,7 +1169,7 @@ type LeadStatusChanged struct {
 
 func (x *LeadStatusChanged) Reset() {
 	*x = LeadStatusChanged{}
-	mi := &file_sales_v1_events_proto_msgTypes[13]
+	mi := &file_sales_v1_events_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1125,7 +1181,7 @@ func (x *LeadStatusChanged) String() string {
 func (*LeadStatusChanged) ProtoMessage() {}
 
 func (x *LeadStatusChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_events_proto_msgTypes[13]
+	mi := &file_sales_v1_events_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1138,7 +1194,7 @@ func (x *LeadStatusChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadStatusChanged.ProtoReflect.Descriptor instead.
 func (*LeadStatusChanged) Descriptor() ([]byte, []int) {
-	return file_sales_v1_events_proto_rawDescGZIP(), []int{13}
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LeadStatusChanged) GetLeadId() string {
@@ -1176,6 +1232,71 @@ func (x *LeadStatusChanged) GetHappenedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// LeadWithdrawalMissed says that marketing withdrew a lead too late: it had been
+// handed to its channel, or answered. It goes on.
+type LeadWithdrawalMissed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The lead.
+	LeadId string `protobuf:"bytes,1,opt,name=lead_id,json=leadId,proto3" json:"lead_id,omitempty"`
+	// The customer that it is for.
+	CustomerId string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// Where it stood.
+	Status        LeadStatus `protobuf:"varint,3,opt,name=status,proto3,enum=sales.v1.LeadStatus" json:"status,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeadWithdrawalMissed) Reset() {
+	*x = LeadWithdrawalMissed{}
+	mi := &file_sales_v1_events_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeadWithdrawalMissed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeadWithdrawalMissed) ProtoMessage() {}
+
+func (x *LeadWithdrawalMissed) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_events_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeadWithdrawalMissed.ProtoReflect.Descriptor instead.
+func (*LeadWithdrawalMissed) Descriptor() ([]byte, []int) {
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *LeadWithdrawalMissed) GetLeadId() string {
+	if x != nil {
+		return x.LeadId
+	}
+	return ""
+}
+
+func (x *LeadWithdrawalMissed) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *LeadWithdrawalMissed) GetStatus() LeadStatus {
+	if x != nil {
+		return x.Status
+	}
+	return LeadStatus_LEAD_STATUS_UNSPECIFIED
+}
+
 // OutboundPlanned says how a channel's outbound work is planned from now on,
 // within what the channel grants.
 type OutboundPlanned struct {
@@ -1194,7 +1315,7 @@ type OutboundPlanned struct {
 
 func (x *OutboundPlanned) Reset() {
 	*x = OutboundPlanned{}
-	mi := &file_sales_v1_events_proto_msgTypes[14]
+	mi := &file_sales_v1_events_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1206,7 +1327,7 @@ func (x *OutboundPlanned) String() string {
 func (*OutboundPlanned) ProtoMessage() {}
 
 func (x *OutboundPlanned) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_events_proto_msgTypes[14]
+	mi := &file_sales_v1_events_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1219,7 +1340,7 @@ func (x *OutboundPlanned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboundPlanned.ProtoReflect.Descriptor instead.
 func (*OutboundPlanned) Descriptor() ([]byte, []int) {
-	return file_sales_v1_events_proto_rawDescGZIP(), []int{14}
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *OutboundPlanned) GetChannel() v1.Channel {
@@ -1268,7 +1389,7 @@ type LeadAgreed struct {
 
 func (x *LeadAgreed) Reset() {
 	*x = LeadAgreed{}
-	mi := &file_sales_v1_events_proto_msgTypes[15]
+	mi := &file_sales_v1_events_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1280,7 +1401,7 @@ func (x *LeadAgreed) String() string {
 func (*LeadAgreed) ProtoMessage() {}
 
 func (x *LeadAgreed) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_events_proto_msgTypes[15]
+	mi := &file_sales_v1_events_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1293,7 +1414,7 @@ func (x *LeadAgreed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadAgreed.ProtoReflect.Descriptor instead.
 func (*LeadAgreed) Descriptor() ([]byte, []int) {
-	return file_sales_v1_events_proto_rawDescGZIP(), []int{15}
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *LeadAgreed) GetLeadId() string {
@@ -1340,7 +1461,7 @@ type LeadTransacted struct {
 
 func (x *LeadTransacted) Reset() {
 	*x = LeadTransacted{}
-	mi := &file_sales_v1_events_proto_msgTypes[16]
+	mi := &file_sales_v1_events_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1352,7 +1473,7 @@ func (x *LeadTransacted) String() string {
 func (*LeadTransacted) ProtoMessage() {}
 
 func (x *LeadTransacted) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_events_proto_msgTypes[16]
+	mi := &file_sales_v1_events_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1365,7 +1486,7 @@ func (x *LeadTransacted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadTransacted.ProtoReflect.Descriptor instead.
 func (*LeadTransacted) Descriptor() ([]byte, []int) {
-	return file_sales_v1_events_proto_rawDescGZIP(), []int{16}
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LeadTransacted) GetLeadId() string {
@@ -1406,7 +1527,7 @@ type ContactAgreed struct {
 
 func (x *ContactAgreed) Reset() {
 	*x = ContactAgreed{}
-	mi := &file_sales_v1_events_proto_msgTypes[17]
+	mi := &file_sales_v1_events_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1418,7 +1539,7 @@ func (x *ContactAgreed) String() string {
 func (*ContactAgreed) ProtoMessage() {}
 
 func (x *ContactAgreed) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_events_proto_msgTypes[17]
+	mi := &file_sales_v1_events_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1431,7 +1552,7 @@ func (x *ContactAgreed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContactAgreed.ProtoReflect.Descriptor instead.
 func (*ContactAgreed) Descriptor() ([]byte, []int) {
-	return file_sales_v1_events_proto_rawDescGZIP(), []int{17}
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ContactAgreed) GetContactId() string {
@@ -1472,7 +1593,7 @@ type ContactTransacted struct {
 
 func (x *ContactTransacted) Reset() {
 	*x = ContactTransacted{}
-	mi := &file_sales_v1_events_proto_msgTypes[18]
+	mi := &file_sales_v1_events_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1484,7 +1605,7 @@ func (x *ContactTransacted) String() string {
 func (*ContactTransacted) ProtoMessage() {}
 
 func (x *ContactTransacted) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_events_proto_msgTypes[18]
+	mi := &file_sales_v1_events_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1497,7 +1618,7 @@ func (x *ContactTransacted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContactTransacted.ProtoReflect.Descriptor instead.
 func (*ContactTransacted) Descriptor() ([]byte, []int) {
-	return file_sales_v1_events_proto_rawDescGZIP(), []int{18}
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ContactTransacted) GetContactId() string {
@@ -1630,6 +1751,10 @@ const file_sales_v1_events_proto_rawDesc = "" +
 	"\rCapacitySpent\x12\x17\n" +
 	"\alead_id\x18\x01 \x01(\tR\x06leadId\x12\x1f\n" +
 	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\"L\n" +
+	"\x10CapacityReturned\x12\x17\n" +
+	"\alead_id\x18\x01 \x01(\tR\x06leadId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
 	"customerId\"\xd0\x01\n" +
 	"\x11LeadStatusChanged\x12\x17\n" +
 	"\alead_id\x18\x01 \x01(\tR\x06leadId\x12\x1f\n" +
@@ -1638,7 +1763,12 @@ const file_sales_v1_events_proto_rawDesc = "" +
 	"\x06status\x18\x03 \x01(\x0e2\x14.sales.v1.LeadStatusR\x06status\x12\x16\n" +
 	"\x06detail\x18\x04 \x01(\tR\x06detail\x12;\n" +
 	"\vhappened_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"happenedAt\"\xd4\x01\n" +
+	"happenedAt\"~\n" +
+	"\x14LeadWithdrawalMissed\x12\x17\n" +
+	"\alead_id\x18\x01 \x01(\tR\x06leadId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\x12,\n" +
+	"\x06status\x18\x03 \x01(\x0e2\x14.sales.v1.LeadStatusR\x06status\"\xd4\x01\n" +
 	"\x0fOutboundPlanned\x12-\n" +
 	"\achannel\x18\x01 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12%\n" +
 	"\x05calls\x18\x02 \x01(\v2\x0f.sales.v1.CallsR\x05calls\x12+\n" +
@@ -1681,7 +1811,7 @@ func file_sales_v1_events_proto_rawDescGZIP() []byte {
 	return file_sales_v1_events_proto_rawDescData
 }
 
-var file_sales_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_sales_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_sales_v1_events_proto_goTypes = []any{
 	(*IdentityReserved)(nil),      // 0: sales.v1.IdentityReserved
 	(*IdentityConflictFound)(nil), // 1: sales.v1.IdentityConflictFound
@@ -1696,63 +1826,66 @@ var file_sales_v1_events_proto_goTypes = []any{
 	(*LeadAccepted)(nil),          // 10: sales.v1.LeadAccepted
 	(*DispatchOrdered)(nil),       // 11: sales.v1.DispatchOrdered
 	(*CapacitySpent)(nil),         // 12: sales.v1.CapacitySpent
-	(*LeadStatusChanged)(nil),     // 13: sales.v1.LeadStatusChanged
-	(*OutboundPlanned)(nil),       // 14: sales.v1.OutboundPlanned
-	(*LeadAgreed)(nil),            // 15: sales.v1.LeadAgreed
-	(*LeadTransacted)(nil),        // 16: sales.v1.LeadTransacted
-	(*ContactAgreed)(nil),         // 17: sales.v1.ContactAgreed
-	(*ContactTransacted)(nil),     // 18: sales.v1.ContactTransacted
-	(IdentityKind)(0),             // 19: sales.v1.IdentityKind
-	(*v1.Person)(nil),             // 20: journey.v1.Person
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
-	(v1.Consent)(0),               // 22: journey.v1.Consent
-	(Identification)(0),           // 23: sales.v1.Identification
-	(*v1.OpenRequest)(nil),        // 24: journey.v1.OpenRequest
-	(v1.RequestKind)(0),           // 25: journey.v1.RequestKind
-	(v1.RequestStatus)(0),         // 26: journey.v1.RequestStatus
-	(v1.Channel)(0),               // 27: journey.v1.Channel
-	(LeadStatus)(0),               // 28: sales.v1.LeadStatus
-	(*Calls)(nil),                 // 29: sales.v1.Calls
-	(*Mailing)(nil),               // 30: sales.v1.Mailing
-	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
-	(*Transaction)(nil),           // 32: sales.v1.Transaction
+	(*CapacityReturned)(nil),      // 13: sales.v1.CapacityReturned
+	(*LeadStatusChanged)(nil),     // 14: sales.v1.LeadStatusChanged
+	(*LeadWithdrawalMissed)(nil),  // 15: sales.v1.LeadWithdrawalMissed
+	(*OutboundPlanned)(nil),       // 16: sales.v1.OutboundPlanned
+	(*LeadAgreed)(nil),            // 17: sales.v1.LeadAgreed
+	(*LeadTransacted)(nil),        // 18: sales.v1.LeadTransacted
+	(*ContactAgreed)(nil),         // 19: sales.v1.ContactAgreed
+	(*ContactTransacted)(nil),     // 20: sales.v1.ContactTransacted
+	(IdentityKind)(0),             // 21: sales.v1.IdentityKind
+	(*v1.Person)(nil),             // 22: journey.v1.Person
+	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
+	(v1.Consent)(0),               // 24: journey.v1.Consent
+	(Identification)(0),           // 25: sales.v1.Identification
+	(*v1.OpenRequest)(nil),        // 26: journey.v1.OpenRequest
+	(v1.RequestKind)(0),           // 27: journey.v1.RequestKind
+	(v1.RequestStatus)(0),         // 28: journey.v1.RequestStatus
+	(v1.Channel)(0),               // 29: journey.v1.Channel
+	(LeadStatus)(0),               // 30: sales.v1.LeadStatus
+	(*Calls)(nil),                 // 31: sales.v1.Calls
+	(*Mailing)(nil),               // 32: sales.v1.Mailing
+	(*durationpb.Duration)(nil),   // 33: google.protobuf.Duration
+	(*Transaction)(nil),           // 34: sales.v1.Transaction
 }
 var file_sales_v1_events_proto_depIdxs = []int32{
-	19, // 0: sales.v1.IdentityReserved.kind:type_name -> sales.v1.IdentityKind
-	20, // 1: sales.v1.CustomerRegistered.person:type_name -> journey.v1.Person
-	21, // 2: sales.v1.CustomerRegistered.registered_at:type_name -> google.protobuf.Timestamp
-	20, // 3: sales.v1.CustomerChanged.person:type_name -> journey.v1.Person
-	21, // 4: sales.v1.CustomerChanged.changed_at:type_name -> google.protobuf.Timestamp
-	22, // 5: sales.v1.ConsentChanged.consent:type_name -> journey.v1.Consent
-	21, // 6: sales.v1.ConsentChanged.changed_at:type_name -> google.protobuf.Timestamp
-	23, // 7: sales.v1.ContactRegistered.identification:type_name -> sales.v1.Identification
-	20, // 8: sales.v1.CustomerViewChanged.person:type_name -> journey.v1.Person
-	22, // 9: sales.v1.CustomerViewChanged.consent:type_name -> journey.v1.Consent
-	24, // 10: sales.v1.CustomerViewChanged.open_requests:type_name -> journey.v1.OpenRequest
-	25, // 11: sales.v1.RequestOpened.kind:type_name -> journey.v1.RequestKind
-	21, // 12: sales.v1.RequestOpened.submitted_at:type_name -> google.protobuf.Timestamp
-	21, // 13: sales.v1.RequestOpened.happened_at:type_name -> google.protobuf.Timestamp
-	25, // 14: sales.v1.RequestStatusChanged.kind:type_name -> journey.v1.RequestKind
-	26, // 15: sales.v1.RequestStatusChanged.status:type_name -> journey.v1.RequestStatus
-	21, // 16: sales.v1.RequestStatusChanged.happened_at:type_name -> google.protobuf.Timestamp
-	27, // 17: sales.v1.LeadAccepted.channel:type_name -> journey.v1.Channel
-	21, // 18: sales.v1.LeadAccepted.issued_at:type_name -> google.protobuf.Timestamp
-	27, // 19: sales.v1.DispatchOrdered.channel:type_name -> journey.v1.Channel
-	28, // 20: sales.v1.LeadStatusChanged.status:type_name -> sales.v1.LeadStatus
-	21, // 21: sales.v1.LeadStatusChanged.happened_at:type_name -> google.protobuf.Timestamp
-	27, // 22: sales.v1.OutboundPlanned.channel:type_name -> journey.v1.Channel
-	29, // 23: sales.v1.OutboundPlanned.calls:type_name -> sales.v1.Calls
-	30, // 24: sales.v1.OutboundPlanned.mailing:type_name -> sales.v1.Mailing
-	31, // 25: sales.v1.OutboundPlanned.expires_after:type_name -> google.protobuf.Duration
-	21, // 26: sales.v1.LeadAgreed.happened_at:type_name -> google.protobuf.Timestamp
-	32, // 27: sales.v1.LeadTransacted.transaction:type_name -> sales.v1.Transaction
-	32, // 28: sales.v1.ContactAgreed.transactions:type_name -> sales.v1.Transaction
-	32, // 29: sales.v1.ContactTransacted.transaction:type_name -> sales.v1.Transaction
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	21, // 0: sales.v1.IdentityReserved.kind:type_name -> sales.v1.IdentityKind
+	22, // 1: sales.v1.CustomerRegistered.person:type_name -> journey.v1.Person
+	23, // 2: sales.v1.CustomerRegistered.registered_at:type_name -> google.protobuf.Timestamp
+	22, // 3: sales.v1.CustomerChanged.person:type_name -> journey.v1.Person
+	23, // 4: sales.v1.CustomerChanged.changed_at:type_name -> google.protobuf.Timestamp
+	24, // 5: sales.v1.ConsentChanged.consent:type_name -> journey.v1.Consent
+	23, // 6: sales.v1.ConsentChanged.changed_at:type_name -> google.protobuf.Timestamp
+	25, // 7: sales.v1.ContactRegistered.identification:type_name -> sales.v1.Identification
+	22, // 8: sales.v1.CustomerViewChanged.person:type_name -> journey.v1.Person
+	24, // 9: sales.v1.CustomerViewChanged.consent:type_name -> journey.v1.Consent
+	26, // 10: sales.v1.CustomerViewChanged.open_requests:type_name -> journey.v1.OpenRequest
+	27, // 11: sales.v1.RequestOpened.kind:type_name -> journey.v1.RequestKind
+	23, // 12: sales.v1.RequestOpened.submitted_at:type_name -> google.protobuf.Timestamp
+	23, // 13: sales.v1.RequestOpened.happened_at:type_name -> google.protobuf.Timestamp
+	27, // 14: sales.v1.RequestStatusChanged.kind:type_name -> journey.v1.RequestKind
+	28, // 15: sales.v1.RequestStatusChanged.status:type_name -> journey.v1.RequestStatus
+	23, // 16: sales.v1.RequestStatusChanged.happened_at:type_name -> google.protobuf.Timestamp
+	29, // 17: sales.v1.LeadAccepted.channel:type_name -> journey.v1.Channel
+	23, // 18: sales.v1.LeadAccepted.issued_at:type_name -> google.protobuf.Timestamp
+	29, // 19: sales.v1.DispatchOrdered.channel:type_name -> journey.v1.Channel
+	30, // 20: sales.v1.LeadStatusChanged.status:type_name -> sales.v1.LeadStatus
+	23, // 21: sales.v1.LeadStatusChanged.happened_at:type_name -> google.protobuf.Timestamp
+	30, // 22: sales.v1.LeadWithdrawalMissed.status:type_name -> sales.v1.LeadStatus
+	29, // 23: sales.v1.OutboundPlanned.channel:type_name -> journey.v1.Channel
+	31, // 24: sales.v1.OutboundPlanned.calls:type_name -> sales.v1.Calls
+	32, // 25: sales.v1.OutboundPlanned.mailing:type_name -> sales.v1.Mailing
+	33, // 26: sales.v1.OutboundPlanned.expires_after:type_name -> google.protobuf.Duration
+	23, // 27: sales.v1.LeadAgreed.happened_at:type_name -> google.protobuf.Timestamp
+	34, // 28: sales.v1.LeadTransacted.transaction:type_name -> sales.v1.Transaction
+	34, // 29: sales.v1.ContactAgreed.transactions:type_name -> sales.v1.Transaction
+	34, // 30: sales.v1.ContactTransacted.transaction:type_name -> sales.v1.Transaction
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_sales_v1_events_proto_init() }
@@ -1767,7 +1900,7 @@ func file_sales_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sales_v1_events_proto_rawDesc), len(file_sales_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

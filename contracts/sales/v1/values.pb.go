@@ -156,6 +156,8 @@ const (
 	LeadStatus_LEAD_STATUS_CLOSED LeadStatus = 6
 	// It waited for capacity for longer than the channel's plan lets it.
 	LeadStatus_LEAD_STATUS_EXPIRED LeadStatus = 7
+	// Marketing withdrew it before it was handed to a channel.
+	LeadStatus_LEAD_STATUS_WITHDRAWN LeadStatus = 8
 )
 
 // Enum value maps for LeadStatus.
@@ -169,6 +171,7 @@ var (
 		5: "LEAD_STATUS_CONVERTED",
 		6: "LEAD_STATUS_CLOSED",
 		7: "LEAD_STATUS_EXPIRED",
+		8: "LEAD_STATUS_WITHDRAWN",
 	}
 	LeadStatus_value = map[string]int32{
 		"LEAD_STATUS_UNSPECIFIED": 0,
@@ -179,6 +182,7 @@ var (
 		"LEAD_STATUS_CONVERTED":   5,
 		"LEAD_STATUS_CLOSED":      6,
 		"LEAD_STATUS_EXPIRED":     7,
+		"LEAD_STATUS_WITHDRAWN":   8,
 	}
 )
 
@@ -463,7 +467,7 @@ const file_sales_v1_values_proto_rawDesc = "" +
 	"\x0eIdentification\x12\x1e\n" +
 	"\x1aIDENTIFICATION_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14IDENTIFICATION_KNOWN\x10\x01\x12\x16\n" +
-	"\x12IDENTIFICATION_NEW\x10\x02*\xd9\x01\n" +
+	"\x12IDENTIFICATION_NEW\x10\x02*\xf4\x01\n" +
 	"\n" +
 	"LeadStatus\x12\x1b\n" +
 	"\x17LEAD_STATUS_UNSPECIFIED\x10\x00\x12\x18\n" +
@@ -473,7 +477,8 @@ const file_sales_v1_values_proto_rawDesc = "" +
 	"\x12LEAD_STATUS_FAILED\x10\x04\x12\x19\n" +
 	"\x15LEAD_STATUS_CONVERTED\x10\x05\x12\x16\n" +
 	"\x12LEAD_STATUS_CLOSED\x10\x06\x12\x17\n" +
-	"\x13LEAD_STATUS_EXPIRED\x10\aB?Z=github.com/triangle-suite/triangle/contracts/sales/v1;salesv1b\x06proto3"
+	"\x13LEAD_STATUS_EXPIRED\x10\a\x12\x19\n" +
+	"\x15LEAD_STATUS_WITHDRAWN\x10\bB?Z=github.com/triangle-suite/triangle/contracts/sales/v1;salesv1b\x06proto3"
 
 var (
 	file_sales_v1_values_proto_rawDescOnce sync.Once

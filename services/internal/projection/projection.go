@@ -43,6 +43,8 @@ type DB struct {
 	writer *sql.DB
 	reader *sql.DB
 	hooks  Hooks
+	// release, of a database that is held, lets others have it.
+	release func() error
 
 	mu      sync.Mutex
 	changed chan struct{} // closed, and replaced, at each commit
@@ -87,6 +89,11 @@ type engine interface {
 	beside(ctx context.Context, name string) (*DB, error)
 	drop(ctx context.Context) error
 	remove() error
+	// named returns the databases beside this one whose names begin so.
+	named(ctx context.Context, prefix string) ([]string, error)
+	// hold has others see that a database beside this one is in use, until it is
+	// released; it fails with errHeld when another replica has it.
+	hold(ctx context.Context, name string) (release func() error, err error)
 	// adopt is DB.Adopt for one schema.
 	adopt(ctx context.Context, tx *Tx, beside *DB, s Schema) error
 	close()
@@ -121,7 +128,11 @@ func (db *DB) Shared() bool { return db.engine.shared() }
 // Close closes the database.
 func (db *DB) Close() error {
 	db.engine.close()
-	return errors.Join(db.reader.Close(), db.writer.Close())
+	err := errors.Join(db.reader.Close(), db.writer.Close())
+	if db.release != nil {
+		err = errors.Join(err, db.release())
+	}
+	return err
 }
 
 // Ping returns nil when the database answers.

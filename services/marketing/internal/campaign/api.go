@@ -116,7 +116,10 @@ func (a *API) carryOut(ctx context.Context, resp *marketingv1.RunCampaignRespons
 	if err != nil {
 		return fmt.Errorf("look up run %s: %w", resp.GetRunId(), err)
 	}
-	resp.LeadIds, resp.Eligible, resp.Capped = s.Leads, s.Ended.GetEligible(), s.Ended.GetCapped()
+	for _, l := range s.Leads {
+		resp.LeadIds = append(resp.LeadIds, l.GetLeadId())
+	}
+	resp.Eligible, resp.Capped = s.Ended.GetEligible(), s.Ended.GetCapped()
 	return nil
 }
 
@@ -151,7 +154,8 @@ const stopWait = 10 * time.Second
 
 // StopCampaign stops a campaign. Runs that are not over issue nothing: each is told
 // so in its stream, which every run is that was planned before the campaign was
-// stopped; one that is planned later finds that it was.
+// stopped; one that is planned later finds that it was. The leads of runs that are
+// over are withdrawn by the Runner.
 func (a *API) StopCampaign(
 	ctx context.Context, req *marketingv1.StopCampaignRequest,
 ) (*marketingv1.StopCampaignResponse, error) {
@@ -167,7 +171,7 @@ func (a *API) StopCampaign(
 		if s.Defined == nil {
 			return nil, unknown(id)
 		}
-		return Stop(s, id, origin.Time), nil
+		return Stop(s, id, a.issuedLeads(), origin.Time), nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("stop campaign %s: %w", id, err)
@@ -185,6 +189,16 @@ func (a *API) StopCampaign(
 		}
 	}
 	return &marketingv1.StopCampaignResponse{}, nil
+}
+
+// issuedLeads is what becomes of the leads of a campaign that is stopped. They are
+// carried out all the same as long as a build may run that can't read that they are
+// withdrawn: see flows.Gated.
+func (a *API) issuedLeads() marketingv1.IssuedLeads {
+	if a.Streams.Codec.Active(&marketingv1.LeadWithdrawn{}) {
+		return marketingv1.IssuedLeads_ISSUED_LEADS_WITHDRAWN
+	}
+	return marketingv1.IssuedLeads_ISSUED_LEADS_UNSPECIFIED
 }
 
 // awaitStop waits until the tables show that a campaign is stopped, and so all runs
@@ -274,7 +288,7 @@ func (a *API) ListRuns(ctx context.Context, req *marketingv1.ListRunsRequest) (*
 	if s.Defined == nil {
 		return nil, unknown(id)
 	}
-	rows, err := a.DB.Query(ctx, `SELECT run_id, planned_at, due_at, ended, eligible, capped, leads, problem FROM own_run
+	rows, err := a.DB.Query(ctx, `SELECT run_id, planned_at, due_at, ended, eligible, capped, leads, problem, withdrawn FROM own_run
 		WHERE campaign_id = ? ORDER BY planned_at DESC, run_id LIMIT ?`, id, runsListed)
 	if err != nil {
 		return nil, fmt.Errorf("read the runs of campaign %s: %w", id, err)
@@ -291,7 +305,7 @@ func scanRun(row projection.Scanner, r **marketingv1.Run) error {
 	m := &marketingv1.Run{}
 	var planned, due int64
 	var end int32
-	err := row.Scan(&m.RunId, &planned, &due, &end, &m.Eligible, &m.Capped, &m.Leads, &m.Problem)
+	err := row.Scan(&m.RunId, &planned, &due, &end, &m.Eligible, &m.Capped, &m.Leads, &m.Problem, &m.Withdrawn)
 	m.PlannedAt, m.DueAt, m.End = timeOf(planned), timeOf(due), marketingv1.RunEnd(end)
 	*r = m
 	return err

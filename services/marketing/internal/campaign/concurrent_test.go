@@ -107,7 +107,7 @@ func (c *crowd) plan(campaign string) {
 
 func (c *crowd) append(stream string, m proto.Message) {
 	c.t.Helper()
-	origin := decider.Origin{Key: "test " + stream, Service: flows.Marketing, Time: noon}
+	origin := decider.Origin{Key: fmt.Sprintf("test %s %T", stream, m), Service: flows.Marketing, Time: noon}
 	nothing := decider.Decider[int]{Initial: func() int { return 0 }, Evolve: func(n int, _ proto.Message) int { return n }}
 	for {
 		_, err := decider.Handle(c.t.Context(), c.streams, origin, stream, nothing,

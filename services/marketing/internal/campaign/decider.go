@@ -6,6 +6,8 @@
 //	schedule ─┼──▶ planned ──▶ held ──▶ taken ──▶ CampaignRun + LeadIssued …, one append
 //	trigger ──┘       └──▶ stopped: places are given back, nothing is issued
 //
+//	a campaign is stopped ──▶ of each run that is over: CampaignRunWithdrawn + LeadWithdrawn …, one append
+//
 // A plan says whom a run means to approach, and stays so. Each step after it is
 // decided on a stream that remembers it. So a run that was broken off, at whatever
 // point, goes on where it was, and whoever carries it out comes to the same leads.
@@ -27,8 +29,10 @@ func Stream(id string) string { return "campaign-" + id }
 // State is a campaign as it was defined last; nil before that.
 type State struct {
 	Defined *marketingv1.CampaignDefined
-	// Stopped tells that it was stopped since.
+	// Stopped tells that it was stopped since, and Issued what becomes of the leads
+	// that it had issued by then.
 	Stopped bool
+	Issued  marketingv1.IssuedLeads
 }
 
 // Decider is the pure core of a campaign.
@@ -43,7 +47,7 @@ func Evolve(s State, event proto.Message) State {
 	case *marketingv1.CampaignDefined:
 		s.Defined, s.Stopped = m, false
 	case *marketingv1.CampaignStopped:
-		s.Stopped = true
+		s.Stopped, s.Issued = true, m.GetIssuedLeads()
 	}
 	return s
 }
@@ -73,10 +77,11 @@ func since(s State, c *marketingv1.CampaignDefined, at time.Time) *timestamppb.T
 	}
 }
 
-// Stop says that a campaign issues no more leads. To stop it again writes nothing.
-func Stop(s State, id string, at time.Time) []proto.Message {
-	if s.Defined == nil || s.Stopped {
+// Stop says that a campaign issues no more leads, and what becomes of those that it
+// has issued. To stop it again writes nothing, unless they are withdrawn only now.
+func Stop(s State, id string, issued marketingv1.IssuedLeads, at time.Time) []proto.Message {
+	if s.Defined == nil || s.Stopped && (s.Issued == issued || s.Issued == marketingv1.IssuedLeads_ISSUED_LEADS_WITHDRAWN) {
 		return nil
 	}
-	return []proto.Message{&marketingv1.CampaignStopped{CampaignId: id, StoppedAt: timestamppb.New(at)}}
+	return []proto.Message{&marketingv1.CampaignStopped{CampaignId: id, StoppedAt: timestamppb.New(at), IssuedLeads: issued}}
 }

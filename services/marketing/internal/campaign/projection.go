@@ -19,19 +19,22 @@ import (
 // Types are the event types that Project takes.
 var Types = []string{
 	"marketing.CampaignDefined", "marketing.CampaignStopped",
-	"marketing.CampaignRunPlanned", "marketing.CampaignRunStopped", "marketing.CampaignRun",
+	"marketing.CampaignRunPlanned", "marketing.CampaignRunStopped", "marketing.CampaignRun", "marketing.CampaignRunWithdrawn",
 }
 
-// Tables are the tables that Project writes, as part of the service's own flow. Of a
-// trigger they hold who satisfies it, as it was seen last: own_trigger tells since
+// Tables are the tables that Project writes, as part of the service's own flow.
+// own_campaign tells whether a campaign is stopped, and what became of its leads then;
+// own_run whether a run's leads are to be withdrawn, or how many were. Of a trigger they hold who satisfies it, as it was seen last: own_trigger tells since
 // when the definition holds that this is for, and whether all were noted who
 // satisfied it then.
 var Tables = []string{
-	`CREATE TABLE own_campaign (campaign_id TEXT PRIMARY KEY, body BLOB NOT NULL, stopped BIGINT NOT NULL)`,
+	`CREATE TABLE own_campaign (campaign_id TEXT PRIMARY KEY, body BLOB NOT NULL, stopped BIGINT NOT NULL, issued_leads BIGINT NOT NULL)`,
 	`CREATE TABLE own_run (
 		run_id TEXT PRIMARY KEY, campaign_id TEXT NOT NULL, planned_at BIGINT NOT NULL, due_at BIGINT NOT NULL,
-		ended BIGINT NOT NULL, eligible BIGINT NOT NULL, capped BIGINT NOT NULL, leads BIGINT NOT NULL, problem TEXT NOT NULL)`,
+		ended BIGINT NOT NULL, eligible BIGINT NOT NULL, capped BIGINT NOT NULL, leads BIGINT NOT NULL, problem TEXT NOT NULL,
+		withdrawal BIGINT NOT NULL, withdrawn BIGINT NOT NULL)`,
 	`CREATE INDEX own_run_campaign ON own_run (campaign_id, planned_at)`,
+	`CREATE INDEX own_run_withdrawal ON own_run (withdrawal, planned_at)`,
 	`CREATE INDEX own_run_ended ON own_run (ended, campaign_id)`,
 	`CREATE TABLE own_trigger (campaign_id TEXT PRIMARY KEY, since BIGINT NOT NULL, look BIGINT NOT NULL)`,
 	`CREATE TABLE own_entrant (
@@ -45,11 +48,13 @@ func Project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 	case *marketingv1.CampaignDefined:
 		return keepCampaign(ctx, tx, m)
 	case *marketingv1.CampaignStopped:
-		return write(ctx, tx, m.GetCampaignId(), `UPDATE own_campaign SET stopped = 1 WHERE campaign_id = ?`, m.GetCampaignId())
+		return keepStop(ctx, tx, m)
 	case *marketingv1.CampaignRunPlanned:
 		return keepPlan(ctx, tx, m)
 	case *marketingv1.CampaignRun:
 		return keepRun(ctx, tx, m)
+	case *marketingv1.CampaignRunWithdrawn:
+		return write(ctx, tx, m.GetCampaignId(), `UPDATE own_run SET withdrawal = ?, withdrawn = ? WHERE run_id = ?`, withdrawalDone, m.GetLeads(), m.GetRunId())
 	default:
 		return nil
 	}
@@ -67,13 +72,32 @@ func keepCampaign(ctx context.Context, tx *projection.Tx, m *marketingv1.Campaig
 	if err != nil {
 		return fmt.Errorf("encode a campaign: %w", err)
 	}
-	return write(ctx, tx, m.GetCampaignId(), `INSERT INTO own_campaign (campaign_id, body, stopped) VALUES (?, ?, 0)
-		ON CONFLICT (campaign_id) DO UPDATE SET body = excluded.body, stopped = 0`, m.GetCampaignId(), body)
+	return write(ctx, tx, m.GetCampaignId(), `INSERT INTO own_campaign (campaign_id, body, stopped, issued_leads) VALUES (?, ?, 0, 0)
+		ON CONFLICT (campaign_id) DO UPDATE SET body = excluded.body, stopped = 0, issued_leads = 0`, m.GetCampaignId(), body)
+}
+
+// The withdrawals of a run's leads: none is asked for, it is due, it is done.
+const (
+	withdrawalNone = iota
+	withdrawalDue
+	withdrawalDone
+)
+
+// keepStop notes that a campaign is stopped. The leads of all its runs that are over
+// are withdrawn, whatever becomes of the campaign later.
+func keepStop(ctx context.Context, tx *projection.Tx, m *marketingv1.CampaignStopped) error {
+	id := m.GetCampaignId()
+	err := write(ctx, tx, id, `UPDATE own_campaign SET stopped = 1, issued_leads = ? WHERE campaign_id = ?`, int32(m.GetIssuedLeads()), id)
+	if err != nil || m.GetIssuedLeads() != marketingv1.IssuedLeads_ISSUED_LEADS_WITHDRAWN {
+		return err
+	}
+	return write(ctx, tx, id, `UPDATE own_run SET withdrawal = ? WHERE campaign_id = ? AND leads > 0 AND withdrawal = ?`, withdrawalDue, id, withdrawalNone)
 }
 
 func keepPlan(ctx context.Context, tx *projection.Tx, m *marketingv1.CampaignRunPlanned) error {
 	err := write(ctx, tx, m.GetCampaignId(),
-		`INSERT INTO own_run (run_id, campaign_id, planned_at, due_at, ended, eligible, capped, leads, problem) VALUES (?, ?, ?, ?, 0, ?, ?, 0, '')
+		`INSERT INTO own_run (run_id, campaign_id, planned_at, due_at, ended, eligible, capped, leads, problem, withdrawal, withdrawn)
+			VALUES (?, ?, ?, ?, 0, ?, ?, 0, '', 0, 0)
 			ON CONFLICT (run_id) DO NOTHING`,
 		m.GetRunId(), m.GetCampaignId(), millis(m.GetPlannedAt()), millis(m.GetDueAt()), m.GetEligible(), m.GetCapped())
 	if err != nil || m.GetLook() == marketingv1.Look_LOOK_UNSPECIFIED {
@@ -83,15 +107,22 @@ func keepPlan(ctx context.Context, tx *projection.Tx, m *marketingv1.CampaignRun
 }
 
 // keepRun keeps how a run ended. One of before there were plans is there from its
-// end on.
+// end on. One that ended while its campaign was being stopped, and did not know of it,
+// has issued leads that are withdrawn at once.
 func keepRun(ctx context.Context, tx *projection.Tx, m *marketingv1.CampaignRun) error {
 	end := cmp.Or(m.GetEnd(), marketingv1.RunEnd_RUN_END_ISSUED)
-	return write(ctx, tx, m.GetCampaignId(),
-		`INSERT INTO own_run (run_id, campaign_id, planned_at, due_at, ended, eligible, capped, leads, problem) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT (run_id) DO UPDATE SET ended = excluded.ended, eligible = excluded.eligible, capped = excluded.capped,
+	err := write(ctx, tx, m.GetCampaignId(),
+		`INSERT INTO own_run (run_id, campaign_id, planned_at, due_at, ended, eligible, capped, leads, problem, withdrawal, withdrawn)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0) ON CONFLICT (run_id) DO UPDATE SET ended = excluded.ended, eligible = excluded.eligible, capped = excluded.capped,
 				leads = excluded.leads, problem = excluded.problem`,
 		m.GetRunId(), m.GetCampaignId(), millis(m.GetRunAt()), millis(m.GetDueAt()), int32(end),
 		m.GetEligible(), m.GetCapped(), m.GetLeads(), m.GetProblem())
+	if err != nil || m.GetLeads() == 0 {
+		return err
+	}
+	return write(ctx, tx, m.GetCampaignId(), `UPDATE own_run SET withdrawal = ? WHERE run_id = ? AND EXISTS (
+			SELECT 1 FROM own_campaign WHERE campaign_id = ? AND stopped = 1 AND issued_leads = ?)`,
+		withdrawalDue, m.GetRunId(), m.GetCampaignId(), int32(marketingv1.IssuedLeads_ISSUED_LEADS_WITHDRAWN))
 }
 
 // keepLook notes who was seen to satisfy a trigger. Another definition begins anew.

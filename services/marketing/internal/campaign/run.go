@@ -23,7 +23,9 @@ type RunState struct {
 	Stopped bool
 	// Ended is how it ended; nil before that. Leads are those that it issued.
 	Ended *marketingv1.CampaignRun
-	Leads []string
+	Leads []*marketingv1.LeadIssued
+	// Withdrawn tells that its leads were withdrawn.
+	Withdrawn bool
 }
 
 // RunDecider is the pure core of a run.
@@ -42,7 +44,9 @@ func EvolveRun(s RunState, event proto.Message) RunState {
 	case *marketingv1.CampaignRun:
 		s.Ended = m
 	case *marketingv1.LeadIssued:
-		s.Leads = append(s.Leads[:len(s.Leads):len(s.Leads)], m.GetLeadId())
+		s.Leads = append(s.Leads[:len(s.Leads):len(s.Leads)], m)
+	case *marketingv1.CampaignRunWithdrawn:
+		s.Withdrawn = true
 	}
 	return s
 }
@@ -108,6 +112,27 @@ func End(s RunState, placed []string) []proto.Message {
 	events := []proto.Message{run}
 	for _, customer := range placed {
 		events = append(events, issued(p, customer))
+	}
+	return events
+}
+
+// Withdraw withdraws the leads of a run that has issued them, but for those of which
+// it is known what came of them. That is done once.
+func Withdraw(s RunState, known map[string]bool) []proto.Message {
+	if s.Ended == nil || s.Withdrawn {
+		return nil
+	}
+	run := &marketingv1.CampaignRunWithdrawn{CampaignId: s.Ended.GetCampaignId(), RunId: s.Ended.GetRunId()}
+	events := []proto.Message{run}
+	for _, l := range s.Leads {
+		if known[l.GetLeadId()] {
+			continue
+		}
+		run.Leads++
+		events = append(events, &marketingv1.LeadWithdrawn{
+			LeadId: l.GetLeadId(), CampaignId: l.GetCampaignId(), CustomerId: l.GetCustomerId(),
+			Reason: marketingv1.WithdrawalReason_WITHDRAWAL_REASON_CAMPAIGN_STOPPED,
+		})
 	}
 	return events
 }

@@ -49,13 +49,14 @@ func TestScenarioMA6(t *testing.T) {
 	scenario.Run(t, "testdata", func(t *testing.T) map[string]scenario.Command {
 		w := &story{db: db, campaigns: map[string]State{}, runs: map[string]RunState{}, places: lead.Places{}}
 		return map[string]scenario.Command{
-			"define":  func(d scenario.Words) string { return w.define(t, d) },
-			"stop":    func(d scenario.Words) string { return w.stop(d) },
-			"run":     func(d scenario.Words) string { return w.run(t, d) },
-			"caps":    func(d scenario.Words) string { return w.configure(t, d) },
-			"claim":   func(d scenario.Words) string { return w.claim(t, d) },
-			"take":    func(d scenario.Words) string { return w.place(d, lead.Take) },
-			"release": func(d scenario.Words) string { return w.place(d, lead.Release) },
+			"define":   func(d scenario.Words) string { return w.define(t, d) },
+			"stop":     func(d scenario.Words) string { return w.stop(d) },
+			"run":      func(d scenario.Words) string { return w.run(t, d) },
+			"withdraw": func(d scenario.Words) string { return w.withdraw(d) },
+			"caps":     func(d scenario.Words) string { return w.configure(t, d) },
+			"claim":    func(d scenario.Words) string { return w.claim(t, d) },
+			"take":     func(d scenario.Words) string { return w.place(d, lead.Take) },
+			"release":  func(d scenario.Words) string { return w.place(d, lead.Release) },
 		}
 	})
 }
@@ -110,7 +111,7 @@ func (w *story) stop(d scenario.Words) string {
 		return told
 	}
 	s := w.campaigns[d.Get("campaign")]
-	told := scenario.Decide(&s, Decider, func(s State) ([]proto.Message, error) { return Stop(s, d.Get("campaign"), noon), nil })
+	told := scenario.Decide(&s, Decider, func(s State) ([]proto.Message, error) { return Stop(s, d.Get("campaign"), issuedLeads(d), noon), nil })
 	w.campaigns[d.Get("campaign")] = s
 	return told
 }
@@ -131,6 +132,24 @@ func (w *story) run(t *testing.T, d scenario.Words) string {
 	}
 	w.runs[id] = s
 	return told + fmt.Sprintf("leads of the run: %d\n", len(s.Leads))
+}
+
+// withdraw withdraws the leads of a run, but for those to customers of whom it is known
+// that theirs was sent or answered.
+func (w *story) withdraw(d scenario.Words) string {
+	s := w.runs[d.Get("run")]
+	known := map[string]bool{}
+	for _, customer := range d.List("known") {
+		known[LeadID(d.Get("run"), customer)] = true
+	}
+	told := scenario.Decide(&s, RunDecider, func(s RunState) ([]proto.Message, error) { return Withdraw(s, known), nil })
+	w.runs[d.Get("run")] = s
+	return told
+}
+
+// issuedLeads is what becomes of the leads of a campaign that is stopped.
+func issuedLeads(d scenario.Words) marketingv1.IssuedLeads {
+	return marketingv1.IssuedLeads(marketingv1.IssuedLeads_value["ISSUED_LEADS_"+d.Get("leads")])
 }
 
 func (w *story) configure(t *testing.T, d scenario.Words) string {

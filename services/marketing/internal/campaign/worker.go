@@ -14,8 +14,8 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
 
-// Runner has campaigns run by themselves, and carries out what was broken off. Its
-// Round is a worker's.
+// Runner has campaigns run by themselves, carries out what was broken off, and
+// withdraws the leads of campaigns that were stopped. Its Round is a worker's.
 type Runner struct {
 	Streams *decider.Streams
 	DB      *projection.DB
@@ -35,10 +35,14 @@ const (
 	mostPause  = 15 * time.Minute
 )
 
-// Round plans the runs that are due and those that triggers give, and carries out
-// all that are not over, together. It is due again at the next time of a campaign.
+// Round withdraws leads first, as they may be dispatched at any moment. Then it plans
+// the runs that are due and those that triggers give, and carries out all that are not
+// over, together. It is due again at the next time of a campaign.
 func (r *Runner) Round(ctx context.Context) (again time.Time, err error) {
 	now := r.Now().UTC()
+	if err := r.withdraw(ctx); err != nil {
+		return time.Time{}, err
+	}
 	campaigns, err := all(ctx, r.DB)
 	if err != nil {
 		return time.Time{}, err

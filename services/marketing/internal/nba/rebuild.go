@@ -41,7 +41,7 @@ func (r rebuilder) verify(ctx context.Context, e *marketingv1.NextBestActionsDec
 	if err != nil {
 		return 0, err
 	}
-	scratch, err := r.empty(ctx, "replay-"+e.GetDecisionId())
+	scratch, err := r.db.Scratch(ctx, scratchKind)
 	if err != nil {
 		return 0, err
 	}
@@ -64,17 +64,16 @@ func (r rebuilder) verify(ctx context.Context, e *marketingv1.NextBestActionsDec
 	return folded, nil
 }
 
-// empty opens an empty database beside the one in use. One of the same name, which a
-// process that ended has left behind, is removed.
-func (r rebuilder) empty(ctx context.Context, name string) (*projection.DB, error) {
-	left, err := r.db.Beside(ctx, name)
-	if err != nil {
-		return nil, err
+// scratchKind names the databases in which the log is folded again.
+const scratchKind = "replay"
+
+// Sweep removes what was left behind by processes that ended while they folded the log
+// again. Each replica does so when it starts; what others have in use stays.
+func Sweep(ctx context.Context, db *projection.DB) error {
+	if _, err := db.Sweep(ctx, scratchKind); err != nil {
+		return fmt.Errorf("remove tables of replays: %w", err)
 	}
-	if err := left.Drop(ctx); err != nil {
-		return nil, err
-	}
-	return r.db.Beside(ctx, name)
+	return nil
 }
 
 // ErrLog says that a decision recorded other features than the log comes to.

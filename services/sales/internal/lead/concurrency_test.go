@@ -41,7 +41,11 @@ func newBoard(t *testing.T, rng *rand.Rand) *board {
 		}
 		return nil
 	}
-	log := memory.New(memory.Options{BeforeAppend: fails, AfterAppend: fails})
+	return boardOn(t, memory.New(memory.Options{BeforeAppend: fails, AfterAppend: fails}))
+}
+
+func boardOn(t *testing.T, log *memory.Log) *board {
+	t.Helper()
 	t.Cleanup(func() {
 		if err := log.Close(); err != nil {
 			t.Error(err)
@@ -96,7 +100,10 @@ func (b *board) plan(ctx context.Context) error {
 	p := &Planner{Streams: b.streams, Horizon: &Horizon{}, Now: func() time.Time { return noon }}
 	plan := Plan(noon, b.waiting, b.grants)
 	for _, a := range plan {
-		for p.dispatch(ctx, a) != nil {
+		for {
+			if _, err := p.dispatch(ctx, a); err == nil {
+				break
+			}
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}

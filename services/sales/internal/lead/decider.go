@@ -4,8 +4,8 @@
 //
 //	               capacity              the channel                the customer
 //	ACCEPTED ────────────────▶ DISPATCHED ──────────▶ SENT, FAILED ─────────────▶ CLOSED, CONVERTED
-//	   └── waited too long ──▶ EXPIRED                                              │
-//	                                                      orders, finished requests ◀┘
+//	   ├── waited too long ──▶ EXPIRED                                              │
+//	   └── marketing ────────▶ WITHDRAWN                  orders, finished requests ◀┘
 //
 // A lead only moves forward, and may skip steps: a customer can answer before a
 // message was sent, and the flows that tell of it run at paces of their own.
@@ -37,13 +37,14 @@ const (
 	statusClosed     = salesv1.LeadStatus_LEAD_STATUS_CLOSED
 	statusConverted  = salesv1.LeadStatus_LEAD_STATUS_CONVERTED
 	statusExpired    = salesv1.LeadStatus_LEAD_STATUS_EXPIRED
+	statusWithdrawn  = salesv1.LeadStatus_LEAD_STATUS_WITHDRAWN
 )
 
 // rank orders the states: a lead goes from a lower one to a higher one only. A
-// customer who said no may still say yes; a yes stays. One that expired was not
-// sent, and who heard of the offer elsewhere may still answer.
+// customer who said no may still say yes; a yes stays. One that expired, or was
+// withdrawn, was not sent, and who heard of the offer elsewhere may still answer.
 var rank = map[salesv1.LeadStatus]int{
-	statusAccepted: 1, statusExpired: 2, statusDispatched: 2, statusSent: 3, statusFailed: 4, statusClosed: 5, statusConverted: 6,
+	statusAccepted: 1, statusExpired: 2, statusWithdrawn: 2, statusDispatched: 2, statusSent: 3, statusFailed: 4, statusClosed: 5, statusConverted: 6,
 }
 
 // State is what lead management knows of a lead.
@@ -54,6 +55,8 @@ type State struct {
 	CustomerID string
 	Status     salesv1.LeadStatus
 	Detail     string
+	// Grant is the one that it was dispatched by.
+	Grant string
 	// Agreed are the contacts in which the customer has said yes.
 	Agreed []string
 	// Transactions are what came of it.
@@ -74,7 +77,7 @@ func evolve(s State, event proto.Message) State {
 			s.Status = statusAccepted
 		}
 	case *salesv1.DispatchOrdered:
-		s.Status = statusDispatched
+		s.Status, s.Grant = statusDispatched, e.GetGrant()
 	case *salesv1.LeadStatusChanged:
 		s.Status, s.Detail, s.LeadID = e.GetStatus(), e.GetDetail(), e.GetLeadId()
 		if s.CustomerID == "" {
@@ -96,6 +99,10 @@ func Accept(s State, lead *salesv1.LeadAccepted) []proto.Message {
 	return []proto.Message{lead}
 }
 
+// isLost tells that the lead will never be dispatched by a grant: it was by another
+// one, or has ended, or was answered.
+func (s State) isLost(grant string) bool { return s.Status != statusAccepted && s.Grant != grant }
+
 // Dispatch hands an accepted lead to its channel, within a grant.
 func Dispatch(s State, grant string) []proto.Message {
 	if s.Accepted == nil || s.Status != statusAccepted {
@@ -115,6 +122,27 @@ func Expire(s State, patience time.Duration) []proto.Message {
 	}
 	detail := "waited for capacity for longer than " + patience.String()
 	return []proto.Message{&salesv1.LeadStatusChanged{LeadId: s.LeadID, CustomerId: s.CustomerID, Status: statusExpired, Detail: detail}}
+}
+
+// Withdraw ends a lead that marketing withdraws, unless it came too late: what was
+// handed to its channel, or answered, goes on, and that is on record. A lead that comes
+// after its withdrawal is taken over, and never dispatched.
+type Withdraw struct {
+	LeadID, CustomerID, Detail string
+	// HappenedAt is when marketing withdrew it, by the store's clock.
+	HappenedAt time.Time
+}
+
+// Decide ends the lead, or tells where it stood.
+func (c Withdraw) Decide(s State) []proto.Message {
+	switch s.Status {
+	case statusWithdrawn, statusExpired: // it is sent no more
+		return nil
+	case statusAccepted, salesv1.LeadStatus_LEAD_STATUS_UNSPECIFIED:
+		return Follow{LeadID: c.LeadID, CustomerID: c.CustomerID, To: statusWithdrawn, Detail: c.Detail, HappenedAt: c.HappenedAt}.Decide(s)
+	default:
+		return []proto.Message{&salesv1.LeadWithdrawalMissed{LeadId: c.LeadID, CustomerId: cmp.Or(s.CustomerID, c.CustomerID), Status: s.Status}}
+	}
 }
 
 // Follow is what became of a lead.

@@ -9,15 +9,18 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/decider"
 )
 
-// spending is what was spent of a grant: the leads.
+// spending is what was spent of a grant, and not given back: the leads.
 type spending map[string]bool
 
 // grantDecider folds grant-<channel>:<interval>.
 var grantDecider = decider.Decider[spending]{
 	Initial: func() spending { return spending{} },
 	Evolve: func(s spending, event proto.Message) spending {
-		if e, ok := event.(*salesv1.CapacitySpent); ok {
+		switch e := event.(type) {
+		case *salesv1.CapacitySpent:
 			s[e.GetLeadId()] = true
+		case *salesv1.CapacityReturned:
+			delete(s, e.GetLeadId())
 		}
 		return s
 	},
@@ -38,4 +41,13 @@ func spend(s spending, capacity uint32, leadID, customerID string) ([]proto.Mess
 		return nil, errSpent
 	}
 	return []proto.Message{&salesv1.CapacitySpent{LeadId: leadID, CustomerId: customerID}}, nil
+}
+
+// giveBack gives back what was spent for a lead that is not dispatched by the grant,
+// and never will be.
+func giveBack(s spending, leadID, customerID string) []proto.Message {
+	if !s[leadID] {
+		return nil
+	}
+	return []proto.Message{&salesv1.CapacityReturned{LeadId: leadID, CustomerId: customerID}}
 }

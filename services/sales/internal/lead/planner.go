@@ -53,7 +53,8 @@ type Planner struct {
 	// Now is the clock.
 	Now func() time.Time
 
-	spent map[string]uint32 // how much is known to be spent of grants: it only grows
+	spent   map[string]uint32 // how much is known to be spent of grants
+	settled map[string]bool   // the grants of which nothing is spent on leads that are lost
 }
 
 // settleEvery is how often Settled is asked again.
@@ -100,8 +101,12 @@ func (p *Planner) plan(ctx context.Context, now time.Time, plans outbound.Plans)
 		return time.Time{}, err
 	}
 	for _, a := range Plan(now, waiting, grants) {
-		if err := p.dispatch(ctx, a); err != nil {
+		returned, err := p.dispatch(ctx, a)
+		if err != nil {
 			return time.Time{}, err
+		}
+		if returned { // another lead may have the place
+			next = now
 		}
 	}
 	return next, nil
@@ -163,16 +168,63 @@ func (p *Planner) look(ctx context.Context, grants []Grant) error {
 			return err
 		}
 		grants[i].Spent = s
+		if err := p.settle(ctx, grants[i]); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
+// settle gives back what was spent of a grant for leads that are lost to it. A planner
+// that finds so in the middle of a dispatch gives it back there; one that died, or that
+// the store failed, left it behind. So each grant is looked through once, and again
+// after an error.
+func (p *Planner) settle(ctx context.Context, g Grant) error {
+	if p.settled[g.Name] {
+		return nil
+	}
+	for id := range g.Spent {
+		state, cause, err := p.load(ctx, id)
+		if err != nil {
+			return err
+		}
+		if !state.isLost(g.Name) {
+			continue
+		}
+		if err := p.giveBack(ctx, g.Name, state, cause); err != nil {
+			return err
+		}
+		delete(g.Spent, id)
+	}
+	if p.settled == nil {
+		p.settled = map[string]bool{}
+	}
+	p.settled[g.Name] = true
+	return nil
+}
+
+func (p *Planner) giveBack(ctx context.Context, grant string, lead State, cause codec.Event) error {
+	origin := decider.CauseOrigin(flows.Sales, "return-capacity", cause, p.Now().UTC())
+	left, err := decider.Handle(ctx, p.Streams, origin.Step(), grantStream(grant), grantDecider,
+		func(s spending) ([]proto.Message, error) { return giveBack(s, lead.LeadID, lead.CustomerID), nil })
+	if err == nil && p.spent != nil {
+		p.spent[grant] = uint32(len(left.State)) //nolint:gosec // no more than the capacity
+	}
+	return err
+}
+
 // dispatch spends the capacity, and then hands the lead to its channel. Should
-// the process die in between, the next plan finds the lead's place in the grant.
-func (p *Planner) dispatch(ctx context.Context, a Assignment) error {
+// the process die in between, the next plan finds the lead's place in the grant. A
+// lead that has ended in between gives its place back, which returned tells.
+func (p *Planner) dispatch(ctx context.Context, a Assignment) (returned bool, err error) {
+	defer func() {
+		if err != nil { // what is spent must be looked through again
+			delete(p.settled, a.Grant.Name)
+		}
+	}()
 	state, cause, err := p.load(ctx, a.LeadID)
 	if err != nil || state.Status != statusAccepted {
-		return err
+		return false, err
 	}
 	origin := decider.CauseOrigin(flows.Sales, "dispatch-lead", cause, p.Now().UTC())
 	spent, err := decider.Handle(ctx, p.Streams, origin.Step(), grantStream(a.Grant.Name), grantDecider,
@@ -181,19 +233,22 @@ func (p *Planner) dispatch(ctx context.Context, a Assignment) error {
 		})
 	if errors.Is(err, errSpent) {
 		p.note(a.Grant.Name, a.Grant.Capacity)
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	ordered, err := decider.Handle(ctx, p.Streams, origin, Stream(a.LeadID), Decider,
 		func(s State) ([]proto.Message, error) { return Dispatch(s, a.Grant.Name), nil })
 	if err != nil {
-		return err // it keeps its place: the grant must be looked at again
+		return false, err // it keeps its place: the grant must be looked at again
+	}
+	if ordered.State.isLost(a.Grant.Name) {
+		return true, p.giveBack(ctx, a.Grant.Name, ordered.State, cause)
 	}
 	p.note(a.Grant.Name, uint32(len(spent.State))) //nolint:gosec // no more than the capacity
 	p.Horizon.reach(ordered.Position)
-	return nil
+	return false, nil
 }
 
 // note remembers how much was spent of a grant: one that has nothing left need not

@@ -31,7 +31,10 @@ const (
 func Consumers(streams *decider.Streams, horizon *Horizon) ([]flow.Consumer, error) {
 	r := reactions{streams, horizon}
 	consumers := []flow.Consumer{
-		{Flow: flows.Flow{Name: flowLeads}, Reactions: []flow.Reaction{{Name: "accept-lead", Takes: always, Answer: r.accept}}},
+		{Flow: flows.Flow{Name: flowLeads}, Reactions: []flow.Reaction{
+			{Name: "accept-lead", Takes: isWithdrawal(false), Answer: r.accept},
+			{Name: "withdraw-lead", Takes: isWithdrawal(true), Answer: r.withdraw},
+		}},
 		{Flow: flows.Flow{Name: flowCapacity}, Schema: capacityTables, Project: projectCapacity},
 		{Flow: flows.Flow{Name: flowResults}, Reactions: []flow.Reaction{{Name: "follow-dispatch", Takes: always, Answer: r.followDispatch}}},
 		{Flow: flows.Flow{Name: flowResponses}, Reactions: []flow.Reaction{{Name: "follow-response", Takes: always, Answer: r.followResponse}}},
@@ -47,6 +50,14 @@ func Consumers(streams *decider.Streams, horizon *Horizon) ([]flow.Consumer, err
 }
 
 func always(codec.Event) bool { return true }
+
+// isWithdrawal takes the events that withdraw a lead, or all others.
+func isWithdrawal(is bool) func(codec.Event) bool {
+	return func(e codec.Event) bool {
+		_, withdraws := e.Message.(*marketingv1.LeadWithdrawn)
+		return withdraws == is
+	}
+}
 
 type reactions struct {
 	streams *decider.Streams
@@ -70,6 +81,30 @@ func (r reactions) accept(ctx context.Context, _ projection.Querier, cause flow.
 		r.horizon.reach(outcome.Position)
 	}
 	return err
+}
+
+// withdraw ends a lead that marketing withdraws. The plan waits until the tables show
+// it: else the lead would keep its place from one that waits.
+func (r reactions) withdraw(ctx context.Context, _ projection.Querier, cause flow.Cause) error {
+	withdrawn, ok := cause.Message.(*marketingv1.LeadWithdrawn)
+	if !ok || withdrawn.GetLeadId() == "" {
+		return flow.Unprocessable(fmt.Errorf("%s names no lead", cause.Type))
+	}
+	command := Withdraw{LeadID: withdrawn.GetLeadId(), CustomerID: withdrawn.GetCustomerId(), Detail: why(withdrawn.GetReason()), HappenedAt: cause.Created}
+	outcome, err := decider.Handle(ctx, r.streams, cause.Origin, Stream(command.LeadID), Decider,
+		func(s State) ([]proto.Message, error) { return command.Decide(s), nil })
+	if err == nil {
+		r.horizon.reach(outcome.Position)
+	}
+	return err
+}
+
+// why is why a lead was withdrawn, in words.
+func why(reason marketingv1.WithdrawalReason) string {
+	if reason == marketingv1.WithdrawalReason_WITHDRAWAL_REASON_CAMPAIGN_STOPPED {
+		return "its campaign was stopped"
+	}
+	return ""
 }
 
 // followDispatch follows a lead through what its channel did with the message.

@@ -39,6 +39,11 @@ func TestScenarios(t *testing.T) {
 			}
 			return func(s State) ([]proto.Message, error) { return Expire(s, patience), nil }
 		},
+		"withdraw": func(scenario.Words) func(State) ([]proto.Message, error) {
+			return func(s State) ([]proto.Message, error) {
+				return Withdraw{LeadID: "l1", CustomerID: "c1", Detail: "its campaign was stopped"}.Decide(s), nil
+			}
+		},
 		"sent":   follow(statusSent),
 		"failed": follow(statusFailed),
 		"answered": func(w scenario.Words) func(State) ([]proto.Message, error) {
@@ -67,6 +72,9 @@ func TestGrantScenarios(t *testing.T) {
 			return func(s spending) ([]proto.Message, error) {
 				return spend(s, uint32(w.Number(t, "capacity")), w.Get("lead"), "c1")
 			}
+		},
+		"give-back": func(w scenario.Words) func(spending) ([]proto.Message, error) {
+			return func(s spending) ([]proto.Message, error) { return giveBack(s, w.Get("lead"), "c1"), nil }
 		},
 	})
 }

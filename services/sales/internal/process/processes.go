@@ -38,6 +38,7 @@ const (
 	leadIssued     = "issued"
 	leadAccepted   = "accepted"
 	leadExpired    = "expired"
+	leadWithdrawn  = "withdrawn"
 	leadDispatched = "dispatched"
 	leadSent       = "sent"
 	leadFailed     = "failed"
@@ -50,6 +51,7 @@ var lead = Process{"lead", []Step{
 	{Name: leadIssued, MovedBy: []Mover{Marketing}},
 	{Name: leadAccepted, MovedBy: []Mover{LeadManagement}},
 	{Name: leadExpired, MovedBy: []Mover{LeadManagement}, Ends: true},
+	{Name: leadWithdrawn, MovedBy: []Mover{Marketing}, Ends: true},
 	{Name: leadDispatched, MovedBy: []Mover{LeadManagement}},
 	{Name: leadSent, MovedBy: []Mover{Channel}},
 	{Name: leadFailed, MovedBy: []Mover{Channel}, Ends: true},

@@ -35,6 +35,7 @@ var leadSteps = map[salesv1.LeadStatus]string{
 	salesv1.LeadStatus_LEAD_STATUS_CLOSED:    leadClosed,
 	salesv1.LeadStatus_LEAD_STATUS_CONVERTED: leadConverted,
 	salesv1.LeadStatus_LEAD_STATUS_EXPIRED:   leadExpired,
+	salesv1.LeadStatus_LEAD_STATUS_WITHDRAWN: leadWithdrawn,
 }
 
 // Project keeps the tables.

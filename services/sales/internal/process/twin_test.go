@@ -107,8 +107,9 @@ func led(rng *rand.Rand, id string, at time.Time, told *timestamppb.Timestamp) (
 	statuses := map[salesv1.LeadStatus]string{
 		salesv1.LeadStatus_LEAD_STATUS_SENT: "sent", salesv1.LeadStatus_LEAD_STATUS_FAILED: "failed", salesv1.LeadStatus_LEAD_STATUS_CLOSED: "closed",
 		salesv1.LeadStatus_LEAD_STATUS_CONVERTED: "converted", salesv1.LeadStatus_LEAD_STATUS_EXPIRED: "expired",
+		salesv1.LeadStatus_LEAD_STATUS_WITHDRAWN: "withdrawn",
 	}
-	status := salesv1.LeadStatus(2 + rng.IntN(6))
+	status := salesv1.LeadStatus(2 + rng.IntN(7))
 	step, ok := statuses[status]
 	if !ok {
 		return &salesv1.LeadAccepted{LeadId: id, IssuedAt: told}, []move{{"lead", id, "issued", at}, {"lead", id, "accepted", time.Time{}}}
