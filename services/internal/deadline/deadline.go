@@ -1,4 +1,5 @@
-// Package deadline tells whether a context is over.
+// Package deadline tells whether a context is over, and which of two times comes
+// first.
 package deadline
 
 import (
@@ -15,4 +16,12 @@ func Err(ctx context.Context) error {
 		return context.DeadlineExceeded
 	}
 	return ctx.Err()
+}
+
+// Earlier is the earlier of two times, of which the zero time is none.
+func Earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }

@@ -36,3 +36,16 @@ func TestErr(t *testing.T) {
 		})
 	}
 }
+
+func TestEarlier(t *testing.T) {
+	var none time.Time
+	noon := time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)
+	one := noon.Add(time.Hour)
+	for _, tc := range []struct{ a, b, want time.Time }{
+		{none, none, none}, {none, noon, noon}, {noon, none, noon}, {noon, one, noon}, {one, noon, noon}, {noon, noon, noon},
+	} {
+		if got := deadline.Earlier(tc.a, tc.b); !got.Equal(tc.want) {
+			t.Errorf("the earlier of %v and %v is %v, want %v", tc.a, tc.b, got, tc.want)
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	"github.com/triangle-suite/triangle/contracts/flows"
+	"github.com/triangle-suite/triangle/services/internal/deadline"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/projection"
@@ -64,7 +65,7 @@ func (in *Intake) setBudgetLeft(left float64, known bool) {
 func (in *Intake) oldestSince(asOf time.Time) time.Time {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	oldest := earlier(asOf, in.taken)
+	oldest := deadline.Earlier(asOf, in.taken)
 	in.taken = time.Time{}
 	return oldest
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/triangle-suite/triangle/services/internal/deadline"
 )
 
 // deliveryBuckets reach from real time to two weeks.
@@ -32,19 +34,11 @@ func (in *Intake) noteDelivery(batch []*incoming) {
 			continue
 		}
 		in.delivery.Observe(max(0, now.Sub(e.Created)).Seconds()) // clocks differ
-		oldest = earlier(oldest, e.Created)
+		oldest = deadline.Earlier(oldest, e.Created)
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.taken = earlier(in.taken, oldest)
-}
-
-// earlier returns the earlier of two times, where the zero time is none.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
+	in.taken = deadline.Earlier(in.taken, oldest)
 }
 
 // gauges tell what is so of each flow at the moment that they are asked. What is

@@ -30,7 +30,7 @@ type API struct {
 // GrantCapacity lets lead management use a channel for an interval.
 func (a *API) GrantCapacity(ctx context.Context, request *channelv1.GrantCapacityRequest) (*channelv1.GrantCapacityResponse, error) {
 	var checks call.Checks
-	checkOutbound(&checks, request.GetChannel())
+	checks.Outbound("channel", request.GetChannel())
 	if n := request.GetCapacity(); n == 0 || n > maxCapacity {
 		checks.Fail("capacity", "must be from 1 to %d", maxCapacity)
 	}
@@ -73,15 +73,6 @@ func (a *API) thisHour(ctx context.Context, origin decider.Origin, channel journ
 		return before, nil
 	}
 	return now, nil
-}
-
-// checkOutbound looks whether a channel carries outbound messages.
-func checkOutbound(checks *call.Checks, channel journeyv1.Channel) {
-	switch channel {
-	case journeyv1.Channel_CHANNEL_EMAIL, journeyv1.Channel_CHANNEL_CALL_CENTRE, journeyv1.Channel_CHANNEL_PRINT:
-	default:
-		checks.Fail("channel", "must be CHANNEL_EMAIL, CHANNEL_CALL_CENTRE or CHANNEL_PRINT: the others carry no outbound messages")
-	}
 }
 
 // ReportWorkload tells how busy a channel is.

@@ -1,6 +1,10 @@
 package outbound
 
-import "time"
+import (
+	"time"
+
+	"github.com/triangle-suite/triangle/services/internal/deadline"
+)
 
 // The pauses between two tries of a message that is not taken for now. A mail
 // server that has somebody wait means minutes; a mailbox that is full stays so.
@@ -34,19 +38,11 @@ func (s *Sender) due(waiting []string) (ids []string, again time.Time) {
 			still[id] = later
 		}
 		if ok && s.Now().Before(later.at) {
-			again = earlier(again, later.at)
+			again = deadline.Earlier(again, later.at)
 			continue
 		}
 		ids = append(ids, id)
 	}
 	s.later = still
 	return ids, again
-}
-
-// earlier is the earlier of two times, of which zero is none.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
 }

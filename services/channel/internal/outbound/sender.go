@@ -14,6 +14,7 @@ import (
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	"github.com/triangle-suite/triangle/services/channel/internal/customerview"
 	"github.com/triangle-suite/triangle/services/internal/codec"
+	"github.com/triangle-suite/triangle/services/internal/deadline"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/flow"
@@ -62,9 +63,9 @@ type Sender struct {
 	later   map[string]retry             // by message that is not taken for now, when it is tried again
 }
 
-// deadline bounds the sending of one message, up to the moment from which on it
+// longestSending bounds the sending of one message, up to the moment from which on it
 // can't be taken back.
-const deadline = 30 * time.Second
+const longestSending = 30 * time.Second
 
 // Partner is whoever takes the messages to the customers, with the messages that
 // wait. What a customer gets can't be taken back: so what fails is not tried again
@@ -77,7 +78,7 @@ func (s *Sender) Partner() worker.Partner {
 			return postponed
 		},
 		Broken:  codec.IsFault,
-		Timeout: deadline,
+		Timeout: longestSending,
 	}
 }
 
@@ -107,7 +108,7 @@ func (s *Sender) look(ctx context.Context, _ int) (ids []string, again time.Time
 		return nil, time.Time{}, s.away // that markers are waited for does not mend it
 	}
 	if len(s.begun) > 0 {
-		again = earlier(again, s.Now().Add(s.patience(passed)))
+		again = deadline.Earlier(again, s.Now().Add(s.patience(passed)))
 	}
 	return ids, again, nil
 }

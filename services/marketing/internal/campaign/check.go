@@ -11,7 +11,6 @@ import (
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
 	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/projection"
-	"github.com/triangle-suite/triangle/services/marketing/internal/lead"
 	"github.com/triangle-suite/triangle/services/marketing/internal/segment"
 )
 
@@ -51,8 +50,7 @@ func defined(ctx context.Context, db projection.Querier, m *marketingv1.Campaign
 		"must not begin with run-: the streams of runs are named so")
 	c.Required("campaign.name", d.GetName())
 	c.Slug("campaign.proposition_id", d.GetPropositionId())
-	c.That(lead.Outbound(d.GetChannel()), "campaign.channel",
-		"must be one that can carry out leads: CHANNEL_EMAIL, CHANNEL_CALL_CENTRE or CHANNEL_PRINT")
+	c.Outbound("campaign.channel", d.GetChannel())
 	c.That(d.GetMinSpentCents() >= 0, "campaign.min_spent_cents", "must not be negative")
 	c.That(d.GetMaxLeads() <= mostLeads, "campaign.max_leads", "must be at most %d", mostLeads)
 	if d.GetSegmentId() != "" {

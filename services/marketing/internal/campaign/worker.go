@@ -10,6 +10,7 @@ import (
 
 	"github.com/triangle-suite/triangle/contracts/flows"
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
+	"github.com/triangle-suite/triangle/services/internal/deadline"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
@@ -59,7 +60,7 @@ func (r *Runner) Round(ctx context.Context) (again time.Time, err error) {
 		if err != nil {
 			return time.Time{}, err
 		}
-		again = earliest(again, next)
+		again = deadline.Earlier(again, next)
 		unfinished = append(unfinished, planned...)
 	}
 	planned, next, err := r.planLooks(ctx, campaigns, now)
@@ -69,7 +70,7 @@ func (r *Runner) Round(ctx context.Context) (again time.Time, err error) {
 	if err := CarryOut(ctx, r.Streams, append(unfinished, planned...)...); err != nil {
 		return time.Time{}, err
 	}
-	return earliest(again, next), nil
+	return deadline.Earlier(again, next), nil
 }
 
 // planDue plans the run of a campaign that is due.
@@ -166,12 +167,4 @@ func (r *Runner) planLook(ctx context.Context, c *marketingv1.CampaignDefined, n
 	}
 	r.looked[id] = plan.GetRunId()
 	return plan.GetRunId(), seen.more, nil
-}
-
-// earliest is the earlier of two times, of which the zero time is never.
-func earliest(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
 }

@@ -74,8 +74,9 @@ func configured(m *marketingv1.LeadCaps) (*marketingv1.LeadCapsConfigured, error
 	seen := map[period]bool{}
 	for i, l := range d.GetCaps() {
 		field := fmt.Sprintf("lead_caps.caps[%d]", i)
-		c.That(Outbound(l.GetChannel()) || l.GetChannel() == journeyv1.Channel_CHANNEL_UNSPECIFIED, field+".channel",
-			"must be one that can carry out leads (CHANNEL_EMAIL, CHANNEL_CALL_CENTRE or CHANNEL_PRINT), or be left out for all together")
+		if l.GetChannel() != journeyv1.Channel_CHANNEL_UNSPECIFIED { // which bounds all together
+			c.Outbound(field+".channel", l.GetChannel())
+		}
 		c.That(l.GetHours() >= 1 && l.GetHours() <= mostHours, field+".hours", "must be from 1 to %d", mostHours)
 		c.That(!seen[period{l.GetChannel(), l.GetHours()}], field, "must not bound the same hours of a channel twice")
 		seen[period{l.GetChannel(), l.GetHours()}] = true
@@ -84,9 +85,4 @@ func configured(m *marketingv1.LeadCaps) (*marketingv1.LeadCapsConfigured, error
 		return cmp.Or(cmp.Compare(a.GetChannel(), b.GetChannel()), cmp.Compare(a.GetHours(), b.GetHours()))
 	})
 	return d, c.Err()
-}
-
-// Outbound tells whether a channel can carry out a lead.
-func Outbound(c journeyv1.Channel) bool {
-	return c == journeyv1.Channel_CHANNEL_EMAIL || c == journeyv1.Channel_CHANNEL_CALL_CENTRE || c == journeyv1.Channel_CHANNEL_PRINT
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/triangle-suite/triangle/contracts/flows"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
+	"github.com/triangle-suite/triangle/services/internal/deadline"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 	"github.com/triangle-suite/triangle/services/sales/internal/outbound"
@@ -27,7 +28,7 @@ func (p *Planner) expire(ctx context.Context, now time.Time, plans outbound.Plan
 		if err != nil {
 			return time.Time{}, err
 		}
-		again = earliest(again, next)
+		again = deadline.Earlier(again, next)
 	}
 	return again, nil
 }
@@ -69,12 +70,4 @@ func (p *Planner) expireLead(ctx context.Context, id string, patience time.Durat
 		p.Horizon.reach(outcome.Position)
 	}
 	return err
-}
-
-// earliest is the earlier of two times, of which the zero time is never.
-func earliest(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
 }

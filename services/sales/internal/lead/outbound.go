@@ -22,7 +22,7 @@ import (
 // grants come to, and what waits.
 func (a *Leads) GetOutbound(ctx context.Context, req *salesv1.GetOutboundRequest) (*salesv1.GetOutboundResponse, error) {
 	var checks call.Checks
-	outbound.CheckChannel(&checks, req.GetChannel())
+	checks.Outbound("channel", req.GetChannel())
 	if err := checks.Err(); err != nil {
 		return nil, err
 	}

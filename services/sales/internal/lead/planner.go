@@ -13,6 +13,7 @@ import (
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
 	"github.com/triangle-suite/triangle/services/internal/codec"
+	"github.com/triangle-suite/triangle/services/internal/deadline"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/projection"
@@ -81,7 +82,7 @@ func (p *Planner) Round(ctx context.Context) (again time.Time, err error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	return earliest(again, expires), nil
+	return deadline.Earlier(again, expires), nil
 }
 
 // plan dispatches what fits. It is due again when the next grant begins.
@@ -124,7 +125,7 @@ func (p *Planner) grants(ctx context.Context, now time.Time, plans outbound.Plan
 		case g.Covers(now) && p.spent[g.Name] < g.Capacity:
 			holding = append(holding, g)
 		case now.Before(g.StartsAt):
-			next = earliest(next, g.StartsAt)
+			next = deadline.Earlier(next, g.StartsAt)
 		}
 	}
 	return holding, next, nil

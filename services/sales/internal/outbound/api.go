@@ -48,7 +48,7 @@ const (
 
 func check(req *salesv1.PlanOutboundRequest) (*salesv1.OutboundPlanned, error) {
 	var checks call.Checks
-	CheckChannel(&checks, req.GetChannel())
+	checks.Outbound("channel", req.GetChannel())
 	calls := req.GetChannel() == journeyv1.Channel_CHANNEL_CALL_CENTRE
 	checks.That(req.GetCalls() == nil || calls, "calls", "must be left out: only the call centre calls")
 	checks.That(req.GetMailing() == nil || !calls, "mailing", "must be left out: the call centre sends no messages")
@@ -84,13 +84,4 @@ func checkDuration(checks *call.Checks, field string, d *durationpb.Duration, le
 		return
 	}
 	checks.That(d.IsValid() && d.AsDuration() >= least && d.AsDuration() <= most, field, "must be from %s to %s", least, most)
-}
-
-// CheckChannel looks whether a channel carries outbound work.
-func CheckChannel(checks *call.Checks, channel journeyv1.Channel) {
-	switch channel {
-	case journeyv1.Channel_CHANNEL_EMAIL, journeyv1.Channel_CHANNEL_CALL_CENTRE, journeyv1.Channel_CHANNEL_PRINT:
-	default:
-		checks.Fail("channel", "must be CHANNEL_EMAIL, CHANNEL_CALL_CENTRE or CHANNEL_PRINT: the others carry no outbound work")
-	}
 }

@@ -12,6 +12,7 @@ import (
 
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
 	"github.com/triangle-suite/triangle/services/internal/call"
+	"github.com/triangle-suite/triangle/services/internal/deadline"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
@@ -138,7 +139,7 @@ func (t *Totals) firstAfter(ctx context.Context, position eventlog.Position, now
 			case e.Position.Compare(position) <= 0:
 				continue
 			case slices.Contains(t.Types, e.Type):
-				return earlier(e.Created, now), nil
+				return deadline.Earlier(e.Created, now), nil
 			}
 			position = e.Position
 		}
@@ -146,12 +147,4 @@ func (t *Totals) firstAfter(ctx context.Context, position eventlog.Position, now
 			return now, nil
 		}
 	}
-}
-
-// earlier is the earlier of a time by the store's clock and one by ours.
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }
