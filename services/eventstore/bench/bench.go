@@ -33,8 +33,9 @@ type measure struct {
 }
 
 const (
-	ofStore = "store"
-	ofFlows = "flows"
+	ofStore    = "store"
+	ofFlows    = "flows"
+	ofContacts = "contacts"
 )
 
 var measures = []measure{
@@ -48,6 +49,7 @@ var measures = []measure{
 	{"cutover", ofFlows, measureCutOver},
 	{"blocked", ofFlows, measureConsumers},
 	{"growth", ofFlows, measureGrowth},
+	{"contact", ofContacts, measureContacts},
 }
 
 func measureNames() (names []string) {

@@ -196,8 +196,16 @@ func p99(orders []placed) time.Duration {
 	for i, order := range orders {
 		took[i] = order.took
 	}
+	return quantile(took, 99)
+}
+
+// quantile is what so many of 100 took at most.
+func quantile(took []time.Duration, of int) time.Duration {
+	if len(took) == 0 {
+		return 0
+	}
 	slices.Sort(took)
-	return took[(len(took)*99-1)/100]
+	return took[(len(took)*of-1)/100]
 }
 
 // open opens a consumer on a new database, and returns what closes and deletes

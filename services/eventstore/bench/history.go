@@ -12,8 +12,10 @@ import (
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/triangle-suite/triangle/contracts/flows"
+	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
 	"github.com/triangle-suite/triangle/services/control"
 	"github.com/triangle-suite/triangle/services/eventstore/bench/internal/peer"
@@ -46,6 +48,7 @@ type history struct {
 	flows     *control.Flows
 	customers int
 	orders    atomic.Int64 // so many were appended
+	views     atomic.Int64 // the same
 }
 
 // history starts a store, on which nothing has happened to so many customers.
@@ -54,6 +57,11 @@ func (b *bench) history(customers int) (*history, error) {
 	if err != nil {
 		return nil, err
 	}
+	return b.historyOn(addr, customers)
+}
+
+// historyOn is the same of a store that is there.
+func (b *bench) historyOn(addr string, customers int) (*history, error) {
 	log, err := connect(addr)
 	if err != nil {
 		return nil, err
@@ -72,17 +80,34 @@ func (b *bench) history(customers int) (*history, error) {
 
 func connect(addr string) (*esdb.Log, error) { return esdb.Open("esdb://" + addr + "?tls=false") }
 
-// order is the next order. Customers take turns, in an order that is none of
+// customer is whose turn it is. Customers take turns, in an order that is none of
 // their ids.
+func (h *history) customer(n int64) string {
+	const stride = 7_368_787 // a prime, so that everybody has a turn
+	return fmt.Sprintf("8d6f1c1e-5c0b-4f57-9b1d-%012d", n*stride%int64(h.customers))
+}
+
+// order is the next order.
 func (h *history) order(ctx context.Context) (eventlog.NewEvent, error) {
 	n := h.orders.Add(1) - 1
-	const stride = 7_368_787 // a prime, so that everybody has a turn
-	customer := fmt.Sprintf("8d6f1c1e-5c0b-4f57-9b1d-%012d", n*stride%int64(h.customers))
-	id := uuid.New()
-	order := &salesv1.OrderPlaced{
+	customer, id := h.customer(n), uuid.New()
+	return h.encode(ctx, id, customer, &salesv1.OrderPlaced{
 		CustomerId: customer, OrderId: id.String(), OrderedOn: "2026-03-14", Quantity: uint32(n%3) + 1, AmountCents: 100 + n%90_000, Source: "import",
-	}
-	return h.streams.Codec.Encode(ctx, order, id, codec.Metadata{
+	})
+}
+
+// view is the next customer view that CRM tells.
+func (h *history) view(ctx context.Context) (eventlog.NewEvent, error) {
+	n := h.views.Add(1) - 1
+	customer, orders := h.customer(n), n/int64(h.customers)+1
+	return h.encode(ctx, uuid.New(), customer, &salesv1.CustomerViewChanged{
+		CustomerId: customer, Consent: journeyv1.Consent_CONSENT_GRANTED, Orders: uint32(orders), SpentCents: 100 * orders,
+	})
+}
+
+// encode makes an event that tells of a customer.
+func (h *history) encode(ctx context.Context, id uuid.UUID, customer string, message proto.Message) (eventlog.NewEvent, error) {
+	return h.streams.Codec.Encode(ctx, message, id, codec.Metadata{
 		Source: codec.Source(flows.Sales), Subject: customer, Time: time.Now(), CorrelationID: id.String(), CausationID: id.String(),
 		TraceParent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
 	})
@@ -90,10 +115,14 @@ func (h *history) order(ctx context.Context) (eventlog.NewEvent, error) {
 
 // place appends so many orders at once, to a stream of their own.
 func (h *history) place(ctx context.Context, orders int) (eventlog.Appended, error) {
-	events := make([]eventlog.NewEvent, orders)
+	return h.append(ctx, orders, h.order)
+}
+
+func (h *history) append(ctx context.Context, n int, next func(context.Context) (eventlog.NewEvent, error)) (eventlog.Appended, error) {
+	events := make([]eventlog.NewEvent, n)
 	for i := range events {
 		var err error
-		if events[i], err = h.order(ctx); err != nil {
+		if events[i], err = next(ctx); err != nil {
 			return eventlog.Appended{}, err
 		}
 	}
@@ -102,8 +131,12 @@ func (h *history) place(ctx context.Context, orders int) (eventlog.Appended, err
 
 // fill places so many orders, many at once.
 func (h *history) fill(ctx context.Context, orders int) error {
+	return h.fillWith(ctx, orders, h.order)
+}
+
+func (h *history) fillWith(ctx context.Context, events int, next func(context.Context) (eventlog.NewEvent, error)) error {
 	var left atomic.Int64
-	left.Store(int64(orders))
+	left.Store(int64(events))
 	group, ctx := errgroup.WithContext(ctx)
 	for range connections {
 		group.Go(func() error {
@@ -112,7 +145,7 @@ func (h *history) fill(ctx context.Context, orders int) error {
 				if before <= 0 {
 					return nil
 				}
-				if _, err := h.place(ctx, int(min(before, fillBatch))); err != nil {
+				if _, err := h.append(ctx, int(min(before, fillBatch)), next); err != nil {
 					return fmt.Errorf("fill the store: %w", err)
 				}
 			}

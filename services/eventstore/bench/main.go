@@ -15,6 +15,10 @@
 //	blocked   consumers beside one whose database is blocked: the same without it
 //	growth    what an event costs in a read model of many keys: of few
 //
+// Of contacts:
+//
+//	contact   from its start to the next best actions: a call that waits for a sync
+//
 // Whoever answers a write has it on the disk, or the table says otherwise. A
 // goal that is missed is said and is no failure: the status is 0. It is 1 when
 // a measurement fails, and 2 on a wrong flag.
@@ -50,7 +54,7 @@ const (
 const watch = time.Second
 
 type flags struct {
-	Measures []string      `arg:"" optional:"" placeholder:"MEASURE" help:"What to measure: ${measures}; store or flows for all of one kind. All when none is named."`
+	Measures []string      `arg:"" optional:"" placeholder:"MEASURE" help:"What to measure: ${measures}; store, flows or contacts for all of one kind. All when none is named."`
 	Rounds   int           `default:"16" help:"Rounds that each contender runs in (${default})."`
 	Slice    time.Duration `default:"400ms" help:"How long a contender runs in each round (${default})."`
 	Stored   int           `default:"50000" help:"Events to catch up with (${default})."`
@@ -65,6 +69,13 @@ type flags struct {
 func main() {
 	if dir := os.Getenv(childDir); dir != "" {
 		if err := appendUntilKilled(dir, os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(statusFailed)
+		}
+		return
+	}
+	if role := os.Getenv(childRole); role != "" {
+		if err := beAPart(role, os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(statusFailed)
 		}
@@ -116,7 +127,7 @@ func (f *flags) check() error {
 	}
 	for _, name := range f.Measures {
 		if len(measuresNamed(name)) == 0 {
-			return fmt.Errorf("there is no measure %q: name some of %s, or store or flows", name, strings.Join(measureNames(), ", "))
+			return fmt.Errorf("there is no measure %q: name some of %s, or store, flows or contacts", name, strings.Join(measureNames(), ", "))
 		}
 	}
 	return machine.CheckDurable(f.Dir)

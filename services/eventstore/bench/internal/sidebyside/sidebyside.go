@@ -67,7 +67,8 @@ func (g Goal) String() string {
 	}
 }
 
-// Pair names two contenders whose ratio is wanted.
+// Pair names two contenders whose ratio is wanted; or one, whose goal is a figure
+// in the measure's unit: To is empty then.
 type Pair struct {
 	Of, To string
 	Goal   Goal
@@ -182,6 +183,9 @@ func (p Pair) ratio(of, to Outcome) Ratio {
 		ratio.Absent = of.Absent
 	case to.Absent != "":
 		ratio.Absent = to.Absent
+	case p.To == "":
+		ratio.Quartiles = of.Quartiles
+		ratio.Verdict = p.Goal.Judge(ratio.Quartiles.Median)
 	default:
 		ratio.Quartiles = QuartilesOf(RatiosByRound(of.Rounds, to.Rounds))
 		ratio.Verdict = p.Goal.Judge(ratio.Quartiles.Median)

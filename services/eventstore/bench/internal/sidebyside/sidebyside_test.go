@@ -33,6 +33,7 @@ func TestRunComparesRoundByRound(t *testing.T) {
 			{Of: "theirs", To: "ours", Goal: Goal{AtMost: 0.5}},
 			{Of: "ours", To: "missing", Goal: Goal{AtLeast: 9}},
 			{Of: "ours", To: "theirs"},
+			{Of: "ours", Goal: Goal{AtMost: 2000}},
 		},
 	}
 	result, err := m.Run(t.Context(), 3)
@@ -46,6 +47,7 @@ func TestRunComparesRoundByRound(t *testing.T) {
 		{Of: "theirs", To: "ours", Goal: Goal{AtMost: 0.5}, Quartiles: Quartiles{third, third, third}, Verdict: Met},
 		{Of: "ours", To: "missing", Goal: Goal{AtLeast: 9}, Absent: "not installed"},
 		{Of: "ours", To: "theirs", Quartiles: Quartiles{3, 3, 3}},
+		{Of: "ours", Goal: Goal{AtMost: 2000}, Quartiles: Quartiles{2250, 3000, 4500}, Verdict: Missed},
 	}
 	for i, ratio := range result.Ratios {
 		if ratio != want[i] {
@@ -62,7 +64,8 @@ ours / theirs 3.00 3.00 – 3.00 ≥ 2.50 met
 theirs / ours 0.333 0.333 – 0.333 ≥ 1.00 not met
 theirs / ours 0.333 0.333 – 0.333 ≤ 0.50 met
 ours / missing not installed ≥ 9.00
-ours / theirs 3.00 3.00 – 3.00`)
+ours / theirs 3.00 3.00 – 3.00
+ours 3000.0 2250.0 – 4500.0 ≤ 2000.00 not met`)
 }
 
 // wantLines compares a table but for its spaces and the machine's idle share.

@@ -24,10 +24,10 @@ func (r Result) Write(w io.Writer) error {
 	fmt.Fprintln(table, "\t\t\t\t\n  ratio\tmedian\tquartiles\tgoal\t")
 	for _, ratio := range r.Ratios {
 		if ratio.Absent != "" {
-			fmt.Fprintf(table, "  %s / %s\t%s\t\t%s\t\n", ratio.Of, ratio.To, ratio.Absent, ratio.Goal)
+			fmt.Fprintf(table, "  %s\t%s\t\t%s\t\n", ratio.name(), ratio.Absent, ratio.Goal)
 			continue
 		}
-		fmt.Fprintf(table, "  %s / %s\t%s\t%s – %s\t%s\t%s\n", ratio.Of, ratio.To, times(ratio.Quartiles.Median),
+		fmt.Fprintf(table, "  %s\t%s\t%s – %s\t%s\t%s\n", ratio.name(), times(ratio.Quartiles.Median),
 			times(ratio.Quartiles.Q1), times(ratio.Quartiles.Q3), ratio.Goal, ratio.Verdict)
 	}
 	if err := table.Flush(); err != nil {
@@ -39,6 +39,14 @@ func (r Result) Write(w io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// name is what a ratio is of.
+func (r Ratio) name() string {
+	if r.To == "" {
+		return r.Of
+	}
+	return r.Of + " / " + r.To
 }
 
 // figure writes a number with as many digits as it is worth.
