@@ -99,6 +99,9 @@ func (tx *Tx) Query(ctx context.Context, statement string, args ...any) (*sql.Ro
 	if err := tx.send(ctx); err != nil {
 		return nil, err
 	}
+	if compiled := tx.compile(ctx, statement); compiled != nil { //nolint:sqlclosecheck // it is kept
+		return compiled.QueryContext(ctx, storable(args)...)
+	}
 	return tx.tx.QueryContext(ctx, tx.engine.statement(statement), storable(args)...)
 }
 
