@@ -63,8 +63,8 @@ type Sender struct {
 	later   map[string]retry             // by message that is not taken for now, when it is tried again
 }
 
-// longestSending bounds the sending of one message, up to the moment from which on it
-// can't be taken back.
+// longestSending bounds the sending of one message, up to the moment from which on
+// it can't be taken back.
 const longestSending = 30 * time.Second
 
 // Partner is whoever takes the messages to the customers, with the messages that

@@ -14,9 +14,9 @@ import (
 // mostNoted is how many customers one look back, or one look for who has left, notes.
 const mostNoted = 5000
 
-// look looks at who satisfies a campaign's trigger, and plans what comes of it. Who satisfied a rule when it began to hold is noted first, and
-// not approached: only who comes to satisfy it is. more tells that there may be more
-// to see at once.
+// look looks at who satisfies a campaign's trigger, and plans what comes of it. Who
+// satisfied a rule when it began to hold is noted first, and not approached: only
+// who comes to satisfy it is. more tells that there may be more to see at once.
 //
 // It looks at all customers, and not at what has just happened: a rule may ask of
 // what three flows bring, each at its own pace, and of nothing that any one event
