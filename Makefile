@@ -44,6 +44,7 @@ MOST ?= 200
 BENCH ?=
 ROUNDS ?= 16
 EVENTS ?= 200000
+KEYS ?= 10000,1000000
 
 ##@ Use
 
@@ -127,7 +128,7 @@ fuzz: ## Fuzz every parser for FUZZTIME each
 		done; done
 
 .PHONY: bench
-bench: bench-store bench-flows ## Measure the store and the flows beside their peers, then run the modules' benchmarks
+bench: bench-store bench-flows bench-contacts ## Measure the store, the flows and contacts beside their peers, then run the modules' benchmarks
 	go test -run '^$$' -bench . -benchmem $(PACKAGES)
 
 .PHONY: bench-store
@@ -137,6 +138,10 @@ bench-store: ## Measure the store beside its peers: BENCH="process restart" for 
 .PHONY: bench-flows
 bench-flows: ## Measure the flows: BENCH="window growth" for some measures, ROUNDS=n EVENTS=n
 	cd $(PEERS) && GOWORK=off go test ./... && GOWORK=off go run . --rounds $(ROUNDS) --events $(EVENTS) $(or $(BENCH),flows)
+
+.PHONY: bench-contacts
+bench-contacts: ## Measure contacts, from the start to the next best actions: ROUNDS=n KEYS=customers,customers
+	cd $(PEERS) && GOWORK=off go test ./... && GOWORK=off go run . --rounds $(ROUNDS) --keys $(KEYS) contacts
 
 .PHONY: e2e
 e2e: ## Run the black-box tests against real processes
