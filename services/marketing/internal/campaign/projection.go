@@ -24,9 +24,9 @@ var Types = []string{
 
 // Tables are the tables that Project writes, as part of the service's own flow.
 // own_campaign tells whether a campaign is stopped, and what became of its leads then;
-// own_run whether a run's leads are to be withdrawn, or how many were. Of a trigger they hold who satisfies it, as it was seen last: own_trigger tells since
-// when the definition holds that this is for, and whether all were noted who
-// satisfied it then.
+// own_run whether a run's leads are to be withdrawn, or how many were. Of a trigger
+// they hold who satisfies it, as it was seen last: own_trigger tells since when the
+// definition holds that this is for, and whether all were noted who satisfied it then.
 var Tables = []string{
 	`CREATE TABLE own_campaign (campaign_id TEXT PRIMARY KEY, body BLOB NOT NULL, stopped BIGINT NOT NULL, issued_leads BIGINT NOT NULL)`,
 	`CREATE TABLE own_run (
