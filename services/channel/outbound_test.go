@@ -280,3 +280,51 @@ func TestAnOrderOfNoMessageIsParked(t *testing.T) {
 		}
 	})
 }
+
+// CRM records what changes a customer, and tells the view of it in a step of its own.
+func TestWhatCRMHasOnRecordCountsThoughItHasNotToldTheView(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.set("lead-dispatch", flows.RealTime)
+		for _, customer := range []string{"a", "b"} {
+			w.play("customer-"+customer, "", registered(customer, &journeyv1.Person{Email: "old-" + customer + "@example.org"}))
+			w.play("view-"+customer, "", view(customer, &journeyv1.Person{Email: "old-" + customer + "@example.org"}))
+		}
+		w.play("customer-c", "", registered("c", &journeyv1.Person{Email: "c@example.org"}))
+		w.play("customer-a", "", &salesv1.CustomerChanged{CustomerId: "a", Person: &journeyv1.Person{Email: "new@example.org"}})
+		w.play("customer-b", "", &salesv1.ConsentChanged{CustomerId: "b", Consent: journeyv1.Consent_CONSENT_WITHDRAWN})
+		w.order(email, "a", "b", "c")
+		w.pass(10 * time.Second)
+		w.wantMessages(0, "m-c sent c@example.org", "m-b refused the customer objects to being approached", "m-a sent new@example.org")
+		if got := w.left(w.settings.MailFolder); !slices.Equal(got, []string{"m-a.eml", "m-c.eml"}) {
+			t.Errorf("the folder holds %q", got)
+		}
+	})
+}
+
+// What came of an earlier event tells nothing new, however late it is told.
+func TestALateViewTakesNothingBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.set("lead-dispatch", flows.RealTime)
+		old := view("a", &journeyv1.Person{Email: "old@example.org"})
+		w.play("customer-a", "", registered("a", old.GetPerson()))
+		ordered := w.play("customer-a", "", &salesv1.OrderPlaced{CustomerId: "a", OrderId: "o"})
+		moved := w.play("customer-a", "", &salesv1.CustomerChanged{CustomerId: "a", Person: &journeyv1.Person{Email: "new@example.org"}})
+		w.answer("view-a", ordered, old)
+		w.order(email, "a")
+		w.pass(10 * time.Second)
+		w.wantMessages(0, "m-a sent new@example.org")
+
+		// The view of the move, and of what the flow did not carry: it is later than
+		// all that is known.
+		w.answer("view-a", moved, view("a", &journeyv1.Person{Email: "newest@example.org"}))
+		w.play("lead-again", "", order("again", email, "a"))
+		w.pass(10 * time.Second)
+		if got := w.messages(0)[0]; got != "again sent newest@example.org" {
+			t.Errorf("the message: %q", got)
+		}
+	})
+}
+
+func registered(customer string, person *journeyv1.Person) *salesv1.CustomerRegistered {
+	return &salesv1.CustomerRegistered{CustomerId: customer, CustomerNumber: "4711", Person: person}
+}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"google.golang.org/protobuf/encoding/protojson"
-
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	"github.com/triangle-suite/triangle/services/channel/internal/customerview"
@@ -50,48 +48,42 @@ func (a *API) ListMessages(ctx context.Context, request *channelv1.ListMessagesR
 	if err != nil {
 		return nil, fmt.Errorf("list messages: %w", err)
 	}
+	for _, m := range messages {
+		if m.GetState() != channelv1.MessageState_MESSAGE_STATE_SENT {
+			continue
+		}
+		customer, err := customerview.Find(ctx, a.DB, m.GetCustomerId())
+		if err != nil {
+			return nil, err
+		}
+		m.Address = address(m.GetChannel(), customer)
+	}
 	return &channelv1.ListMessagesResponse{Messages: messages}, nil
 }
 
-// list reads messages. The address stands in the customer view, and nowhere else.
+// list reads messages. No address stands in the table.
 func list(ctx context.Context, q projection.Querier, request *channelv1.ListMessagesRequest, size uint32) ([]*channelv1.Message, error) {
-	statement, args := `SELECT m.message_id, m.lead_id, m.customer_id, m.channel, m.content, m.state, m.detail, m.call_state, m.agent_id,
-			coalesce(v.body, '')
-		FROM message AS m LEFT JOIN customer_view AS v ON v.customer_id = m.customer_id WHERE 1 = 1`, []any{}
+	statement, args := `SELECT message_id, lead_id, customer_id, channel, content, state, detail, call_state, agent_id
+		FROM message WHERE 1 = 1`, []any{}
 	if channel := request.GetChannel(); channel != journeyv1.Channel_CHANNEL_UNSPECIFIED {
-		statement, args = statement+` AND m.channel = ?`, append(args, channel)
+		statement, args = statement+` AND channel = ?`, append(args, channel)
 	}
-	order := ` ORDER BY m.seq DESC, m.message_id LIMIT ?`
+	order := ` ORDER BY seq DESC, message_id LIMIT ?`
 	if call := request.GetCallState(); call != channelv1.CallState_CALL_STATE_UNSPECIFIED {
-		statement, args = statement+` AND m.call_state = ?`, append(args, call)
+		statement, args = statement+` AND call_state = ?`, append(args, call)
 		if call == channelv1.CallState_CALL_STATE_WAITING {
-			order = ` ORDER BY m.seq, m.message_id LIMIT ?`
+			order = ` ORDER BY seq, message_id LIMIT ?`
 		}
 	}
 	rows, err := q.Query(ctx, statement+order, append(args, size)...)
 	if err != nil {
 		return nil, err
 	}
-	return projection.Collect(rows, func(row projection.Scanner, m **channelv1.Message) error {
-		*m = &channelv1.Message{}
-		return scan(row, *m)
+	return projection.Collect(rows, func(row projection.Scanner, found **channelv1.Message) error {
+		m := &channelv1.Message{}
+		*found = m
+		return row.Scan(&m.MessageId, &m.LeadId, &m.CustomerId, &m.Channel, &m.Content, &m.State, &m.Detail, &m.CallState, &m.AgentId)
 	})
-}
-
-func scan(row projection.Scanner, m *channelv1.Message) error {
-	var view string
-	if err := row.Scan(&m.MessageId, &m.LeadId, &m.CustomerId, &m.Channel, &m.Content, &m.State, &m.Detail, &m.CallState, &m.AgentId, &view); err != nil {
-		return err
-	}
-	if m.GetState() != channelv1.MessageState_MESSAGE_STATE_SENT || view == "" {
-		return nil
-	}
-	customer := &channelv1.CustomerView{}
-	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal([]byte(view), customer); err != nil {
-		return fmt.Errorf("read a customer view: %w", err)
-	}
-	m.Address = address(m.GetChannel(), customer)
-	return nil
 }
 
 // TakeCall takes a call off the call centre's work list.
