@@ -11,6 +11,7 @@ import (
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	"github.com/triangle-suite/triangle/contracts/flows"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
+	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
 	"github.com/triangle-suite/triangle/services/internal/fault"
 )
 
@@ -149,6 +150,28 @@ func TestACallIsOneAgentsHoweverManyAskAtOnce(t *testing.T) {
 		}
 		if got := w.types("message-m-1"); !slices.Equal(got, []string{"MessageAccepted", "MessageSent", "CallTaken"}) {
 			t.Errorf("the stream: %q", got)
+		}
+	})
+}
+
+// An agent calls the number of when the call is taken, and it is that one which is
+// on record.
+func TestACallGoesToTheNumberOfWhenItIsTaken(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.callers("1")
+		renumber := func(number string) {
+			w.play("customer-1", "", &salesv1.CustomerChanged{CustomerId: "1", Person: &journeyv1.Person{Phone: number}})
+			synctest.Wait()
+		}
+		renumber("+319")
+		w.wantMessages(calls, "m-1 sent +311") // nobody has called her
+		if m, err := w.take("k", "m-1", "eve"); err != nil || m.GetAddress() != "+319" {
+			t.Errorf("eve was told %v, %v", m, err)
+		}
+		renumber("+318")
+		w.wantMessages(calls, "m-1 sent +319")
+		if m, err := w.endCall("l", "m-1", "eve", channelv1.CallResult_CALL_RESULT_REACHED); err != nil || m.GetAddress() != "+319" {
+			t.Errorf("%v, %v", m, err)
 		}
 	})
 }

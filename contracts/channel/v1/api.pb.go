@@ -2657,7 +2657,10 @@ type Message struct {
 	Content string `protobuf:"bytes,5,opt,name=content,proto3" json:"content,omitempty"`
 	// Where it stands.
 	State MessageState `protobuf:"varint,6,opt,name=state,proto3,enum=channel.v1.MessageState" json:"state,omitempty"`
-	// The address that it went to, looked up at sending.
+	// Where it went, as it was looked up at sending, whatever the customer's address
+	// is now. Of a call: the number that the agent was given or, while it waits, the
+	// one of when it was put on the list; whoever takes it is given the latest. Empty
+	// where it is not on record, and when the customer was erased.
 	Address string `protobuf:"bytes,7,opt,name=address,proto3" json:"address,omitempty"`
 	// Why, where it was not sent.
 	Detail string `protobuf:"bytes,8,opt,name=detail,proto3" json:"detail,omitempty"`

@@ -1128,7 +1128,10 @@ type MessageSent struct {
 	// The channel that sent it.
 	Channel v1.Channel `protobuf:"varint,4,opt,name=channel,proto3,enum=journey.v1.Channel" json:"channel,omitempty"`
 	// When it left.
-	SentAt        *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=sent_at,json=sentAt,proto3" json:"sent_at,omitempty"`
+	SentAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=sent_at,json=sentAt,proto3" json:"sent_at,omitempty"`
+	// Where it went, or where a call is to go: the customer's address, or number, of
+	// that moment. Events from before it was kept have none.
+	Address       string `protobuf:"bytes,6,opt,name=address,proto3" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1196,6 +1199,13 @@ func (x *MessageSent) GetSentAt() *timestamppb.Timestamp {
 		return x.SentAt
 	}
 	return nil
+}
+
+func (x *MessageSent) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
 }
 
 // MessageBounced says that an outbound message came back.
@@ -1404,7 +1414,11 @@ type DeliveryBegun struct {
 	// Which try it is, from 1.
 	Attempt uint32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// When it began.
-	BegunAt       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=begun_at,json=begunAt,proto3" json:"begun_at,omitempty"`
+	BegunAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=begun_at,json=begunAt,proto3" json:"begun_at,omitempty"`
+	// The customer that it is for.
+	CustomerId string `protobuf:"bytes,5,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// Where it goes.
+	Address       string `protobuf:"bytes,6,opt,name=address,proto3" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1465,6 +1479,20 @@ func (x *DeliveryBegun) GetBegunAt() *timestamppb.Timestamp {
 		return x.BegunAt
 	}
 	return nil
+}
+
+func (x *DeliveryBegun) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *DeliveryBegun) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
 }
 
 // DeliveryPostponed says that an outbound message was not taken for the time being,
@@ -1552,7 +1580,11 @@ type CallTaken struct {
 	// The call centre's own pseudonym of the agent.
 	AgentId string `protobuf:"bytes,3,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	// When it was taken.
-	TakenAt       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=taken_at,json=takenAt,proto3" json:"taken_at,omitempty"`
+	TakenAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=taken_at,json=takenAt,proto3" json:"taken_at,omitempty"`
+	// The customer who is called.
+	CustomerId string `protobuf:"bytes,5,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// The number that the agent was given.
+	Address       string `protobuf:"bytes,6,opt,name=address,proto3" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1613,6 +1645,20 @@ func (x *CallTaken) GetTakenAt() *timestamppb.Timestamp {
 		return x.TakenAt
 	}
 	return nil
+}
+
+func (x *CallTaken) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *CallTaken) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
 }
 
 // CallEnded says what came of a call.
@@ -2367,15 +2413,16 @@ const file_channel_v1_events_proto_rawDesc = "" +
 	"customerId\x12-\n" +
 	"\achannel\x18\x04 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12%\n" +
 	"\x0eproposition_id\x18\x05 \x01(\tR\rpropositionId\x12\x18\n" +
-	"\acontent\x18\x06 \x01(\tR\acontent\"\xca\x01\n" +
+	"\acontent\x18\x06 \x01(\tR\acontent\"\xf0\x01\n" +
 	"\vMessageSent\x12\x1d\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x17\n" +
-	"\alead_id\x18\x02 \x01(\tR\x06leadId\x12\x1f\n" +
-	"\vcustomer_id\x18\x03 \x01(\tR\n" +
+	"\alead_id\x18\x02 \x01(\tR\x06leadId\x12%\n" +
+	"\vcustomer_id\x18\x03 \x01(\tB\x04\xb0\xbb\x18\x01R\n" +
 	"customerId\x12-\n" +
 	"\achannel\x18\x04 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x123\n" +
-	"\asent_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x06sentAt\"`\n" +
+	"\asent_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x06sentAt\x12\x1e\n" +
+	"\aaddress\x18\x06 \x01(\tB\x04\xa8\xbb\x18\x01R\aaddress\"`\n" +
 	"\x0eMessageBounced\x12\x1d\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x17\n" +
@@ -2390,25 +2437,31 @@ const file_channel_v1_events_proto_rawDesc = "" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x17\n" +
 	"\alead_id\x18\x02 \x01(\tR\x06leadId\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x98\x01\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xdf\x01\n" +
 	"\rDeliveryBegun\x12\x1d\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x17\n" +
 	"\alead_id\x18\x02 \x01(\tR\x06leadId\x12\x18\n" +
 	"\aattempt\x18\x03 \x01(\rR\aattempt\x125\n" +
-	"\bbegun_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\abegunAt\"}\n" +
+	"\bbegun_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\abegunAt\x12%\n" +
+	"\vcustomer_id\x18\x05 \x01(\tB\x04\xb0\xbb\x18\x01R\n" +
+	"customerId\x12\x1e\n" +
+	"\aaddress\x18\x06 \x01(\tB\x04\xa8\xbb\x18\x01R\aaddress\"}\n" +
 	"\x11DeliveryPostponed\x12\x1d\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x17\n" +
 	"\alead_id\x18\x02 \x01(\tR\x06leadId\x12\x18\n" +
 	"\aattempt\x18\x03 \x01(\rR\aattempt\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x95\x01\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xdc\x01\n" +
 	"\tCallTaken\x12\x1d\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x17\n" +
 	"\alead_id\x18\x02 \x01(\tR\x06leadId\x12\x19\n" +
 	"\bagent_id\x18\x03 \x01(\tR\aagentId\x125\n" +
-	"\btaken_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\atakenAt\"\xc5\x01\n" +
+	"\btaken_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\atakenAt\x12%\n" +
+	"\vcustomer_id\x18\x05 \x01(\tB\x04\xb0\xbb\x18\x01R\n" +
+	"customerId\x12\x1e\n" +
+	"\aaddress\x18\x06 \x01(\tB\x04\xa8\xbb\x18\x01R\aaddress\"\xc5\x01\n" +
 	"\tCallEnded\x12\x1d\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x17\n" +

@@ -2,6 +2,7 @@ package outbound
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
@@ -9,6 +10,7 @@ import (
 	"github.com/triangle-suite/triangle/services/channel/internal/customerview"
 	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/decider"
+	"github.com/triangle-suite/triangle/services/internal/keyring"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
 
@@ -52,16 +54,17 @@ func (a *API) ListMessages(ctx context.Context, request *channelv1.ListMessagesR
 		if m.GetState() != channelv1.MessageState_MESSAGE_STATE_SENT {
 			continue
 		}
-		customer, err := customerview.Find(ctx, a.DB, m.GetCustomerId())
+		state, _, err := decider.Load(ctx, a.Streams, Stream(m.GetMessageId()), Decider)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("look up where a message went: %w", err)
 		}
-		m.Address = address(m.GetChannel(), customer)
+		m.Address = state.Address
 	}
 	return &channelv1.ListMessagesResponse{Messages: messages}, nil
 }
 
-// list reads messages. No address stands in the table.
+// list reads messages. No address stands in the table: erasure destroys keys, and
+// not rows.
 func list(ctx context.Context, q projection.Querier, request *channelv1.ListMessagesRequest, size uint32) ([]*channelv1.Message, error) {
 	statement, args := `SELECT message_id, lead_id, customer_id, channel, content, state, detail, call_state, agent_id
 		FROM message WHERE 1 = 1`, []any{}
@@ -107,10 +110,14 @@ func (a *API) TakeCall(ctx context.Context, request *channelv1.TakeCallRequest) 
 	}
 	take.At = origin.Time
 	outcome, err := decider.Handle(ctx, a.Streams, origin, Stream(id), Decider, take.Decide)
+	if errors.Is(err, keyring.ErrDestroyed) {
+		take.Unable = erased
+		outcome, err = decider.Handle(ctx, a.Streams, origin, Stream(id), Decider, take.Decide)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return &channelv1.TakeCallResponse{Message: outcome.State.message(take.Customer)}, nil
+	return &channelv1.TakeCallResponse{Message: outcome.State.message()}, nil
 }
 
 // EndCall tells what came of a call.
@@ -131,22 +138,18 @@ func (a *API) EndCall(ctx context.Context, request *channelv1.EndCallRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	customer, err := customerview.Find(ctx, a.DB, outcome.State.Accepted.GetCustomerId())
-	if err != nil {
-		return nil, err
-	}
-	return &channelv1.EndCallResponse{Message: outcome.State.message(customer)}, nil
+	return &channelv1.EndCallResponse{Message: outcome.State.message()}, nil
 }
 
-// message is a message as the API shows it, with the address of the customer.
-func (s State) message(customer *channelv1.CustomerView) *channelv1.Message {
+// message is a message as the API shows it.
+func (s State) message() *channelv1.Message {
 	m := &channelv1.Message{
 		MessageId: s.Accepted.GetMessageId(), LeadId: s.Accepted.GetLeadId(), CustomerId: s.Accepted.GetCustomerId(),
 		Channel: s.Accepted.GetChannel(), Content: s.Accepted.GetContent(), State: s.State, Detail: s.Detail,
 		CallState: s.callState(), AgentId: s.Agent,
 	}
 	if s.State == channelv1.MessageState_MESSAGE_STATE_SENT {
-		m.Address = address(m.GetChannel(), customer)
+		m.Address = s.Address
 	}
 	return m
 }

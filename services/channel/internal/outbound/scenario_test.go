@@ -38,7 +38,7 @@ func TestScenarios(t *testing.T) {
 				return scenario.Decide(&state, Decider, Dispatch{Customer: customer, Carried: carried, Unable: unable, At: at}.Decide)
 			},
 			"hand-over": func(scenario.Words) string {
-				return scenario.Decide(&state, Decider, Begin{At: at}.Decide)
+				return scenario.Decide(&state, Decider, Begin{Address: address(state.Accepted.GetChannel(), customer), At: at}.Decide)
 			},
 			"it-is": func(d scenario.Words) string {
 				fate := Fate{
