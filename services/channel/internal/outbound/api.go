@@ -58,7 +58,7 @@ func (a *API) ListMessages(ctx context.Context, request *channelv1.ListMessagesR
 		if err != nil {
 			return nil, fmt.Errorf("look up where a message went: %w", err)
 		}
-		m.Address = state.Address
+		m.Address, m.ReturnedBecause = state.Address, state.Returned
 	}
 	return &channelv1.ListMessagesResponse{Messages: messages}, nil
 }
@@ -120,6 +120,30 @@ func (a *API) TakeCall(ctx context.Context, request *channelv1.TakeCallRequest) 
 	return &channelv1.TakeCallResponse{Message: outcome.State.message()}, nil
 }
 
+// GiveBackCall puts a call that its agent has taken on the work list again.
+func (a *API) GiveBackCall(ctx context.Context, request *channelv1.GiveBackCallRequest) (*channelv1.GiveBackCallResponse, error) {
+	var checks call.Checks
+	id := checks.Required("message_id", request.GetMessageId())
+	give := GiveBackCall{Agent: checks.Required("agent_id", request.GetAgentId()), Reason: checks.Text("reason", request.GetReason())}
+	if err := checks.Err(); err != nil {
+		return nil, err
+	}
+	origin, err := a.Origins(ctx, channelv1.ChannelService_GiveBackCall_FullMethodName, request)
+	if err != nil {
+		return nil, err
+	}
+	give.At = origin.Time
+	outcome, err := decider.Handle(ctx, a.Streams, origin, Stream(id), Decider, give.Decide)
+	if errors.Is(err, keyring.ErrDestroyed) {
+		give.Reason = "" // of a customer who was erased no words are kept
+		outcome, err = decider.Handle(ctx, a.Streams, origin, Stream(id), Decider, give.Decide)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &channelv1.GiveBackCallResponse{Message: outcome.State.message()}, nil
+}
+
 // EndCall tells what came of a call.
 func (a *API) EndCall(ctx context.Context, request *channelv1.EndCallRequest) (*channelv1.EndCallResponse, error) {
 	var checks call.Checks
@@ -149,7 +173,7 @@ func (s State) message() *channelv1.Message {
 		CallState: s.callState(), AgentId: s.Agent,
 	}
 	if s.State == channelv1.MessageState_MESSAGE_STATE_SENT {
-		m.Address = s.Address
+		m.Address, m.ReturnedBecause = s.Address, s.Returned
 	}
 	return m
 }

@@ -74,7 +74,11 @@ func (c EndCall) Decide(s State) ([]proto.Message, error) {
 	if err := s.onList(); err != nil {
 		return nil, err
 	}
-	if s.Agent != c.Agent {
+	switch {
+	case s.Agent == c.Agent:
+	case s.Agent == "" && s.Last == c.Agent:
+		return nil, fault.Precondition("the call has gone back to the list: take it again first").WithReason("CALL_NOT_TAKEN")
+	default:
 		return nil, fault.Precondition("the agent has not taken the call: take it first").WithReason("CALL_NOT_TAKEN")
 	}
 	id, lead := s.Accepted.GetMessageId(), s.Accepted.GetLeadId()

@@ -47,6 +47,9 @@ type State struct {
 	Begun    bool   // whether it is, and nobody has said yet what came of it
 	Address  string // where it went, or is going; empty where that is not on record
 	Agent    string // of a call, who has taken it
+	Takes    uint64 // how often it was taken
+	Last     string // who had it last, where it came back
+	Returned string // why it came back last
 	Result   channelv1.CallResult
 }
 
@@ -64,7 +67,10 @@ var Decider = decider.Decider[State]{
 		case *channelv1.MessageSent:
 			s.Address = e.GetAddress()
 		case *channelv1.CallTaken:
-			s.Agent, s.Address = e.GetAgentId(), e.GetAddress()
+			s.Agent, s.Address, s.Last = e.GetAgentId(), e.GetAddress(), ""
+			s.Takes++
+		case *channelv1.CallReturned:
+			s.Agent, s.Last, s.Returned = "", e.GetAgentId(), whyReturned(e)
 		case *channelv1.CallEnded:
 			s.Result = e.GetResult()
 		}

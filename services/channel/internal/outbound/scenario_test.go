@@ -50,6 +50,13 @@ func TestScenarios(t *testing.T) {
 			"take-call": func(d scenario.Words) string {
 				return scenario.Decide(&state, Decider, TakeCall{Agent: d.Get("agent"), Customer: customer, At: at}.Decide)
 			},
+			"give-back": func(d scenario.Words) string {
+				reason := strings.ReplaceAll(d.Get("reason"), "_", " ")
+				return scenario.Decide(&state, Decider, GiveBackCall{Agent: d.Get("agent"), Reason: reason, At: at}.Decide)
+			},
+			"time-out": func(d scenario.Words) string {
+				return scenario.Decide(&state, Decider, TimeOutCall{Takes: uint64(d.Number(t, "takes")), At: at}.Decide)
+			},
 			"end-call": func(d scenario.Words) string {
 				result := channelv1.CallResult(scenario.Number(t, channelv1.CallResult(0).Descriptor(), d.Get("result")))
 				return scenario.Decide(&state, Decider, EndCall{Agent: d.Get("agent"), Result: result, At: at}.Decide)
