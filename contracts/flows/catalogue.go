@@ -59,11 +59,13 @@ var Catalogue = []Flow{
 	},
 	{
 		Name: "customer-view", From: Sales, To: Channel,
-		Types:     []string{"sales.ContactRegistered", "sales.CustomerViewChanged"},
+		Types: []string{
+			"sales.ContactRegistered", "sales.CustomerViewChanged", "sales.CustomerRegistered", "sales.CustomerChanged", "sales.ConsentChanged",
+		},
 		Key:       []string{"customer_id"},
 		Cadence:   RealTime,
 		Owner:     "CRM",
-		Rationale: "The channel meets a customer with the latest address and open requests at hand.",
+		Rationale: "The channel meets a customer with the latest view at hand. Address and consent come with the event that changes them, too: nothing goes to an address that CRM has replaced.",
 	},
 	{
 		Name: "customer-requests", From: Channel, To: Sales,

@@ -55,6 +55,7 @@ var notPersonal = map[string]string{
 	"channel.v1.DeliveryPostponed.message_id":      "an id that was made up",
 	"channel.v1.DeliveryPostponed.reason":          "a partner's answer by its code, by contract without the address",
 	"channel.v1.CallTaken.message_id":              "an id that was made up",
+	"channel.v1.CallReturned.message_id":           "an id that was made up",
 	"channel.v1.CallEnded.message_id":              "an id that was made up",
 	"channel.v1.RequestHandledInPart.reason":       "the company's own words on a process, by contract not on a person",
 	"flow.v1.CadenceRequested.by":                  "who operates the suite, kept to account for a change; no visitor",

@@ -8,6 +8,7 @@
 //	capacity      how much a channel can carry
 //	eventkind     what commercial events look like
 //	experiment    ways in which a contact looks, compared
+//	idle          what nobody touches for its time-out
 //
 // Each is a folder in internal. New puts them together.
 package channel

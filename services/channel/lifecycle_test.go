@@ -16,6 +16,7 @@ import (
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	"github.com/triangle-suite/triangle/services/channel/internal/contact"
+	"github.com/triangle-suite/triangle/services/channel/internal/idle"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/fault"
 )
@@ -152,12 +153,12 @@ func TestOfTwoWhoFindThatAContactTimedOutOneEndsIt(t *testing.T) {
 	inBubbleWith(t, never, func(t *testing.T, w *world) {
 		ids := []string{w.begin("a"), w.begin("b"), w.begin("c")}
 		began := time.Now()
-		two := make([]*contact.Expirer, 2)
+		two := make([]*idle.Expirer, 2)
 		for i := range two {
-			two[i] = &contact.Expirer{
-				Streams: w.streams, DB: w.db, TimeOuts: contact.TimeOuts{website: 30 * time.Minute},
+			two[i] = contact.Expirer(w.streams, idle.Expirer{
+				DB: w.db, TimeOuts: contact.TimeOuts{website: 30 * time.Minute},
 				Now: w.now, Count: func() time.Duration { return time.Since(began) },
-			}
+			})
 		}
 		for range 32 {
 			var both sync.WaitGroup
@@ -194,11 +195,11 @@ func TestAClockThatIsSetEndsNoContactThatIsAlive(t *testing.T) {
 func setTheClock(t *testing.T, w *world, random *rand.Rand) {
 	const timeOut, minutes = 30 * time.Minute, 150
 	began := time.Now()
-	expirer := &contact.Expirer{
-		Streams: w.streams, DB: w.db, TimeOuts: contact.TimeOuts{website: timeOut},
+	expirer := contact.Expirer(w.streams, idle.Expirer{
+		DB: w.db, TimeOuts: contact.TimeOuts{website: timeOut},
 		Now:   w.now,
 		Count: func() time.Duration { return time.Since(began) },
-	}
+	})
 	touched, ended := map[string]time.Time{}, 0
 	round := func(minute int) {
 		synctest.Wait()

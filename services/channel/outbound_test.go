@@ -13,7 +13,9 @@ import (
 	"github.com/triangle-suite/triangle/contracts/flows"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
+	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
+	"github.com/triangle-suite/triangle/services/internal/keyring"
 )
 
 const (
@@ -279,4 +281,132 @@ func TestAnOrderOfNoMessageIsParked(t *testing.T) {
 			t.Errorf("%d are parked", s.Parked)
 		}
 	})
+}
+
+// CRM records what changes a customer, and tells the view of it in a step of its own.
+func TestWhatCRMHasOnRecordCountsThoughItHasNotToldTheView(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.set("lead-dispatch", flows.RealTime)
+		for _, customer := range []string{"a", "b"} {
+			w.play("customer-"+customer, "", registered(customer, &journeyv1.Person{Email: "old-" + customer + "@example.org"}))
+			w.play("view-"+customer, "", view(customer, &journeyv1.Person{Email: "old-" + customer + "@example.org"}))
+		}
+		w.play("customer-c", "", registered("c", &journeyv1.Person{Email: "c@example.org"}))
+		w.play("customer-a", "", &salesv1.CustomerChanged{CustomerId: "a", Person: &journeyv1.Person{Email: "new@example.org"}})
+		w.play("customer-b", "", &salesv1.ConsentChanged{CustomerId: "b", Consent: journeyv1.Consent_CONSENT_WITHDRAWN})
+		w.order(email, "a", "b", "c")
+		w.pass(10 * time.Second)
+		w.wantMessages(0, "m-c sent c@example.org", "m-b refused the customer objects to being approached", "m-a sent new@example.org")
+		if got := w.left(w.settings.MailFolder); !slices.Equal(got, []string{"m-a.eml", "m-c.eml"}) {
+			t.Errorf("the folder holds %q", got)
+		}
+	})
+}
+
+// What came of an earlier event tells nothing new, however late it is told.
+func TestALateViewTakesNothingBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.set("lead-dispatch", flows.RealTime)
+		old := view("a", &journeyv1.Person{Email: "old@example.org"})
+		w.play("customer-a", "", registered("a", old.GetPerson()))
+		ordered := w.play("customer-a", "", &salesv1.OrderPlaced{CustomerId: "a", OrderId: "o"})
+		moved := w.play("customer-a", "", &salesv1.CustomerChanged{CustomerId: "a", Person: &journeyv1.Person{Email: "new@example.org"}})
+		w.answer("view-a", ordered, old)
+		w.order(email, "a")
+		w.pass(10 * time.Second)
+		w.wantMessages(0, "m-a sent new@example.org")
+
+		// The view of the move, and of what the flow did not carry: it is later than
+		// all that is known.
+		w.answer("view-a", moved, view("a", &journeyv1.Person{Email: "newest@example.org"}))
+		w.play("lead-again", "", order("again", email, "a"))
+		w.pass(10 * time.Second)
+		if got := w.messages(0)[0]; got != "again sent newest@example.org" {
+			t.Errorf("the message: %q", got)
+		}
+	})
+}
+
+func registered(customer string, person *journeyv1.Person) *salesv1.CustomerRegistered {
+	return &salesv1.CustomerRegistered{CustomerId: customer, CustomerNumber: "4711", Person: person}
+}
+
+// CH-7: where a message went is on record, whatever the customer's address is now.
+func TestTheListShowsWhereAMessageWent(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.set("lead-dispatch", flows.RealTime)
+		w.play("view-a", "", view("a", &journeyv1.Person{Email: "old@example.org"}))
+		w.order(email, "a")
+		w.pass(10 * time.Second)
+		w.play("customer-a", "", &salesv1.CustomerChanged{CustomerId: "a", Person: &journeyv1.Person{Email: "new@example.org"}})
+		// This one is from before addresses were kept.
+		w.play(
+			"message-m-b", "",
+			&channelv1.MessageAccepted{MessageId: "m-b", LeadId: "l", CustomerId: "a", Channel: email},
+			&channelv1.MessageSent{MessageId: "m-b", LeadId: "l", CustomerId: "a", Channel: email},
+		)
+		synctest.Wait()
+		w.wantMessages(0, "m-b sent", "m-a sent old@example.org")
+
+		w.erase("a")
+		w.wantMessages(0, "m-b sent", "m-a sent")
+	})
+}
+
+func TestWhereAMessageWentIsKnownThoughTheProcessEndedMeanwhile(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.set("lead-dispatch", flows.RealTime)
+		w.play("view-a", "", view("a", &journeyv1.Person{Email: "old@example.org"}))
+		crash := failure(func(_ string, events []eventlog.NewEvent) error {
+			if events[0].Type == sendingTold {
+				return eventlog.ErrUnavailable
+			}
+			return nil
+		})
+		w.before.Store(&crash)
+		w.order(email, "a")
+		w.pass(10 * time.Second)
+		w.stop()
+		w.before.Store(nil)
+		w.play("customer-a", "", &salesv1.CustomerChanged{CustomerId: "a", Person: &journeyv1.Person{Email: "new@example.org"}})
+		w.start()
+		w.pass(time.Minute)
+		w.wantMessages(0, "m-a sent old@example.org")
+	})
+}
+
+// The channel's own table may have an address of somebody who was erased.
+func TestNothingGoesToWhoWasErased(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.set("lead-dispatch", flows.RealTime)
+		for _, customer := range []string{"a", "b", "c"} {
+			w.play("view-"+customer, "", view(customer, &journeyv1.Person{Email: customer + "@example.org", Phone: "+31" + customer}))
+		}
+		w.order(calls, "c")
+		w.pass(10 * time.Second)
+		for _, customer := range []string{"a", "b", "c"} {
+			w.erase(customer)
+		}
+		w.order(email, "a")
+		w.order(calls, "b")
+		w.pass(10 * time.Second)
+		const erased = "the customer has been erased"
+		got, err := w.take("t", "m-c", "eve")
+		if err != nil || got.GetDetail() != erased || got.GetAddress() != "" {
+			t.Errorf("taken: %v, %v", got, err)
+		}
+		synctest.Wait()
+		w.wantMessages(0, "m-b refused "+erased, "m-a bounced "+erased, "m-c bounced "+erased)
+		if got := w.left(w.settings.MailFolder); len(got) > 0 {
+			t.Errorf("the folder holds %q", got)
+		}
+	})
+}
+
+// erase erases a customer.
+func (w *world) erase(customer string) {
+	w.t.Helper()
+	if err := w.ring.Destroy(w.t.Context(), codec.KeyName("customer", customer), keyring.Erasure{By: "test", Reason: "for the test"}); err != nil {
+		w.t.Fatal(err)
+	}
 }

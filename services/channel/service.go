@@ -14,6 +14,7 @@ import (
 	"github.com/triangle-suite/triangle/services/channel/internal/customerview"
 	"github.com/triangle-suite/triangle/services/channel/internal/eventkind"
 	"github.com/triangle-suite/triangle/services/channel/internal/experiment"
+	"github.com/triangle-suite/triangle/services/channel/internal/idle"
 	"github.com/triangle-suite/triangle/services/channel/internal/nba"
 	"github.com/triangle-suite/triangle/services/channel/internal/outbound"
 	"github.com/triangle-suite/triangle/services/internal/call"
@@ -161,15 +162,21 @@ func workers(parts host.Parts, runtime *flow.Runtime, settings Settings) ([]*wor
 	if err != nil {
 		return nil, err
 	}
+	callTimeOut, err := settings.callTimeOut()
+	if err != nil {
+		return nil, err
+	}
 	began := time.Now()
 	settler := &contact.Settler{Streams: parts.Streams, DB: parts.DB, Now: time.Now}
-	expirer := &contact.Expirer{
-		Streams: parts.Streams, DB: parts.DB, TimeOuts: timeOuts, Now: time.Now, Count: func() time.Duration { return time.Since(began) },
+	expirer := func(timeOuts idle.TimeOuts) idle.Expirer {
+		return idle.Expirer{DB: parts.DB, TimeOuts: timeOuts, Now: time.Now, Count: func() time.Duration { return time.Since(began) }}
 	}
+	left, forgotten := contact.Expirer(parts.Streams, expirer(timeOuts)), outbound.CallExpirer(parts.Streams, expirer(callTimeOut))
 	return append(
 		all,
 		&worker.Worker{Name: "settler", Logger: parts.Logger, Work: worker.Rounds(parts.DB, settler.Round)},
-		&worker.Worker{Name: "contact time-outs", Logger: parts.Logger, Work: worker.Rounds(parts.DB, expirer.Round)},
+		&worker.Worker{Name: "contact time-outs", Logger: parts.Logger, Work: worker.Rounds(parts.DB, left.Round)},
+		&worker.Worker{Name: "call time-outs", Logger: parts.Logger, Work: worker.Rounds(parts.DB, forgotten.Round)},
 	), nil
 }
 

@@ -10,7 +10,9 @@ import (
 	"strings"
 	"time"
 
+	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	"github.com/triangle-suite/triangle/services/channel/internal/contact"
+	"github.com/triangle-suite/triangle/services/channel/internal/idle"
 	"github.com/triangle-suite/triangle/services/channel/internal/outbound"
 	"github.com/triangle-suite/triangle/services/internal/backoffice"
 	"github.com/triangle-suite/triangle/services/internal/config"
@@ -27,6 +29,7 @@ type Settings struct {
 	PrintFolder string      `name:"print-folder" env:"TRIANGLE_PRINT_FOLDER" placeholder:"DIR" help:"Where letters are left as files for whoever prints them; the folder is made when it is not there. Without one they are refused."`
 
 	ContactTimeOuts ContactTimeOuts `name:"contact-timeouts" env:"TRIANGLE_CONTACT_TIMEOUTS" placeholder:"CHANNEL=TIME,..." help:"For how long a contact may lie untouched before it ends by itself, where it is to be another time than website=30m,email=72h,call-centre=1h,branch=2h,print=336h."`
+	CallTimeOut     CallTimeOut     `name:"call-timeout" env:"TRIANGLE_CALL_TIMEOUT" default:"30m" placeholder:"TIME" help:"For how long an agent may keep a call off the work list before it goes back by itself."`
 
 	// Deadline is how long the back office may take; 0: 500 ms. It is no setting of
 	// an installation: what a visitor is kept waiting is the same everywhere.
@@ -126,6 +129,39 @@ func (s Settings) timeOuts() (contact.TimeOuts, error) {
 		return nil, config.Wrong("TRIANGLE_CONTACT_TIMEOUTS (--contact-timeouts) %w", err)
 	}
 	return all, nil
+}
+
+// CallTimeOut is for how long an agent may keep a call.
+type CallTimeOut string
+
+// Check says what is wrong with the time-out.
+func (t CallTimeOut) Check() error {
+	_, err := t.parse()
+	return err
+}
+
+func (t CallTimeOut) parse() (time.Duration, error) {
+	after, err := time.ParseDuration(string(t))
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("is %q: write a time, such as 30m or 2h", string(t))
+	case after < idle.Shortest:
+		return 0, fmt.Errorf("is %q: an agent must be left at least %s for a call", string(t), idle.Shortest)
+	}
+	return after, nil
+}
+
+// defaultCallTimeOut is that of who sets none: enough for a long call and what is
+// written down after it.
+const defaultCallTimeOut = "30m"
+
+// callTimeOut is the time-out of the channel that calls stand on the list of.
+func (s Settings) callTimeOut() (idle.TimeOuts, error) {
+	after, err := cmp.Or(s.CallTimeOut, defaultCallTimeOut).parse()
+	if err != nil {
+		return nil, config.Wrong("TRIANGLE_CALL_TIMEOUT (--call-timeout) %w", err)
+	}
+	return idle.TimeOuts{journeyv1.Channel_CHANNEL_CALL_CENTRE: after}, nil
 }
 
 // patience is how long a visitor is kept waiting for the back office.

@@ -55,6 +55,8 @@ func TestWrongPartnersAreRefusedAtTheStart(t *testing.T) {
 		"--smtp=smtp://me:secret@":              server,
 		"--smtp=smtp://mail.example.org:25/box": server,
 		"--mail-from=nobody":                    `TRIANGLE_MAIL_FROM (--mail-from) is "nobody": write an e-mail address, such as service@example.org or 'Service <service@example.org>'`,
+		"--call-timeout=long":                   `TRIANGLE_CALL_TIMEOUT (--call-timeout) is "long": write a time, such as 30m or 2h`,
+		"--call-timeout=1m":                     `TRIANGLE_CALL_TIMEOUT (--call-timeout) is "1m": an agent must be left at least 5m0s for a call`,
 		"--contact-timeouts=fax=1h":             `TRIANGLE_CONTACT_TIMEOUTS (--contact-timeouts) has "fax=1h", which names no channel: write channel=time, such as website=20m, for any of website, email, call-centre, branch, print`,
 		"--contact-timeouts=website=long":       `TRIANGLE_CONTACT_TIMEOUTS (--contact-timeouts) has "website=long", which is no time: write such as website=90m or website=72h`,
 		"--contact-timeouts=website":            `TRIANGLE_CONTACT_TIMEOUTS (--contact-timeouts) has "website", which is no time`,

@@ -224,23 +224,35 @@ func (w *world) adopted(flow, cadence string) {
 
 // play appends what another service says. It is a part of what came of the call
 // with the correlation id.
-func (w *world) play(stream, correlation string, messages ...proto.Message) {
+func (w *world) play(stream, correlation string, messages ...proto.Message) (last eventlog.Position) {
 	w.t.Helper()
+	return w.say(stream, codec.Metadata{CorrelationID: correlation}, messages...)
+}
+
+// answer appends what another service answers to an event.
+func (w *world) answer(stream string, cause eventlog.Position, message proto.Message) {
+	w.t.Helper()
+	w.say(stream, codec.Metadata{CausePosition: cause}, message)
+}
+
+func (w *world) say(stream string, md codec.Metadata, messages ...proto.Message) (last eventlog.Position) {
+	w.t.Helper()
+	md.Source, md.Time = "/triangle/others", time.Now()
 	var events []eventlog.NewEvent
 	for _, m := range messages {
 		id := uuid.NewSHA1(uuid.Nil, []byte{byte(w.appended.Add(1) >> 8), byte(w.appended.Load())})
-		e, err := w.streams.Codec.Encode(context.Background(), m, id, codec.Metadata{
-			Source: "/triangle/others", Time: time.Now(), CorrelationID: correlation,
-		})
+		e, err := w.streams.Codec.Encode(context.Background(), m, id, md)
 		if err != nil {
 			w.t.Error(err)
-			return
+			return last
 		}
 		events = append(events, e)
 	}
-	if _, err := w.log.Append(context.Background(), stream, eventlog.Any, events...); err != nil {
+	appended, err := w.log.Append(context.Background(), stream, eventlog.Any, events...)
+	if err != nil {
 		w.t.Error(err)
 	}
+	return appended.Position
 }
 
 // hear has what the service appends heard by others, who play their parts.

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -16,8 +17,23 @@ var customerCommands = []command{
 	{form: "CRM takes order ORDER of NAME", do: (*play).order},
 	{form: "CRM takes order ORDER of NAME in their contact", do: (*play).orderInContact},
 	{form: "CRM takes order ORDER of NAME for their lead", do: (*play).orderOfLead},
+	{form: "CRM stops telling views", do: tellViews(false)},
+	{form: "CRM tells views again", do: tellViews(true)},
 	{form: "CRM knows NAME", do: (*play).showCustomer, again: true},
 	{form: "chain control of PROCESS", do: (*play).showProcess, again: true},
+}
+
+func tellViews(told bool) deed {
+	return func(p *play, _ context.Context, _ words) (string, error) {
+		if p.Views == nil {
+			return "", errors.New("nobody can stop CRM between two steps here: say in the header that the text is for simulation only")
+		}
+		p.Views(told)
+		if told {
+			return "it does", nil
+		}
+		return "it does not", nil
+	}
 }
 
 // itself is the source of what texts enter.

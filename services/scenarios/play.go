@@ -68,7 +68,7 @@ type command struct {
 }
 
 func commands() []command {
-	return slices.Concat(contactCommands, requestCommands, offerCommands, campaignCommands, customerCommands, experimentCommands, flowCommands)
+	return slices.Concat(contactCommands, requestCommands, offerCommands, campaignCommands, callCommands, customerCommands, experimentCommands, flowCommands)
 }
 
 func (p *play) perform(ctx context.Context, d *datadriven.TestData) (string, error) {

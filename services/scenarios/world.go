@@ -20,6 +20,9 @@ type World struct {
 	Settled time.Duration
 	// BackOffice has the back office answer, or be silent, from now on.
 	BackOffice func(answers bool) error
+	// Views has CRM tell customer views, or come no further than the events that change
+	// them, from now on; nil: nobody can stop it there here.
+	Views func(told bool)
 	// Pass lets time pass; nil: nobody can here.
 	Pass func(context.Context, time.Duration) error
 }

@@ -41,6 +41,9 @@ func (c connection) Append(ctx context.Context, stream string, expected eventlog
 	if err != nil {
 		return eventlog.Appended{}, err
 	}
+	if c.life.service.world.withholds(stream) {
+		return eventlog.Appended{}, fmt.Errorf("%w: %w", eventlog.ErrUnavailable, errBroken)
+	}
 	if v.fault == Conflict {
 		if err := c.rival(ctx, stream, expected, events, v.roll); err != nil {
 			return eventlog.Appended{}, err

@@ -80,6 +80,7 @@ func world(s *simulation.Stage) scenarios.World {
 			s.BackOffice(answers)
 			return nil
 		},
+		Views: s.Views,
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -77,6 +78,22 @@ func (s *Stage) Pass(ctx context.Context, d time.Duration) error {
 
 // BackOffice has the back office answer, or be silent, from now on.
 func (s *Stage) BackOffice(answers bool) { s.silent.Store(!answers) }
+
+// Views has CRM tell customer views, or come no further than the events that change
+// them, from now on.
+func (s *Stage) Views(told bool) {
+	withheld := "view-"
+	if told {
+		withheld = ""
+	}
+	s.world.withheld.Store(&withheld)
+}
+
+// withholds tells whether nothing can be written to a stream for now.
+func (w *world) withholds(stream string) bool {
+	prefix := w.withheld.Load()
+	return prefix != nil && *prefix != "" && !w.mended() && strings.HasPrefix(stream, *prefix)
+}
 
 // answer is what the suite's small back office answers: it does service at once, and
 // leaves the rest to its people.

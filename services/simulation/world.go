@@ -56,6 +56,7 @@ type world struct {
 	poisons    int
 	leaps      int
 	mending    atomic.Bool
+	withheld   atomic.Pointer[string] // what the streams begin with that nobody can write to
 	keeping    sync.WaitGroup
 	office     backOffice
 	patience   time.Duration                         // for which a visitor waits for the back office

@@ -2657,16 +2657,21 @@ type Message struct {
 	Content string `protobuf:"bytes,5,opt,name=content,proto3" json:"content,omitempty"`
 	// Where it stands.
 	State MessageState `protobuf:"varint,6,opt,name=state,proto3,enum=channel.v1.MessageState" json:"state,omitempty"`
-	// The address that it went to, looked up at sending.
+	// Where it went, as it was looked up at sending, whatever the customer's address
+	// is now. Of a call: the number that the agent was given or, while it waits, the
+	// one of when it was put on the list; whoever takes it is given the latest. Empty
+	// where it is not on record, and when the customer was erased.
 	Address string `protobuf:"bytes,7,opt,name=address,proto3" json:"address,omitempty"`
 	// Why, where it was not sent.
 	Detail string `protobuf:"bytes,8,opt,name=detail,proto3" json:"detail,omitempty"`
 	// Of a call, where it stands.
 	CallState CallState `protobuf:"varint,9,opt,name=call_state,json=callState,proto3,enum=channel.v1.CallState" json:"call_state,omitempty"`
 	// Of a call, the agent who has taken it.
-	AgentId       string `protobuf:"bytes,10,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	AgentId string `protobuf:"bytes,10,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	// Of a call that was taken before, and came back to the list, why it did so last.
+	ReturnedBecause string `protobuf:"bytes,11,opt,name=returned_because,json=returnedBecause,proto3" json:"returned_because,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Message) Reset() {
@@ -2765,6 +2770,13 @@ func (x *Message) GetCallState() CallState {
 func (x *Message) GetAgentId() string {
 	if x != nil {
 		return x.AgentId
+	}
+	return ""
+}
+
+func (x *Message) GetReturnedBecause() string {
+	if x != nil {
+		return x.ReturnedBecause
 	}
 	return ""
 }
@@ -2982,6 +2994,116 @@ func (x *TakeCallResponse) GetMessage() *Message {
 	return nil
 }
 
+// GiveBackCallRequest gives a call back.
+type GiveBackCallRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message that stood on the list.
+	MessageId string `protobuf:"bytes,1,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// The agent who has taken it.
+	AgentId string `protobuf:"bytes,2,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	// Why, for whoever takes it next.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GiveBackCallRequest) Reset() {
+	*x = GiveBackCallRequest{}
+	mi := &file_channel_v1_api_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GiveBackCallRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GiveBackCallRequest) ProtoMessage() {}
+
+func (x *GiveBackCallRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GiveBackCallRequest.ProtoReflect.Descriptor instead.
+func (*GiveBackCallRequest) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *GiveBackCallRequest) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *GiveBackCallRequest) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *GiveBackCallRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// GiveBackCallResponse confirms it.
+type GiveBackCallResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message.
+	Message       *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GiveBackCallResponse) Reset() {
+	*x = GiveBackCallResponse{}
+	mi := &file_channel_v1_api_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GiveBackCallResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GiveBackCallResponse) ProtoMessage() {}
+
+func (x *GiveBackCallResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_api_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GiveBackCallResponse.ProtoReflect.Descriptor instead.
+func (*GiveBackCallResponse) Descriptor() ([]byte, []int) {
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *GiveBackCallResponse) GetMessage() *Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
 // EndCallRequest tells what came of a call.
 type EndCallRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2997,7 +3119,7 @@ type EndCallRequest struct {
 
 func (x *EndCallRequest) Reset() {
 	*x = EndCallRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[36]
+	mi := &file_channel_v1_api_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3009,7 +3131,7 @@ func (x *EndCallRequest) String() string {
 func (*EndCallRequest) ProtoMessage() {}
 
 func (x *EndCallRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[36]
+	mi := &file_channel_v1_api_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3022,7 +3144,7 @@ func (x *EndCallRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndCallRequest.ProtoReflect.Descriptor instead.
 func (*EndCallRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{36}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *EndCallRequest) GetMessageId() string {
@@ -3057,7 +3179,7 @@ type EndCallResponse struct {
 
 func (x *EndCallResponse) Reset() {
 	*x = EndCallResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[37]
+	mi := &file_channel_v1_api_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3069,7 +3191,7 @@ func (x *EndCallResponse) String() string {
 func (*EndCallResponse) ProtoMessage() {}
 
 func (x *EndCallResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[37]
+	mi := &file_channel_v1_api_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3082,7 +3204,7 @@ func (x *EndCallResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndCallResponse.ProtoReflect.Descriptor instead.
 func (*EndCallResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{37}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *EndCallResponse) GetMessage() *Message {
@@ -3120,7 +3242,7 @@ type Experiment struct {
 
 func (x *Experiment) Reset() {
 	*x = Experiment{}
-	mi := &file_channel_v1_api_proto_msgTypes[38]
+	mi := &file_channel_v1_api_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3132,7 +3254,7 @@ func (x *Experiment) String() string {
 func (*Experiment) ProtoMessage() {}
 
 func (x *Experiment) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[38]
+	mi := &file_channel_v1_api_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3145,7 +3267,7 @@ func (x *Experiment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Experiment.ProtoReflect.Descriptor instead.
 func (*Experiment) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{38}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Experiment) GetExperimentId() string {
@@ -3220,7 +3342,7 @@ type VariantResult struct {
 
 func (x *VariantResult) Reset() {
 	*x = VariantResult{}
-	mi := &file_channel_v1_api_proto_msgTypes[39]
+	mi := &file_channel_v1_api_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3232,7 +3354,7 @@ func (x *VariantResult) String() string {
 func (*VariantResult) ProtoMessage() {}
 
 func (x *VariantResult) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[39]
+	mi := &file_channel_v1_api_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3245,7 +3367,7 @@ func (x *VariantResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VariantResult.ProtoReflect.Descriptor instead.
 func (*VariantResult) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{39}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *VariantResult) GetVariantId() string {
@@ -3311,7 +3433,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_channel_v1_api_proto_msgTypes[40]
+	mi := &file_channel_v1_api_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3323,7 +3445,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[40]
+	mi := &file_channel_v1_api_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3336,7 +3458,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{40}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Difference) GetEstimate() float64 {
@@ -3382,7 +3504,7 @@ type ExperimentResult struct {
 
 func (x *ExperimentResult) Reset() {
 	*x = ExperimentResult{}
-	mi := &file_channel_v1_api_proto_msgTypes[41]
+	mi := &file_channel_v1_api_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3394,7 +3516,7 @@ func (x *ExperimentResult) String() string {
 func (*ExperimentResult) ProtoMessage() {}
 
 func (x *ExperimentResult) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[41]
+	mi := &file_channel_v1_api_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3407,7 +3529,7 @@ func (x *ExperimentResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExperimentResult.ProtoReflect.Descriptor instead.
 func (*ExperimentResult) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{41}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ExperimentResult) GetExperiment() *Experiment {
@@ -3442,7 +3564,7 @@ type DefineExperimentRequest struct {
 
 func (x *DefineExperimentRequest) Reset() {
 	*x = DefineExperimentRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[42]
+	mi := &file_channel_v1_api_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3454,7 +3576,7 @@ func (x *DefineExperimentRequest) String() string {
 func (*DefineExperimentRequest) ProtoMessage() {}
 
 func (x *DefineExperimentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[42]
+	mi := &file_channel_v1_api_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3467,7 +3589,7 @@ func (x *DefineExperimentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DefineExperimentRequest.ProtoReflect.Descriptor instead.
 func (*DefineExperimentRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{42}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *DefineExperimentRequest) GetExperiment() *Experiment {
@@ -3486,7 +3608,7 @@ type DefineExperimentResponse struct {
 
 func (x *DefineExperimentResponse) Reset() {
 	*x = DefineExperimentResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[43]
+	mi := &file_channel_v1_api_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3498,7 +3620,7 @@ func (x *DefineExperimentResponse) String() string {
 func (*DefineExperimentResponse) ProtoMessage() {}
 
 func (x *DefineExperimentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[43]
+	mi := &file_channel_v1_api_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3511,7 +3633,7 @@ func (x *DefineExperimentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DefineExperimentResponse.ProtoReflect.Descriptor instead.
 func (*DefineExperimentResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{43}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{45}
 }
 
 // EndExperimentRequest ends an experiment.
@@ -3525,7 +3647,7 @@ type EndExperimentRequest struct {
 
 func (x *EndExperimentRequest) Reset() {
 	*x = EndExperimentRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[44]
+	mi := &file_channel_v1_api_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3537,7 +3659,7 @@ func (x *EndExperimentRequest) String() string {
 func (*EndExperimentRequest) ProtoMessage() {}
 
 func (x *EndExperimentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[44]
+	mi := &file_channel_v1_api_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3550,7 +3672,7 @@ func (x *EndExperimentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndExperimentRequest.ProtoReflect.Descriptor instead.
 func (*EndExperimentRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{44}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *EndExperimentRequest) GetExperimentId() string {
@@ -3569,7 +3691,7 @@ type EndExperimentResponse struct {
 
 func (x *EndExperimentResponse) Reset() {
 	*x = EndExperimentResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[45]
+	mi := &file_channel_v1_api_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3581,7 +3703,7 @@ func (x *EndExperimentResponse) String() string {
 func (*EndExperimentResponse) ProtoMessage() {}
 
 func (x *EndExperimentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[45]
+	mi := &file_channel_v1_api_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3594,7 +3716,7 @@ func (x *EndExperimentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndExperimentResponse.ProtoReflect.Descriptor instead.
 func (*EndExperimentResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{45}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{47}
 }
 
 // ShowVariantRequest asks which variant to show.
@@ -3613,7 +3735,7 @@ type ShowVariantRequest struct {
 
 func (x *ShowVariantRequest) Reset() {
 	*x = ShowVariantRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[46]
+	mi := &file_channel_v1_api_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3625,7 +3747,7 @@ func (x *ShowVariantRequest) String() string {
 func (*ShowVariantRequest) ProtoMessage() {}
 
 func (x *ShowVariantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[46]
+	mi := &file_channel_v1_api_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3638,7 +3760,7 @@ func (x *ShowVariantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowVariantRequest.ProtoReflect.Descriptor instead.
 func (*ShowVariantRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{46}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ShowVariantRequest) GetContactId() string {
@@ -3673,7 +3795,7 @@ type ShowVariantResponse struct {
 
 func (x *ShowVariantResponse) Reset() {
 	*x = ShowVariantResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[47]
+	mi := &file_channel_v1_api_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3685,7 +3807,7 @@ func (x *ShowVariantResponse) String() string {
 func (*ShowVariantResponse) ProtoMessage() {}
 
 func (x *ShowVariantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[47]
+	mi := &file_channel_v1_api_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3698,7 +3820,7 @@ func (x *ShowVariantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowVariantResponse.ProtoReflect.Descriptor instead.
 func (*ShowVariantResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{47}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ShowVariantResponse) GetVariantId() string {
@@ -3719,7 +3841,7 @@ type GetExperimentRequest struct {
 
 func (x *GetExperimentRequest) Reset() {
 	*x = GetExperimentRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[48]
+	mi := &file_channel_v1_api_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3731,7 +3853,7 @@ func (x *GetExperimentRequest) String() string {
 func (*GetExperimentRequest) ProtoMessage() {}
 
 func (x *GetExperimentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[48]
+	mi := &file_channel_v1_api_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3744,7 +3866,7 @@ func (x *GetExperimentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetExperimentRequest.ProtoReflect.Descriptor instead.
 func (*GetExperimentRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{48}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *GetExperimentRequest) GetExperimentId() string {
@@ -3765,7 +3887,7 @@ type GetExperimentResponse struct {
 
 func (x *GetExperimentResponse) Reset() {
 	*x = GetExperimentResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[49]
+	mi := &file_channel_v1_api_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3777,7 +3899,7 @@ func (x *GetExperimentResponse) String() string {
 func (*GetExperimentResponse) ProtoMessage() {}
 
 func (x *GetExperimentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[49]
+	mi := &file_channel_v1_api_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3790,7 +3912,7 @@ func (x *GetExperimentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetExperimentResponse.ProtoReflect.Descriptor instead.
 func (*GetExperimentResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{49}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *GetExperimentResponse) GetResult() *ExperimentResult {
@@ -3809,7 +3931,7 @@ type ListExperimentsRequest struct {
 
 func (x *ListExperimentsRequest) Reset() {
 	*x = ListExperimentsRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[50]
+	mi := &file_channel_v1_api_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3821,7 +3943,7 @@ func (x *ListExperimentsRequest) String() string {
 func (*ListExperimentsRequest) ProtoMessage() {}
 
 func (x *ListExperimentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[50]
+	mi := &file_channel_v1_api_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3834,7 +3956,7 @@ func (x *ListExperimentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExperimentsRequest.ProtoReflect.Descriptor instead.
 func (*ListExperimentsRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{50}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{52}
 }
 
 // ListExperimentsResponse holds them.
@@ -3848,7 +3970,7 @@ type ListExperimentsResponse struct {
 
 func (x *ListExperimentsResponse) Reset() {
 	*x = ListExperimentsResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[51]
+	mi := &file_channel_v1_api_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3860,7 +3982,7 @@ func (x *ListExperimentsResponse) String() string {
 func (*ListExperimentsResponse) ProtoMessage() {}
 
 func (x *ListExperimentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[51]
+	mi := &file_channel_v1_api_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3873,7 +3995,7 @@ func (x *ListExperimentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExperimentsResponse.ProtoReflect.Descriptor instead.
 func (*ListExperimentsResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{51}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ListExperimentsResponse) GetResults() []*ExperimentResult {
@@ -3899,7 +4021,7 @@ type RegisterEventKindRequest struct {
 
 func (x *RegisterEventKindRequest) Reset() {
 	*x = RegisterEventKindRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[52]
+	mi := &file_channel_v1_api_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3911,7 +4033,7 @@ func (x *RegisterEventKindRequest) String() string {
 func (*RegisterEventKindRequest) ProtoMessage() {}
 
 func (x *RegisterEventKindRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[52]
+	mi := &file_channel_v1_api_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3924,7 +4046,7 @@ func (x *RegisterEventKindRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterEventKindRequest.ProtoReflect.Descriptor instead.
 func (*RegisterEventKindRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{52}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *RegisterEventKindRequest) GetKind() string {
@@ -3953,7 +4075,7 @@ type RegisterEventKindResponse struct {
 
 func (x *RegisterEventKindResponse) Reset() {
 	*x = RegisterEventKindResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[53]
+	mi := &file_channel_v1_api_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3965,7 +4087,7 @@ func (x *RegisterEventKindResponse) String() string {
 func (*RegisterEventKindResponse) ProtoMessage() {}
 
 func (x *RegisterEventKindResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[53]
+	mi := &file_channel_v1_api_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3978,7 +4100,7 @@ func (x *RegisterEventKindResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterEventKindResponse.ProtoReflect.Descriptor instead.
 func (*RegisterEventKindResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{53}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *RegisterEventKindResponse) GetVersion() uint32 {
@@ -4005,7 +4127,7 @@ type EventKind struct {
 
 func (x *EventKind) Reset() {
 	*x = EventKind{}
-	mi := &file_channel_v1_api_proto_msgTypes[54]
+	mi := &file_channel_v1_api_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4017,7 +4139,7 @@ func (x *EventKind) String() string {
 func (*EventKind) ProtoMessage() {}
 
 func (x *EventKind) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[54]
+	mi := &file_channel_v1_api_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4030,7 +4152,7 @@ func (x *EventKind) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventKind.ProtoReflect.Descriptor instead.
 func (*EventKind) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{54}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *EventKind) GetKind() string {
@@ -4070,7 +4192,7 @@ type ListEventKindsRequest struct {
 
 func (x *ListEventKindsRequest) Reset() {
 	*x = ListEventKindsRequest{}
-	mi := &file_channel_v1_api_proto_msgTypes[55]
+	mi := &file_channel_v1_api_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4082,7 +4204,7 @@ func (x *ListEventKindsRequest) String() string {
 func (*ListEventKindsRequest) ProtoMessage() {}
 
 func (x *ListEventKindsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[55]
+	mi := &file_channel_v1_api_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4095,7 +4217,7 @@ func (x *ListEventKindsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventKindsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventKindsRequest) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{55}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{57}
 }
 
 // ListEventKindsResponse holds them.
@@ -4109,7 +4231,7 @@ type ListEventKindsResponse struct {
 
 func (x *ListEventKindsResponse) Reset() {
 	*x = ListEventKindsResponse{}
-	mi := &file_channel_v1_api_proto_msgTypes[56]
+	mi := &file_channel_v1_api_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4121,7 +4243,7 @@ func (x *ListEventKindsResponse) String() string {
 func (*ListEventKindsResponse) ProtoMessage() {}
 
 func (x *ListEventKindsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_api_proto_msgTypes[56]
+	mi := &file_channel_v1_api_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4134,7 +4256,7 @@ func (x *ListEventKindsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventKindsResponse.ProtoReflect.Descriptor instead.
 func (*ListEventKindsResponse) Descriptor() ([]byte, []int) {
-	return file_channel_v1_api_proto_rawDescGZIP(), []int{56}
+	return file_channel_v1_api_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListEventKindsResponse) GetKinds() []*EventKind {
@@ -4307,7 +4429,7 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\x15ReportWorkloadRequest\x12-\n" +
 	"\achannel\x18\x01 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12\x18\n" +
 	"\awaiting\x18\x02 \x01(\rR\awaiting\"\x18\n" +
-	"\x16ReportWorkloadResponse\"\xde\x02\n" +
+	"\x16ReportWorkloadResponse\"\x89\x03\n" +
 	"\aMessage\x12\x1d\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x17\n" +
@@ -4322,7 +4444,8 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\n" +
 	"call_state\x18\t \x01(\x0e2\x15.channel.v1.CallStateR\tcallState\x12\x19\n" +
 	"\bagent_id\x18\n" +
-	" \x01(\tR\aagentId\"\x97\x01\n" +
+	" \x01(\tR\aagentId\x12)\n" +
+	"\x10returned_because\x18\v \x01(\tR\x0freturnedBecause\"\x97\x01\n" +
 	"\x13ListMessagesRequest\x12-\n" +
 	"\achannel\x18\x01 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\rR\bpageSize\x124\n" +
@@ -4335,6 +4458,13 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\"A\n" +
 	"\x10TakeCallResponse\x12-\n" +
+	"\amessage\x18\x01 \x01(\v2\x13.channel.v1.MessageR\amessage\"g\n" +
+	"\x13GiveBackCallRequest\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x19\n" +
+	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"E\n" +
+	"\x14GiveBackCallResponse\x12-\n" +
 	"\amessage\x18\x01 \x01(\v2\x13.channel.v1.MessageR\amessage\"z\n" +
 	"\x0eEndCallRequest\x12\x1d\n" +
 	"\n" +
@@ -4449,7 +4579,7 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\x0fEventKindOrigin\x12!\n" +
 	"\x1dEVENT_KIND_ORIGIN_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aEVENT_KIND_ORIGIN_BUILT_IN\x10\x01\x12 \n" +
-	"\x1cEVENT_KIND_ORIGIN_REGISTERED\x10\x022\xb0\r\n" +
+	"\x1cEVENT_KIND_ORIGIN_REGISTERED\x10\x022\x83\x0e\n" +
 	"\x0eChannelService\x12Q\n" +
 	"\fStartContact\x12\x1f.channel.v1.StartContactRequest\x1a .channel.v1.StartContactResponse\x12Z\n" +
 	"\x0fIdentifyVisitor\x12\".channel.v1.IdentifyVisitorRequest\x1a#.channel.v1.IdentifyVisitorResponse\x12K\n" +
@@ -4464,7 +4594,8 @@ const file_channel_v1_api_proto_rawDesc = "" +
 	"\rGrantCapacity\x12 .channel.v1.GrantCapacityRequest\x1a!.channel.v1.GrantCapacityResponse\x12W\n" +
 	"\x0eReportWorkload\x12!.channel.v1.ReportWorkloadRequest\x1a\".channel.v1.ReportWorkloadResponse\x12Q\n" +
 	"\fListMessages\x12\x1f.channel.v1.ListMessagesRequest\x1a .channel.v1.ListMessagesResponse\x12E\n" +
-	"\bTakeCall\x12\x1b.channel.v1.TakeCallRequest\x1a\x1c.channel.v1.TakeCallResponse\x12B\n" +
+	"\bTakeCall\x12\x1b.channel.v1.TakeCallRequest\x1a\x1c.channel.v1.TakeCallResponse\x12Q\n" +
+	"\fGiveBackCall\x12\x1f.channel.v1.GiveBackCallRequest\x1a .channel.v1.GiveBackCallResponse\x12B\n" +
 	"\aEndCall\x12\x1a.channel.v1.EndCallRequest\x1a\x1b.channel.v1.EndCallResponse\x12`\n" +
 	"\x11RegisterEventKind\x12$.channel.v1.RegisterEventKindRequest\x1a%.channel.v1.RegisterEventKindResponse\x12W\n" +
 	"\x0eListEventKinds\x12!.channel.v1.ListEventKindsRequest\x1a\".channel.v1.ListEventKindsResponse\x12]\n" +
@@ -4487,7 +4618,7 @@ func file_channel_v1_api_proto_rawDescGZIP() []byte {
 }
 
 var file_channel_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_channel_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
+var file_channel_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
 var file_channel_v1_api_proto_goTypes = []any{
 	(ListSource)(0),                   // 0: channel.v1.ListSource
 	(ContactState)(0),                 // 1: channel.v1.ContactState
@@ -4533,175 +4664,180 @@ var file_channel_v1_api_proto_goTypes = []any{
 	(*ListMessagesResponse)(nil),      // 41: channel.v1.ListMessagesResponse
 	(*TakeCallRequest)(nil),           // 42: channel.v1.TakeCallRequest
 	(*TakeCallResponse)(nil),          // 43: channel.v1.TakeCallResponse
-	(*EndCallRequest)(nil),            // 44: channel.v1.EndCallRequest
-	(*EndCallResponse)(nil),           // 45: channel.v1.EndCallResponse
-	(*Experiment)(nil),                // 46: channel.v1.Experiment
-	(*VariantResult)(nil),             // 47: channel.v1.VariantResult
-	(*Difference)(nil),                // 48: channel.v1.Difference
-	(*ExperimentResult)(nil),          // 49: channel.v1.ExperimentResult
-	(*DefineExperimentRequest)(nil),   // 50: channel.v1.DefineExperimentRequest
-	(*DefineExperimentResponse)(nil),  // 51: channel.v1.DefineExperimentResponse
-	(*EndExperimentRequest)(nil),      // 52: channel.v1.EndExperimentRequest
-	(*EndExperimentResponse)(nil),     // 53: channel.v1.EndExperimentResponse
-	(*ShowVariantRequest)(nil),        // 54: channel.v1.ShowVariantRequest
-	(*ShowVariantResponse)(nil),       // 55: channel.v1.ShowVariantResponse
-	(*GetExperimentRequest)(nil),      // 56: channel.v1.GetExperimentRequest
-	(*GetExperimentResponse)(nil),     // 57: channel.v1.GetExperimentResponse
-	(*ListExperimentsRequest)(nil),    // 58: channel.v1.ListExperimentsRequest
-	(*ListExperimentsResponse)(nil),   // 59: channel.v1.ListExperimentsResponse
-	(*RegisterEventKindRequest)(nil),  // 60: channel.v1.RegisterEventKindRequest
-	(*RegisterEventKindResponse)(nil), // 61: channel.v1.RegisterEventKindResponse
-	(*EventKind)(nil),                 // 62: channel.v1.EventKind
-	(*ListEventKindsRequest)(nil),     // 63: channel.v1.ListEventKindsRequest
-	(*ListEventKindsResponse)(nil),    // 64: channel.v1.ListEventKindsResponse
-	(*timestamppb.Timestamp)(nil),     // 65: google.protobuf.Timestamp
-	(*v1.NextBestAction)(nil),         // 66: journey.v1.NextBestAction
-	(*v11.Freshness)(nil),             // 67: flow.v1.Freshness
-	(*v1.Person)(nil),                 // 68: journey.v1.Person
-	(v1.Consent)(0),                   // 69: journey.v1.Consent
-	(*v1.OpenRequest)(nil),            // 70: journey.v1.OpenRequest
-	(v1.Channel)(0),                   // 71: journey.v1.Channel
-	(ContactOutcome)(0),               // 72: channel.v1.ContactOutcome
-	(v1.Answer)(0),                    // 73: journey.v1.Answer
-	(*durationpb.Duration)(nil),       // 74: google.protobuf.Duration
-	(*structpb.Struct)(nil),           // 75: google.protobuf.Struct
-	(v1.RequestKind)(0),               // 76: journey.v1.RequestKind
-	(CallResult)(0),                   // 77: channel.v1.CallResult
-	(*Variant)(nil),                   // 78: channel.v1.Variant
-	(*Outcome)(nil),                   // 79: channel.v1.Outcome
+	(*GiveBackCallRequest)(nil),       // 44: channel.v1.GiveBackCallRequest
+	(*GiveBackCallResponse)(nil),      // 45: channel.v1.GiveBackCallResponse
+	(*EndCallRequest)(nil),            // 46: channel.v1.EndCallRequest
+	(*EndCallResponse)(nil),           // 47: channel.v1.EndCallResponse
+	(*Experiment)(nil),                // 48: channel.v1.Experiment
+	(*VariantResult)(nil),             // 49: channel.v1.VariantResult
+	(*Difference)(nil),                // 50: channel.v1.Difference
+	(*ExperimentResult)(nil),          // 51: channel.v1.ExperimentResult
+	(*DefineExperimentRequest)(nil),   // 52: channel.v1.DefineExperimentRequest
+	(*DefineExperimentResponse)(nil),  // 53: channel.v1.DefineExperimentResponse
+	(*EndExperimentRequest)(nil),      // 54: channel.v1.EndExperimentRequest
+	(*EndExperimentResponse)(nil),     // 55: channel.v1.EndExperimentResponse
+	(*ShowVariantRequest)(nil),        // 56: channel.v1.ShowVariantRequest
+	(*ShowVariantResponse)(nil),       // 57: channel.v1.ShowVariantResponse
+	(*GetExperimentRequest)(nil),      // 58: channel.v1.GetExperimentRequest
+	(*GetExperimentResponse)(nil),     // 59: channel.v1.GetExperimentResponse
+	(*ListExperimentsRequest)(nil),    // 60: channel.v1.ListExperimentsRequest
+	(*ListExperimentsResponse)(nil),   // 61: channel.v1.ListExperimentsResponse
+	(*RegisterEventKindRequest)(nil),  // 62: channel.v1.RegisterEventKindRequest
+	(*RegisterEventKindResponse)(nil), // 63: channel.v1.RegisterEventKindResponse
+	(*EventKind)(nil),                 // 64: channel.v1.EventKind
+	(*ListEventKindsRequest)(nil),     // 65: channel.v1.ListEventKindsRequest
+	(*ListEventKindsResponse)(nil),    // 66: channel.v1.ListEventKindsResponse
+	(*timestamppb.Timestamp)(nil),     // 67: google.protobuf.Timestamp
+	(*v1.NextBestAction)(nil),         // 68: journey.v1.NextBestAction
+	(*v11.Freshness)(nil),             // 69: flow.v1.Freshness
+	(*v1.Person)(nil),                 // 70: journey.v1.Person
+	(v1.Consent)(0),                   // 71: journey.v1.Consent
+	(*v1.OpenRequest)(nil),            // 72: journey.v1.OpenRequest
+	(v1.Channel)(0),                   // 73: journey.v1.Channel
+	(ContactOutcome)(0),               // 74: channel.v1.ContactOutcome
+	(v1.Answer)(0),                    // 75: journey.v1.Answer
+	(*durationpb.Duration)(nil),       // 76: google.protobuf.Duration
+	(*structpb.Struct)(nil),           // 77: google.protobuf.Struct
+	(v1.RequestKind)(0),               // 78: journey.v1.RequestKind
+	(CallResult)(0),                   // 79: channel.v1.CallResult
+	(*Variant)(nil),                   // 80: channel.v1.Variant
+	(*Outcome)(nil),                   // 81: channel.v1.Outcome
 }
 var file_channel_v1_api_proto_depIdxs = []int32{
 	0,   // 0: channel.v1.Actions.source:type_name -> channel.v1.ListSource
-	65,  // 1: channel.v1.Actions.decided_at:type_name -> google.protobuf.Timestamp
-	66,  // 2: channel.v1.Actions.actions:type_name -> journey.v1.NextBestAction
-	67,  // 3: channel.v1.Actions.rested_on:type_name -> flow.v1.Freshness
-	68,  // 4: channel.v1.CustomerView.person:type_name -> journey.v1.Person
-	69,  // 5: channel.v1.CustomerView.consent:type_name -> journey.v1.Consent
-	70,  // 6: channel.v1.CustomerView.open_requests:type_name -> journey.v1.OpenRequest
-	71,  // 7: channel.v1.Contact.channel:type_name -> journey.v1.Channel
+	67,  // 1: channel.v1.Actions.decided_at:type_name -> google.protobuf.Timestamp
+	68,  // 2: channel.v1.Actions.actions:type_name -> journey.v1.NextBestAction
+	69,  // 3: channel.v1.Actions.rested_on:type_name -> flow.v1.Freshness
+	70,  // 4: channel.v1.CustomerView.person:type_name -> journey.v1.Person
+	71,  // 5: channel.v1.CustomerView.consent:type_name -> journey.v1.Consent
+	72,  // 6: channel.v1.CustomerView.open_requests:type_name -> journey.v1.OpenRequest
+	73,  // 7: channel.v1.Contact.channel:type_name -> journey.v1.Channel
 	1,   // 8: channel.v1.Contact.state:type_name -> channel.v1.ContactState
-	72,  // 9: channel.v1.Contact.outcome:type_name -> channel.v1.ContactOutcome
-	71,  // 10: channel.v1.Step.channel:type_name -> journey.v1.Channel
-	73,  // 11: channel.v1.Step.answer:type_name -> journey.v1.Answer
-	71,  // 12: channel.v1.StartContactRequest.channel:type_name -> journey.v1.Channel
+	74,  // 9: channel.v1.Contact.outcome:type_name -> channel.v1.ContactOutcome
+	73,  // 10: channel.v1.Step.channel:type_name -> journey.v1.Channel
+	75,  // 11: channel.v1.Step.answer:type_name -> journey.v1.Answer
+	73,  // 12: channel.v1.StartContactRequest.channel:type_name -> journey.v1.Channel
 	8,   // 13: channel.v1.StartContactRequest.claims:type_name -> channel.v1.Claims
-	74,  // 14: channel.v1.StartContactRequest.wait:type_name -> google.protobuf.Duration
+	76,  // 14: channel.v1.StartContactRequest.wait:type_name -> google.protobuf.Duration
 	11,  // 15: channel.v1.StartContactResponse.contact:type_name -> channel.v1.Contact
 	10,  // 16: channel.v1.StartContactResponse.customer:type_name -> channel.v1.CustomerView
 	9,   // 17: channel.v1.StartContactResponse.next_best_actions:type_name -> channel.v1.Actions
-	67,  // 18: channel.v1.StartContactResponse.freshness:type_name -> flow.v1.Freshness
+	69,  // 18: channel.v1.StartContactResponse.freshness:type_name -> flow.v1.Freshness
 	8,   // 19: channel.v1.IdentifyVisitorRequest.claims:type_name -> channel.v1.Claims
-	74,  // 20: channel.v1.IdentifyVisitorRequest.wait:type_name -> google.protobuf.Duration
+	76,  // 20: channel.v1.IdentifyVisitorRequest.wait:type_name -> google.protobuf.Duration
 	15,  // 21: channel.v1.IdentifyVisitorRequest.visitor:type_name -> channel.v1.Visitor
 	11,  // 22: channel.v1.IdentifyVisitorResponse.contact:type_name -> channel.v1.Contact
 	10,  // 23: channel.v1.IdentifyVisitorResponse.customer:type_name -> channel.v1.CustomerView
 	9,   // 24: channel.v1.IdentifyVisitorResponse.next_best_actions:type_name -> channel.v1.Actions
-	67,  // 25: channel.v1.IdentifyVisitorResponse.freshness:type_name -> flow.v1.Freshness
+	69,  // 25: channel.v1.IdentifyVisitorResponse.freshness:type_name -> flow.v1.Freshness
 	11,  // 26: channel.v1.GetContactResponse.contact:type_name -> channel.v1.Contact
 	10,  // 27: channel.v1.GetContactResponse.customer:type_name -> channel.v1.CustomerView
 	9,   // 28: channel.v1.GetContactResponse.next_best_actions:type_name -> channel.v1.Actions
-	67,  // 29: channel.v1.GetContactResponse.freshness:type_name -> flow.v1.Freshness
+	69,  // 29: channel.v1.GetContactResponse.freshness:type_name -> flow.v1.Freshness
 	12,  // 30: channel.v1.GetContactResponse.history:type_name -> channel.v1.Step
-	73,  // 31: channel.v1.AnsweredEvent.answer:type_name -> journey.v1.Answer
-	75,  // 32: channel.v1.KindEvent.data:type_name -> google.protobuf.Struct
+	75,  // 31: channel.v1.AnsweredEvent.answer:type_name -> journey.v1.Answer
+	77,  // 32: channel.v1.KindEvent.data:type_name -> google.protobuf.Struct
 	20,  // 33: channel.v1.RecordEventRequest.presented:type_name -> channel.v1.PresentedEvent
 	21,  // 34: channel.v1.RecordEventRequest.answered:type_name -> channel.v1.AnsweredEvent
 	22,  // 35: channel.v1.RecordEventRequest.interest:type_name -> channel.v1.InterestEvent
 	23,  // 36: channel.v1.RecordEventRequest.banner:type_name -> channel.v1.BannerEvent
 	24,  // 37: channel.v1.RecordEventRequest.other:type_name -> channel.v1.KindEvent
-	74,  // 38: channel.v1.RecordEventRequest.wait:type_name -> google.protobuf.Duration
+	76,  // 38: channel.v1.RecordEventRequest.wait:type_name -> google.protobuf.Duration
 	15,  // 39: channel.v1.RecordEventRequest.visitor:type_name -> channel.v1.Visitor
 	9,   // 40: channel.v1.RecordEventResponse.next_best_actions:type_name -> channel.v1.Actions
-	67,  // 41: channel.v1.RecordEventResponse.freshness:type_name -> flow.v1.Freshness
-	76,  // 42: channel.v1.SubmitRequestRequest.kind:type_name -> journey.v1.RequestKind
+	69,  // 41: channel.v1.RecordEventResponse.freshness:type_name -> flow.v1.Freshness
+	78,  // 42: channel.v1.SubmitRequestRequest.kind:type_name -> journey.v1.RequestKind
 	15,  // 43: channel.v1.SubmitRequestRequest.visitor:type_name -> channel.v1.Visitor
 	2,   // 44: channel.v1.SubmitRequestResponse.handling:type_name -> channel.v1.Handling
-	73,  // 45: channel.v1.RespondToLeadRequest.answer:type_name -> journey.v1.Answer
+	75,  // 45: channel.v1.RespondToLeadRequest.answer:type_name -> journey.v1.Answer
 	15,  // 46: channel.v1.RespondToLeadRequest.visitor:type_name -> channel.v1.Visitor
-	71,  // 47: channel.v1.HandOverContactRequest.to:type_name -> journey.v1.Channel
-	74,  // 48: channel.v1.HandOverContactRequest.wait:type_name -> google.protobuf.Duration
+	73,  // 47: channel.v1.HandOverContactRequest.to:type_name -> journey.v1.Channel
+	76,  // 48: channel.v1.HandOverContactRequest.wait:type_name -> google.protobuf.Duration
 	15,  // 49: channel.v1.HandOverContactRequest.visitor:type_name -> channel.v1.Visitor
 	11,  // 50: channel.v1.HandOverContactResponse.contact:type_name -> channel.v1.Contact
 	10,  // 51: channel.v1.HandOverContactResponse.customer:type_name -> channel.v1.CustomerView
 	9,   // 52: channel.v1.HandOverContactResponse.next_best_actions:type_name -> channel.v1.Actions
-	67,  // 53: channel.v1.HandOverContactResponse.freshness:type_name -> flow.v1.Freshness
+	69,  // 53: channel.v1.HandOverContactResponse.freshness:type_name -> flow.v1.Freshness
 	12,  // 54: channel.v1.HandOverContactResponse.history:type_name -> channel.v1.Step
-	72,  // 55: channel.v1.EndContactRequest.outcome:type_name -> channel.v1.ContactOutcome
+	74,  // 55: channel.v1.EndContactRequest.outcome:type_name -> channel.v1.ContactOutcome
 	15,  // 56: channel.v1.EndContactRequest.visitor:type_name -> channel.v1.Visitor
 	11,  // 57: channel.v1.EndContactResponse.contact:type_name -> channel.v1.Contact
-	71,  // 58: channel.v1.GrantCapacityRequest.channel:type_name -> journey.v1.Channel
-	65,  // 59: channel.v1.GrantCapacityRequest.starts_at:type_name -> google.protobuf.Timestamp
-	71,  // 60: channel.v1.ReportWorkloadRequest.channel:type_name -> journey.v1.Channel
-	71,  // 61: channel.v1.Message.channel:type_name -> journey.v1.Channel
+	73,  // 58: channel.v1.GrantCapacityRequest.channel:type_name -> journey.v1.Channel
+	67,  // 59: channel.v1.GrantCapacityRequest.starts_at:type_name -> google.protobuf.Timestamp
+	73,  // 60: channel.v1.ReportWorkloadRequest.channel:type_name -> journey.v1.Channel
+	73,  // 61: channel.v1.Message.channel:type_name -> journey.v1.Channel
 	3,   // 62: channel.v1.Message.state:type_name -> channel.v1.MessageState
 	4,   // 63: channel.v1.Message.call_state:type_name -> channel.v1.CallState
-	71,  // 64: channel.v1.ListMessagesRequest.channel:type_name -> journey.v1.Channel
+	73,  // 64: channel.v1.ListMessagesRequest.channel:type_name -> journey.v1.Channel
 	4,   // 65: channel.v1.ListMessagesRequest.call_state:type_name -> channel.v1.CallState
 	39,  // 66: channel.v1.ListMessagesResponse.messages:type_name -> channel.v1.Message
 	39,  // 67: channel.v1.TakeCallResponse.message:type_name -> channel.v1.Message
-	77,  // 68: channel.v1.EndCallRequest.result:type_name -> channel.v1.CallResult
-	39,  // 69: channel.v1.EndCallResponse.message:type_name -> channel.v1.Message
-	78,  // 70: channel.v1.Experiment.variants:type_name -> channel.v1.Variant
-	79,  // 71: channel.v1.Experiment.outcome:type_name -> channel.v1.Outcome
-	71,  // 72: channel.v1.Experiment.channels:type_name -> journey.v1.Channel
-	48,  // 73: channel.v1.VariantResult.difference:type_name -> channel.v1.Difference
-	6,   // 74: channel.v1.Difference.verdict:type_name -> channel.v1.Verdict
-	46,  // 75: channel.v1.ExperimentResult.experiment:type_name -> channel.v1.Experiment
-	5,   // 76: channel.v1.ExperimentResult.state:type_name -> channel.v1.ExperimentState
-	47,  // 77: channel.v1.ExperimentResult.variants:type_name -> channel.v1.VariantResult
-	46,  // 78: channel.v1.DefineExperimentRequest.experiment:type_name -> channel.v1.Experiment
-	15,  // 79: channel.v1.ShowVariantRequest.visitor:type_name -> channel.v1.Visitor
-	49,  // 80: channel.v1.GetExperimentResponse.result:type_name -> channel.v1.ExperimentResult
-	49,  // 81: channel.v1.ListExperimentsResponse.results:type_name -> channel.v1.ExperimentResult
-	75,  // 82: channel.v1.RegisterEventKindRequest.schema:type_name -> google.protobuf.Struct
-	75,  // 83: channel.v1.EventKind.schema:type_name -> google.protobuf.Struct
-	7,   // 84: channel.v1.EventKind.origin:type_name -> channel.v1.EventKindOrigin
-	62,  // 85: channel.v1.ListEventKindsResponse.kinds:type_name -> channel.v1.EventKind
-	13,  // 86: channel.v1.ChannelService.StartContact:input_type -> channel.v1.StartContactRequest
-	16,  // 87: channel.v1.ChannelService.IdentifyVisitor:input_type -> channel.v1.IdentifyVisitorRequest
-	18,  // 88: channel.v1.ChannelService.GetContact:input_type -> channel.v1.GetContactRequest
-	25,  // 89: channel.v1.ChannelService.RecordEvent:input_type -> channel.v1.RecordEventRequest
-	27,  // 90: channel.v1.ChannelService.SubmitRequest:input_type -> channel.v1.SubmitRequestRequest
-	29,  // 91: channel.v1.ChannelService.RespondToLead:input_type -> channel.v1.RespondToLeadRequest
-	31,  // 92: channel.v1.ChannelService.HandOverContact:input_type -> channel.v1.HandOverContactRequest
-	33,  // 93: channel.v1.ChannelService.EndContact:input_type -> channel.v1.EndContactRequest
-	35,  // 94: channel.v1.ChannelService.GrantCapacity:input_type -> channel.v1.GrantCapacityRequest
-	37,  // 95: channel.v1.ChannelService.ReportWorkload:input_type -> channel.v1.ReportWorkloadRequest
-	40,  // 96: channel.v1.ChannelService.ListMessages:input_type -> channel.v1.ListMessagesRequest
-	42,  // 97: channel.v1.ChannelService.TakeCall:input_type -> channel.v1.TakeCallRequest
-	44,  // 98: channel.v1.ChannelService.EndCall:input_type -> channel.v1.EndCallRequest
-	60,  // 99: channel.v1.ChannelService.RegisterEventKind:input_type -> channel.v1.RegisterEventKindRequest
-	63,  // 100: channel.v1.ChannelService.ListEventKinds:input_type -> channel.v1.ListEventKindsRequest
-	50,  // 101: channel.v1.ChannelService.DefineExperiment:input_type -> channel.v1.DefineExperimentRequest
-	52,  // 102: channel.v1.ChannelService.EndExperiment:input_type -> channel.v1.EndExperimentRequest
-	54,  // 103: channel.v1.ChannelService.ShowVariant:input_type -> channel.v1.ShowVariantRequest
-	56,  // 104: channel.v1.ChannelService.GetExperiment:input_type -> channel.v1.GetExperimentRequest
-	58,  // 105: channel.v1.ChannelService.ListExperiments:input_type -> channel.v1.ListExperimentsRequest
-	14,  // 106: channel.v1.ChannelService.StartContact:output_type -> channel.v1.StartContactResponse
-	17,  // 107: channel.v1.ChannelService.IdentifyVisitor:output_type -> channel.v1.IdentifyVisitorResponse
-	19,  // 108: channel.v1.ChannelService.GetContact:output_type -> channel.v1.GetContactResponse
-	26,  // 109: channel.v1.ChannelService.RecordEvent:output_type -> channel.v1.RecordEventResponse
-	28,  // 110: channel.v1.ChannelService.SubmitRequest:output_type -> channel.v1.SubmitRequestResponse
-	30,  // 111: channel.v1.ChannelService.RespondToLead:output_type -> channel.v1.RespondToLeadResponse
-	32,  // 112: channel.v1.ChannelService.HandOverContact:output_type -> channel.v1.HandOverContactResponse
-	34,  // 113: channel.v1.ChannelService.EndContact:output_type -> channel.v1.EndContactResponse
-	36,  // 114: channel.v1.ChannelService.GrantCapacity:output_type -> channel.v1.GrantCapacityResponse
-	38,  // 115: channel.v1.ChannelService.ReportWorkload:output_type -> channel.v1.ReportWorkloadResponse
-	41,  // 116: channel.v1.ChannelService.ListMessages:output_type -> channel.v1.ListMessagesResponse
-	43,  // 117: channel.v1.ChannelService.TakeCall:output_type -> channel.v1.TakeCallResponse
-	45,  // 118: channel.v1.ChannelService.EndCall:output_type -> channel.v1.EndCallResponse
-	61,  // 119: channel.v1.ChannelService.RegisterEventKind:output_type -> channel.v1.RegisterEventKindResponse
-	64,  // 120: channel.v1.ChannelService.ListEventKinds:output_type -> channel.v1.ListEventKindsResponse
-	51,  // 121: channel.v1.ChannelService.DefineExperiment:output_type -> channel.v1.DefineExperimentResponse
-	53,  // 122: channel.v1.ChannelService.EndExperiment:output_type -> channel.v1.EndExperimentResponse
-	55,  // 123: channel.v1.ChannelService.ShowVariant:output_type -> channel.v1.ShowVariantResponse
-	57,  // 124: channel.v1.ChannelService.GetExperiment:output_type -> channel.v1.GetExperimentResponse
-	59,  // 125: channel.v1.ChannelService.ListExperiments:output_type -> channel.v1.ListExperimentsResponse
-	106, // [106:126] is the sub-list for method output_type
-	86,  // [86:106] is the sub-list for method input_type
-	86,  // [86:86] is the sub-list for extension type_name
-	86,  // [86:86] is the sub-list for extension extendee
-	0,   // [0:86] is the sub-list for field type_name
+	39,  // 68: channel.v1.GiveBackCallResponse.message:type_name -> channel.v1.Message
+	79,  // 69: channel.v1.EndCallRequest.result:type_name -> channel.v1.CallResult
+	39,  // 70: channel.v1.EndCallResponse.message:type_name -> channel.v1.Message
+	80,  // 71: channel.v1.Experiment.variants:type_name -> channel.v1.Variant
+	81,  // 72: channel.v1.Experiment.outcome:type_name -> channel.v1.Outcome
+	73,  // 73: channel.v1.Experiment.channels:type_name -> journey.v1.Channel
+	50,  // 74: channel.v1.VariantResult.difference:type_name -> channel.v1.Difference
+	6,   // 75: channel.v1.Difference.verdict:type_name -> channel.v1.Verdict
+	48,  // 76: channel.v1.ExperimentResult.experiment:type_name -> channel.v1.Experiment
+	5,   // 77: channel.v1.ExperimentResult.state:type_name -> channel.v1.ExperimentState
+	49,  // 78: channel.v1.ExperimentResult.variants:type_name -> channel.v1.VariantResult
+	48,  // 79: channel.v1.DefineExperimentRequest.experiment:type_name -> channel.v1.Experiment
+	15,  // 80: channel.v1.ShowVariantRequest.visitor:type_name -> channel.v1.Visitor
+	51,  // 81: channel.v1.GetExperimentResponse.result:type_name -> channel.v1.ExperimentResult
+	51,  // 82: channel.v1.ListExperimentsResponse.results:type_name -> channel.v1.ExperimentResult
+	77,  // 83: channel.v1.RegisterEventKindRequest.schema:type_name -> google.protobuf.Struct
+	77,  // 84: channel.v1.EventKind.schema:type_name -> google.protobuf.Struct
+	7,   // 85: channel.v1.EventKind.origin:type_name -> channel.v1.EventKindOrigin
+	64,  // 86: channel.v1.ListEventKindsResponse.kinds:type_name -> channel.v1.EventKind
+	13,  // 87: channel.v1.ChannelService.StartContact:input_type -> channel.v1.StartContactRequest
+	16,  // 88: channel.v1.ChannelService.IdentifyVisitor:input_type -> channel.v1.IdentifyVisitorRequest
+	18,  // 89: channel.v1.ChannelService.GetContact:input_type -> channel.v1.GetContactRequest
+	25,  // 90: channel.v1.ChannelService.RecordEvent:input_type -> channel.v1.RecordEventRequest
+	27,  // 91: channel.v1.ChannelService.SubmitRequest:input_type -> channel.v1.SubmitRequestRequest
+	29,  // 92: channel.v1.ChannelService.RespondToLead:input_type -> channel.v1.RespondToLeadRequest
+	31,  // 93: channel.v1.ChannelService.HandOverContact:input_type -> channel.v1.HandOverContactRequest
+	33,  // 94: channel.v1.ChannelService.EndContact:input_type -> channel.v1.EndContactRequest
+	35,  // 95: channel.v1.ChannelService.GrantCapacity:input_type -> channel.v1.GrantCapacityRequest
+	37,  // 96: channel.v1.ChannelService.ReportWorkload:input_type -> channel.v1.ReportWorkloadRequest
+	40,  // 97: channel.v1.ChannelService.ListMessages:input_type -> channel.v1.ListMessagesRequest
+	42,  // 98: channel.v1.ChannelService.TakeCall:input_type -> channel.v1.TakeCallRequest
+	44,  // 99: channel.v1.ChannelService.GiveBackCall:input_type -> channel.v1.GiveBackCallRequest
+	46,  // 100: channel.v1.ChannelService.EndCall:input_type -> channel.v1.EndCallRequest
+	62,  // 101: channel.v1.ChannelService.RegisterEventKind:input_type -> channel.v1.RegisterEventKindRequest
+	65,  // 102: channel.v1.ChannelService.ListEventKinds:input_type -> channel.v1.ListEventKindsRequest
+	52,  // 103: channel.v1.ChannelService.DefineExperiment:input_type -> channel.v1.DefineExperimentRequest
+	54,  // 104: channel.v1.ChannelService.EndExperiment:input_type -> channel.v1.EndExperimentRequest
+	56,  // 105: channel.v1.ChannelService.ShowVariant:input_type -> channel.v1.ShowVariantRequest
+	58,  // 106: channel.v1.ChannelService.GetExperiment:input_type -> channel.v1.GetExperimentRequest
+	60,  // 107: channel.v1.ChannelService.ListExperiments:input_type -> channel.v1.ListExperimentsRequest
+	14,  // 108: channel.v1.ChannelService.StartContact:output_type -> channel.v1.StartContactResponse
+	17,  // 109: channel.v1.ChannelService.IdentifyVisitor:output_type -> channel.v1.IdentifyVisitorResponse
+	19,  // 110: channel.v1.ChannelService.GetContact:output_type -> channel.v1.GetContactResponse
+	26,  // 111: channel.v1.ChannelService.RecordEvent:output_type -> channel.v1.RecordEventResponse
+	28,  // 112: channel.v1.ChannelService.SubmitRequest:output_type -> channel.v1.SubmitRequestResponse
+	30,  // 113: channel.v1.ChannelService.RespondToLead:output_type -> channel.v1.RespondToLeadResponse
+	32,  // 114: channel.v1.ChannelService.HandOverContact:output_type -> channel.v1.HandOverContactResponse
+	34,  // 115: channel.v1.ChannelService.EndContact:output_type -> channel.v1.EndContactResponse
+	36,  // 116: channel.v1.ChannelService.GrantCapacity:output_type -> channel.v1.GrantCapacityResponse
+	38,  // 117: channel.v1.ChannelService.ReportWorkload:output_type -> channel.v1.ReportWorkloadResponse
+	41,  // 118: channel.v1.ChannelService.ListMessages:output_type -> channel.v1.ListMessagesResponse
+	43,  // 119: channel.v1.ChannelService.TakeCall:output_type -> channel.v1.TakeCallResponse
+	45,  // 120: channel.v1.ChannelService.GiveBackCall:output_type -> channel.v1.GiveBackCallResponse
+	47,  // 121: channel.v1.ChannelService.EndCall:output_type -> channel.v1.EndCallResponse
+	63,  // 122: channel.v1.ChannelService.RegisterEventKind:output_type -> channel.v1.RegisterEventKindResponse
+	66,  // 123: channel.v1.ChannelService.ListEventKinds:output_type -> channel.v1.ListEventKindsResponse
+	53,  // 124: channel.v1.ChannelService.DefineExperiment:output_type -> channel.v1.DefineExperimentResponse
+	55,  // 125: channel.v1.ChannelService.EndExperiment:output_type -> channel.v1.EndExperimentResponse
+	57,  // 126: channel.v1.ChannelService.ShowVariant:output_type -> channel.v1.ShowVariantResponse
+	59,  // 127: channel.v1.ChannelService.GetExperiment:output_type -> channel.v1.GetExperimentResponse
+	61,  // 128: channel.v1.ChannelService.ListExperiments:output_type -> channel.v1.ListExperimentsResponse
+	108, // [108:129] is the sub-list for method output_type
+	87,  // [87:108] is the sub-list for method input_type
+	87,  // [87:87] is the sub-list for extension type_name
+	87,  // [87:87] is the sub-list for extension extendee
+	0,   // [0:87] is the sub-list for field type_name
 }
 
 func init() { file_channel_v1_api_proto_init() }
@@ -4723,7 +4859,7 @@ func file_channel_v1_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_channel_v1_api_proto_rawDesc), len(file_channel_v1_api_proto_rawDesc)),
 			NumEnums:      8,
-			NumMessages:   57,
+			NumMessages:   59,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -31,6 +31,7 @@ const (
 	ChannelService_ReportWorkload_FullMethodName    = "/channel.v1.ChannelService/ReportWorkload"
 	ChannelService_ListMessages_FullMethodName      = "/channel.v1.ChannelService/ListMessages"
 	ChannelService_TakeCall_FullMethodName          = "/channel.v1.ChannelService/TakeCall"
+	ChannelService_GiveBackCall_FullMethodName      = "/channel.v1.ChannelService/GiveBackCall"
 	ChannelService_EndCall_FullMethodName           = "/channel.v1.ChannelService/EndCall"
 	ChannelService_RegisterEventKind_FullMethodName = "/channel.v1.ChannelService/RegisterEventKind"
 	ChannelService_ListEventKinds_FullMethodName    = "/channel.v1.ChannelService/ListEventKinds"
@@ -81,6 +82,9 @@ type ChannelServiceClient interface {
 	// TakeCall takes a call off the call centre's work list, for an agent to make.
 	// One that another agent has taken is refused.
 	TakeCall(ctx context.Context, in *TakeCallRequest, opts ...grpc.CallOption) (*TakeCallResponse, error)
+	// GiveBackCall puts a call that its agent has taken, and does not make, on the
+	// work list again. One that is not ended within its time goes back by itself.
+	GiveBackCall(ctx context.Context, in *GiveBackCallRequest, opts ...grpc.CallOption) (*GiveBackCallResponse, error)
 	// EndCall tells what came of a call, once.
 	EndCall(ctx context.Context, in *EndCallRequest, opts ...grpc.CallOption) (*EndCallResponse, error)
 	// RegisterEventKind says what a commercial event of a kind looks like, which may
@@ -230,6 +234,16 @@ func (c *channelServiceClient) TakeCall(ctx context.Context, in *TakeCallRequest
 	return out, nil
 }
 
+func (c *channelServiceClient) GiveBackCall(ctx context.Context, in *GiveBackCallRequest, opts ...grpc.CallOption) (*GiveBackCallResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GiveBackCallResponse)
+	err := c.cc.Invoke(ctx, ChannelService_GiveBackCall_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *channelServiceClient) EndCall(ctx context.Context, in *EndCallRequest, opts ...grpc.CallOption) (*EndCallResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(EndCallResponse)
@@ -350,6 +364,9 @@ type ChannelServiceServer interface {
 	// TakeCall takes a call off the call centre's work list, for an agent to make.
 	// One that another agent has taken is refused.
 	TakeCall(context.Context, *TakeCallRequest) (*TakeCallResponse, error)
+	// GiveBackCall puts a call that its agent has taken, and does not make, on the
+	// work list again. One that is not ended within its time goes back by itself.
+	GiveBackCall(context.Context, *GiveBackCallRequest) (*GiveBackCallResponse, error)
 	// EndCall tells what came of a call, once.
 	EndCall(context.Context, *EndCallRequest) (*EndCallResponse, error)
 	// RegisterEventKind says what a commercial event of a kind looks like, which may
@@ -414,6 +431,9 @@ func (UnimplementedChannelServiceServer) ListMessages(context.Context, *ListMess
 }
 func (UnimplementedChannelServiceServer) TakeCall(context.Context, *TakeCallRequest) (*TakeCallResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method TakeCall not implemented")
+}
+func (UnimplementedChannelServiceServer) GiveBackCall(context.Context, *GiveBackCallRequest) (*GiveBackCallResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GiveBackCall not implemented")
 }
 func (UnimplementedChannelServiceServer) EndCall(context.Context, *EndCallRequest) (*EndCallResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method EndCall not implemented")
@@ -676,6 +696,24 @@ func _ChannelService_TakeCall_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ChannelService_GiveBackCall_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GiveBackCallRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ChannelServiceServer).GiveBackCall(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ChannelService_GiveBackCall_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ChannelServiceServer).GiveBackCall(ctx, req.(*GiveBackCallRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ChannelService_EndCall_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(EndCallRequest)
 	if err := dec(in); err != nil {
@@ -874,6 +912,10 @@ var ChannelService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "TakeCall",
 			Handler:    _ChannelService_TakeCall_Handler,
+		},
+		{
+			MethodName: "GiveBackCall",
+			Handler:    _ChannelService_GiveBackCall_Handler,
 		},
 		{
 			MethodName: "EndCall",

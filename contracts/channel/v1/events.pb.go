@@ -1128,7 +1128,10 @@ type MessageSent struct {
 	// The channel that sent it.
 	Channel v1.Channel `protobuf:"varint,4,opt,name=channel,proto3,enum=journey.v1.Channel" json:"channel,omitempty"`
 	// When it left.
-	SentAt        *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=sent_at,json=sentAt,proto3" json:"sent_at,omitempty"`
+	SentAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=sent_at,json=sentAt,proto3" json:"sent_at,omitempty"`
+	// Where it went, or where a call is to go: the customer's address, or number, of
+	// that moment. Events from before it was kept have none.
+	Address       string `protobuf:"bytes,6,opt,name=address,proto3" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1196,6 +1199,13 @@ func (x *MessageSent) GetSentAt() *timestamppb.Timestamp {
 		return x.SentAt
 	}
 	return nil
+}
+
+func (x *MessageSent) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
 }
 
 // MessageBounced says that an outbound message came back.
@@ -1404,7 +1414,11 @@ type DeliveryBegun struct {
 	// Which try it is, from 1.
 	Attempt uint32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// When it began.
-	BegunAt       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=begun_at,json=begunAt,proto3" json:"begun_at,omitempty"`
+	BegunAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=begun_at,json=begunAt,proto3" json:"begun_at,omitempty"`
+	// The customer that it is for.
+	CustomerId string `protobuf:"bytes,5,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// Where it goes.
+	Address       string `protobuf:"bytes,6,opt,name=address,proto3" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1465,6 +1479,20 @@ func (x *DeliveryBegun) GetBegunAt() *timestamppb.Timestamp {
 		return x.BegunAt
 	}
 	return nil
+}
+
+func (x *DeliveryBegun) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *DeliveryBegun) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
 }
 
 // DeliveryPostponed says that an outbound message was not taken for the time being,
@@ -1552,7 +1580,11 @@ type CallTaken struct {
 	// The call centre's own pseudonym of the agent.
 	AgentId string `protobuf:"bytes,3,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	// When it was taken.
-	TakenAt       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=taken_at,json=takenAt,proto3" json:"taken_at,omitempty"`
+	TakenAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=taken_at,json=takenAt,proto3" json:"taken_at,omitempty"`
+	// The customer who is called.
+	CustomerId string `protobuf:"bytes,5,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// The number that the agent was given.
+	Address       string `protobuf:"bytes,6,opt,name=address,proto3" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1615,6 +1647,121 @@ func (x *CallTaken) GetTakenAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *CallTaken) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *CallTaken) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+// CallReturned says that a call which an agent had taken stands on the work list
+// again, for any agent to take.
+type CallReturned struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message that stands on the list.
+	MessageId string `protobuf:"bytes,1,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// The lead that it is for.
+	LeadId string `protobuf:"bytes,2,opt,name=lead_id,json=leadId,proto3" json:"lead_id,omitempty"`
+	// The customer who was to be called; their key seals the reason.
+	CustomerId string `protobuf:"bytes,3,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// The call centre's own pseudonym of the agent.
+	AgentId string `protobuf:"bytes,4,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	// How it came back.
+	How CallReturn `protobuf:"varint,5,opt,name=how,proto3,enum=channel.v1.CallReturn" json:"how,omitempty"`
+	// Why, in the agent's words, where they gave it back.
+	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When it came back.
+	ReturnedAt    *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=returned_at,json=returnedAt,proto3" json:"returned_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallReturned) Reset() {
+	*x = CallReturned{}
+	mi := &file_channel_v1_events_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallReturned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallReturned) ProtoMessage() {}
+
+func (x *CallReturned) ProtoReflect() protoreflect.Message {
+	mi := &file_channel_v1_events_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallReturned.ProtoReflect.Descriptor instead.
+func (*CallReturned) Descriptor() ([]byte, []int) {
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *CallReturned) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *CallReturned) GetLeadId() string {
+	if x != nil {
+		return x.LeadId
+	}
+	return ""
+}
+
+func (x *CallReturned) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *CallReturned) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *CallReturned) GetHow() CallReturn {
+	if x != nil {
+		return x.How
+	}
+	return CallReturn_CALL_RETURN_UNSPECIFIED
+}
+
+func (x *CallReturned) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *CallReturned) GetReturnedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ReturnedAt
+	}
+	return nil
+}
+
 // CallEnded says what came of a call.
 type CallEnded struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1634,7 +1781,7 @@ type CallEnded struct {
 
 func (x *CallEnded) Reset() {
 	*x = CallEnded{}
-	mi := &file_channel_v1_events_proto_msgTypes[21]
+	mi := &file_channel_v1_events_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1646,7 +1793,7 @@ func (x *CallEnded) String() string {
 func (*CallEnded) ProtoMessage() {}
 
 func (x *CallEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[21]
+	mi := &file_channel_v1_events_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1659,7 +1806,7 @@ func (x *CallEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallEnded.ProtoReflect.Descriptor instead.
 func (*CallEnded) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{21}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CallEnded) GetMessageId() string {
@@ -1717,7 +1864,7 @@ type CapacityGranted struct {
 
 func (x *CapacityGranted) Reset() {
 	*x = CapacityGranted{}
-	mi := &file_channel_v1_events_proto_msgTypes[22]
+	mi := &file_channel_v1_events_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1729,7 +1876,7 @@ func (x *CapacityGranted) String() string {
 func (*CapacityGranted) ProtoMessage() {}
 
 func (x *CapacityGranted) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[22]
+	mi := &file_channel_v1_events_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1742,7 +1889,7 @@ func (x *CapacityGranted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CapacityGranted.ProtoReflect.Descriptor instead.
 func (*CapacityGranted) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{22}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CapacityGranted) GetChannel() v1.Channel {
@@ -1795,7 +1942,7 @@ type WorkloadReported struct {
 
 func (x *WorkloadReported) Reset() {
 	*x = WorkloadReported{}
-	mi := &file_channel_v1_events_proto_msgTypes[23]
+	mi := &file_channel_v1_events_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1807,7 +1954,7 @@ func (x *WorkloadReported) String() string {
 func (*WorkloadReported) ProtoMessage() {}
 
 func (x *WorkloadReported) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[23]
+	mi := &file_channel_v1_events_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1820,7 +1967,7 @@ func (x *WorkloadReported) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkloadReported.ProtoReflect.Descriptor instead.
 func (*WorkloadReported) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{23}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *WorkloadReported) GetChannel() v1.Channel {
@@ -1873,7 +2020,7 @@ type ExperimentDefined struct {
 
 func (x *ExperimentDefined) Reset() {
 	*x = ExperimentDefined{}
-	mi := &file_channel_v1_events_proto_msgTypes[24]
+	mi := &file_channel_v1_events_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1885,7 +2032,7 @@ func (x *ExperimentDefined) String() string {
 func (*ExperimentDefined) ProtoMessage() {}
 
 func (x *ExperimentDefined) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[24]
+	mi := &file_channel_v1_events_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1898,7 +2045,7 @@ func (x *ExperimentDefined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExperimentDefined.ProtoReflect.Descriptor instead.
 func (*ExperimentDefined) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{24}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ExperimentDefined) GetExperimentId() string {
@@ -1970,7 +2117,7 @@ type ExperimentEnded struct {
 
 func (x *ExperimentEnded) Reset() {
 	*x = ExperimentEnded{}
-	mi := &file_channel_v1_events_proto_msgTypes[25]
+	mi := &file_channel_v1_events_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1982,7 +2129,7 @@ func (x *ExperimentEnded) String() string {
 func (*ExperimentEnded) ProtoMessage() {}
 
 func (x *ExperimentEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[25]
+	mi := &file_channel_v1_events_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1995,7 +2142,7 @@ func (x *ExperimentEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExperimentEnded.ProtoReflect.Descriptor instead.
 func (*ExperimentEnded) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{25}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ExperimentEnded) GetExperimentId() string {
@@ -2033,7 +2180,7 @@ type VariantShown struct {
 
 func (x *VariantShown) Reset() {
 	*x = VariantShown{}
-	mi := &file_channel_v1_events_proto_msgTypes[26]
+	mi := &file_channel_v1_events_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2045,7 +2192,7 @@ func (x *VariantShown) String() string {
 func (*VariantShown) ProtoMessage() {}
 
 func (x *VariantShown) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[26]
+	mi := &file_channel_v1_events_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2058,7 +2205,7 @@ func (x *VariantShown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VariantShown.ProtoReflect.Descriptor instead.
 func (*VariantShown) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{26}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *VariantShown) GetContactId() string {
@@ -2115,7 +2262,7 @@ type EventKindRegistered struct {
 
 func (x *EventKindRegistered) Reset() {
 	*x = EventKindRegistered{}
-	mi := &file_channel_v1_events_proto_msgTypes[27]
+	mi := &file_channel_v1_events_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2127,7 +2274,7 @@ func (x *EventKindRegistered) String() string {
 func (*EventKindRegistered) ProtoMessage() {}
 
 func (x *EventKindRegistered) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[27]
+	mi := &file_channel_v1_events_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2140,7 +2287,7 @@ func (x *EventKindRegistered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventKindRegistered.ProtoReflect.Descriptor instead.
 func (*EventKindRegistered) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{27}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *EventKindRegistered) GetKind() string {
@@ -2191,7 +2338,7 @@ type CommercialEventRecorded struct {
 
 func (x *CommercialEventRecorded) Reset() {
 	*x = CommercialEventRecorded{}
-	mi := &file_channel_v1_events_proto_msgTypes[28]
+	mi := &file_channel_v1_events_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2203,7 +2350,7 @@ func (x *CommercialEventRecorded) String() string {
 func (*CommercialEventRecorded) ProtoMessage() {}
 
 func (x *CommercialEventRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_channel_v1_events_proto_msgTypes[28]
+	mi := &file_channel_v1_events_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2216,7 +2363,7 @@ func (x *CommercialEventRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommercialEventRecorded.ProtoReflect.Descriptor instead.
 func (*CommercialEventRecorded) Descriptor() ([]byte, []int) {
-	return file_channel_v1_events_proto_rawDescGZIP(), []int{28}
+	return file_channel_v1_events_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CommercialEventRecorded) GetContactId() string {
@@ -2367,15 +2514,16 @@ const file_channel_v1_events_proto_rawDesc = "" +
 	"customerId\x12-\n" +
 	"\achannel\x18\x04 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x12%\n" +
 	"\x0eproposition_id\x18\x05 \x01(\tR\rpropositionId\x12\x18\n" +
-	"\acontent\x18\x06 \x01(\tR\acontent\"\xca\x01\n" +
+	"\acontent\x18\x06 \x01(\tR\acontent\"\xf0\x01\n" +
 	"\vMessageSent\x12\x1d\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x17\n" +
-	"\alead_id\x18\x02 \x01(\tR\x06leadId\x12\x1f\n" +
-	"\vcustomer_id\x18\x03 \x01(\tR\n" +
+	"\alead_id\x18\x02 \x01(\tR\x06leadId\x12%\n" +
+	"\vcustomer_id\x18\x03 \x01(\tB\x04\xb0\xbb\x18\x01R\n" +
 	"customerId\x12-\n" +
 	"\achannel\x18\x04 \x01(\x0e2\x13.journey.v1.ChannelR\achannel\x123\n" +
-	"\asent_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x06sentAt\"`\n" +
+	"\asent_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x06sentAt\x12\x1e\n" +
+	"\aaddress\x18\x06 \x01(\tB\x04\xa8\xbb\x18\x01R\aaddress\"`\n" +
 	"\x0eMessageBounced\x12\x1d\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x17\n" +
@@ -2390,25 +2538,42 @@ const file_channel_v1_events_proto_rawDesc = "" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x17\n" +
 	"\alead_id\x18\x02 \x01(\tR\x06leadId\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x98\x01\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xdf\x01\n" +
 	"\rDeliveryBegun\x12\x1d\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x17\n" +
 	"\alead_id\x18\x02 \x01(\tR\x06leadId\x12\x18\n" +
 	"\aattempt\x18\x03 \x01(\rR\aattempt\x125\n" +
-	"\bbegun_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\abegunAt\"}\n" +
+	"\bbegun_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\abegunAt\x12%\n" +
+	"\vcustomer_id\x18\x05 \x01(\tB\x04\xb0\xbb\x18\x01R\n" +
+	"customerId\x12\x1e\n" +
+	"\aaddress\x18\x06 \x01(\tB\x04\xa8\xbb\x18\x01R\aaddress\"}\n" +
 	"\x11DeliveryPostponed\x12\x1d\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x17\n" +
 	"\alead_id\x18\x02 \x01(\tR\x06leadId\x12\x18\n" +
 	"\aattempt\x18\x03 \x01(\rR\aattempt\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x95\x01\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xdc\x01\n" +
 	"\tCallTaken\x12\x1d\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x17\n" +
 	"\alead_id\x18\x02 \x01(\tR\x06leadId\x12\x19\n" +
 	"\bagent_id\x18\x03 \x01(\tR\aagentId\x125\n" +
-	"\btaken_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\atakenAt\"\xc5\x01\n" +
+	"\btaken_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\atakenAt\x12%\n" +
+	"\vcustomer_id\x18\x05 \x01(\tB\x04\xb0\xbb\x18\x01R\n" +
+	"customerId\x12\x1e\n" +
+	"\aaddress\x18\x06 \x01(\tB\x04\xa8\xbb\x18\x01R\aaddress\"\x8d\x02\n" +
+	"\fCallReturned\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x17\n" +
+	"\alead_id\x18\x02 \x01(\tR\x06leadId\x12%\n" +
+	"\vcustomer_id\x18\x03 \x01(\tB\x04\xb0\xbb\x18\x01R\n" +
+	"customerId\x12\x19\n" +
+	"\bagent_id\x18\x04 \x01(\tR\aagentId\x12(\n" +
+	"\x03how\x18\x05 \x01(\x0e2\x16.channel.v1.CallReturnR\x03how\x12\x1c\n" +
+	"\x06reason\x18\x06 \x01(\tB\x04\xa8\xbb\x18\x01R\x06reason\x12;\n" +
+	"\vreturned_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"returnedAt\"\xc5\x01\n" +
 	"\tCallEnded\x12\x1d\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x17\n" +
@@ -2476,7 +2641,7 @@ func file_channel_v1_events_proto_rawDescGZIP() []byte {
 	return file_channel_v1_events_proto_rawDescData
 }
 
-var file_channel_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_channel_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_channel_v1_events_proto_goTypes = []any{
 	(*ContactStarted)(nil),          // 0: channel.v1.ContactStarted
 	(*IdentityClaimed)(nil),         // 1: channel.v1.IdentityClaimed
@@ -2499,61 +2664,65 @@ var file_channel_v1_events_proto_goTypes = []any{
 	(*DeliveryBegun)(nil),           // 18: channel.v1.DeliveryBegun
 	(*DeliveryPostponed)(nil),       // 19: channel.v1.DeliveryPostponed
 	(*CallTaken)(nil),               // 20: channel.v1.CallTaken
-	(*CallEnded)(nil),               // 21: channel.v1.CallEnded
-	(*CapacityGranted)(nil),         // 22: channel.v1.CapacityGranted
-	(*WorkloadReported)(nil),        // 23: channel.v1.WorkloadReported
-	(*ExperimentDefined)(nil),       // 24: channel.v1.ExperimentDefined
-	(*ExperimentEnded)(nil),         // 25: channel.v1.ExperimentEnded
-	(*VariantShown)(nil),            // 26: channel.v1.VariantShown
-	(*EventKindRegistered)(nil),     // 27: channel.v1.EventKindRegistered
-	(*CommercialEventRecorded)(nil), // 28: channel.v1.CommercialEventRecorded
-	(v1.Channel)(0),                 // 29: journey.v1.Channel
-	(*timestamppb.Timestamp)(nil),   // 30: google.protobuf.Timestamp
-	(ContactOutcome)(0),             // 31: channel.v1.ContactOutcome
-	(v1.RequestKind)(0),             // 32: journey.v1.RequestKind
-	(v1.Answer)(0),                  // 33: journey.v1.Answer
-	(CallResult)(0),                 // 34: channel.v1.CallResult
-	(*Variant)(nil),                 // 35: channel.v1.Variant
-	(*Outcome)(nil),                 // 36: channel.v1.Outcome
+	(*CallReturned)(nil),            // 21: channel.v1.CallReturned
+	(*CallEnded)(nil),               // 22: channel.v1.CallEnded
+	(*CapacityGranted)(nil),         // 23: channel.v1.CapacityGranted
+	(*WorkloadReported)(nil),        // 24: channel.v1.WorkloadReported
+	(*ExperimentDefined)(nil),       // 25: channel.v1.ExperimentDefined
+	(*ExperimentEnded)(nil),         // 26: channel.v1.ExperimentEnded
+	(*VariantShown)(nil),            // 27: channel.v1.VariantShown
+	(*EventKindRegistered)(nil),     // 28: channel.v1.EventKindRegistered
+	(*CommercialEventRecorded)(nil), // 29: channel.v1.CommercialEventRecorded
+	(v1.Channel)(0),                 // 30: journey.v1.Channel
+	(*timestamppb.Timestamp)(nil),   // 31: google.protobuf.Timestamp
+	(ContactOutcome)(0),             // 32: channel.v1.ContactOutcome
+	(v1.RequestKind)(0),             // 33: journey.v1.RequestKind
+	(v1.Answer)(0),                  // 34: journey.v1.Answer
+	(CallReturn)(0),                 // 35: channel.v1.CallReturn
+	(CallResult)(0),                 // 36: channel.v1.CallResult
+	(*Variant)(nil),                 // 37: channel.v1.Variant
+	(*Outcome)(nil),                 // 38: channel.v1.Outcome
 }
 var file_channel_v1_events_proto_depIdxs = []int32{
-	29, // 0: channel.v1.ContactStarted.channel:type_name -> journey.v1.Channel
-	30, // 1: channel.v1.ContactStarted.started_at:type_name -> google.protobuf.Timestamp
-	29, // 2: channel.v1.VisitorIdentified.channel:type_name -> journey.v1.Channel
-	29, // 3: channel.v1.ContactHandedOver.from:type_name -> journey.v1.Channel
-	29, // 4: channel.v1.ContactHandedOver.to:type_name -> journey.v1.Channel
-	30, // 5: channel.v1.ContactHandedOver.handed_over_at:type_name -> google.protobuf.Timestamp
-	31, // 6: channel.v1.ContactEnded.outcome:type_name -> channel.v1.ContactOutcome
-	30, // 7: channel.v1.ContactEnded.ended_at:type_name -> google.protobuf.Timestamp
-	32, // 8: channel.v1.RequestSubmitted.kind:type_name -> journey.v1.RequestKind
-	30, // 9: channel.v1.RequestSubmitted.submitted_at:type_name -> google.protobuf.Timestamp
-	29, // 10: channel.v1.PropositionPresented.channel:type_name -> journey.v1.Channel
-	33, // 11: channel.v1.PropositionAnswered.answer:type_name -> journey.v1.Answer
-	33, // 12: channel.v1.LeadResponseReceived.answer:type_name -> journey.v1.Answer
-	29, // 13: channel.v1.LeadResponseReceived.channel:type_name -> journey.v1.Channel
-	29, // 14: channel.v1.MessageAccepted.channel:type_name -> journey.v1.Channel
-	29, // 15: channel.v1.MessageSent.channel:type_name -> journey.v1.Channel
-	30, // 16: channel.v1.MessageSent.sent_at:type_name -> google.protobuf.Timestamp
-	30, // 17: channel.v1.DeliveryBegun.begun_at:type_name -> google.protobuf.Timestamp
-	30, // 18: channel.v1.CallTaken.taken_at:type_name -> google.protobuf.Timestamp
-	34, // 19: channel.v1.CallEnded.result:type_name -> channel.v1.CallResult
-	30, // 20: channel.v1.CallEnded.ended_at:type_name -> google.protobuf.Timestamp
-	29, // 21: channel.v1.CapacityGranted.channel:type_name -> journey.v1.Channel
-	30, // 22: channel.v1.CapacityGranted.starts_at:type_name -> google.protobuf.Timestamp
-	30, // 23: channel.v1.CapacityGranted.ends_at:type_name -> google.protobuf.Timestamp
-	29, // 24: channel.v1.WorkloadReported.channel:type_name -> journey.v1.Channel
-	30, // 25: channel.v1.WorkloadReported.measured_at:type_name -> google.protobuf.Timestamp
-	35, // 26: channel.v1.ExperimentDefined.variants:type_name -> channel.v1.Variant
-	36, // 27: channel.v1.ExperimentDefined.outcome:type_name -> channel.v1.Outcome
-	29, // 28: channel.v1.ExperimentDefined.channels:type_name -> journey.v1.Channel
-	30, // 29: channel.v1.ExperimentDefined.defined_at:type_name -> google.protobuf.Timestamp
-	30, // 30: channel.v1.ExperimentEnded.ended_at:type_name -> google.protobuf.Timestamp
-	30, // 31: channel.v1.EventKindRegistered.registered_at:type_name -> google.protobuf.Timestamp
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	30, // 0: channel.v1.ContactStarted.channel:type_name -> journey.v1.Channel
+	31, // 1: channel.v1.ContactStarted.started_at:type_name -> google.protobuf.Timestamp
+	30, // 2: channel.v1.VisitorIdentified.channel:type_name -> journey.v1.Channel
+	30, // 3: channel.v1.ContactHandedOver.from:type_name -> journey.v1.Channel
+	30, // 4: channel.v1.ContactHandedOver.to:type_name -> journey.v1.Channel
+	31, // 5: channel.v1.ContactHandedOver.handed_over_at:type_name -> google.protobuf.Timestamp
+	32, // 6: channel.v1.ContactEnded.outcome:type_name -> channel.v1.ContactOutcome
+	31, // 7: channel.v1.ContactEnded.ended_at:type_name -> google.protobuf.Timestamp
+	33, // 8: channel.v1.RequestSubmitted.kind:type_name -> journey.v1.RequestKind
+	31, // 9: channel.v1.RequestSubmitted.submitted_at:type_name -> google.protobuf.Timestamp
+	30, // 10: channel.v1.PropositionPresented.channel:type_name -> journey.v1.Channel
+	34, // 11: channel.v1.PropositionAnswered.answer:type_name -> journey.v1.Answer
+	34, // 12: channel.v1.LeadResponseReceived.answer:type_name -> journey.v1.Answer
+	30, // 13: channel.v1.LeadResponseReceived.channel:type_name -> journey.v1.Channel
+	30, // 14: channel.v1.MessageAccepted.channel:type_name -> journey.v1.Channel
+	30, // 15: channel.v1.MessageSent.channel:type_name -> journey.v1.Channel
+	31, // 16: channel.v1.MessageSent.sent_at:type_name -> google.protobuf.Timestamp
+	31, // 17: channel.v1.DeliveryBegun.begun_at:type_name -> google.protobuf.Timestamp
+	31, // 18: channel.v1.CallTaken.taken_at:type_name -> google.protobuf.Timestamp
+	35, // 19: channel.v1.CallReturned.how:type_name -> channel.v1.CallReturn
+	31, // 20: channel.v1.CallReturned.returned_at:type_name -> google.protobuf.Timestamp
+	36, // 21: channel.v1.CallEnded.result:type_name -> channel.v1.CallResult
+	31, // 22: channel.v1.CallEnded.ended_at:type_name -> google.protobuf.Timestamp
+	30, // 23: channel.v1.CapacityGranted.channel:type_name -> journey.v1.Channel
+	31, // 24: channel.v1.CapacityGranted.starts_at:type_name -> google.protobuf.Timestamp
+	31, // 25: channel.v1.CapacityGranted.ends_at:type_name -> google.protobuf.Timestamp
+	30, // 26: channel.v1.WorkloadReported.channel:type_name -> journey.v1.Channel
+	31, // 27: channel.v1.WorkloadReported.measured_at:type_name -> google.protobuf.Timestamp
+	37, // 28: channel.v1.ExperimentDefined.variants:type_name -> channel.v1.Variant
+	38, // 29: channel.v1.ExperimentDefined.outcome:type_name -> channel.v1.Outcome
+	30, // 30: channel.v1.ExperimentDefined.channels:type_name -> journey.v1.Channel
+	31, // 31: channel.v1.ExperimentDefined.defined_at:type_name -> google.protobuf.Timestamp
+	31, // 32: channel.v1.ExperimentEnded.ended_at:type_name -> google.protobuf.Timestamp
+	31, // 33: channel.v1.EventKindRegistered.registered_at:type_name -> google.protobuf.Timestamp
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_channel_v1_events_proto_init() }
@@ -2568,7 +2737,7 @@ func file_channel_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_channel_v1_events_proto_rawDesc), len(file_channel_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   29,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -196,6 +196,59 @@ func (CallResult) EnumDescriptor() ([]byte, []int) {
 	return file_channel_v1_values_proto_rawDescGZIP(), []int{2}
 }
 
+// CallReturn is how a call that an agent had taken came back to the work list.
+type CallReturn int32
+
+const (
+	// Not given.
+	CallReturn_CALL_RETURN_UNSPECIFIED CallReturn = 0
+	// The agent gave it back.
+	CallReturn_CALL_RETURN_GIVEN_BACK CallReturn = 1
+	// The agent did not end it in time. The channel finds that out by itself.
+	CallReturn_CALL_RETURN_TIMED_OUT CallReturn = 2
+)
+
+// Enum value maps for CallReturn.
+var (
+	CallReturn_name = map[int32]string{
+		0: "CALL_RETURN_UNSPECIFIED",
+		1: "CALL_RETURN_GIVEN_BACK",
+		2: "CALL_RETURN_TIMED_OUT",
+	}
+	CallReturn_value = map[string]int32{
+		"CALL_RETURN_UNSPECIFIED": 0,
+		"CALL_RETURN_GIVEN_BACK":  1,
+		"CALL_RETURN_TIMED_OUT":   2,
+	}
+)
+
+func (x CallReturn) Enum() *CallReturn {
+	p := new(CallReturn)
+	*p = x
+	return p
+}
+
+func (x CallReturn) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CallReturn) Descriptor() protoreflect.EnumDescriptor {
+	return file_channel_v1_values_proto_enumTypes[3].Descriptor()
+}
+
+func (CallReturn) Type() protoreflect.EnumType {
+	return &file_channel_v1_values_proto_enumTypes[3]
+}
+
+func (x CallReturn) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CallReturn.Descriptor instead.
+func (CallReturn) EnumDescriptor() ([]byte, []int) {
+	return file_channel_v1_values_proto_rawDescGZIP(), []int{3}
+}
+
 // Variant is one of the ways in which an experiment has a contact look, or be
 // handled.
 type Variant struct {
@@ -357,7 +410,12 @@ const file_channel_v1_values_proto_rawDesc = "" +
 	"CallResult\x12\x1b\n" +
 	"\x17CALL_RESULT_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13CALL_RESULT_REACHED\x10\x01\x12\x1b\n" +
-	"\x17CALL_RESULT_NOT_REACHED\x10\x02BCZAgithub.com/triangle-suite/triangle/contracts/channel/v1;channelv1b\x06proto3"
+	"\x17CALL_RESULT_NOT_REACHED\x10\x02*`\n" +
+	"\n" +
+	"CallReturn\x12\x1b\n" +
+	"\x17CALL_RETURN_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16CALL_RETURN_GIVEN_BACK\x10\x01\x12\x19\n" +
+	"\x15CALL_RETURN_TIMED_OUT\x10\x02BCZAgithub.com/triangle-suite/triangle/contracts/channel/v1;channelv1b\x06proto3"
 
 var (
 	file_channel_v1_values_proto_rawDescOnce sync.Once
@@ -371,19 +429,20 @@ func file_channel_v1_values_proto_rawDescGZIP() []byte {
 	return file_channel_v1_values_proto_rawDescData
 }
 
-var file_channel_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_channel_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
 var file_channel_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_channel_v1_values_proto_goTypes = []any{
 	(ContactOutcome)(0), // 0: channel.v1.ContactOutcome
 	(OutcomeKind)(0),    // 1: channel.v1.OutcomeKind
 	(CallResult)(0),     // 2: channel.v1.CallResult
-	(*Variant)(nil),     // 3: channel.v1.Variant
-	(*Outcome)(nil),     // 4: channel.v1.Outcome
-	(v1.RequestKind)(0), // 5: journey.v1.RequestKind
+	(CallReturn)(0),     // 3: channel.v1.CallReturn
+	(*Variant)(nil),     // 4: channel.v1.Variant
+	(*Outcome)(nil),     // 5: channel.v1.Outcome
+	(v1.RequestKind)(0), // 6: journey.v1.RequestKind
 }
 var file_channel_v1_values_proto_depIdxs = []int32{
 	1, // 0: channel.v1.Outcome.kind:type_name -> channel.v1.OutcomeKind
-	5, // 1: channel.v1.Outcome.request_kind:type_name -> journey.v1.RequestKind
+	6, // 1: channel.v1.Outcome.request_kind:type_name -> journey.v1.RequestKind
 	2, // [2:2] is the sub-list for method output_type
 	2, // [2:2] is the sub-list for method input_type
 	2, // [2:2] is the sub-list for extension type_name
@@ -401,7 +460,7 @@ func file_channel_v1_values_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_channel_v1_values_proto_rawDesc), len(file_channel_v1_values_proto_rawDesc)),
-			NumEnums:      3,
+			NumEnums:      4,
 			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -178,7 +178,7 @@ func (p *play) delivered(ctx context.Context, leads []string) (string, error) {
 }
 
 // onCallList checks that the visitor is to be called, at the number that CRM
-// knows now.
+// had when the call was put on the list.
 func (p *play) onCallList(ctx context.Context) error {
 	return p.until(ctx, "the visitor stands on the call list", func(ctx context.Context) error {
 		list, err := p.Services.Channel.ListMessages(ctx, &channelv1.ListMessagesRequest{
@@ -194,7 +194,7 @@ func (p *play) onCallList(ctx context.Context) error {
 			if m.GetState() != channelv1.MessageState_MESSAGE_STATE_SENT || m.GetAddress() != p.claims().GetPhone() {
 				return await.NotYetf("the message is %s, its address %d characters long", plain(m.GetState()), len(m.GetAddress()))
 			}
-			p.knew(Channel, "call the visitor at %s (looked up now), and say: %s", m.GetAddress(), m.GetContent())
+			p.knew(Channel, "call the visitor at %s (looked up when it was put on the list), and say: %s", m.GetAddress(), m.GetContent())
 			return nil
 		}
 		return await.NotYetf("%d others do", len(list.GetMessages()))

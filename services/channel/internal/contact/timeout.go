@@ -3,7 +3,6 @@ package contact
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -12,13 +11,14 @@ import (
 
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
+	"github.com/triangle-suite/triangle/services/channel/internal/idle"
 )
 
 const timedOut = channelv1.ContactOutcome_CONTACT_OUTCOME_TIMED_OUT
 
 // TimeOuts are for how long a contact of each channel may lie untouched before it
 // ends by itself.
-type TimeOuts map[journeyv1.Channel]time.Duration
+type TimeOuts = idle.TimeOuts
 
 // defaultTimeOuts are those of an installation that sets no others: as long as it
 // takes to come back to a page, to be put through, to be served, or to write back.
@@ -29,9 +29,6 @@ var defaultTimeOuts = TimeOuts{
 	journeyv1.Channel_CHANNEL_BRANCH:      2 * time.Hour,
 	journeyv1.Channel_CHANNEL_PRINT:       14 * 24 * time.Hour,
 }
-
-// shortestTimeOut is what can be set: by less, clocks of several machines differ.
-const shortestTimeOut = 5 * time.Minute
 
 // ParseTimeOuts reads time-outs that are set, such as website=20m,call-centre=2h.
 // Channels that are not named keep their defaults.
@@ -49,8 +46,8 @@ func ParseTimeOuts(text string) (TimeOuts, error) {
 			return nil, fmt.Errorf("has %q, which names no channel: write channel=time, such as website=20m, for any of %s", part, strings.Join(channelNames(), ", "))
 		case err != nil:
 			return nil, fmt.Errorf("has %q, which is no time: write such as %s=90m or %[2]s=72h", part, name)
-		case timeOut < shortestTimeOut:
-			return nil, fmt.Errorf("has %q: a contact must be left at least %s", part, shortestTimeOut)
+		case timeOut < idle.Shortest:
+			return nil, fmt.Errorf("has %q: a contact must be left at least %s", part, idle.Shortest)
 		case set[channel]:
 			return nil, fmt.Errorf("has two times for %s: leave one of them out", name)
 		}
@@ -59,15 +56,9 @@ func ParseTimeOuts(text string) (TimeOuts, error) {
 	return all, nil
 }
 
-// shortest is the time within which no contact times out that begins now.
-func (t TimeOuts) shortest() time.Duration { return slices.Min(slices.Collect(maps.Values(t))) }
-
-// channels are those that have a time-out, in their order.
-func (t TimeOuts) channels() []journeyv1.Channel { return slices.Sorted(maps.Keys(t)) }
-
 // channelCalled is the channel of a name in a setting: call-centre.
 func channelCalled(name string) (journeyv1.Channel, bool) {
-	for _, channel := range defaultTimeOuts.channels() {
+	for _, channel := range defaultTimeOuts.Channels() {
 		if channelName(channel) == name {
 			return channel, true
 		}
@@ -76,7 +67,7 @@ func channelCalled(name string) (journeyv1.Channel, bool) {
 }
 
 func channelNames() (names []string) {
-	for _, channel := range defaultTimeOuts.channels() {
+	for _, channel := range defaultTimeOuts.Channels() {
 		names = append(names, channelName(channel))
 	}
 	return names

@@ -1,20 +1,32 @@
-// Package customerview is what the channel knows of customers: the latest
-// operational customer view that CRM sent over the flow customer-view, and which
-// customer a contact belongs to.
+// Package customerview is what the channel knows of customers, from the flow
+// customer-view: the latest operational customer view, and which customer a
+// contact belongs to.
+//
+//	CustomerRegistered, CustomerChanged ─▶ person  ┐
+//	ConsentChanged ──────────────────────▶ consent ├─▶ Find
+//	CustomerViewChanged ─────────────────▶ view    ┘
+//
+// CRM tells the whole view in a step of its own, after the event that changes it,
+// and that step may be late. So who the customer is, and whether they object, is
+// taken from the event itself: whoever waits until the flow has passed a marker
+// then knows what CRM had on record at the marker. Each view says which event it
+// came of: what is known from a later one stands.
 package customerview
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
+	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
 	"github.com/triangle-suite/triangle/services/internal/codec"
+	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/flow"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
@@ -22,27 +34,46 @@ import (
 // Flow is the flow that the views come over.
 const Flow = "customer-view"
 
-// Schema is the tables of the views.
-var Schema = projection.Schema{Name: "customer_view", Version: 1, Personal: []string{"customer_view.body"}, Tables: []string{
-	`CREATE TABLE customer_view (customer_id TEXT PRIMARY KEY, customer_number TEXT NOT NULL, body TEXT NOT NULL)`,
-	`CREATE TABLE customer_view_contact (contact_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL)`,
-}}
+// Schema is the tables of the views. as_of is the place in the log of the event
+// that a row rests on.
+var Schema = projection.Schema{
+	Name: "customer_view", Version: 2, Personal: []string{"customer_view.body", "customer_view_person.body"}, Tables: []string{
+		`CREATE TABLE customer_view (customer_id TEXT PRIMARY KEY, body TEXT NOT NULL, as_of BIGINT NOT NULL)`,
+		`CREATE TABLE customer_view_person (
+			customer_id TEXT PRIMARY KEY, customer_number TEXT NOT NULL, body TEXT NOT NULL, as_of BIGINT NOT NULL)`,
+		`CREATE TABLE customer_view_consent (customer_id TEXT PRIMARY KEY, consent INTEGER NOT NULL, as_of BIGINT NOT NULL)`,
+		`CREATE TABLE customer_view_contact (contact_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL)`,
+	},
+}
 
 // Project writes an event of the flow into the tables.
 func Project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
+	about, ok := e.Message.(interface{ GetCustomerId() string })
+	if !ok {
+		return nil
+	}
+	if about.GetCustomerId() == "" {
+		return flow.Unprocessable(errNobody)
+	}
 	switch m := e.Message.(type) {
 	case *salesv1.ContactRegistered:
 		return projectContact(ctx, tx, m)
 	case *salesv1.CustomerViewChanged:
-		return projectView(ctx, tx, m)
+		return projectView(ctx, tx, m, e.Metadata.CausePosition)
+	case *salesv1.CustomerRegistered:
+		return projectPerson(ctx, tx, m.GetCustomerId(), m.GetCustomerNumber(), m.GetPerson(), e.Position)
+	case *salesv1.CustomerChanged:
+		return projectPerson(ctx, tx, m.GetCustomerId(), "", m.GetPerson(), e.Position)
+	case *salesv1.ConsentChanged:
+		return projectConsent(ctx, tx, m, e.Position)
 	}
 	return nil
 }
 
-var errNobody = errors.New("the event names no customer")
+var errNobody = errors.New("the event names no customer, or no contact")
 
 func projectContact(ctx context.Context, tx *projection.Tx, m *salesv1.ContactRegistered) error {
-	if m.GetCustomerId() == "" || m.GetContactId() == "" {
+	if m.GetContactId() == "" {
 		return flow.Unprocessable(errNobody)
 	}
 	err := tx.Write(ctx, `INSERT INTO customer_view_contact (contact_id, customer_id) VALUES (?, ?)
@@ -55,10 +86,7 @@ func projectContact(ctx context.Context, tx *projection.Tx, m *salesv1.ContactRe
 
 // projectView keeps the whole view as JSON of the API's message: the channel
 // looks it up by the customer, and gives it away as it is.
-func projectView(ctx context.Context, tx *projection.Tx, m *salesv1.CustomerViewChanged) error {
-	if m.GetCustomerId() == "" {
-		return flow.Unprocessable(errNobody)
-	}
+func projectView(ctx context.Context, tx *projection.Tx, m *salesv1.CustomerViewChanged, asOf eventlog.Position) error {
 	body, err := codec.Canonical(&channelv1.CustomerView{
 		CustomerId: m.GetCustomerId(), CustomerNumber: m.GetCustomerNumber(), Person: m.GetPerson(), Consent: m.GetConsent(),
 		OpenRequests: m.GetOpenRequests(), Orders: m.GetOrders(), SpentCents: m.GetSpentCents(),
@@ -66,30 +94,84 @@ func projectView(ctx context.Context, tx *projection.Tx, m *salesv1.CustomerView
 	if err != nil {
 		return flow.Unprocessable(fmt.Errorf("write a customer view: %w", err))
 	}
-	err = tx.Write(ctx, `INSERT INTO customer_view (customer_id, customer_number, body) VALUES (?, ?, ?)
-		ON CONFLICT (customer_id) DO UPDATE SET customer_number = excluded.customer_number, body = excluded.body`,
-		m.GetCustomerId(), m.GetCustomerNumber(), string(body))
+	err = tx.Write(ctx, `INSERT INTO customer_view (customer_id, body, as_of) VALUES (?, ?, ?)
+		ON CONFLICT (customer_id) DO UPDATE SET body = excluded.body, as_of = excluded.as_of`,
+		m.GetCustomerId(), string(body), asOf.Commit)
 	if err != nil {
 		return fmt.Errorf("write a customer view: %w", err)
 	}
 	return nil
 }
 
-// Find returns the view of a customer; nil when the channel has none.
-func Find(ctx context.Context, q projection.Querier, customerID string) (*channelv1.CustomerView, error) {
-	var body string
-	err := q.QueryRow(ctx, `SELECT body FROM customer_view WHERE customer_id = ?`, customerID).Scan(&body)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
+// projectPerson keeps who a customer is. A number is given once.
+func projectPerson(
+	ctx context.Context, tx *projection.Tx, customerID, number string, person *journeyv1.Person, asOf eventlog.Position,
+) error {
+	body, err := codec.Canonical(person)
+	if err != nil {
+		return flow.Unprocessable(fmt.Errorf("write who a customer is: %w", err))
 	}
+	err = tx.Write(ctx, `INSERT INTO customer_view_person (customer_id, customer_number, body, as_of) VALUES (?, ?, ?, ?)
+		ON CONFLICT (customer_id) DO UPDATE SET body = excluded.body, as_of = excluded.as_of`,
+		customerID, number, string(body), asOf.Commit)
+	if err != nil {
+		return fmt.Errorf("write who a customer is: %w", err)
+	}
+	return nil
+}
+
+func projectConsent(ctx context.Context, tx *projection.Tx, m *salesv1.ConsentChanged, asOf eventlog.Position) error {
+	err := tx.Write(ctx, `INSERT INTO customer_view_consent (customer_id, consent, as_of) VALUES (?, ?, ?)
+		ON CONFLICT (customer_id) DO UPDATE SET consent = excluded.consent, as_of = excluded.as_of`,
+		m.GetCustomerId(), int32(m.GetConsent()), asOf.Commit)
+	if err != nil {
+		return fmt.Errorf("write whether a customer objects: %w", err)
+	}
+	return nil
+}
+
+// Find returns the view of a customer; nil when the channel knows nobody of the id.
+func Find(ctx context.Context, q projection.Querier, customerID string) (*channelv1.CustomerView, error) {
+	var told, person, number string
+	var asOf, personAsOf, consentAsOf uint64
+	var consent journeyv1.Consent
+	err := q.QueryRow(ctx, `SELECT coalesce(v.body, ''), coalesce(v.as_of, 0),
+			coalesce(p.customer_number, ''), coalesce(p.body, ''), coalesce(p.as_of, 0), coalesce(c.consent, 0), coalesce(c.as_of, 0)
+		FROM (SELECT CAST(? AS TEXT) AS customer_id) AS k
+			LEFT JOIN customer_view AS v ON v.customer_id = k.customer_id
+			LEFT JOIN customer_view_person AS p ON p.customer_id = k.customer_id
+			LEFT JOIN customer_view_consent AS c ON c.customer_id = k.customer_id`, customerID,
+	).Scan(&told, &asOf, &number, &person, &personAsOf, &consent, &consentAsOf)
 	if err != nil {
 		return nil, fmt.Errorf("look a customer view up: %w", err)
 	}
-	view := &channelv1.CustomerView{}
-	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal([]byte(body), view); err != nil {
-		return nil, fmt.Errorf("read a customer view: %w", err)
+	if told == "" && person == "" {
+		return nil, nil
+	}
+	view := &channelv1.CustomerView{CustomerId: customerID, CustomerNumber: number}
+	if told != "" {
+		view = &channelv1.CustomerView{}
+		if err := unmarshal(told, view); err != nil {
+			return nil, err
+		}
+	}
+	if person != "" && (told == "" || personAsOf > asOf) {
+		view.Person = &journeyv1.Person{}
+		if err := unmarshal(person, view.GetPerson()); err != nil {
+			return nil, err
+		}
+	}
+	if consentAsOf > asOf {
+		view.Consent = consent
 	}
 	return view, nil
+}
+
+func unmarshal(body string, into proto.Message) error {
+	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal([]byte(body), into); err != nil {
+		return fmt.Errorf("read a customer view: %w", err)
+	}
+	return nil
 }
 
 // Await waits, within the budget, until the view of a contact's customer is

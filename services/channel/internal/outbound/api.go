@@ -2,15 +2,15 @@ package outbound
 
 import (
 	"context"
+	"errors"
 	"fmt"
-
-	"google.golang.org/protobuf/encoding/protojson"
 
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	"github.com/triangle-suite/triangle/services/channel/internal/customerview"
 	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/decider"
+	"github.com/triangle-suite/triangle/services/internal/keyring"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
 
@@ -50,48 +50,43 @@ func (a *API) ListMessages(ctx context.Context, request *channelv1.ListMessagesR
 	if err != nil {
 		return nil, fmt.Errorf("list messages: %w", err)
 	}
+	for _, m := range messages {
+		if m.GetState() != channelv1.MessageState_MESSAGE_STATE_SENT {
+			continue
+		}
+		state, _, err := decider.Load(ctx, a.Streams, Stream(m.GetMessageId()), Decider)
+		if err != nil {
+			return nil, fmt.Errorf("look up where a message went: %w", err)
+		}
+		m.Address, m.ReturnedBecause = state.Address, state.Returned
+	}
 	return &channelv1.ListMessagesResponse{Messages: messages}, nil
 }
 
-// list reads messages. The address stands in the customer view, and nowhere else.
+// list reads messages. No address stands in the table: erasure destroys keys, and
+// not rows.
 func list(ctx context.Context, q projection.Querier, request *channelv1.ListMessagesRequest, size uint32) ([]*channelv1.Message, error) {
-	statement, args := `SELECT m.message_id, m.lead_id, m.customer_id, m.channel, m.content, m.state, m.detail, m.call_state, m.agent_id,
-			coalesce(v.body, '')
-		FROM message AS m LEFT JOIN customer_view AS v ON v.customer_id = m.customer_id WHERE 1 = 1`, []any{}
+	statement, args := `SELECT message_id, lead_id, customer_id, channel, content, state, detail, call_state, agent_id
+		FROM message WHERE 1 = 1`, []any{}
 	if channel := request.GetChannel(); channel != journeyv1.Channel_CHANNEL_UNSPECIFIED {
-		statement, args = statement+` AND m.channel = ?`, append(args, channel)
+		statement, args = statement+` AND channel = ?`, append(args, channel)
 	}
-	order := ` ORDER BY m.seq DESC, m.message_id LIMIT ?`
+	order := ` ORDER BY seq DESC, message_id LIMIT ?`
 	if call := request.GetCallState(); call != channelv1.CallState_CALL_STATE_UNSPECIFIED {
-		statement, args = statement+` AND m.call_state = ?`, append(args, call)
+		statement, args = statement+` AND call_state = ?`, append(args, call)
 		if call == channelv1.CallState_CALL_STATE_WAITING {
-			order = ` ORDER BY m.seq, m.message_id LIMIT ?`
+			order = ` ORDER BY seq, message_id LIMIT ?`
 		}
 	}
 	rows, err := q.Query(ctx, statement+order, append(args, size)...)
 	if err != nil {
 		return nil, err
 	}
-	return projection.Collect(rows, func(row projection.Scanner, m **channelv1.Message) error {
-		*m = &channelv1.Message{}
-		return scan(row, *m)
+	return projection.Collect(rows, func(row projection.Scanner, found **channelv1.Message) error {
+		m := &channelv1.Message{}
+		*found = m
+		return row.Scan(&m.MessageId, &m.LeadId, &m.CustomerId, &m.Channel, &m.Content, &m.State, &m.Detail, &m.CallState, &m.AgentId)
 	})
-}
-
-func scan(row projection.Scanner, m *channelv1.Message) error {
-	var view string
-	if err := row.Scan(&m.MessageId, &m.LeadId, &m.CustomerId, &m.Channel, &m.Content, &m.State, &m.Detail, &m.CallState, &m.AgentId, &view); err != nil {
-		return err
-	}
-	if m.GetState() != channelv1.MessageState_MESSAGE_STATE_SENT || view == "" {
-		return nil
-	}
-	customer := &channelv1.CustomerView{}
-	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal([]byte(view), customer); err != nil {
-		return fmt.Errorf("read a customer view: %w", err)
-	}
-	m.Address = address(m.GetChannel(), customer)
-	return nil
 }
 
 // TakeCall takes a call off the call centre's work list.
@@ -115,10 +110,38 @@ func (a *API) TakeCall(ctx context.Context, request *channelv1.TakeCallRequest) 
 	}
 	take.At = origin.Time
 	outcome, err := decider.Handle(ctx, a.Streams, origin, Stream(id), Decider, take.Decide)
+	if errors.Is(err, keyring.ErrDestroyed) {
+		take.Unable = erased
+		outcome, err = decider.Handle(ctx, a.Streams, origin, Stream(id), Decider, take.Decide)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return &channelv1.TakeCallResponse{Message: outcome.State.message(take.Customer)}, nil
+	return &channelv1.TakeCallResponse{Message: outcome.State.message()}, nil
+}
+
+// GiveBackCall puts a call that its agent has taken on the work list again.
+func (a *API) GiveBackCall(ctx context.Context, request *channelv1.GiveBackCallRequest) (*channelv1.GiveBackCallResponse, error) {
+	var checks call.Checks
+	id := checks.Required("message_id", request.GetMessageId())
+	give := GiveBackCall{Agent: checks.Required("agent_id", request.GetAgentId()), Reason: checks.Text("reason", request.GetReason())}
+	if err := checks.Err(); err != nil {
+		return nil, err
+	}
+	origin, err := a.Origins(ctx, channelv1.ChannelService_GiveBackCall_FullMethodName, request)
+	if err != nil {
+		return nil, err
+	}
+	give.At = origin.Time
+	outcome, err := decider.Handle(ctx, a.Streams, origin, Stream(id), Decider, give.Decide)
+	if errors.Is(err, keyring.ErrDestroyed) {
+		give.Reason = "" // of a customer who was erased no words are kept
+		outcome, err = decider.Handle(ctx, a.Streams, origin, Stream(id), Decider, give.Decide)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &channelv1.GiveBackCallResponse{Message: outcome.State.message()}, nil
 }
 
 // EndCall tells what came of a call.
@@ -139,22 +162,18 @@ func (a *API) EndCall(ctx context.Context, request *channelv1.EndCallRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	customer, err := customerview.Find(ctx, a.DB, outcome.State.Accepted.GetCustomerId())
-	if err != nil {
-		return nil, err
-	}
-	return &channelv1.EndCallResponse{Message: outcome.State.message(customer)}, nil
+	return &channelv1.EndCallResponse{Message: outcome.State.message()}, nil
 }
 
-// message is a message as the API shows it, with the address of the customer.
-func (s State) message(customer *channelv1.CustomerView) *channelv1.Message {
+// message is a message as the API shows it.
+func (s State) message() *channelv1.Message {
 	m := &channelv1.Message{
 		MessageId: s.Accepted.GetMessageId(), LeadId: s.Accepted.GetLeadId(), CustomerId: s.Accepted.GetCustomerId(),
 		Channel: s.Accepted.GetChannel(), Content: s.Accepted.GetContent(), State: s.State, Detail: s.Detail,
 		CallState: s.callState(), AgentId: s.Agent,
 	}
 	if s.State == channelv1.MessageState_MESSAGE_STATE_SENT {
-		m.Address = address(m.GetChannel(), customer)
+		m.Address, m.ReturnedBecause = s.Address, s.Returned
 	}
 	return m
 }

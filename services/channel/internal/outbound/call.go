@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"cmp"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -15,6 +16,7 @@ import (
 type TakeCall struct {
 	Agent    string
 	Customer *channelv1.CustomerView // as it is now; nil when the channel has no view
+	Unable   string                  // why nobody may make the call; empty: somebody may
 	At       time.Time
 }
 
@@ -31,11 +33,12 @@ func (c TakeCall) Decide(s State) ([]proto.Message, error) {
 	case s.Agent != "":
 		return nil, fault.Precondition("another agent has taken the call: take another one").WithReason("CALL_TAKEN")
 	}
-	if reason := refusal(m.GetChannel(), c.Customer); reason != "" {
+	if reason := cmp.Or(refusal(m.GetChannel(), c.Customer), c.Unable); reason != "" {
 		return []proto.Message{&channelv1.MessageBounced{MessageId: m.GetMessageId(), LeadId: m.GetLeadId(), Reason: reason}}, nil
 	}
 	return []proto.Message{&channelv1.CallTaken{
 		MessageId: m.GetMessageId(), LeadId: m.GetLeadId(), AgentId: c.Agent, TakenAt: timestamppb.New(c.At),
+		CustomerId: m.GetCustomerId(), Address: address(m.GetChannel(), c.Customer),
 	}}, nil
 }
 
@@ -71,7 +74,11 @@ func (c EndCall) Decide(s State) ([]proto.Message, error) {
 	if err := s.onList(); err != nil {
 		return nil, err
 	}
-	if s.Agent != c.Agent {
+	switch {
+	case s.Agent == c.Agent:
+	case s.Agent == "" && s.Last == c.Agent:
+		return nil, fault.Precondition("the call has gone back to the list: take it again first").WithReason("CALL_NOT_TAKEN")
+	default:
 		return nil, fault.Precondition("the agent has not taken the call: take it first").WithReason("CALL_NOT_TAKEN")
 	}
 	id, lead := s.Accepted.GetMessageId(), s.Accepted.GetLeadId()

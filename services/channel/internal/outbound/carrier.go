@@ -21,7 +21,8 @@ type Letter struct {
 type Carrier interface {
 	// Carry hands a letter over. It first does all that can fail without a trace, and
 	// then calls begin, once: with that it is on record that the letter may arrive.
-	// Where begin fails, Carry returns its error, and the letter does not leave.
+	// Where begin fails, Carry returns its error, and the letter does not leave; where
+	// it fails with a TurnedAwayError, it never will, and nothing of it stays.
 	//
 	// nil says that the letter was taken, a TurnedAwayError that it never will be, a
 	// PostponedError that it was not for now. Any other error says, before begin, that

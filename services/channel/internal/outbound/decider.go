@@ -16,11 +16,13 @@
 // of a process that ended, the partner is asked; a mail server can't be, and a
 // message that may have left is not sent again: at most once.
 //
-// No address stands in an event: it is looked up when a message is sent, and
-// when somebody reads the list.
+// The address is looked up when a message is sent, and stands in the event that
+// tells so, sealed: where a message went is known for as long as its customer is not
+// erased, and stands nowhere else.
 package outbound
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -43,7 +45,11 @@ type State struct {
 	Detail   string // why it stands so
 	Attempts uint32 // how often it was being handed over
 	Begun    bool   // whether it is, and nobody has said yet what came of it
+	Address  string // where it went, or is going; empty where that is not on record
 	Agent    string // of a call, who has taken it
+	Takes    uint64 // how often it was taken
+	Last     string // who had it last, where it came back
+	Returned string // why it came back last
 	Result   channelv1.CallResult
 }
 
@@ -55,11 +61,16 @@ var Decider = decider.Decider[State]{
 		case *channelv1.MessageAccepted:
 			s.Accepted = e
 		case *channelv1.DeliveryBegun:
-			s.Attempts, s.Begun = e.GetAttempt(), true
+			s.Attempts, s.Begun, s.Address = e.GetAttempt(), true, e.GetAddress()
 		case *channelv1.DeliveryPostponed:
 			s.Begun = false
+		case *channelv1.MessageSent:
+			s.Address = e.GetAddress()
 		case *channelv1.CallTaken:
-			s.Agent = e.GetAgentId()
+			s.Agent, s.Address, s.Last = e.GetAgentId(), e.GetAddress(), ""
+			s.Takes++
+		case *channelv1.CallReturned:
+			s.Agent, s.Last, s.Returned = "", e.GetAgentId(), whyReturned(e)
 		case *channelv1.CallEnded:
 			s.Result = e.GetResult()
 		}
@@ -117,31 +128,32 @@ func (c Dispatch) Decide(s State) ([]proto.Message, error) {
 		return nil, nil
 	}
 	m := s.Accepted
-	reason := refusal(m.GetChannel(), c.Customer)
-	if reason == "" {
-		reason = c.Unable
-	}
+	reason := cmp.Or(refusal(m.GetChannel(), c.Customer), c.Unable)
 	switch {
 	case reason != "":
 		return []proto.Message{&channelv1.MessageRefused{MessageId: m.GetMessageId(), LeadId: m.GetLeadId(), Reason: reason}}, nil
 	case c.Carried:
 		return nil, nil
 	}
-	return []proto.Message{sent(m, c.At)}, nil
+	return []proto.Message{sent(m, address(m.GetChannel(), c.Customer), c.At)}, nil
 }
 
 func errNotFound() error {
 	return fault.NotFound("there is no such message").WithReason("MESSAGE_NOT_FOUND")
 }
 
-func sent(m *channelv1.MessageAccepted, at time.Time) *channelv1.MessageSent {
+func sent(m *channelv1.MessageAccepted, address string, at time.Time) *channelv1.MessageSent {
 	return &channelv1.MessageSent{
-		MessageId: m.GetMessageId(), LeadId: m.GetLeadId(), CustomerId: m.GetCustomerId(), Channel: m.GetChannel(), SentAt: timestamppb.New(at),
+		MessageId: m.GetMessageId(), LeadId: m.GetLeadId(), CustomerId: m.GetCustomerId(), Channel: m.GetChannel(),
+		SentAt: timestamppb.New(at), Address: address,
 	}
 }
 
 // Begin puts on record that a message is being handed over.
-type Begin struct{ At time.Time }
+type Begin struct {
+	Address string // where it goes
+	At      time.Time
+}
 
 // Decide decides it. Nothing comes of it where the message is being handed over, or
 // has been: then it must not be, once more.
@@ -154,6 +166,7 @@ func (c Begin) Decide(s State) ([]proto.Message, error) {
 	}
 	return []proto.Message{&channelv1.DeliveryBegun{
 		MessageId: s.Accepted.GetMessageId(), LeadId: s.Accepted.GetLeadId(), Attempt: s.Attempts + 1, BegunAt: timestamppb.New(c.At),
+		CustomerId: s.Accepted.GetCustomerId(), Address: c.Address,
 	}}, nil
 }
 
@@ -181,7 +194,7 @@ func (c Settle) Decide(s State) ([]proto.Message, error) {
 	id, lead := s.Accepted.GetMessageId(), s.Accepted.GetLeadId()
 	switch c.Fate.State {
 	case channelv1.MessageState_MESSAGE_STATE_SENT:
-		return []proto.Message{sent(s.Accepted, c.At)}, nil
+		return []proto.Message{sent(s.Accepted, s.Address, c.At)}, nil
 	case channelv1.MessageState_MESSAGE_STATE_BOUNCED:
 		return []proto.Message{&channelv1.MessageBounced{MessageId: id, LeadId: lead, Reason: c.Fate.Reason}}, nil
 	case channelv1.MessageState_MESSAGE_STATE_UNKNOWN:

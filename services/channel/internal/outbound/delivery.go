@@ -11,6 +11,7 @@ import (
 	"github.com/triangle-suite/triangle/services/channel/internal/customerview"
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/decider"
+	"github.com/triangle-suite/triangle/services/internal/keyring"
 )
 
 const (
@@ -27,6 +28,10 @@ const (
 	noAnswer    = "it was handed over, and nobody said whether it was taken"
 	interrupted = "the channel was interrupted while it handed the message over"
 )
+
+// erased is said of a message to somebody whose key was destroyed: where it goes
+// can't be put on record, and it goes nowhere.
+const erased = "the customer has been erased"
 
 // send looks address and consent up, has the message carried, and records what
 // comes of it. The outcome derives from the message, so that the first one stands.
@@ -46,6 +51,10 @@ func (s *Sender) send(ctx context.Context, id string) error {
 	d := delivery{Sender: s, id: id, accepted: accepted, origin: sending(accepted, s.Now().UTC())}
 	dispatch := Dispatch{Customer: customer, Carried: s.Carrier != nil, Unable: s.Unable, At: d.origin.Time}
 	outcome, err := decider.Handle(ctx, s.Streams, d.origin, Stream(id), Decider, dispatch.Decide)
+	if errors.Is(err, keyring.ErrDestroyed) {
+		dispatch.Unable = erased
+		outcome, err = decider.Handle(ctx, s.Streams, d.origin, Stream(id), Decider, dispatch.Decide)
+	}
 	switch {
 	case err != nil:
 		return err
@@ -83,7 +92,7 @@ func (d delivery) carry(ctx context.Context, state State, customer *channelv1.Cu
 	begun := false
 	err := d.Carrier.Carry(ctx, letter, func() error {
 		begun = true
-		return d.begin(ctx)
+		return d.begin(ctx, letter.Address)
 	})
 	fate, err := fateOf(err, begun)
 	if fate == (Fate{}) {
@@ -109,11 +118,14 @@ var errBegunElsewhere = errors.New("the message is being handed over by another 
 // begin puts on record that the message may arrive. The marker that the message
 // waited for names this try: an append that got lost, and took effect, is known
 // again, and nobody else's is taken for it.
-func (d delivery) begin(ctx context.Context) error {
+func (d delivery) begin(ctx context.Context, address string) error {
 	origin := d.origin
 	origin.Key += fmt.Sprintf(":begin:%d", d.begun[d.id].Commit)
-	begin := Begin{At: origin.Time}
+	begin := Begin{Address: address, At: origin.Time}
 	outcome, err := decider.Handle(ctx, d.Streams, origin, Stream(d.id), Decider, begin.Decide)
+	if errors.Is(err, keyring.ErrDestroyed) {
+		return TurnedAwayError{erased}
+	}
 	if err != nil {
 		return notBegunError{fmt.Errorf("put on record that a message leaves: %w", err)}
 	}

@@ -76,7 +76,10 @@ func (f *Folder) Carry(_ context.Context, letter Letter, begin func() error) err
 		return err
 	}
 	if err := begin(); err != nil {
-		return err // and the part tells that the letter has not left
+		if _, never := errors.AsType[TurnedAwayError](err); never && os.Remove(part) != nil {
+			return PostponedError{"the letter is not to leave, and its draft can't be taken out of the folder"}
+		}
+		return err // and the part, where there is one, tells that the letter has not left
 	}
 	if err := os.Rename(part, file); err != nil {
 		return PostponedError{"the letter can't be put into its folder"}

@@ -25,12 +25,12 @@ const OrderFlow = "lead-dispatch"
 // OwnFlow is the channel's own events about messages, back to itself.
 var OwnFlow = flow.Own(flows.Channel, []string{
 	"channel.MessageAccepted", "channel.MessageSent", "channel.MessageRefused", "channel.MessageBounced", "channel.MessageOutcomeUnknown",
-	"channel.CallTaken", "channel.CallEnded",
+	"channel.CallTaken", "channel.CallReturned", "channel.CallEnded",
 }, []string{"message_id"})
 
-// Schema is the table of messages. seq is the place in the log of the event that
-// accepted it.
-var Schema = projection.Schema{Name: "message", Version: 4, Tables: []string{
+// Schema is the table of messages, and that of calls. seq is the place in the log of
+// the event that accepted it.
+var Schema = projection.Schema{Name: "message", Version: 5, Tables: append([]string{
 	`CREATE TABLE message (
 		message_id TEXT PRIMARY KEY, seq BIGINT NOT NULL, lead_id TEXT NOT NULL, customer_id TEXT NOT NULL,
 		channel INTEGER NOT NULL, proposition_id TEXT NOT NULL, content TEXT NOT NULL,
@@ -40,7 +40,7 @@ var Schema = projection.Schema{Name: "message", Version: 4, Tables: []string{
 	`CREATE INDEX message_channel ON message (channel, seq)`,
 	`CREATE INDEX message_call ON message (call_state, seq)`,
 	`CREATE INDEX message_lead ON message (lead_id)`,
-}}
+}, listed.Statements()...)}
 
 // Project writes an event about a message into the table.
 func Project(ctx context.Context, tx *projection.Tx, e codec.Event) (err error) {
@@ -51,11 +51,14 @@ func Project(ctx context.Context, tx *projection.Tx, e codec.Event) (err error) 
 	case *channelv1.CallTaken:
 		err = tx.Write(ctx, `UPDATE message SET call_state = ?, agent_id = ? WHERE message_id = ?`,
 			channelv1.CallState_CALL_STATE_TAKEN, m.GetAgentId(), m.GetMessageId())
+	case *channelv1.CallReturned:
+		err = tx.Write(ctx, `UPDATE message SET call_state = ?, agent_id = '' WHERE message_id = ?`,
+			channelv1.CallState_CALL_STATE_WAITING, m.GetMessageId())
 	case *channelv1.CallEnded:
 		err = tx.Write(ctx, `UPDATE message SET call_state = ? WHERE message_id = ?`, ended(m.GetResult()), m.GetMessageId())
 	case *channelv1.MessageSent:
 		waits := channelv1.CallState_CALL_STATE_UNSPECIFIED
-		if m.GetChannel() == journeyv1.Channel_CHANNEL_CALL_CENTRE {
+		if m.GetChannel() == callCentre {
 			waits = channelv1.CallState_CALL_STATE_WAITING
 		}
 		err = tx.Write(ctx, `UPDATE message SET state = ?, detail = ?, call_state = ? WHERE message_id = ?`, state, detail, waits, m.GetMessageId())
@@ -67,8 +70,34 @@ func Project(ctx context.Context, tx *projection.Tx, e codec.Event) (err error) 
 	if err != nil {
 		return fmt.Errorf("write where a message stands: %w", err)
 	}
+	return projectCall(ctx, tx, e)
+}
+
+const callCentre = journeyv1.Channel_CHANNEL_CALL_CENTRE
+
+// projectCall writes an event about a call into the table of those on the list.
+func projectCall(ctx context.Context, tx *projection.Tx, e codec.Event) error {
+	switch m := e.Message.(type) {
+	case *channelv1.MessageSent:
+		if m.GetChannel() == callCentre {
+			return listed.Begin(ctx, tx, m.GetMessageId(), noChannel)
+		}
+	case *channelv1.CallTaken:
+		if err := listed.Move(ctx, tx, m.GetMessageId(), callCentre); err != nil {
+			return err
+		}
+		return listed.Touch(ctx, tx, m.GetMessageId(), e)
+	case *channelv1.CallReturned:
+		return listed.Move(ctx, tx, m.GetMessageId(), noChannel)
+	case *channelv1.CallEnded:
+		return listed.End(ctx, tx, m.GetMessageId())
+	case *channelv1.MessageBounced:
+		return listed.End(ctx, tx, m.GetMessageId())
+	}
 	return nil
 }
+
+const noChannel = journeyv1.Channel_CHANNEL_UNSPECIFIED
 
 func insert(ctx context.Context, tx *projection.Tx, m *channelv1.MessageAccepted, at eventlog.Position, state channelv1.MessageState) error {
 	err := tx.Write(ctx, `INSERT INTO message (message_id, seq, lead_id, customer_id, channel, proposition_id, content, state, detail, call_state, agent_id)

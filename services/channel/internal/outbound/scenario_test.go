@@ -38,7 +38,7 @@ func TestScenarios(t *testing.T) {
 				return scenario.Decide(&state, Decider, Dispatch{Customer: customer, Carried: carried, Unable: unable, At: at}.Decide)
 			},
 			"hand-over": func(scenario.Words) string {
-				return scenario.Decide(&state, Decider, Begin{At: at}.Decide)
+				return scenario.Decide(&state, Decider, Begin{Address: address(state.Accepted.GetChannel(), customer), At: at}.Decide)
 			},
 			"it-is": func(d scenario.Words) string {
 				fate := Fate{
@@ -49,6 +49,13 @@ func TestScenarios(t *testing.T) {
 			},
 			"take-call": func(d scenario.Words) string {
 				return scenario.Decide(&state, Decider, TakeCall{Agent: d.Get("agent"), Customer: customer, At: at}.Decide)
+			},
+			"give-back": func(d scenario.Words) string {
+				reason := strings.ReplaceAll(d.Get("reason"), "_", " ")
+				return scenario.Decide(&state, Decider, GiveBackCall{Agent: d.Get("agent"), Reason: reason, At: at}.Decide)
+			},
+			"time-out": func(d scenario.Words) string {
+				return scenario.Decide(&state, Decider, TimeOutCall{Takes: uint64(d.Number(t, "takes")), At: at}.Decide)
 			},
 			"end-call": func(d scenario.Words) string {
 				result := channelv1.CallResult(scenario.Number(t, channelv1.CallResult(0).Descriptor(), d.Get("result")))

@@ -1,10 +1,10 @@
-package contact
+package idle
 
 import "time"
 
 // clock tells for how long the time of day has gone on steadily. It is set now and
 // then: by hand, by a time server, or when a machine wakes up. Then what was
-// recorded a moment ago may look a day old, in all contacts at once.
+// recorded a moment ago may look a day old, everywhere at once.
 //
 // Beside the time of day there is a count that is never set (the monotonic clock).
 // When the two have not gone on alike the time of day was set, and is believed only
