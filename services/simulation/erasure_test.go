@@ -433,4 +433,3 @@ func TestAnErasureReachesAShadow(t *testing.T) {
 		})
 	}
 }
-
