@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	"github.com/triangle-suite/triangle/contracts/flows"
@@ -220,6 +221,11 @@ func (s *suite) known(name string) (customer, contact string, values []string) {
 		ContactId: contact, Kind: journeyv1.RequestKind_REQUEST_KIND_COMPLAINT, Text: text,
 	})
 	s.must(err)
+	topic := "jazz of " + name
+	s.record(contact, map[string]any{"topic": topic, "propositionId": "for-" + name})
+	s.record(contact, map[string]any{"copies": 2}) // it tells of no interest
+	s.await("marketing knows what "+name+" likes", func() bool { return len(s.holding(topic)) > 0 && len(s.holding("for-"+name)) > 0 })
+	values = append(values, topic, "for-"+name)
 	customer = registered.GetCustomerId()
 	s.await("CRM owns the request", func() bool {
 		all, err := s.sales().ListRequests(s.Context(), &salesv1.ListRequestsRequest{CustomerId: customer})
@@ -227,6 +233,29 @@ func (s *suite) known(name string) (customer, contact string, values []string) {
 	})
 	s.await("the channel knows "+name, func() bool { return len(s.holding(person.GetSurname())) > 0 })
 	return customer, contact, values
+}
+
+// record records an event of a registered kind, and that the visitor is presented
+// something then.
+func (s *suite) record(contact string, data map[string]any) {
+	s.Helper()
+	schema, err := structpb.NewStruct(map[string]any{"type": "object", "additionalProperties": false, "properties": map[string]any{
+		"topic": map[string]any{"type": "string"}, "propositionId": map[string]any{"type": "string"}, "copies": map[string]any{"type": "integer"},
+	}})
+	s.must(err)
+	_, err = s.channel().RegisterEventKind(s.keyed(), &channelv1.RegisterEventKindRequest{Kind: "brochure-taken", Schema: schema})
+	s.must(err)
+	said, err := structpb.NewStruct(data)
+	s.must(err)
+	for _, event := range []*channelv1.RecordEventRequest{
+		{Event: &channelv1.RecordEventRequest_Other{Other: &channelv1.KindEvent{Kind: "brochure-taken", Data: said}}},
+		{Event: &channelv1.RecordEventRequest_Interest{Interest: &channelv1.InterestEvent{Kind: "reason-for-calling", Topic: "vinyl"}}},
+		{Event: &channelv1.RecordEventRequest_Presented{Presented: &channelv1.PresentedEvent{PropositionId: "box-set"}}},
+	} {
+		event.ContactId = contact
+		_, err := s.channel().RecordEvent(s.keyed(), event)
+		s.must(err)
+	}
 }
 
 func (s *suite) erase(customer string) {

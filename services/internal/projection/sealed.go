@@ -16,6 +16,9 @@ type Sealed struct {
 	// Subject is the kind of whose key seals it, such as customer, and Of the column
 	// that says whose.
 	Subject, Of string
+	// Only is a condition on the rows that hold something sealed; empty: all do. What
+	// others hold stays.
+	Only string
 }
 
 // isPersonal tells whether a column is no part of the content.
@@ -56,6 +59,10 @@ func (c Sealed) forget(ctx context.Context, tx *Tx, ids []string) error {
 		args[i] = id
 	}
 	which := strings.TrimSuffix(strings.Repeat("?, ", len(ids)), ", ")
-	_, err := tx.Exec(ctx, `UPDATE `+c.Table+` SET `+c.Column+` = '' WHERE `+c.Of+` IN (`+which+`) AND `+c.Column+` <> ''`, args...)
+	statement := `UPDATE ` + c.Table + ` SET ` + c.Column + ` = '' WHERE ` + c.Of + ` IN (` + which + `) AND ` + c.Column + ` <> ''`
+	if c.Only != "" {
+		statement += ` AND (` + c.Only + `)`
+	}
+	_, err := tx.Exec(ctx, statement, args...)
 	return err
 }
