@@ -19,6 +19,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
+
 	"github.com/triangle-suite/triangle/contracts/flows"
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
 	"github.com/triangle-suite/triangle/services/internal/codec"
@@ -68,8 +70,15 @@ func Destroy(ctx context.Context, ring keyring.Ring, kind, id string, why keyrin
 	if _, err := ring.Key(ctx, subject); err != nil && !errors.Is(err, keyring.ErrDestroyed) {
 		return fmt.Errorf("look up the key of %s: %w", subject, err)
 	}
-	return ring.Destroy(ctx, subject, why)
+	_, err := backoff.Retry(ctx, func() (done struct{}, err error) {
+		return done, ring.Destroy(ctx, subject, why)
+	}, backoff.WithMaxElapsedTime(patience))
+	return err
 }
+
+// patience is for how long it is tried again to destroy a key: a file can't be
+// scrubbed in the moment in which another process reads it.
+const patience = 5 * time.Second
 
 // Eraser forgets, in one service, who was erased.
 type Eraser struct {
