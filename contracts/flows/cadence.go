@@ -29,8 +29,14 @@ var named = map[string]string{
 	Weekly: "0 2 * * 1",
 }
 
-// ErrCadence is wrapped by the errors of ParseCadence.
-var ErrCadence = errors.New("not a cadence: write realtime, hourly, daily, weekly, paused, or a cron expression of five fields such as \"30 6 * * 1-5\", or of six with seconds first, with \"CRON_TZ=Europe/Amsterdam \" before it for a time zone other than UTC")
+// cronNotation says how a cron expression is written.
+const cronNotation = `a cron expression of five fields such as "30 6 * * 1-5", or of six with seconds first, with "CRON_TZ=Europe/Amsterdam " before it for a time zone other than UTC`
+
+// What is wrapped by the errors of ParseCadence, and by those of ParseSchedule.
+var (
+	ErrCadence  = errors.New("not a cadence: write realtime, hourly, daily, weekly, paused, or " + cronNotation)
+	ErrSchedule = errors.New("not a schedule: write hourly, daily, weekly, or " + cronNotation)
+)
 
 // ParseCadence reads a cadence: realtime, paused, hourly, daily, weekly, or a
 // cron expression of five fields (minute, hour, day of month, month, day of
@@ -47,13 +53,23 @@ func ParseCadence(text string) (Cadence, error) {
 	if text == RealTime || text == Paused {
 		return Cadence{text: text}, nil
 	}
+	return parsePeriodic(text, ErrCadence)
+}
+
+// ParseSchedule reads a cadence that comes due again and again: what ParseCadence
+// reads, but for realtime and paused.
+func ParseSchedule(text string) (Cadence, error) {
+	return parsePeriodic(strings.Join(strings.Fields(text), " "), ErrSchedule)
+}
+
+func parsePeriodic(text string, wrong error) (Cadence, error) {
 	expression := text
 	if spec, ok := named[text]; ok {
 		expression = spec
 	}
 	schedule, err := parseSchedule(expression)
 	if err != nil {
-		return Cadence{}, fmt.Errorf("%q is %w (%w)", text, ErrCadence, err)
+		return Cadence{}, fmt.Errorf("%q is %w (%w)", text, wrong, err)
 	}
 	return Cadence{text: text, schedule: schedule}, nil
 }

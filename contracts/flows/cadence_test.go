@@ -212,3 +212,19 @@ func BenchmarkCadence(b *testing.B) {
 		})
 	}
 }
+
+// What has to come due again and again is no cadence of a flow: neither real time nor
+// paused is one, and neither is offered.
+func TestAScheduleComesDueAgainAndAgain(t *testing.T) {
+	for _, text := range []string{"hourly", "daily", "weekly", " 30  6 * * 1-5", "CRON_TZ=Europe/Amsterdam 30 6 * * 1-5"} {
+		if s, err := flows.ParseSchedule(text); err != nil || !s.IsPeriodic() {
+			t.Errorf("ParseSchedule(%q): %v", text, err)
+		}
+	}
+	for _, text := range []string{"realtime", "paused", "every morning", "", "0 0 30 2 *"} {
+		_, err := flows.ParseSchedule(text)
+		if !errors.Is(err, flows.ErrSchedule) || strings.Contains(err.Error(), "realtime, ") || strings.Contains(err.Error(), "paused, ") {
+			t.Errorf("ParseSchedule(%q): %v", text, err)
+		}
+	}
+}

@@ -4,9 +4,9 @@ package flows
 // they are for, where it is not everything. The simulation holds the list against
 // what the services take in.
 var own = map[Service][]string{
-	Channel:   {"", "requests", "contacts", "experiments", "event-kinds"},
-	Sales:     {"", "conversion", "view"},
-	Marketing: {""},
+	Channel:   {"", "requests", "contacts", "experiments", "event-kinds", "erasures"},
+	Sales:     {"", "conversion", "view", "erasures"},
+	Marketing: {"", "erasures"},
 }
 
 // Own returns the flows of the services' own events back to themselves: always in

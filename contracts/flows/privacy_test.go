@@ -28,6 +28,8 @@ var notPersonal = map[string]string{
 	"sales.v1.CustomerRegistered.customer_number":  "the company's own number: it names a customer to the company alone",
 	"sales.v1.CustomerViewChanged.customer_number": "the company's own number: it names a customer to the company alone",
 	"sales.v1.CustomerRegistered.source":           "a system or a kind of intake, such as import",
+	"sales.v1.CustomerErased.by":                   "who had a person erased, kept to account for it; no visitor",
+	"sales.v1.CustomerErased.reason":               "why, by contract without anything about the person",
 	"sales.v1.OrderPlaced.source":                  "a system or a kind of intake, such as import",
 	"sales.v1.RequestStatusChanged.detail":         "the company's own words on a process, by contract not on a person",
 	"sales.v1.LeadStatusChanged.detail":            "the company's own words on a process, by contract not on a person",

@@ -18,6 +18,7 @@ import (
 	"github.com/triangle-suite/triangle/services/channel/internal/nba"
 	"github.com/triangle-suite/triangle/services/channel/internal/outbound"
 	"github.com/triangle-suite/triangle/services/internal/call"
+	"github.com/triangle-suite/triangle/services/internal/erasure"
 	"github.com/triangle-suite/triangle/services/internal/flow"
 	"github.com/triangle-suite/triangle/services/internal/host"
 	"github.com/triangle-suite/triangle/services/internal/worker"
@@ -128,6 +129,7 @@ func consumers(parts host.Parts) ([]flow.Consumer, error) {
 		{Flow: contact.OwnFlow, Schema: contact.Schema, Project: contact.Project},
 		{Flow: contact.IdleFlow, Schema: contact.IdleSchema, Project: contact.ProjectIdle},
 		{Flow: experiment.OwnFlow, Schema: experiment.Schema, Project: experiment.Project},
+		erasure.Consumer(flows.Channel),
 		{Flow: eventkind.OwnFlow, Schema: eventkind.Schema, Project: eventkind.Project},
 	}
 	for _, f := range flows.Into(flows.Channel) {
@@ -172,8 +174,10 @@ func workers(parts host.Parts, runtime *flow.Runtime, settings Settings) ([]*wor
 		return idle.Expirer{DB: parts.DB, TimeOuts: timeOuts, Now: time.Now, Count: func() time.Duration { return time.Since(began) }}
 	}
 	left, forgotten := contact.Expirer(parts.Streams, expirer(timeOuts)), outbound.CallExpirer(parts.Streams, expirer(callTimeOut))
+	eraser := erasure.Eraser{DB: parts.DB, Ring: parts.Ring, Flows: runtime, Contacts: customerview.Contacts}
 	return append(
 		all,
+		eraser.Worker(parts.Logger),
 		&worker.Worker{Name: "settler", Logger: parts.Logger, Work: worker.Rounds(parts.DB, settler.Round)},
 		&worker.Worker{Name: "contact time-outs", Logger: parts.Logger, Work: worker.Rounds(parts.DB, left.Round)},
 		&worker.Worker{Name: "call time-outs", Logger: parts.Logger, Work: worker.Rounds(parts.DB, forgotten.Round)},

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -230,5 +233,59 @@ func TestCampaignsOfWhatIsNotThereAreRefused(t *testing.T) {
 		"lead_caps.caps[0].channel", "lead_caps.caps[1].hours", "lead_caps.caps[2].hours", "lead_caps.caps[2]",
 	}, violated(err)); diff != "" {
 		t.Errorf("violated fields (-want +got):\n%s", diff)
+	}
+}
+
+// Caps are cleared by who says so, and by nobody who says nothing.
+func TestCapsAreClearedOnPurposeOnly(t *testing.T) {
+	w := started(t, memory.Options{})
+	w.capLeads(&marketingv1.LeadCap{Hours: 24, Most: 1})
+	caps := func() int {
+		t.Helper()
+		now, err := w.api.GetLeadCaps(t.Context(), &marketingv1.GetLeadCapsRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(now.GetLeadCaps().GetCaps())
+	}
+	rest := func(method, body string) (int, string) {
+		t.Helper()
+		request, err := http.NewRequestWithContext(t.Context(), method, w.rest+"/v1/lead-caps", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Idempotency-Key", method+body)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close() //nolint:errcheck // it was read
+		said, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode, string(said)
+	}
+	for _, body := range []string{``, `{}`, `{"caps": []}`} {
+		if code, said := rest(http.MethodPut, body); code != http.StatusBadRequest || !strings.Contains(said, "DELETE /v1/lead-caps") {
+			t.Errorf("%q: %d %s", body, code, said)
+		}
+	}
+	for name, nothing := range map[string]*marketingv1.LeadCaps{"nothing": nil, "no caps": {}} {
+		_, err := w.api.ConfigureLeadCaps(keyed(name), &marketingv1.ConfigureLeadCapsRequest{LeadCaps: nothing})
+		if diff := cmp.Diff([]string{"lead_caps.caps"}, violated(err)); diff != "" {
+			t.Errorf("%s: violated fields (-want +got):\n%s", name, diff)
+		}
+	}
+	if caps() != 1 {
+		t.Fatalf("%d caps, want the one that was configured", caps())
+	}
+	if code, said := rest(http.MethodDelete, ""); code != http.StatusOK || caps() != 0 {
+		t.Errorf("%d %s, and %d caps", code, said, caps())
+	}
+	for range 2 { // again is nothing
+		if _, err := w.api.ClearLeadCaps(keyed("clear"), &marketingv1.ClearLeadCapsRequest{}); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/config"
 	"github.com/triangle-suite/triangle/services/internal/decider"
+	"github.com/triangle-suite/triangle/services/internal/erasure"
 	"github.com/triangle-suite/triangle/services/internal/flow"
 	"github.com/triangle-suite/triangle/services/internal/host"
 	"github.com/triangle-suite/triangle/services/internal/projection"
@@ -48,7 +49,7 @@ func New(ctx context.Context, p host.Parts) (host.Application, error) {
 	if err != nil {
 		return host.Application{}, err
 	}
-	runtime, err = flow.NewRuntime(ctx, flow.Options{DB: p.DB, Streams: p.Streams, Logger: p.Logger, Metrics: p.Metrics, Heartbeat: p.Heartbeat}, consumers...)
+	runtime, err = flow.NewRuntime(ctx, flow.Options{DB: p.DB, Streams: p.Streams, Logger: p.Logger, Metrics: p.Metrics, Heartbeat: p.Heartbeat}, append(slices.Clip(consumers), erasure.Consumer(flows.Marketing))...)
 	if err != nil {
 		return host.Application{}, fmt.Errorf("prepare marketing support: %w", err)
 	}
@@ -62,12 +63,16 @@ func New(ctx context.Context, p host.Parts) (host.Application, error) {
 		profiles:     &profile.API{DB: p.DB, Freshness: freshness, Now: time.Now},
 	}
 	runner := &campaign.Runner{Streams: p.Streams, DB: p.DB, Now: time.Now}
+	eraser := erasure.Eraser{DB: p.DB, Ring: p.Ring, Flows: runtime, Contacts: nba.Contacts}
 	return host.Application{
 		Register: func(r grpc.ServiceRegistrar) { marketingv1.RegisterMarketingServiceServer(r, server) },
 		Gateway:  marketingv1.RegisterMarketingServiceHandler,
 		OpenAPI:  marketingv1.OpenAPI,
 		Flows:    runtime,
-		Workers:  []*worker.Worker{{Name: "campaign runner", Logger: p.Logger, Work: worker.Rounds(p.DB, runner.Round)}},
+		Workers: []*worker.Worker{
+			{Name: "campaign runner", Logger: p.Logger, Work: worker.Rounds(p.DB, runner.Round)},
+			eraser.Worker(p.Logger),
+		},
 	}, nil
 }
 

@@ -12,5 +12,6 @@
 //
 // Each capability is a folder under internal: what it decides, what it shows,
 // what it answers. Nothing personal stands in the tables; what a call shows of a
-// person is read from their stream, and gone once they are erased.
+// person is read from their stream, and gone once they are erased: CustomerErased
+// tells every service to forget them (package erasure).
 package sales

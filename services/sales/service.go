@@ -13,6 +13,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/backoffice"
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/config"
+	"github.com/triangle-suite/triangle/services/internal/erasure"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/flow"
 	"github.com/triangle-suite/triangle/services/internal/host"
@@ -92,7 +93,7 @@ func (s *service) consumers() ([]flow.Consumer, error) {
 		Schema:  projection.Schema{Name: "crm", Version: 4, Tables: slices.Concat(customer.Tables, request.Tables, lead.Tables, outbound.Tables, process.Tables)},
 		Project: project,
 	}
-	return append(leads, contacts, requests, tables, view.Consumer(s.parts.Streams), conversion.Consumer(s.parts.Streams)), nil
+	return append(leads, contacts, requests, tables, view.Consumer(s.parts.Streams), conversion.Consumer(s.parts.Streams), erasure.Consumer(flows.Sales)), nil
 }
 
 // project lets each capability keep its own tables.
@@ -126,7 +127,7 @@ type unimplemented struct {
 func (s *service) register(registrar grpc.ServiceRegistrar) {
 	p := s.parts
 	salesv1.RegisterSalesServiceServer(registrar, &api{
-		Customers: &customer.Customers{Registrar: s.registrar, Origins: p.Origins, Freshness: s.flows.Freshness, KnowsLead: s.knowsLead},
+		Customers: &customer.Customers{Registrar: s.registrar, Ring: p.Ring, Origins: p.Origins, Freshness: s.flows.Freshness, KnowsLead: s.knowsLead},
 		Requests:  &request.Requests{Streams: p.Streams, DB: p.DB, Origins: p.Origins, Freshness: s.flows.Freshness},
 		Leads:     &lead.Leads{Streams: p.Streams, DB: p.DB, Freshness: s.flows.Freshness, Now: time.Now},
 		Planning:  &outbound.Planning{Streams: p.Streams, Origins: p.Origins},
@@ -144,7 +145,11 @@ func (s *service) workers(backOffice string) ([]*worker.Worker, error) {
 	planner := &lead.Planner{
 		Streams: s.parts.Streams, DB: s.parts.DB, Horizon: s.horizon, Settled: s.settled(), Now: time.Now,
 	}
-	workers := []*worker.Worker{{Name: "lead planner", Logger: s.parts.Logger, Work: worker.Rounds(s.parts.DB, planner.Round)}}
+	eraser := erasure.Eraser{DB: s.parts.DB, Ring: s.parts.Ring, Flows: s.flows, Contacts: request.Contacts}
+	workers := []*worker.Worker{
+		{Name: "lead planner", Logger: s.parts.Logger, Work: worker.Rounds(s.parts.DB, planner.Round)},
+		eraser.Worker(s.parts.Logger),
+	}
 	if backOffice == "" {
 		return workers, nil // requests wait until somebody resolves them
 	}

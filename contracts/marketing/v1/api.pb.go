@@ -1873,7 +1873,7 @@ func (x *LeadCaps) GetCaps() []*LeadCap {
 // ConfigureLeadCapsRequest says how many leads a customer gets.
 type ConfigureLeadCapsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The caps, in place of those before.
+	// The caps, in place of those before: one at least.
 	LeadCaps      *LeadCaps `protobuf:"bytes,1,opt,name=lead_caps,json=leadCaps,proto3" json:"lead_caps,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1953,6 +1953,80 @@ func (*ConfigureLeadCapsResponse) Descriptor() ([]byte, []int) {
 	return file_marketing_v1_api_proto_rawDescGZIP(), []int{30}
 }
 
+// ClearLeadCapsRequest ends all caps.
+type ClearLeadCapsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClearLeadCapsRequest) Reset() {
+	*x = ClearLeadCapsRequest{}
+	mi := &file_marketing_v1_api_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClearLeadCapsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClearLeadCapsRequest) ProtoMessage() {}
+
+func (x *ClearLeadCapsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClearLeadCapsRequest.ProtoReflect.Descriptor instead.
+func (*ClearLeadCapsRequest) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{31}
+}
+
+// ClearLeadCapsResponse confirms it.
+type ClearLeadCapsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClearLeadCapsResponse) Reset() {
+	*x = ClearLeadCapsResponse{}
+	mi := &file_marketing_v1_api_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClearLeadCapsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClearLeadCapsResponse) ProtoMessage() {}
+
+func (x *ClearLeadCapsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_marketing_v1_api_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClearLeadCapsResponse.ProtoReflect.Descriptor instead.
+func (*ClearLeadCapsResponse) Descriptor() ([]byte, []int) {
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{32}
+}
+
 // GetLeadCapsRequest asks how many leads a customer gets.
 type GetLeadCapsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1962,7 +2036,7 @@ type GetLeadCapsRequest struct {
 
 func (x *GetLeadCapsRequest) Reset() {
 	*x = GetLeadCapsRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[31]
+	mi := &file_marketing_v1_api_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1974,7 +2048,7 @@ func (x *GetLeadCapsRequest) String() string {
 func (*GetLeadCapsRequest) ProtoMessage() {}
 
 func (x *GetLeadCapsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[31]
+	mi := &file_marketing_v1_api_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1987,7 +2061,7 @@ func (x *GetLeadCapsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetLeadCapsRequest.ProtoReflect.Descriptor instead.
 func (*GetLeadCapsRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{31}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{33}
 }
 
 // GetLeadCapsResponse tells it.
@@ -2001,7 +2075,7 @@ type GetLeadCapsResponse struct {
 
 func (x *GetLeadCapsResponse) Reset() {
 	*x = GetLeadCapsResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[32]
+	mi := &file_marketing_v1_api_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2013,7 +2087,7 @@ func (x *GetLeadCapsResponse) String() string {
 func (*GetLeadCapsResponse) ProtoMessage() {}
 
 func (x *GetLeadCapsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[32]
+	mi := &file_marketing_v1_api_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2026,7 +2100,7 @@ func (x *GetLeadCapsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetLeadCapsResponse.ProtoReflect.Descriptor instead.
 func (*GetLeadCapsResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{32}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *GetLeadCapsResponse) GetLeadCaps() *LeadCaps {
@@ -2047,7 +2121,7 @@ type ConfigureArbitrationRequest struct {
 
 func (x *ConfigureArbitrationRequest) Reset() {
 	*x = ConfigureArbitrationRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[33]
+	mi := &file_marketing_v1_api_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2059,7 +2133,7 @@ func (x *ConfigureArbitrationRequest) String() string {
 func (*ConfigureArbitrationRequest) ProtoMessage() {}
 
 func (x *ConfigureArbitrationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[33]
+	mi := &file_marketing_v1_api_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2072,7 +2146,7 @@ func (x *ConfigureArbitrationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureArbitrationRequest.ProtoReflect.Descriptor instead.
 func (*ConfigureArbitrationRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{33}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ConfigureArbitrationRequest) GetArbitration() *Arbitration {
@@ -2091,7 +2165,7 @@ type ConfigureArbitrationResponse struct {
 
 func (x *ConfigureArbitrationResponse) Reset() {
 	*x = ConfigureArbitrationResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[34]
+	mi := &file_marketing_v1_api_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2103,7 +2177,7 @@ func (x *ConfigureArbitrationResponse) String() string {
 func (*ConfigureArbitrationResponse) ProtoMessage() {}
 
 func (x *ConfigureArbitrationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[34]
+	mi := &file_marketing_v1_api_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2116,7 +2190,7 @@ func (x *ConfigureArbitrationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureArbitrationResponse.ProtoReflect.Descriptor instead.
 func (*ConfigureArbitrationResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{34}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{36}
 }
 
 // GetArbitrationRequest asks how lists are made.
@@ -2128,7 +2202,7 @@ type GetArbitrationRequest struct {
 
 func (x *GetArbitrationRequest) Reset() {
 	*x = GetArbitrationRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[35]
+	mi := &file_marketing_v1_api_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2140,7 +2214,7 @@ func (x *GetArbitrationRequest) String() string {
 func (*GetArbitrationRequest) ProtoMessage() {}
 
 func (x *GetArbitrationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[35]
+	mi := &file_marketing_v1_api_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2153,7 +2227,7 @@ func (x *GetArbitrationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetArbitrationRequest.ProtoReflect.Descriptor instead.
 func (*GetArbitrationRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{35}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{37}
 }
 
 // GetArbitrationResponse tells how lists are made.
@@ -2167,7 +2241,7 @@ type GetArbitrationResponse struct {
 
 func (x *GetArbitrationResponse) Reset() {
 	*x = GetArbitrationResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[36]
+	mi := &file_marketing_v1_api_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2179,7 +2253,7 @@ func (x *GetArbitrationResponse) String() string {
 func (*GetArbitrationResponse) ProtoMessage() {}
 
 func (x *GetArbitrationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[36]
+	mi := &file_marketing_v1_api_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2192,7 +2266,7 @@ func (x *GetArbitrationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetArbitrationResponse.ProtoReflect.Descriptor instead.
 func (*GetArbitrationResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{36}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *GetArbitrationResponse) GetArbitration() *Arbitration {
@@ -2215,7 +2289,7 @@ type GetDecisionRequest struct {
 
 func (x *GetDecisionRequest) Reset() {
 	*x = GetDecisionRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[37]
+	mi := &file_marketing_v1_api_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2227,7 +2301,7 @@ func (x *GetDecisionRequest) String() string {
 func (*GetDecisionRequest) ProtoMessage() {}
 
 func (x *GetDecisionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[37]
+	mi := &file_marketing_v1_api_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2240,7 +2314,7 @@ func (x *GetDecisionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDecisionRequest.ProtoReflect.Descriptor instead.
 func (*GetDecisionRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{37}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *GetDecisionRequest) GetContactId() string {
@@ -2291,7 +2365,7 @@ type GetDecisionResponse struct {
 
 func (x *GetDecisionResponse) Reset() {
 	*x = GetDecisionResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[38]
+	mi := &file_marketing_v1_api_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2303,7 +2377,7 @@ func (x *GetDecisionResponse) String() string {
 func (*GetDecisionResponse) ProtoMessage() {}
 
 func (x *GetDecisionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[38]
+	mi := &file_marketing_v1_api_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2316,7 +2390,7 @@ func (x *GetDecisionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDecisionResponse.ProtoReflect.Descriptor instead.
 func (*GetDecisionResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{38}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *GetDecisionResponse) GetDecisionId() string {
@@ -2418,7 +2492,7 @@ type GetReplayRequest struct {
 
 func (x *GetReplayRequest) Reset() {
 	*x = GetReplayRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[39]
+	mi := &file_marketing_v1_api_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2430,7 +2504,7 @@ func (x *GetReplayRequest) String() string {
 func (*GetReplayRequest) ProtoMessage() {}
 
 func (x *GetReplayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[39]
+	mi := &file_marketing_v1_api_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2443,7 +2517,7 @@ func (x *GetReplayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReplayRequest.ProtoReflect.Descriptor instead.
 func (*GetReplayRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{39}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *GetReplayRequest) GetContactId() string {
@@ -2488,7 +2562,7 @@ type GetReplayResponse struct {
 
 func (x *GetReplayResponse) Reset() {
 	*x = GetReplayResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[40]
+	mi := &file_marketing_v1_api_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2500,7 +2574,7 @@ func (x *GetReplayResponse) String() string {
 func (*GetReplayResponse) ProtoMessage() {}
 
 func (x *GetReplayResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[40]
+	mi := &file_marketing_v1_api_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2513,7 +2587,7 @@ func (x *GetReplayResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReplayResponse.ProtoReflect.Descriptor instead.
 func (*GetReplayResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{40}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *GetReplayResponse) GetDecisionId() string {
@@ -2569,7 +2643,7 @@ type GetProfileRequest struct {
 
 func (x *GetProfileRequest) Reset() {
 	*x = GetProfileRequest{}
-	mi := &file_marketing_v1_api_proto_msgTypes[41]
+	mi := &file_marketing_v1_api_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2581,7 +2655,7 @@ func (x *GetProfileRequest) String() string {
 func (*GetProfileRequest) ProtoMessage() {}
 
 func (x *GetProfileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[41]
+	mi := &file_marketing_v1_api_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2594,7 +2668,7 @@ func (x *GetProfileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProfileRequest.ProtoReflect.Descriptor instead.
 func (*GetProfileRequest) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{41}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *GetProfileRequest) GetCustomerId() string {
@@ -2627,7 +2701,7 @@ type GetProfileResponse struct {
 
 func (x *GetProfileResponse) Reset() {
 	*x = GetProfileResponse{}
-	mi := &file_marketing_v1_api_proto_msgTypes[42]
+	mi := &file_marketing_v1_api_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2639,7 +2713,7 @@ func (x *GetProfileResponse) String() string {
 func (*GetProfileResponse) ProtoMessage() {}
 
 func (x *GetProfileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_marketing_v1_api_proto_msgTypes[42]
+	mi := &file_marketing_v1_api_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2652,7 +2726,7 @@ func (x *GetProfileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProfileResponse.ProtoReflect.Descriptor instead.
 func (*GetProfileResponse) Descriptor() ([]byte, []int) {
-	return file_marketing_v1_api_proto_rawDescGZIP(), []int{42}
+	return file_marketing_v1_api_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *GetProfileResponse) GetCustomerId() string {
@@ -2818,7 +2892,9 @@ const file_marketing_v1_api_proto_rawDesc = "" +
 	"\x04caps\x18\x01 \x03(\v2\x15.marketing.v1.LeadCapR\x04caps\"O\n" +
 	"\x18ConfigureLeadCapsRequest\x123\n" +
 	"\tlead_caps\x18\x01 \x01(\v2\x16.marketing.v1.LeadCapsR\bleadCaps\"\x1b\n" +
-	"\x19ConfigureLeadCapsResponse\"\x14\n" +
+	"\x19ConfigureLeadCapsResponse\"\x16\n" +
+	"\x14ClearLeadCapsRequest\"\x17\n" +
+	"\x15ClearLeadCapsResponse\"\x14\n" +
 	"\x12GetLeadCapsRequest\"J\n" +
 	"\x13GetLeadCapsResponse\x123\n" +
 	"\tlead_caps\x18\x01 \x01(\v2\x16.marketing.v1.LeadCapsR\bleadCaps\"Z\n" +
@@ -2897,7 +2973,7 @@ const file_marketing_v1_api_proto_rawDesc = "" +
 	"\fReplayInputs\x12\x1d\n" +
 	"\x19REPLAY_INPUTS_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16REPLAY_INPUTS_RECORDED\x10\x01\x12\x15\n" +
-	"\x11REPLAY_INPUTS_LOG\x10\x022\xda\f\n" +
+	"\x11REPLAY_INPUTS_LOG\x10\x022\xb4\r\n" +
 	"\x10MarketingService\x12d\n" +
 	"\x11DefineProposition\x12&.marketing.v1.DefinePropositionRequest\x1a'.marketing.v1.DefinePropositionResponse\x12a\n" +
 	"\x10ListPropositions\x12%.marketing.v1.ListPropositionsRequest\x1a&.marketing.v1.ListPropositionsResponse\x12X\n" +
@@ -2909,7 +2985,8 @@ const file_marketing_v1_api_proto_rawDesc = "" +
 	"\vRunCampaign\x12 .marketing.v1.RunCampaignRequest\x1a!.marketing.v1.RunCampaignResponse\x12I\n" +
 	"\bListRuns\x12\x1d.marketing.v1.ListRunsRequest\x1a\x1e.marketing.v1.ListRunsResponse\x12U\n" +
 	"\fStopCampaign\x12!.marketing.v1.StopCampaignRequest\x1a\".marketing.v1.StopCampaignResponse\x12d\n" +
-	"\x11ConfigureLeadCaps\x12&.marketing.v1.ConfigureLeadCapsRequest\x1a'.marketing.v1.ConfigureLeadCapsResponse\x12R\n" +
+	"\x11ConfigureLeadCaps\x12&.marketing.v1.ConfigureLeadCapsRequest\x1a'.marketing.v1.ConfigureLeadCapsResponse\x12X\n" +
+	"\rClearLeadCaps\x12\".marketing.v1.ClearLeadCapsRequest\x1a#.marketing.v1.ClearLeadCapsResponse\x12R\n" +
 	"\vGetLeadCaps\x12 .marketing.v1.GetLeadCapsRequest\x1a!.marketing.v1.GetLeadCapsResponse\x12[\n" +
 	"\x0eListLeadPlaces\x12#.marketing.v1.ListLeadPlacesRequest\x1a$.marketing.v1.ListLeadPlacesResponse\x12m\n" +
 	"\x14ConfigureArbitration\x12).marketing.v1.ConfigureArbitrationRequest\x1a*.marketing.v1.ConfigureArbitrationResponse\x12[\n" +
@@ -2932,7 +3009,7 @@ func file_marketing_v1_api_proto_rawDescGZIP() []byte {
 }
 
 var file_marketing_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_marketing_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_marketing_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_marketing_v1_api_proto_goTypes = []any{
 	(CampaignState)(0),                   // 0: marketing.v1.CampaignState
 	(ReplayOutcome)(0),                   // 1: marketing.v1.ReplayOutcome
@@ -2968,71 +3045,73 @@ var file_marketing_v1_api_proto_goTypes = []any{
 	(*LeadCaps)(nil),                     // 31: marketing.v1.LeadCaps
 	(*ConfigureLeadCapsRequest)(nil),     // 32: marketing.v1.ConfigureLeadCapsRequest
 	(*ConfigureLeadCapsResponse)(nil),    // 33: marketing.v1.ConfigureLeadCapsResponse
-	(*GetLeadCapsRequest)(nil),           // 34: marketing.v1.GetLeadCapsRequest
-	(*GetLeadCapsResponse)(nil),          // 35: marketing.v1.GetLeadCapsResponse
-	(*ConfigureArbitrationRequest)(nil),  // 36: marketing.v1.ConfigureArbitrationRequest
-	(*ConfigureArbitrationResponse)(nil), // 37: marketing.v1.ConfigureArbitrationResponse
-	(*GetArbitrationRequest)(nil),        // 38: marketing.v1.GetArbitrationRequest
-	(*GetArbitrationResponse)(nil),       // 39: marketing.v1.GetArbitrationResponse
-	(*GetDecisionRequest)(nil),           // 40: marketing.v1.GetDecisionRequest
-	(*GetDecisionResponse)(nil),          // 41: marketing.v1.GetDecisionResponse
-	(*GetReplayRequest)(nil),             // 42: marketing.v1.GetReplayRequest
-	(*GetReplayResponse)(nil),            // 43: marketing.v1.GetReplayResponse
-	(*GetProfileRequest)(nil),            // 44: marketing.v1.GetProfileRequest
-	(*GetProfileResponse)(nil),           // 45: marketing.v1.GetProfileResponse
-	(Purpose)(0),                         // 46: marketing.v1.Purpose
-	(*Content)(nil),                      // 47: marketing.v1.Content
-	(v1.Channel)(0),                      // 48: journey.v1.Channel
-	(*timestamppb.Timestamp)(nil),        // 49: google.protobuf.Timestamp
-	(*Trigger)(nil),                      // 50: marketing.v1.Trigger
-	(*v11.Freshness)(nil),                // 51: flow.v1.Freshness
-	(RunEnd)(0),                          // 52: marketing.v1.RunEnd
-	(PlaceState)(0),                      // 53: marketing.v1.PlaceState
-	(*LeadCap)(nil),                      // 54: marketing.v1.LeadCap
-	(*Arbitration)(nil),                  // 55: marketing.v1.Arbitration
-	(*v1.NextBestAction)(nil),            // 56: journey.v1.NextBestAction
-	(*Candidate)(nil),                    // 57: marketing.v1.Candidate
-	(Group)(0),                           // 58: marketing.v1.Group
+	(*ClearLeadCapsRequest)(nil),         // 34: marketing.v1.ClearLeadCapsRequest
+	(*ClearLeadCapsResponse)(nil),        // 35: marketing.v1.ClearLeadCapsResponse
+	(*GetLeadCapsRequest)(nil),           // 36: marketing.v1.GetLeadCapsRequest
+	(*GetLeadCapsResponse)(nil),          // 37: marketing.v1.GetLeadCapsResponse
+	(*ConfigureArbitrationRequest)(nil),  // 38: marketing.v1.ConfigureArbitrationRequest
+	(*ConfigureArbitrationResponse)(nil), // 39: marketing.v1.ConfigureArbitrationResponse
+	(*GetArbitrationRequest)(nil),        // 40: marketing.v1.GetArbitrationRequest
+	(*GetArbitrationResponse)(nil),       // 41: marketing.v1.GetArbitrationResponse
+	(*GetDecisionRequest)(nil),           // 42: marketing.v1.GetDecisionRequest
+	(*GetDecisionResponse)(nil),          // 43: marketing.v1.GetDecisionResponse
+	(*GetReplayRequest)(nil),             // 44: marketing.v1.GetReplayRequest
+	(*GetReplayResponse)(nil),            // 45: marketing.v1.GetReplayResponse
+	(*GetProfileRequest)(nil),            // 46: marketing.v1.GetProfileRequest
+	(*GetProfileResponse)(nil),           // 47: marketing.v1.GetProfileResponse
+	(Purpose)(0),                         // 48: marketing.v1.Purpose
+	(*Content)(nil),                      // 49: marketing.v1.Content
+	(v1.Channel)(0),                      // 50: journey.v1.Channel
+	(*timestamppb.Timestamp)(nil),        // 51: google.protobuf.Timestamp
+	(*Trigger)(nil),                      // 52: marketing.v1.Trigger
+	(*v11.Freshness)(nil),                // 53: flow.v1.Freshness
+	(RunEnd)(0),                          // 54: marketing.v1.RunEnd
+	(PlaceState)(0),                      // 55: marketing.v1.PlaceState
+	(*LeadCap)(nil),                      // 56: marketing.v1.LeadCap
+	(*Arbitration)(nil),                  // 57: marketing.v1.Arbitration
+	(*v1.NextBestAction)(nil),            // 58: journey.v1.NextBestAction
+	(*Candidate)(nil),                    // 59: marketing.v1.Candidate
+	(Group)(0),                           // 60: marketing.v1.Group
 }
 var file_marketing_v1_api_proto_depIdxs = []int32{
-	46, // 0: marketing.v1.Proposition.purpose:type_name -> marketing.v1.Purpose
-	47, // 1: marketing.v1.Proposition.contents:type_name -> marketing.v1.Content
-	48, // 2: marketing.v1.Campaign.channel:type_name -> journey.v1.Channel
-	49, // 3: marketing.v1.Campaign.once_at:type_name -> google.protobuf.Timestamp
-	50, // 4: marketing.v1.Campaign.trigger:type_name -> marketing.v1.Trigger
+	48, // 0: marketing.v1.Proposition.purpose:type_name -> marketing.v1.Purpose
+	49, // 1: marketing.v1.Proposition.contents:type_name -> marketing.v1.Content
+	50, // 2: marketing.v1.Campaign.channel:type_name -> journey.v1.Channel
+	51, // 3: marketing.v1.Campaign.once_at:type_name -> google.protobuf.Timestamp
+	52, // 4: marketing.v1.Campaign.trigger:type_name -> marketing.v1.Trigger
 	3,  // 5: marketing.v1.DefinePropositionRequest.proposition:type_name -> marketing.v1.Proposition
 	3,  // 6: marketing.v1.ListPropositionsResponse.propositions:type_name -> marketing.v1.Proposition
 	4,  // 7: marketing.v1.DefineSegmentRequest.segment:type_name -> marketing.v1.Segment
 	4,  // 8: marketing.v1.ListSegmentsResponse.segments:type_name -> marketing.v1.Segment
-	51, // 9: marketing.v1.GetReachResponse.freshness:type_name -> flow.v1.Freshness
+	53, // 9: marketing.v1.GetReachResponse.freshness:type_name -> flow.v1.Freshness
 	5,  // 10: marketing.v1.DefineCampaignRequest.campaign:type_name -> marketing.v1.Campaign
-	51, // 11: marketing.v1.RunCampaignResponse.freshness:type_name -> flow.v1.Freshness
+	53, // 11: marketing.v1.RunCampaignResponse.freshness:type_name -> flow.v1.Freshness
 	5,  // 12: marketing.v1.CampaignStatus.campaign:type_name -> marketing.v1.Campaign
 	0,  // 13: marketing.v1.CampaignStatus.state:type_name -> marketing.v1.CampaignState
-	49, // 14: marketing.v1.CampaignStatus.next_run_at:type_name -> google.protobuf.Timestamp
+	51, // 14: marketing.v1.CampaignStatus.next_run_at:type_name -> google.protobuf.Timestamp
 	20, // 15: marketing.v1.ListCampaignsResponse.campaigns:type_name -> marketing.v1.CampaignStatus
-	49, // 16: marketing.v1.Run.planned_at:type_name -> google.protobuf.Timestamp
-	49, // 17: marketing.v1.Run.due_at:type_name -> google.protobuf.Timestamp
-	52, // 18: marketing.v1.Run.end:type_name -> marketing.v1.RunEnd
+	51, // 16: marketing.v1.Run.planned_at:type_name -> google.protobuf.Timestamp
+	51, // 17: marketing.v1.Run.due_at:type_name -> google.protobuf.Timestamp
+	54, // 18: marketing.v1.Run.end:type_name -> marketing.v1.RunEnd
 	23, // 19: marketing.v1.ListRunsResponse.runs:type_name -> marketing.v1.Run
-	48, // 20: marketing.v1.LeadPlace.channel:type_name -> journey.v1.Channel
-	49, // 21: marketing.v1.LeadPlace.at:type_name -> google.protobuf.Timestamp
-	53, // 22: marketing.v1.LeadPlace.state:type_name -> marketing.v1.PlaceState
-	54, // 23: marketing.v1.LeadPlace.cap:type_name -> marketing.v1.LeadCap
+	50, // 20: marketing.v1.LeadPlace.channel:type_name -> journey.v1.Channel
+	51, // 21: marketing.v1.LeadPlace.at:type_name -> google.protobuf.Timestamp
+	55, // 22: marketing.v1.LeadPlace.state:type_name -> marketing.v1.PlaceState
+	56, // 23: marketing.v1.LeadPlace.cap:type_name -> marketing.v1.LeadCap
 	28, // 24: marketing.v1.ListLeadPlacesResponse.leads:type_name -> marketing.v1.LeadPlace
-	54, // 25: marketing.v1.LeadCaps.caps:type_name -> marketing.v1.LeadCap
+	56, // 25: marketing.v1.LeadCaps.caps:type_name -> marketing.v1.LeadCap
 	31, // 26: marketing.v1.ConfigureLeadCapsRequest.lead_caps:type_name -> marketing.v1.LeadCaps
 	31, // 27: marketing.v1.GetLeadCapsResponse.lead_caps:type_name -> marketing.v1.LeadCaps
-	55, // 28: marketing.v1.ConfigureArbitrationRequest.arbitration:type_name -> marketing.v1.Arbitration
-	55, // 29: marketing.v1.GetArbitrationResponse.arbitration:type_name -> marketing.v1.Arbitration
-	49, // 30: marketing.v1.GetDecisionResponse.decided_at:type_name -> google.protobuf.Timestamp
-	56, // 31: marketing.v1.GetDecisionResponse.actions:type_name -> journey.v1.NextBestAction
-	57, // 32: marketing.v1.GetDecisionResponse.candidates:type_name -> marketing.v1.Candidate
-	51, // 33: marketing.v1.GetDecisionResponse.rested_on:type_name -> flow.v1.Freshness
-	58, // 34: marketing.v1.GetDecisionResponse.group:type_name -> marketing.v1.Group
+	57, // 28: marketing.v1.ConfigureArbitrationRequest.arbitration:type_name -> marketing.v1.Arbitration
+	57, // 29: marketing.v1.GetArbitrationResponse.arbitration:type_name -> marketing.v1.Arbitration
+	51, // 30: marketing.v1.GetDecisionResponse.decided_at:type_name -> google.protobuf.Timestamp
+	58, // 31: marketing.v1.GetDecisionResponse.actions:type_name -> journey.v1.NextBestAction
+	59, // 32: marketing.v1.GetDecisionResponse.candidates:type_name -> marketing.v1.Candidate
+	53, // 33: marketing.v1.GetDecisionResponse.rested_on:type_name -> flow.v1.Freshness
+	60, // 34: marketing.v1.GetDecisionResponse.group:type_name -> marketing.v1.Group
 	2,  // 35: marketing.v1.GetReplayRequest.inputs:type_name -> marketing.v1.ReplayInputs
 	1,  // 36: marketing.v1.GetReplayResponse.outcome:type_name -> marketing.v1.ReplayOutcome
-	51, // 37: marketing.v1.GetProfileResponse.freshness:type_name -> flow.v1.Freshness
+	53, // 37: marketing.v1.GetProfileResponse.freshness:type_name -> flow.v1.Freshness
 	6,  // 38: marketing.v1.MarketingService.DefineProposition:input_type -> marketing.v1.DefinePropositionRequest
 	8,  // 39: marketing.v1.MarketingService.ListPropositions:input_type -> marketing.v1.ListPropositionsRequest
 	10, // 40: marketing.v1.MarketingService.DefineSegment:input_type -> marketing.v1.DefineSegmentRequest
@@ -3044,33 +3123,35 @@ var file_marketing_v1_api_proto_depIdxs = []int32{
 	24, // 46: marketing.v1.MarketingService.ListRuns:input_type -> marketing.v1.ListRunsRequest
 	26, // 47: marketing.v1.MarketingService.StopCampaign:input_type -> marketing.v1.StopCampaignRequest
 	32, // 48: marketing.v1.MarketingService.ConfigureLeadCaps:input_type -> marketing.v1.ConfigureLeadCapsRequest
-	34, // 49: marketing.v1.MarketingService.GetLeadCaps:input_type -> marketing.v1.GetLeadCapsRequest
-	29, // 50: marketing.v1.MarketingService.ListLeadPlaces:input_type -> marketing.v1.ListLeadPlacesRequest
-	36, // 51: marketing.v1.MarketingService.ConfigureArbitration:input_type -> marketing.v1.ConfigureArbitrationRequest
-	38, // 52: marketing.v1.MarketingService.GetArbitration:input_type -> marketing.v1.GetArbitrationRequest
-	40, // 53: marketing.v1.MarketingService.GetDecision:input_type -> marketing.v1.GetDecisionRequest
-	42, // 54: marketing.v1.MarketingService.GetReplay:input_type -> marketing.v1.GetReplayRequest
-	44, // 55: marketing.v1.MarketingService.GetProfile:input_type -> marketing.v1.GetProfileRequest
-	7,  // 56: marketing.v1.MarketingService.DefineProposition:output_type -> marketing.v1.DefinePropositionResponse
-	9,  // 57: marketing.v1.MarketingService.ListPropositions:output_type -> marketing.v1.ListPropositionsResponse
-	11, // 58: marketing.v1.MarketingService.DefineSegment:output_type -> marketing.v1.DefineSegmentResponse
-	13, // 59: marketing.v1.MarketingService.ListSegments:output_type -> marketing.v1.ListSegmentsResponse
-	15, // 60: marketing.v1.MarketingService.GetReach:output_type -> marketing.v1.GetReachResponse
-	17, // 61: marketing.v1.MarketingService.DefineCampaign:output_type -> marketing.v1.DefineCampaignResponse
-	22, // 62: marketing.v1.MarketingService.ListCampaigns:output_type -> marketing.v1.ListCampaignsResponse
-	19, // 63: marketing.v1.MarketingService.RunCampaign:output_type -> marketing.v1.RunCampaignResponse
-	25, // 64: marketing.v1.MarketingService.ListRuns:output_type -> marketing.v1.ListRunsResponse
-	27, // 65: marketing.v1.MarketingService.StopCampaign:output_type -> marketing.v1.StopCampaignResponse
-	33, // 66: marketing.v1.MarketingService.ConfigureLeadCaps:output_type -> marketing.v1.ConfigureLeadCapsResponse
-	35, // 67: marketing.v1.MarketingService.GetLeadCaps:output_type -> marketing.v1.GetLeadCapsResponse
-	30, // 68: marketing.v1.MarketingService.ListLeadPlaces:output_type -> marketing.v1.ListLeadPlacesResponse
-	37, // 69: marketing.v1.MarketingService.ConfigureArbitration:output_type -> marketing.v1.ConfigureArbitrationResponse
-	39, // 70: marketing.v1.MarketingService.GetArbitration:output_type -> marketing.v1.GetArbitrationResponse
-	41, // 71: marketing.v1.MarketingService.GetDecision:output_type -> marketing.v1.GetDecisionResponse
-	43, // 72: marketing.v1.MarketingService.GetReplay:output_type -> marketing.v1.GetReplayResponse
-	45, // 73: marketing.v1.MarketingService.GetProfile:output_type -> marketing.v1.GetProfileResponse
-	56, // [56:74] is the sub-list for method output_type
-	38, // [38:56] is the sub-list for method input_type
+	34, // 49: marketing.v1.MarketingService.ClearLeadCaps:input_type -> marketing.v1.ClearLeadCapsRequest
+	36, // 50: marketing.v1.MarketingService.GetLeadCaps:input_type -> marketing.v1.GetLeadCapsRequest
+	29, // 51: marketing.v1.MarketingService.ListLeadPlaces:input_type -> marketing.v1.ListLeadPlacesRequest
+	38, // 52: marketing.v1.MarketingService.ConfigureArbitration:input_type -> marketing.v1.ConfigureArbitrationRequest
+	40, // 53: marketing.v1.MarketingService.GetArbitration:input_type -> marketing.v1.GetArbitrationRequest
+	42, // 54: marketing.v1.MarketingService.GetDecision:input_type -> marketing.v1.GetDecisionRequest
+	44, // 55: marketing.v1.MarketingService.GetReplay:input_type -> marketing.v1.GetReplayRequest
+	46, // 56: marketing.v1.MarketingService.GetProfile:input_type -> marketing.v1.GetProfileRequest
+	7,  // 57: marketing.v1.MarketingService.DefineProposition:output_type -> marketing.v1.DefinePropositionResponse
+	9,  // 58: marketing.v1.MarketingService.ListPropositions:output_type -> marketing.v1.ListPropositionsResponse
+	11, // 59: marketing.v1.MarketingService.DefineSegment:output_type -> marketing.v1.DefineSegmentResponse
+	13, // 60: marketing.v1.MarketingService.ListSegments:output_type -> marketing.v1.ListSegmentsResponse
+	15, // 61: marketing.v1.MarketingService.GetReach:output_type -> marketing.v1.GetReachResponse
+	17, // 62: marketing.v1.MarketingService.DefineCampaign:output_type -> marketing.v1.DefineCampaignResponse
+	22, // 63: marketing.v1.MarketingService.ListCampaigns:output_type -> marketing.v1.ListCampaignsResponse
+	19, // 64: marketing.v1.MarketingService.RunCampaign:output_type -> marketing.v1.RunCampaignResponse
+	25, // 65: marketing.v1.MarketingService.ListRuns:output_type -> marketing.v1.ListRunsResponse
+	27, // 66: marketing.v1.MarketingService.StopCampaign:output_type -> marketing.v1.StopCampaignResponse
+	33, // 67: marketing.v1.MarketingService.ConfigureLeadCaps:output_type -> marketing.v1.ConfigureLeadCapsResponse
+	35, // 68: marketing.v1.MarketingService.ClearLeadCaps:output_type -> marketing.v1.ClearLeadCapsResponse
+	37, // 69: marketing.v1.MarketingService.GetLeadCaps:output_type -> marketing.v1.GetLeadCapsResponse
+	30, // 70: marketing.v1.MarketingService.ListLeadPlaces:output_type -> marketing.v1.ListLeadPlacesResponse
+	39, // 71: marketing.v1.MarketingService.ConfigureArbitration:output_type -> marketing.v1.ConfigureArbitrationResponse
+	41, // 72: marketing.v1.MarketingService.GetArbitration:output_type -> marketing.v1.GetArbitrationResponse
+	43, // 73: marketing.v1.MarketingService.GetDecision:output_type -> marketing.v1.GetDecisionResponse
+	45, // 74: marketing.v1.MarketingService.GetReplay:output_type -> marketing.v1.GetReplayResponse
+	47, // 75: marketing.v1.MarketingService.GetProfile:output_type -> marketing.v1.GetProfileResponse
+	57, // [57:76] is the sub-list for method output_type
+	38, // [38:57] is the sub-list for method input_type
 	38, // [38:38] is the sub-list for extension type_name
 	38, // [38:38] is the sub-list for extension extendee
 	0,  // [0:38] is the sub-list for field type_name
@@ -3088,7 +3169,7 @@ func file_marketing_v1_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_marketing_v1_api_proto_rawDesc), len(file_marketing_v1_api_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   43,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -30,6 +30,7 @@ const (
 	MarketingService_ListRuns_FullMethodName             = "/marketing.v1.MarketingService/ListRuns"
 	MarketingService_StopCampaign_FullMethodName         = "/marketing.v1.MarketingService/StopCampaign"
 	MarketingService_ConfigureLeadCaps_FullMethodName    = "/marketing.v1.MarketingService/ConfigureLeadCaps"
+	MarketingService_ClearLeadCaps_FullMethodName        = "/marketing.v1.MarketingService/ClearLeadCaps"
 	MarketingService_GetLeadCaps_FullMethodName          = "/marketing.v1.MarketingService/GetLeadCaps"
 	MarketingService_ListLeadPlaces_FullMethodName       = "/marketing.v1.MarketingService/ListLeadPlaces"
 	MarketingService_ConfigureArbitration_FullMethodName = "/marketing.v1.MarketingService/ConfigureArbitration"
@@ -73,8 +74,11 @@ type MarketingServiceClient interface {
 	// that it has handed to their channel by then.
 	StopCampaign(ctx context.Context, in *StopCampaignRequest, opts ...grpc.CallOption) (*StopCampaignResponse, error)
 	// ConfigureLeadCaps says how many leads a customer gets from now on, whatever the
-	// campaign.
+	// campaign. To have no caps any more, clear them.
 	ConfigureLeadCaps(ctx context.Context, in *ConfigureLeadCapsRequest, opts ...grpc.CallOption) (*ConfigureLeadCapsResponse, error)
+	// ClearLeadCaps ends all caps: a customer gets as many leads as campaigns have for
+	// them.
+	ClearLeadCaps(ctx context.Context, in *ClearLeadCapsRequest, opts ...grpc.CallOption) (*ClearLeadCapsResponse, error)
 	// GetLeadCaps returns how many leads a customer gets.
 	GetLeadCaps(ctx context.Context, in *GetLeadCapsRequest, opts ...grpc.CallOption) (*GetLeadCapsResponse, error)
 	// ListLeadPlaces returns the leads that campaigns meant for a customer, the latest
@@ -212,6 +216,16 @@ func (c *marketingServiceClient) ConfigureLeadCaps(ctx context.Context, in *Conf
 	return out, nil
 }
 
+func (c *marketingServiceClient) ClearLeadCaps(ctx context.Context, in *ClearLeadCapsRequest, opts ...grpc.CallOption) (*ClearLeadCapsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ClearLeadCapsResponse)
+	err := c.cc.Invoke(ctx, MarketingService_ClearLeadCaps_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *marketingServiceClient) GetLeadCaps(ctx context.Context, in *GetLeadCapsRequest, opts ...grpc.CallOption) (*GetLeadCapsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetLeadCapsResponse)
@@ -316,8 +330,11 @@ type MarketingServiceServer interface {
 	// that it has handed to their channel by then.
 	StopCampaign(context.Context, *StopCampaignRequest) (*StopCampaignResponse, error)
 	// ConfigureLeadCaps says how many leads a customer gets from now on, whatever the
-	// campaign.
+	// campaign. To have no caps any more, clear them.
 	ConfigureLeadCaps(context.Context, *ConfigureLeadCapsRequest) (*ConfigureLeadCapsResponse, error)
+	// ClearLeadCaps ends all caps: a customer gets as many leads as campaigns have for
+	// them.
+	ClearLeadCaps(context.Context, *ClearLeadCapsRequest) (*ClearLeadCapsResponse, error)
 	// GetLeadCaps returns how many leads a customer gets.
 	GetLeadCaps(context.Context, *GetLeadCapsRequest) (*GetLeadCapsResponse, error)
 	// ListLeadPlaces returns the leads that campaigns meant for a customer, the latest
@@ -377,6 +394,9 @@ func (UnimplementedMarketingServiceServer) StopCampaign(context.Context, *StopCa
 }
 func (UnimplementedMarketingServiceServer) ConfigureLeadCaps(context.Context, *ConfigureLeadCapsRequest) (*ConfigureLeadCapsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ConfigureLeadCaps not implemented")
+}
+func (UnimplementedMarketingServiceServer) ClearLeadCaps(context.Context, *ClearLeadCapsRequest) (*ClearLeadCapsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ClearLeadCaps not implemented")
 }
 func (UnimplementedMarketingServiceServer) GetLeadCaps(context.Context, *GetLeadCapsRequest) (*GetLeadCapsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetLeadCaps not implemented")
@@ -618,6 +638,24 @@ func _MarketingService_ConfigureLeadCaps_Handler(srv interface{}, ctx context.Co
 	return interceptor(ctx, in, info, handler)
 }
 
+func _MarketingService_ClearLeadCaps_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ClearLeadCapsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MarketingServiceServer).ClearLeadCaps(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MarketingService_ClearLeadCaps_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MarketingServiceServer).ClearLeadCaps(ctx, req.(*ClearLeadCapsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _MarketingService_GetLeadCaps_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetLeadCapsRequest)
 	if err := dec(in); err != nil {
@@ -794,6 +832,10 @@ var MarketingService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ConfigureLeadCaps",
 			Handler:    _MarketingService_ConfigureLeadCaps_Handler,
+		},
+		{
+			MethodName: "ClearLeadCaps",
+			Handler:    _MarketingService_ClearLeadCaps_Handler,
 		},
 		{
 			MethodName: "GetLeadCaps",

@@ -665,7 +665,10 @@ type CampaignRunPlanned struct {
 	// Who was seen to satisfy it no longer.
 	Left []string `protobuf:"bytes,15,rep,name=left,proto3" json:"left,omitempty"`
 	// The definition that the look was for, by when it began to hold.
-	TimedSince    *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=timed_since,json=timedSince,proto3" json:"timed_since,omitempty"`
+	TimedSince *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=timed_since,json=timedSince,proto3" json:"timed_since,omitempty"`
+	// Whom it approaches in place of customers who get no place after all, where the
+	// most that a run issues has left them out: in this order.
+	Reserves      []string `protobuf:"bytes,17,rep,name=reserves,proto3" json:"reserves,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -808,6 +811,13 @@ func (x *CampaignRunPlanned) GetLeft() []string {
 func (x *CampaignRunPlanned) GetTimedSince() *timestamppb.Timestamp {
 	if x != nil {
 		return x.TimedSince
+	}
+	return nil
+}
+
+func (x *CampaignRunPlanned) GetReserves() []string {
+	if x != nil {
+		return x.Reserves
 	}
 	return nil
 }
@@ -1810,7 +1820,7 @@ const file_marketing_v1_events_proto_rawDesc = "" +
 	"campaignId\x129\n" +
 	"\n" +
 	"stopped_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tstoppedAt\x12<\n" +
-	"\fissued_leads\x18\x03 \x01(\x0e2\x19.marketing.v1.IssuedLeadsR\vissuedLeads\"\xe5\x04\n" +
+	"\fissued_leads\x18\x03 \x01(\x0e2\x19.marketing.v1.IssuedLeadsR\vissuedLeads\"\x81\x05\n" +
 	"\x12CampaignRunPlanned\x12\x1f\n" +
 	"\vcampaign_id\x18\x01 \x01(\tR\n" +
 	"campaignId\x12\x15\n" +
@@ -1831,7 +1841,8 @@ const file_marketing_v1_events_proto_rawDesc = "" +
 	"\aentered\x18\x0e \x03(\v2\x15.marketing.v1.EntrantR\aentered\x12\x12\n" +
 	"\x04left\x18\x0f \x03(\tR\x04left\x12;\n" +
 	"\vtimed_since\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"timedSince\"L\n" +
+	"timedSince\x12\x1a\n" +
+	"\breserves\x18\x11 \x03(\tR\breserves\"L\n" +
 	"\x12CampaignRunStopped\x12\x1f\n" +
 	"\vcampaign_id\x18\x01 \x01(\tR\n" +
 	"campaignId\x12\x15\n" +

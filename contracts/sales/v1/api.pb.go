@@ -151,7 +151,9 @@ type Customer struct {
 	// What they come to, in hundredths of the currency.
 	SpentCents int64 `protobuf:"varint,6,opt,name=spent_cents,json=spentCents,proto3" json:"spent_cents,omitempty"`
 	// Where the registration came from.
-	Source        string `protobuf:"bytes,7,opt,name=source,proto3" json:"source,omitempty"`
+	Source string `protobuf:"bytes,7,opt,name=source,proto3" json:"source,omitempty"`
+	// When the person was erased, where they were.
+	ErasedAt      *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=erased_at,json=erasedAt,proto3" json:"erased_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -233,6 +235,13 @@ func (x *Customer) GetSource() string {
 		return x.Source
 	}
 	return ""
+}
+
+func (x *Customer) GetErasedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ErasedAt
+	}
+	return nil
 }
 
 // Request is what a customer asks.
@@ -747,6 +756,108 @@ func (*ChangeConsentResponse) Descriptor() ([]byte, []int) {
 	return file_sales_v1_api_proto_rawDescGZIP(), []int{8}
 }
 
+// EraseCustomerRequest says who is to be forgotten, and accounts for it.
+type EraseCustomerRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The customer.
+	CustomerId string `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// Who has it done, such as the privacy officer's account.
+	By string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	// Why, without anything about the person.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseCustomerRequest) Reset() {
+	*x = EraseCustomerRequest{}
+	mi := &file_sales_v1_api_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseCustomerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseCustomerRequest) ProtoMessage() {}
+
+func (x *EraseCustomerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_api_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseCustomerRequest.ProtoReflect.Descriptor instead.
+func (*EraseCustomerRequest) Descriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *EraseCustomerRequest) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *EraseCustomerRequest) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *EraseCustomerRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// EraseCustomerResponse confirms that the person's key is destroyed, and that the
+// services are told.
+type EraseCustomerResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseCustomerResponse) Reset() {
+	*x = EraseCustomerResponse{}
+	mi := &file_sales_v1_api_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseCustomerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseCustomerResponse) ProtoMessage() {}
+
+func (x *EraseCustomerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_api_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseCustomerResponse.ProtoReflect.Descriptor instead.
+func (*EraseCustomerResponse) Descriptor() ([]byte, []int) {
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{10}
+}
+
 // GetCustomerRequest asks for a customer, by id or by number.
 type GetCustomerRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -763,7 +874,7 @@ type GetCustomerRequest struct {
 
 func (x *GetCustomerRequest) Reset() {
 	*x = GetCustomerRequest{}
-	mi := &file_sales_v1_api_proto_msgTypes[9]
+	mi := &file_sales_v1_api_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -775,7 +886,7 @@ func (x *GetCustomerRequest) String() string {
 func (*GetCustomerRequest) ProtoMessage() {}
 
 func (x *GetCustomerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[9]
+	mi := &file_sales_v1_api_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -788,7 +899,7 @@ func (x *GetCustomerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCustomerRequest.ProtoReflect.Descriptor instead.
 func (*GetCustomerRequest) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{9}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetCustomerRequest) GetBy() isGetCustomerRequest_By {
@@ -847,7 +958,7 @@ type GetCustomerResponse struct {
 
 func (x *GetCustomerResponse) Reset() {
 	*x = GetCustomerResponse{}
-	mi := &file_sales_v1_api_proto_msgTypes[10]
+	mi := &file_sales_v1_api_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -859,7 +970,7 @@ func (x *GetCustomerResponse) String() string {
 func (*GetCustomerResponse) ProtoMessage() {}
 
 func (x *GetCustomerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[10]
+	mi := &file_sales_v1_api_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -872,7 +983,7 @@ func (x *GetCustomerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCustomerResponse.ProtoReflect.Descriptor instead.
 func (*GetCustomerResponse) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{10}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetCustomerResponse) GetCustomer() *Customer {
@@ -915,7 +1026,7 @@ type PlaceOrderRequest struct {
 
 func (x *PlaceOrderRequest) Reset() {
 	*x = PlaceOrderRequest{}
-	mi := &file_sales_v1_api_proto_msgTypes[11]
+	mi := &file_sales_v1_api_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -927,7 +1038,7 @@ func (x *PlaceOrderRequest) String() string {
 func (*PlaceOrderRequest) ProtoMessage() {}
 
 func (x *PlaceOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[11]
+	mi := &file_sales_v1_api_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -940,7 +1051,7 @@ func (x *PlaceOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlaceOrderRequest.ProtoReflect.Descriptor instead.
 func (*PlaceOrderRequest) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{11}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PlaceOrderRequest) GetCustomerNumber() string {
@@ -1012,7 +1123,7 @@ type PlaceOrderResponse struct {
 
 func (x *PlaceOrderResponse) Reset() {
 	*x = PlaceOrderResponse{}
-	mi := &file_sales_v1_api_proto_msgTypes[12]
+	mi := &file_sales_v1_api_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1024,7 +1135,7 @@ func (x *PlaceOrderResponse) String() string {
 func (*PlaceOrderResponse) ProtoMessage() {}
 
 func (x *PlaceOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[12]
+	mi := &file_sales_v1_api_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1037,7 +1148,7 @@ func (x *PlaceOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlaceOrderResponse.ProtoReflect.Descriptor instead.
 func (*PlaceOrderResponse) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{12}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PlaceOrderResponse) GetOrderId() string {
@@ -1065,7 +1176,7 @@ type GetRequestRequest struct {
 
 func (x *GetRequestRequest) Reset() {
 	*x = GetRequestRequest{}
-	mi := &file_sales_v1_api_proto_msgTypes[13]
+	mi := &file_sales_v1_api_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1077,7 +1188,7 @@ func (x *GetRequestRequest) String() string {
 func (*GetRequestRequest) ProtoMessage() {}
 
 func (x *GetRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[13]
+	mi := &file_sales_v1_api_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1090,7 +1201,7 @@ func (x *GetRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRequestRequest.ProtoReflect.Descriptor instead.
 func (*GetRequestRequest) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{13}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetRequestRequest) GetRequestId() string {
@@ -1113,7 +1224,7 @@ type GetRequestResponse struct {
 
 func (x *GetRequestResponse) Reset() {
 	*x = GetRequestResponse{}
-	mi := &file_sales_v1_api_proto_msgTypes[14]
+	mi := &file_sales_v1_api_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1125,7 +1236,7 @@ func (x *GetRequestResponse) String() string {
 func (*GetRequestResponse) ProtoMessage() {}
 
 func (x *GetRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[14]
+	mi := &file_sales_v1_api_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1138,7 +1249,7 @@ func (x *GetRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRequestResponse.ProtoReflect.Descriptor instead.
 func (*GetRequestResponse) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{14}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetRequestResponse) GetRequest() *Request {
@@ -1166,7 +1277,7 @@ type ListRequestsRequest struct {
 
 func (x *ListRequestsRequest) Reset() {
 	*x = ListRequestsRequest{}
-	mi := &file_sales_v1_api_proto_msgTypes[15]
+	mi := &file_sales_v1_api_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1178,7 +1289,7 @@ func (x *ListRequestsRequest) String() string {
 func (*ListRequestsRequest) ProtoMessage() {}
 
 func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[15]
+	mi := &file_sales_v1_api_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1191,7 +1302,7 @@ func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsRequest.ProtoReflect.Descriptor instead.
 func (*ListRequestsRequest) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{15}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListRequestsRequest) GetCustomerId() string {
@@ -1214,7 +1325,7 @@ type ListRequestsResponse struct {
 
 func (x *ListRequestsResponse) Reset() {
 	*x = ListRequestsResponse{}
-	mi := &file_sales_v1_api_proto_msgTypes[16]
+	mi := &file_sales_v1_api_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1226,7 +1337,7 @@ func (x *ListRequestsResponse) String() string {
 func (*ListRequestsResponse) ProtoMessage() {}
 
 func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[16]
+	mi := &file_sales_v1_api_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1239,7 +1350,7 @@ func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsResponse.ProtoReflect.Descriptor instead.
 func (*ListRequestsResponse) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{16}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListRequestsResponse) GetRequests() []*Request {
@@ -1269,7 +1380,7 @@ type ResolveRequestRequest struct {
 
 func (x *ResolveRequestRequest) Reset() {
 	*x = ResolveRequestRequest{}
-	mi := &file_sales_v1_api_proto_msgTypes[17]
+	mi := &file_sales_v1_api_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1281,7 +1392,7 @@ func (x *ResolveRequestRequest) String() string {
 func (*ResolveRequestRequest) ProtoMessage() {}
 
 func (x *ResolveRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[17]
+	mi := &file_sales_v1_api_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1294,7 +1405,7 @@ func (x *ResolveRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveRequestRequest.ProtoReflect.Descriptor instead.
 func (*ResolveRequestRequest) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{17}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ResolveRequestRequest) GetRequestId() string {
@@ -1322,7 +1433,7 @@ type ResolveRequestResponse struct {
 
 func (x *ResolveRequestResponse) Reset() {
 	*x = ResolveRequestResponse{}
-	mi := &file_sales_v1_api_proto_msgTypes[18]
+	mi := &file_sales_v1_api_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1334,7 +1445,7 @@ func (x *ResolveRequestResponse) String() string {
 func (*ResolveRequestResponse) ProtoMessage() {}
 
 func (x *ResolveRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[18]
+	mi := &file_sales_v1_api_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1347,7 +1458,7 @@ func (x *ResolveRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveRequestResponse.ProtoReflect.Descriptor instead.
 func (*ResolveRequestResponse) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{18}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ResolveRequestResponse) GetStatus() v1.RequestStatus {
@@ -1368,7 +1479,7 @@ type GetLeadRequest struct {
 
 func (x *GetLeadRequest) Reset() {
 	*x = GetLeadRequest{}
-	mi := &file_sales_v1_api_proto_msgTypes[19]
+	mi := &file_sales_v1_api_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1380,7 +1491,7 @@ func (x *GetLeadRequest) String() string {
 func (*GetLeadRequest) ProtoMessage() {}
 
 func (x *GetLeadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[19]
+	mi := &file_sales_v1_api_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1393,7 +1504,7 @@ func (x *GetLeadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetLeadRequest.ProtoReflect.Descriptor instead.
 func (*GetLeadRequest) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{19}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetLeadRequest) GetLeadId() string {
@@ -1416,7 +1527,7 @@ type GetLeadResponse struct {
 
 func (x *GetLeadResponse) Reset() {
 	*x = GetLeadResponse{}
-	mi := &file_sales_v1_api_proto_msgTypes[20]
+	mi := &file_sales_v1_api_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1428,7 +1539,7 @@ func (x *GetLeadResponse) String() string {
 func (*GetLeadResponse) ProtoMessage() {}
 
 func (x *GetLeadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[20]
+	mi := &file_sales_v1_api_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1441,7 +1552,7 @@ func (x *GetLeadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetLeadResponse.ProtoReflect.Descriptor instead.
 func (*GetLeadResponse) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{20}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetLeadResponse) GetLead() *Lead {
@@ -1471,7 +1582,7 @@ type ListLeadsRequest struct {
 
 func (x *ListLeadsRequest) Reset() {
 	*x = ListLeadsRequest{}
-	mi := &file_sales_v1_api_proto_msgTypes[21]
+	mi := &file_sales_v1_api_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1483,7 +1594,7 @@ func (x *ListLeadsRequest) String() string {
 func (*ListLeadsRequest) ProtoMessage() {}
 
 func (x *ListLeadsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[21]
+	mi := &file_sales_v1_api_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1496,7 +1607,7 @@ func (x *ListLeadsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLeadsRequest.ProtoReflect.Descriptor instead.
 func (*ListLeadsRequest) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{21}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListLeadsRequest) GetCustomerId() string {
@@ -1526,7 +1637,7 @@ type ListLeadsResponse struct {
 
 func (x *ListLeadsResponse) Reset() {
 	*x = ListLeadsResponse{}
-	mi := &file_sales_v1_api_proto_msgTypes[22]
+	mi := &file_sales_v1_api_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1538,7 +1649,7 @@ func (x *ListLeadsResponse) String() string {
 func (*ListLeadsResponse) ProtoMessage() {}
 
 func (x *ListLeadsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[22]
+	mi := &file_sales_v1_api_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1551,7 +1662,7 @@ func (x *ListLeadsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLeadsResponse.ProtoReflect.Descriptor instead.
 func (*ListLeadsResponse) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{22}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListLeadsResponse) GetLeads() []*Lead {
@@ -1585,7 +1696,7 @@ type PlanOutboundRequest struct {
 
 func (x *PlanOutboundRequest) Reset() {
 	*x = PlanOutboundRequest{}
-	mi := &file_sales_v1_api_proto_msgTypes[23]
+	mi := &file_sales_v1_api_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1597,7 +1708,7 @@ func (x *PlanOutboundRequest) String() string {
 func (*PlanOutboundRequest) ProtoMessage() {}
 
 func (x *PlanOutboundRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[23]
+	mi := &file_sales_v1_api_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1610,7 +1721,7 @@ func (x *PlanOutboundRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanOutboundRequest.ProtoReflect.Descriptor instead.
 func (*PlanOutboundRequest) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{23}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *PlanOutboundRequest) GetChannel() v1.Channel {
@@ -1650,7 +1761,7 @@ type PlanOutboundResponse struct {
 
 func (x *PlanOutboundResponse) Reset() {
 	*x = PlanOutboundResponse{}
-	mi := &file_sales_v1_api_proto_msgTypes[24]
+	mi := &file_sales_v1_api_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1662,7 +1773,7 @@ func (x *PlanOutboundResponse) String() string {
 func (*PlanOutboundResponse) ProtoMessage() {}
 
 func (x *PlanOutboundResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[24]
+	mi := &file_sales_v1_api_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1675,7 +1786,7 @@ func (x *PlanOutboundResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanOutboundResponse.ProtoReflect.Descriptor instead.
 func (*PlanOutboundResponse) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{24}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{26}
 }
 
 // GetOutboundRequest asks for a channel's outbound work.
@@ -1689,7 +1800,7 @@ type GetOutboundRequest struct {
 
 func (x *GetOutboundRequest) Reset() {
 	*x = GetOutboundRequest{}
-	mi := &file_sales_v1_api_proto_msgTypes[25]
+	mi := &file_sales_v1_api_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1701,7 +1812,7 @@ func (x *GetOutboundRequest) String() string {
 func (*GetOutboundRequest) ProtoMessage() {}
 
 func (x *GetOutboundRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[25]
+	mi := &file_sales_v1_api_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1714,7 +1825,7 @@ func (x *GetOutboundRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOutboundRequest.ProtoReflect.Descriptor instead.
 func (*GetOutboundRequest) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{25}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetOutboundRequest) GetChannel() v1.Channel {
@@ -1749,7 +1860,7 @@ type GetOutboundResponse struct {
 
 func (x *GetOutboundResponse) Reset() {
 	*x = GetOutboundResponse{}
-	mi := &file_sales_v1_api_proto_msgTypes[26]
+	mi := &file_sales_v1_api_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1761,7 +1872,7 @@ func (x *GetOutboundResponse) String() string {
 func (*GetOutboundResponse) ProtoMessage() {}
 
 func (x *GetOutboundResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[26]
+	mi := &file_sales_v1_api_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1774,7 +1885,7 @@ func (x *GetOutboundResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOutboundResponse.ProtoReflect.Descriptor instead.
 func (*GetOutboundResponse) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{26}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GetOutboundResponse) GetCalls() *Calls {
@@ -1860,7 +1971,7 @@ type Staffing struct {
 
 func (x *Staffing) Reset() {
 	*x = Staffing{}
-	mi := &file_sales_v1_api_proto_msgTypes[27]
+	mi := &file_sales_v1_api_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1872,7 +1983,7 @@ func (x *Staffing) String() string {
 func (*Staffing) ProtoMessage() {}
 
 func (x *Staffing) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[27]
+	mi := &file_sales_v1_api_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1885,7 +1996,7 @@ func (x *Staffing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Staffing.ProtoReflect.Descriptor instead.
 func (*Staffing) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{27}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Staffing) GetInboundAgents() uint32 {
@@ -1966,7 +2077,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_sales_v1_api_proto_msgTypes[28]
+	mi := &file_sales_v1_api_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1978,7 +2089,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[28]
+	mi := &file_sales_v1_api_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1991,7 +2102,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{28}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Grant) GetGrant() string {
@@ -2047,7 +2158,7 @@ type GetProcessesRequest struct {
 
 func (x *GetProcessesRequest) Reset() {
 	*x = GetProcessesRequest{}
-	mi := &file_sales_v1_api_proto_msgTypes[29]
+	mi := &file_sales_v1_api_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2059,7 +2170,7 @@ func (x *GetProcessesRequest) String() string {
 func (*GetProcessesRequest) ProtoMessage() {}
 
 func (x *GetProcessesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[29]
+	mi := &file_sales_v1_api_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2072,7 +2183,7 @@ func (x *GetProcessesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProcessesRequest.ProtoReflect.Descriptor instead.
 func (*GetProcessesRequest) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{29}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetProcessesRequest) GetProcess() string {
@@ -2097,7 +2208,7 @@ type GetProcessesResponse struct {
 
 func (x *GetProcessesResponse) Reset() {
 	*x = GetProcessesResponse{}
-	mi := &file_sales_v1_api_proto_msgTypes[30]
+	mi := &file_sales_v1_api_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2109,7 +2220,7 @@ func (x *GetProcessesResponse) String() string {
 func (*GetProcessesResponse) ProtoMessage() {}
 
 func (x *GetProcessesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[30]
+	mi := &file_sales_v1_api_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2122,7 +2233,7 @@ func (x *GetProcessesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProcessesResponse.ProtoReflect.Descriptor instead.
 func (*GetProcessesResponse) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{30}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *GetProcessesResponse) GetProcesses() []*Process {
@@ -2161,7 +2272,7 @@ type Process struct {
 
 func (x *Process) Reset() {
 	*x = Process{}
-	mi := &file_sales_v1_api_proto_msgTypes[31]
+	mi := &file_sales_v1_api_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2173,7 +2284,7 @@ func (x *Process) String() string {
 func (*Process) ProtoMessage() {}
 
 func (x *Process) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[31]
+	mi := &file_sales_v1_api_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2186,7 +2297,7 @@ func (x *Process) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Process.ProtoReflect.Descriptor instead.
 func (*Process) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{31}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Process) GetProcess() string {
@@ -2242,7 +2353,7 @@ type ProcessStep struct {
 
 func (x *ProcessStep) Reset() {
 	*x = ProcessStep{}
-	mi := &file_sales_v1_api_proto_msgTypes[32]
+	mi := &file_sales_v1_api_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2254,7 +2365,7 @@ func (x *ProcessStep) String() string {
 func (*ProcessStep) ProtoMessage() {}
 
 func (x *ProcessStep) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[32]
+	mi := &file_sales_v1_api_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2267,7 +2378,7 @@ func (x *ProcessStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcessStep.ProtoReflect.Descriptor instead.
 func (*ProcessStep) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{32}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ProcessStep) GetStep() string {
@@ -2357,7 +2468,7 @@ type Times struct {
 
 func (x *Times) Reset() {
 	*x = Times{}
-	mi := &file_sales_v1_api_proto_msgTypes[33]
+	mi := &file_sales_v1_api_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2369,7 +2480,7 @@ func (x *Times) String() string {
 func (*Times) ProtoMessage() {}
 
 func (x *Times) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[33]
+	mi := &file_sales_v1_api_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2382,7 +2493,7 @@ func (x *Times) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Times.ProtoReflect.Descriptor instead.
 func (*Times) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{33}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Times) GetCount() uint64 {
@@ -2419,7 +2530,7 @@ type Passage struct {
 
 func (x *Passage) Reset() {
 	*x = Passage{}
-	mi := &file_sales_v1_api_proto_msgTypes[34]
+	mi := &file_sales_v1_api_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2431,7 +2542,7 @@ func (x *Passage) String() string {
 func (*Passage) ProtoMessage() {}
 
 func (x *Passage) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[34]
+	mi := &file_sales_v1_api_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2444,7 +2555,7 @@ func (x *Passage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Passage.ProtoReflect.Descriptor instead.
 func (*Passage) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{34}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Passage) GetTo() string {
@@ -2472,7 +2583,7 @@ type GetTotalsRequest struct {
 
 func (x *GetTotalsRequest) Reset() {
 	*x = GetTotalsRequest{}
-	mi := &file_sales_v1_api_proto_msgTypes[35]
+	mi := &file_sales_v1_api_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2484,7 +2595,7 @@ func (x *GetTotalsRequest) String() string {
 func (*GetTotalsRequest) ProtoMessage() {}
 
 func (x *GetTotalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[35]
+	mi := &file_sales_v1_api_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2497,7 +2608,7 @@ func (x *GetTotalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTotalsRequest.ProtoReflect.Descriptor instead.
 func (*GetTotalsRequest) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{35}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *GetTotalsRequest) GetSource() string {
@@ -2528,7 +2639,7 @@ type GetTotalsResponse struct {
 
 func (x *GetTotalsResponse) Reset() {
 	*x = GetTotalsResponse{}
-	mi := &file_sales_v1_api_proto_msgTypes[36]
+	mi := &file_sales_v1_api_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2540,7 +2651,7 @@ func (x *GetTotalsResponse) String() string {
 func (*GetTotalsResponse) ProtoMessage() {}
 
 func (x *GetTotalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_api_proto_msgTypes[36]
+	mi := &file_sales_v1_api_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2553,7 +2664,7 @@ func (x *GetTotalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTotalsResponse.ProtoReflect.Descriptor instead.
 func (*GetTotalsResponse) Descriptor() ([]byte, []int) {
-	return file_sales_v1_api_proto_rawDescGZIP(), []int{36}
+	return file_sales_v1_api_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *GetTotalsResponse) GetCustomers() uint64 {
@@ -2602,7 +2713,7 @@ var File_sales_v1_api_proto protoreflect.FileDescriptor
 
 const file_sales_v1_api_proto_rawDesc = "" +
 	"\n" +
-	"\x12sales/v1/api.proto\x12\bsales.v1\x1a\x14flow/v1/values.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17journey/v1/values.proto\x1a\x15sales/v1/values.proto\"\x80\x02\n" +
+	"\x12sales/v1/api.proto\x12\bsales.v1\x1a\x14flow/v1/values.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17journey/v1/values.proto\x1a\x15sales/v1/values.proto\"\xb9\x02\n" +
 	"\bCustomer\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12'\n" +
@@ -2612,7 +2723,8 @@ const file_sales_v1_api_proto_rawDesc = "" +
 	"\x06orders\x18\x05 \x01(\rR\x06orders\x12\x1f\n" +
 	"\vspent_cents\x18\x06 \x01(\x03R\n" +
 	"spentCents\x12\x16\n" +
-	"\x06source\x18\a \x01(\tR\x06source\"\xf4\x01\n" +
+	"\x06source\x18\a \x01(\tR\x06source\x127\n" +
+	"\terased_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\berasedAt\"\xf4\x01\n" +
 	"\aRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x1f\n" +
@@ -2652,7 +2764,13 @@ const file_sales_v1_api_proto_rawDesc = "" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12-\n" +
 	"\aconsent\x18\x02 \x01(\x0e2\x13.journey.v1.ConsentR\aconsent\"\x17\n" +
-	"\x15ChangeConsentResponse\"h\n" +
+	"\x15ChangeConsentResponse\"_\n" +
+	"\x14EraseCustomerRequest\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x17\n" +
+	"\x15EraseCustomerResponse\"h\n" +
 	"\x12GetCustomerRequest\x12!\n" +
 	"\vcustomer_id\x18\x01 \x01(\tH\x00R\n" +
 	"customerId\x12)\n" +
@@ -2786,11 +2904,12 @@ const file_sales_v1_api_proto_rawDesc = "" +
 	"\bStepKind\x12\x19\n" +
 	"\x15STEP_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11STEP_KIND_PASSING\x10\x01\x12\x14\n" +
-	"\x10STEP_KIND_ENDING\x10\x022\xc8\b\n" +
+	"\x10STEP_KIND_ENDING\x10\x022\x9a\t\n" +
 	"\fSalesService\x12Y\n" +
 	"\x10RegisterCustomer\x12!.sales.v1.RegisterCustomerRequest\x1a\".sales.v1.RegisterCustomerResponse\x12S\n" +
 	"\x0eChangeCustomer\x12\x1f.sales.v1.ChangeCustomerRequest\x1a .sales.v1.ChangeCustomerResponse\x12P\n" +
-	"\rChangeConsent\x12\x1e.sales.v1.ChangeConsentRequest\x1a\x1f.sales.v1.ChangeConsentResponse\x12J\n" +
+	"\rChangeConsent\x12\x1e.sales.v1.ChangeConsentRequest\x1a\x1f.sales.v1.ChangeConsentResponse\x12P\n" +
+	"\rEraseCustomer\x12\x1e.sales.v1.EraseCustomerRequest\x1a\x1f.sales.v1.EraseCustomerResponse\x12J\n" +
 	"\vGetCustomer\x12\x1c.sales.v1.GetCustomerRequest\x1a\x1d.sales.v1.GetCustomerResponse\x12G\n" +
 	"\n" +
 	"PlaceOrder\x12\x1b.sales.v1.PlaceOrderRequest\x1a\x1c.sales.v1.PlaceOrderResponse\x12G\n" +
@@ -2818,7 +2937,7 @@ func file_sales_v1_api_proto_rawDescGZIP() []byte {
 }
 
 var file_sales_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_sales_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_sales_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_sales_v1_api_proto_goTypes = []any{
 	(Sufficiency)(0),                 // 0: sales.v1.Sufficiency
 	(StepKind)(0),                    // 1: sales.v1.StepKind
@@ -2831,133 +2950,138 @@ var file_sales_v1_api_proto_goTypes = []any{
 	(*ChangeCustomerResponse)(nil),   // 8: sales.v1.ChangeCustomerResponse
 	(*ChangeConsentRequest)(nil),     // 9: sales.v1.ChangeConsentRequest
 	(*ChangeConsentResponse)(nil),    // 10: sales.v1.ChangeConsentResponse
-	(*GetCustomerRequest)(nil),       // 11: sales.v1.GetCustomerRequest
-	(*GetCustomerResponse)(nil),      // 12: sales.v1.GetCustomerResponse
-	(*PlaceOrderRequest)(nil),        // 13: sales.v1.PlaceOrderRequest
-	(*PlaceOrderResponse)(nil),       // 14: sales.v1.PlaceOrderResponse
-	(*GetRequestRequest)(nil),        // 15: sales.v1.GetRequestRequest
-	(*GetRequestResponse)(nil),       // 16: sales.v1.GetRequestResponse
-	(*ListRequestsRequest)(nil),      // 17: sales.v1.ListRequestsRequest
-	(*ListRequestsResponse)(nil),     // 18: sales.v1.ListRequestsResponse
-	(*ResolveRequestRequest)(nil),    // 19: sales.v1.ResolveRequestRequest
-	(*ResolveRequestResponse)(nil),   // 20: sales.v1.ResolveRequestResponse
-	(*GetLeadRequest)(nil),           // 21: sales.v1.GetLeadRequest
-	(*GetLeadResponse)(nil),          // 22: sales.v1.GetLeadResponse
-	(*ListLeadsRequest)(nil),         // 23: sales.v1.ListLeadsRequest
-	(*ListLeadsResponse)(nil),        // 24: sales.v1.ListLeadsResponse
-	(*PlanOutboundRequest)(nil),      // 25: sales.v1.PlanOutboundRequest
-	(*PlanOutboundResponse)(nil),     // 26: sales.v1.PlanOutboundResponse
-	(*GetOutboundRequest)(nil),       // 27: sales.v1.GetOutboundRequest
-	(*GetOutboundResponse)(nil),      // 28: sales.v1.GetOutboundResponse
-	(*Staffing)(nil),                 // 29: sales.v1.Staffing
-	(*Grant)(nil),                    // 30: sales.v1.Grant
-	(*GetProcessesRequest)(nil),      // 31: sales.v1.GetProcessesRequest
-	(*GetProcessesResponse)(nil),     // 32: sales.v1.GetProcessesResponse
-	(*Process)(nil),                  // 33: sales.v1.Process
-	(*ProcessStep)(nil),              // 34: sales.v1.ProcessStep
-	(*Times)(nil),                    // 35: sales.v1.Times
-	(*Passage)(nil),                  // 36: sales.v1.Passage
-	(*GetTotalsRequest)(nil),         // 37: sales.v1.GetTotalsRequest
-	(*GetTotalsResponse)(nil),        // 38: sales.v1.GetTotalsResponse
-	(*v1.Person)(nil),                // 39: journey.v1.Person
-	(v1.Consent)(0),                  // 40: journey.v1.Consent
-	(v1.RequestKind)(0),              // 41: journey.v1.RequestKind
-	(v1.RequestStatus)(0),            // 42: journey.v1.RequestStatus
-	(v1.Channel)(0),                  // 43: journey.v1.Channel
-	(LeadStatus)(0),                  // 44: sales.v1.LeadStatus
-	(*Transaction)(nil),              // 45: sales.v1.Transaction
-	(Identification)(0),              // 46: sales.v1.Identification
-	(*v11.Freshness)(nil),            // 47: flow.v1.Freshness
-	(*Calls)(nil),                    // 48: sales.v1.Calls
-	(*Mailing)(nil),                  // 49: sales.v1.Mailing
-	(*durationpb.Duration)(nil),      // 50: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),    // 51: google.protobuf.Timestamp
+	(*EraseCustomerRequest)(nil),     // 11: sales.v1.EraseCustomerRequest
+	(*EraseCustomerResponse)(nil),    // 12: sales.v1.EraseCustomerResponse
+	(*GetCustomerRequest)(nil),       // 13: sales.v1.GetCustomerRequest
+	(*GetCustomerResponse)(nil),      // 14: sales.v1.GetCustomerResponse
+	(*PlaceOrderRequest)(nil),        // 15: sales.v1.PlaceOrderRequest
+	(*PlaceOrderResponse)(nil),       // 16: sales.v1.PlaceOrderResponse
+	(*GetRequestRequest)(nil),        // 17: sales.v1.GetRequestRequest
+	(*GetRequestResponse)(nil),       // 18: sales.v1.GetRequestResponse
+	(*ListRequestsRequest)(nil),      // 19: sales.v1.ListRequestsRequest
+	(*ListRequestsResponse)(nil),     // 20: sales.v1.ListRequestsResponse
+	(*ResolveRequestRequest)(nil),    // 21: sales.v1.ResolveRequestRequest
+	(*ResolveRequestResponse)(nil),   // 22: sales.v1.ResolveRequestResponse
+	(*GetLeadRequest)(nil),           // 23: sales.v1.GetLeadRequest
+	(*GetLeadResponse)(nil),          // 24: sales.v1.GetLeadResponse
+	(*ListLeadsRequest)(nil),         // 25: sales.v1.ListLeadsRequest
+	(*ListLeadsResponse)(nil),        // 26: sales.v1.ListLeadsResponse
+	(*PlanOutboundRequest)(nil),      // 27: sales.v1.PlanOutboundRequest
+	(*PlanOutboundResponse)(nil),     // 28: sales.v1.PlanOutboundResponse
+	(*GetOutboundRequest)(nil),       // 29: sales.v1.GetOutboundRequest
+	(*GetOutboundResponse)(nil),      // 30: sales.v1.GetOutboundResponse
+	(*Staffing)(nil),                 // 31: sales.v1.Staffing
+	(*Grant)(nil),                    // 32: sales.v1.Grant
+	(*GetProcessesRequest)(nil),      // 33: sales.v1.GetProcessesRequest
+	(*GetProcessesResponse)(nil),     // 34: sales.v1.GetProcessesResponse
+	(*Process)(nil),                  // 35: sales.v1.Process
+	(*ProcessStep)(nil),              // 36: sales.v1.ProcessStep
+	(*Times)(nil),                    // 37: sales.v1.Times
+	(*Passage)(nil),                  // 38: sales.v1.Passage
+	(*GetTotalsRequest)(nil),         // 39: sales.v1.GetTotalsRequest
+	(*GetTotalsResponse)(nil),        // 40: sales.v1.GetTotalsResponse
+	(*v1.Person)(nil),                // 41: journey.v1.Person
+	(v1.Consent)(0),                  // 42: journey.v1.Consent
+	(*timestamppb.Timestamp)(nil),    // 43: google.protobuf.Timestamp
+	(v1.RequestKind)(0),              // 44: journey.v1.RequestKind
+	(v1.RequestStatus)(0),            // 45: journey.v1.RequestStatus
+	(v1.Channel)(0),                  // 46: journey.v1.Channel
+	(LeadStatus)(0),                  // 47: sales.v1.LeadStatus
+	(*Transaction)(nil),              // 48: sales.v1.Transaction
+	(Identification)(0),              // 49: sales.v1.Identification
+	(*v11.Freshness)(nil),            // 50: flow.v1.Freshness
+	(*Calls)(nil),                    // 51: sales.v1.Calls
+	(*Mailing)(nil),                  // 52: sales.v1.Mailing
+	(*durationpb.Duration)(nil),      // 53: google.protobuf.Duration
 }
 var file_sales_v1_api_proto_depIdxs = []int32{
-	39, // 0: sales.v1.Customer.person:type_name -> journey.v1.Person
-	40, // 1: sales.v1.Customer.consent:type_name -> journey.v1.Consent
-	41, // 2: sales.v1.Request.kind:type_name -> journey.v1.RequestKind
-	42, // 3: sales.v1.Request.status:type_name -> journey.v1.RequestStatus
-	43, // 4: sales.v1.Lead.channel:type_name -> journey.v1.Channel
-	44, // 5: sales.v1.Lead.status:type_name -> sales.v1.LeadStatus
-	45, // 6: sales.v1.Lead.transactions:type_name -> sales.v1.Transaction
-	39, // 7: sales.v1.RegisterCustomerRequest.person:type_name -> journey.v1.Person
-	46, // 8: sales.v1.RegisterCustomerResponse.identification:type_name -> sales.v1.Identification
-	39, // 9: sales.v1.ChangeCustomerRequest.person:type_name -> journey.v1.Person
-	40, // 10: sales.v1.ChangeConsentRequest.consent:type_name -> journey.v1.Consent
-	2,  // 11: sales.v1.GetCustomerResponse.customer:type_name -> sales.v1.Customer
-	47, // 12: sales.v1.GetCustomerResponse.freshness:type_name -> flow.v1.Freshness
-	3,  // 13: sales.v1.GetRequestResponse.request:type_name -> sales.v1.Request
-	47, // 14: sales.v1.GetRequestResponse.freshness:type_name -> flow.v1.Freshness
-	3,  // 15: sales.v1.ListRequestsResponse.requests:type_name -> sales.v1.Request
-	47, // 16: sales.v1.ListRequestsResponse.freshness:type_name -> flow.v1.Freshness
-	42, // 17: sales.v1.ResolveRequestResponse.status:type_name -> journey.v1.RequestStatus
-	4,  // 18: sales.v1.GetLeadResponse.lead:type_name -> sales.v1.Lead
-	47, // 19: sales.v1.GetLeadResponse.freshness:type_name -> flow.v1.Freshness
-	4,  // 20: sales.v1.ListLeadsResponse.leads:type_name -> sales.v1.Lead
-	47, // 21: sales.v1.ListLeadsResponse.freshness:type_name -> flow.v1.Freshness
-	43, // 22: sales.v1.PlanOutboundRequest.channel:type_name -> journey.v1.Channel
-	48, // 23: sales.v1.PlanOutboundRequest.calls:type_name -> sales.v1.Calls
-	49, // 24: sales.v1.PlanOutboundRequest.mailing:type_name -> sales.v1.Mailing
-	50, // 25: sales.v1.PlanOutboundRequest.expires_after:type_name -> google.protobuf.Duration
-	43, // 26: sales.v1.GetOutboundRequest.channel:type_name -> journey.v1.Channel
-	48, // 27: sales.v1.GetOutboundResponse.calls:type_name -> sales.v1.Calls
-	49, // 28: sales.v1.GetOutboundResponse.mailing:type_name -> sales.v1.Mailing
-	50, // 29: sales.v1.GetOutboundResponse.expires_after:type_name -> google.protobuf.Duration
-	29, // 30: sales.v1.GetOutboundResponse.staffing:type_name -> sales.v1.Staffing
-	30, // 31: sales.v1.GetOutboundResponse.grants:type_name -> sales.v1.Grant
-	51, // 32: sales.v1.GetOutboundResponse.waiting_since:type_name -> google.protobuf.Timestamp
-	47, // 33: sales.v1.GetOutboundResponse.freshness:type_name -> flow.v1.Freshness
-	50, // 34: sales.v1.Staffing.mean_wait:type_name -> google.protobuf.Duration
-	0,  // 35: sales.v1.Staffing.sufficiency:type_name -> sales.v1.Sufficiency
-	51, // 36: sales.v1.Grant.starts_at:type_name -> google.protobuf.Timestamp
-	51, // 37: sales.v1.Grant.ends_at:type_name -> google.protobuf.Timestamp
-	33, // 38: sales.v1.GetProcessesResponse.processes:type_name -> sales.v1.Process
-	51, // 39: sales.v1.GetProcessesResponse.as_of:type_name -> google.protobuf.Timestamp
-	47, // 40: sales.v1.GetProcessesResponse.freshness:type_name -> flow.v1.Freshness
-	34, // 41: sales.v1.Process.steps:type_name -> sales.v1.ProcessStep
-	1,  // 42: sales.v1.ProcessStep.kind:type_name -> sales.v1.StepKind
-	35, // 43: sales.v1.ProcessStep.times:type_name -> sales.v1.Times
-	36, // 44: sales.v1.ProcessStep.passages:type_name -> sales.v1.Passage
-	51, // 45: sales.v1.ProcessStep.stalled_since:type_name -> google.protobuf.Timestamp
-	51, // 46: sales.v1.ProcessStep.standing_since:type_name -> google.protobuf.Timestamp
-	50, // 47: sales.v1.Times.p50:type_name -> google.protobuf.Duration
-	50, // 48: sales.v1.Times.p90:type_name -> google.protobuf.Duration
-	35, // 49: sales.v1.Passage.times:type_name -> sales.v1.Times
-	51, // 50: sales.v1.GetTotalsResponse.as_of:type_name -> google.protobuf.Timestamp
-	5,  // 51: sales.v1.SalesService.RegisterCustomer:input_type -> sales.v1.RegisterCustomerRequest
-	7,  // 52: sales.v1.SalesService.ChangeCustomer:input_type -> sales.v1.ChangeCustomerRequest
-	9,  // 53: sales.v1.SalesService.ChangeConsent:input_type -> sales.v1.ChangeConsentRequest
-	11, // 54: sales.v1.SalesService.GetCustomer:input_type -> sales.v1.GetCustomerRequest
-	13, // 55: sales.v1.SalesService.PlaceOrder:input_type -> sales.v1.PlaceOrderRequest
-	15, // 56: sales.v1.SalesService.GetRequest:input_type -> sales.v1.GetRequestRequest
-	17, // 57: sales.v1.SalesService.ListRequests:input_type -> sales.v1.ListRequestsRequest
-	19, // 58: sales.v1.SalesService.ResolveRequest:input_type -> sales.v1.ResolveRequestRequest
-	21, // 59: sales.v1.SalesService.GetLead:input_type -> sales.v1.GetLeadRequest
-	23, // 60: sales.v1.SalesService.ListLeads:input_type -> sales.v1.ListLeadsRequest
-	25, // 61: sales.v1.SalesService.PlanOutbound:input_type -> sales.v1.PlanOutboundRequest
-	27, // 62: sales.v1.SalesService.GetOutbound:input_type -> sales.v1.GetOutboundRequest
-	31, // 63: sales.v1.SalesService.GetProcesses:input_type -> sales.v1.GetProcessesRequest
-	37, // 64: sales.v1.SalesService.GetTotals:input_type -> sales.v1.GetTotalsRequest
-	6,  // 65: sales.v1.SalesService.RegisterCustomer:output_type -> sales.v1.RegisterCustomerResponse
-	8,  // 66: sales.v1.SalesService.ChangeCustomer:output_type -> sales.v1.ChangeCustomerResponse
-	10, // 67: sales.v1.SalesService.ChangeConsent:output_type -> sales.v1.ChangeConsentResponse
-	12, // 68: sales.v1.SalesService.GetCustomer:output_type -> sales.v1.GetCustomerResponse
-	14, // 69: sales.v1.SalesService.PlaceOrder:output_type -> sales.v1.PlaceOrderResponse
-	16, // 70: sales.v1.SalesService.GetRequest:output_type -> sales.v1.GetRequestResponse
-	18, // 71: sales.v1.SalesService.ListRequests:output_type -> sales.v1.ListRequestsResponse
-	20, // 72: sales.v1.SalesService.ResolveRequest:output_type -> sales.v1.ResolveRequestResponse
-	22, // 73: sales.v1.SalesService.GetLead:output_type -> sales.v1.GetLeadResponse
-	24, // 74: sales.v1.SalesService.ListLeads:output_type -> sales.v1.ListLeadsResponse
-	26, // 75: sales.v1.SalesService.PlanOutbound:output_type -> sales.v1.PlanOutboundResponse
-	28, // 76: sales.v1.SalesService.GetOutbound:output_type -> sales.v1.GetOutboundResponse
-	32, // 77: sales.v1.SalesService.GetProcesses:output_type -> sales.v1.GetProcessesResponse
-	38, // 78: sales.v1.SalesService.GetTotals:output_type -> sales.v1.GetTotalsResponse
-	65, // [65:79] is the sub-list for method output_type
-	51, // [51:65] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	41, // 0: sales.v1.Customer.person:type_name -> journey.v1.Person
+	42, // 1: sales.v1.Customer.consent:type_name -> journey.v1.Consent
+	43, // 2: sales.v1.Customer.erased_at:type_name -> google.protobuf.Timestamp
+	44, // 3: sales.v1.Request.kind:type_name -> journey.v1.RequestKind
+	45, // 4: sales.v1.Request.status:type_name -> journey.v1.RequestStatus
+	46, // 5: sales.v1.Lead.channel:type_name -> journey.v1.Channel
+	47, // 6: sales.v1.Lead.status:type_name -> sales.v1.LeadStatus
+	48, // 7: sales.v1.Lead.transactions:type_name -> sales.v1.Transaction
+	41, // 8: sales.v1.RegisterCustomerRequest.person:type_name -> journey.v1.Person
+	49, // 9: sales.v1.RegisterCustomerResponse.identification:type_name -> sales.v1.Identification
+	41, // 10: sales.v1.ChangeCustomerRequest.person:type_name -> journey.v1.Person
+	42, // 11: sales.v1.ChangeConsentRequest.consent:type_name -> journey.v1.Consent
+	2,  // 12: sales.v1.GetCustomerResponse.customer:type_name -> sales.v1.Customer
+	50, // 13: sales.v1.GetCustomerResponse.freshness:type_name -> flow.v1.Freshness
+	3,  // 14: sales.v1.GetRequestResponse.request:type_name -> sales.v1.Request
+	50, // 15: sales.v1.GetRequestResponse.freshness:type_name -> flow.v1.Freshness
+	3,  // 16: sales.v1.ListRequestsResponse.requests:type_name -> sales.v1.Request
+	50, // 17: sales.v1.ListRequestsResponse.freshness:type_name -> flow.v1.Freshness
+	45, // 18: sales.v1.ResolveRequestResponse.status:type_name -> journey.v1.RequestStatus
+	4,  // 19: sales.v1.GetLeadResponse.lead:type_name -> sales.v1.Lead
+	50, // 20: sales.v1.GetLeadResponse.freshness:type_name -> flow.v1.Freshness
+	4,  // 21: sales.v1.ListLeadsResponse.leads:type_name -> sales.v1.Lead
+	50, // 22: sales.v1.ListLeadsResponse.freshness:type_name -> flow.v1.Freshness
+	46, // 23: sales.v1.PlanOutboundRequest.channel:type_name -> journey.v1.Channel
+	51, // 24: sales.v1.PlanOutboundRequest.calls:type_name -> sales.v1.Calls
+	52, // 25: sales.v1.PlanOutboundRequest.mailing:type_name -> sales.v1.Mailing
+	53, // 26: sales.v1.PlanOutboundRequest.expires_after:type_name -> google.protobuf.Duration
+	46, // 27: sales.v1.GetOutboundRequest.channel:type_name -> journey.v1.Channel
+	51, // 28: sales.v1.GetOutboundResponse.calls:type_name -> sales.v1.Calls
+	52, // 29: sales.v1.GetOutboundResponse.mailing:type_name -> sales.v1.Mailing
+	53, // 30: sales.v1.GetOutboundResponse.expires_after:type_name -> google.protobuf.Duration
+	31, // 31: sales.v1.GetOutboundResponse.staffing:type_name -> sales.v1.Staffing
+	32, // 32: sales.v1.GetOutboundResponse.grants:type_name -> sales.v1.Grant
+	43, // 33: sales.v1.GetOutboundResponse.waiting_since:type_name -> google.protobuf.Timestamp
+	50, // 34: sales.v1.GetOutboundResponse.freshness:type_name -> flow.v1.Freshness
+	53, // 35: sales.v1.Staffing.mean_wait:type_name -> google.protobuf.Duration
+	0,  // 36: sales.v1.Staffing.sufficiency:type_name -> sales.v1.Sufficiency
+	43, // 37: sales.v1.Grant.starts_at:type_name -> google.protobuf.Timestamp
+	43, // 38: sales.v1.Grant.ends_at:type_name -> google.protobuf.Timestamp
+	35, // 39: sales.v1.GetProcessesResponse.processes:type_name -> sales.v1.Process
+	43, // 40: sales.v1.GetProcessesResponse.as_of:type_name -> google.protobuf.Timestamp
+	50, // 41: sales.v1.GetProcessesResponse.freshness:type_name -> flow.v1.Freshness
+	36, // 42: sales.v1.Process.steps:type_name -> sales.v1.ProcessStep
+	1,  // 43: sales.v1.ProcessStep.kind:type_name -> sales.v1.StepKind
+	37, // 44: sales.v1.ProcessStep.times:type_name -> sales.v1.Times
+	38, // 45: sales.v1.ProcessStep.passages:type_name -> sales.v1.Passage
+	43, // 46: sales.v1.ProcessStep.stalled_since:type_name -> google.protobuf.Timestamp
+	43, // 47: sales.v1.ProcessStep.standing_since:type_name -> google.protobuf.Timestamp
+	53, // 48: sales.v1.Times.p50:type_name -> google.protobuf.Duration
+	53, // 49: sales.v1.Times.p90:type_name -> google.protobuf.Duration
+	37, // 50: sales.v1.Passage.times:type_name -> sales.v1.Times
+	43, // 51: sales.v1.GetTotalsResponse.as_of:type_name -> google.protobuf.Timestamp
+	5,  // 52: sales.v1.SalesService.RegisterCustomer:input_type -> sales.v1.RegisterCustomerRequest
+	7,  // 53: sales.v1.SalesService.ChangeCustomer:input_type -> sales.v1.ChangeCustomerRequest
+	9,  // 54: sales.v1.SalesService.ChangeConsent:input_type -> sales.v1.ChangeConsentRequest
+	11, // 55: sales.v1.SalesService.EraseCustomer:input_type -> sales.v1.EraseCustomerRequest
+	13, // 56: sales.v1.SalesService.GetCustomer:input_type -> sales.v1.GetCustomerRequest
+	15, // 57: sales.v1.SalesService.PlaceOrder:input_type -> sales.v1.PlaceOrderRequest
+	17, // 58: sales.v1.SalesService.GetRequest:input_type -> sales.v1.GetRequestRequest
+	19, // 59: sales.v1.SalesService.ListRequests:input_type -> sales.v1.ListRequestsRequest
+	21, // 60: sales.v1.SalesService.ResolveRequest:input_type -> sales.v1.ResolveRequestRequest
+	23, // 61: sales.v1.SalesService.GetLead:input_type -> sales.v1.GetLeadRequest
+	25, // 62: sales.v1.SalesService.ListLeads:input_type -> sales.v1.ListLeadsRequest
+	27, // 63: sales.v1.SalesService.PlanOutbound:input_type -> sales.v1.PlanOutboundRequest
+	29, // 64: sales.v1.SalesService.GetOutbound:input_type -> sales.v1.GetOutboundRequest
+	33, // 65: sales.v1.SalesService.GetProcesses:input_type -> sales.v1.GetProcessesRequest
+	39, // 66: sales.v1.SalesService.GetTotals:input_type -> sales.v1.GetTotalsRequest
+	6,  // 67: sales.v1.SalesService.RegisterCustomer:output_type -> sales.v1.RegisterCustomerResponse
+	8,  // 68: sales.v1.SalesService.ChangeCustomer:output_type -> sales.v1.ChangeCustomerResponse
+	10, // 69: sales.v1.SalesService.ChangeConsent:output_type -> sales.v1.ChangeConsentResponse
+	12, // 70: sales.v1.SalesService.EraseCustomer:output_type -> sales.v1.EraseCustomerResponse
+	14, // 71: sales.v1.SalesService.GetCustomer:output_type -> sales.v1.GetCustomerResponse
+	16, // 72: sales.v1.SalesService.PlaceOrder:output_type -> sales.v1.PlaceOrderResponse
+	18, // 73: sales.v1.SalesService.GetRequest:output_type -> sales.v1.GetRequestResponse
+	20, // 74: sales.v1.SalesService.ListRequests:output_type -> sales.v1.ListRequestsResponse
+	22, // 75: sales.v1.SalesService.ResolveRequest:output_type -> sales.v1.ResolveRequestResponse
+	24, // 76: sales.v1.SalesService.GetLead:output_type -> sales.v1.GetLeadResponse
+	26, // 77: sales.v1.SalesService.ListLeads:output_type -> sales.v1.ListLeadsResponse
+	28, // 78: sales.v1.SalesService.PlanOutbound:output_type -> sales.v1.PlanOutboundResponse
+	30, // 79: sales.v1.SalesService.GetOutbound:output_type -> sales.v1.GetOutboundResponse
+	34, // 80: sales.v1.SalesService.GetProcesses:output_type -> sales.v1.GetProcessesResponse
+	40, // 81: sales.v1.SalesService.GetTotals:output_type -> sales.v1.GetTotalsResponse
+	67, // [67:82] is the sub-list for method output_type
+	52, // [52:67] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_sales_v1_api_proto_init() }
@@ -2966,7 +3090,7 @@ func file_sales_v1_api_proto_init() {
 		return
 	}
 	file_sales_v1_values_proto_init()
-	file_sales_v1_api_proto_msgTypes[9].OneofWrappers = []any{
+	file_sales_v1_api_proto_msgTypes[11].OneofWrappers = []any{
 		(*GetCustomerRequest_CustomerId)(nil),
 		(*GetCustomerRequest_CustomerNumber)(nil),
 	}
@@ -2976,7 +3100,7 @@ func file_sales_v1_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sales_v1_api_proto_rawDesc), len(file_sales_v1_api_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   37,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

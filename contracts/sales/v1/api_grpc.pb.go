@@ -22,6 +22,7 @@ const (
 	SalesService_RegisterCustomer_FullMethodName = "/sales.v1.SalesService/RegisterCustomer"
 	SalesService_ChangeCustomer_FullMethodName   = "/sales.v1.SalesService/ChangeCustomer"
 	SalesService_ChangeConsent_FullMethodName    = "/sales.v1.SalesService/ChangeConsent"
+	SalesService_EraseCustomer_FullMethodName    = "/sales.v1.SalesService/EraseCustomer"
 	SalesService_GetCustomer_FullMethodName      = "/sales.v1.SalesService/GetCustomer"
 	SalesService_PlaceOrder_FullMethodName       = "/sales.v1.SalesService/PlaceOrder"
 	SalesService_GetRequest_FullMethodName       = "/sales.v1.SalesService/GetRequest"
@@ -51,6 +52,11 @@ type SalesServiceClient interface {
 	ChangeCustomer(ctx context.Context, in *ChangeCustomerRequest, opts ...grpc.CallOption) (*ChangeCustomerResponse, error)
 	// ChangeConsent records that a customer agrees or objects to being approached.
 	ChangeConsent(ctx context.Context, in *ChangeConsentRequest, opts ...grpc.CallOption) (*ChangeConsentResponse, error)
+	// EraseCustomer forgets the person for good: their keys are destroyed, so that
+	// nothing that the event store holds of them can be read again, and every
+	// service empties what its tables hold of them. What cannot tell who they were
+	// stays, such as their orders.
+	EraseCustomer(ctx context.Context, in *EraseCustomerRequest, opts ...grpc.CallOption) (*EraseCustomerResponse, error)
 	// GetCustomer returns the customer view.
 	GetCustomer(ctx context.Context, in *GetCustomerRequest, opts ...grpc.CallOption) (*GetCustomerResponse, error)
 	// PlaceOrder records a purchase. An unknown customer number registers its
@@ -113,6 +119,16 @@ func (c *salesServiceClient) ChangeConsent(ctx context.Context, in *ChangeConsen
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ChangeConsentResponse)
 	err := c.cc.Invoke(ctx, SalesService_ChangeConsent_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *salesServiceClient) EraseCustomer(ctx context.Context, in *EraseCustomerRequest, opts ...grpc.CallOption) (*EraseCustomerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EraseCustomerResponse)
+	err := c.cc.Invoke(ctx, SalesService_EraseCustomer_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -245,6 +261,11 @@ type SalesServiceServer interface {
 	ChangeCustomer(context.Context, *ChangeCustomerRequest) (*ChangeCustomerResponse, error)
 	// ChangeConsent records that a customer agrees or objects to being approached.
 	ChangeConsent(context.Context, *ChangeConsentRequest) (*ChangeConsentResponse, error)
+	// EraseCustomer forgets the person for good: their keys are destroyed, so that
+	// nothing that the event store holds of them can be read again, and every
+	// service empties what its tables hold of them. What cannot tell who they were
+	// stays, such as their orders.
+	EraseCustomer(context.Context, *EraseCustomerRequest) (*EraseCustomerResponse, error)
 	// GetCustomer returns the customer view.
 	GetCustomer(context.Context, *GetCustomerRequest) (*GetCustomerResponse, error)
 	// PlaceOrder records a purchase. An unknown customer number registers its
@@ -291,6 +312,9 @@ func (UnimplementedSalesServiceServer) ChangeCustomer(context.Context, *ChangeCu
 }
 func (UnimplementedSalesServiceServer) ChangeConsent(context.Context, *ChangeConsentRequest) (*ChangeConsentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ChangeConsent not implemented")
+}
+func (UnimplementedSalesServiceServer) EraseCustomer(context.Context, *EraseCustomerRequest) (*EraseCustomerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EraseCustomer not implemented")
 }
 func (UnimplementedSalesServiceServer) GetCustomer(context.Context, *GetCustomerRequest) (*GetCustomerResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetCustomer not implemented")
@@ -396,6 +420,24 @@ func _SalesService_ChangeConsent_Handler(srv interface{}, ctx context.Context, d
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(SalesServiceServer).ChangeConsent(ctx, req.(*ChangeConsentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SalesService_EraseCustomer_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EraseCustomerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SalesServiceServer).EraseCustomer(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SalesService_EraseCustomer_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SalesServiceServer).EraseCustomer(ctx, req.(*EraseCustomerRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -616,6 +658,10 @@ var SalesService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ChangeConsent",
 			Handler:    _SalesService_ChangeConsent_Handler,
+		},
+		{
+			MethodName: "EraseCustomer",
+			Handler:    _SalesService_EraseCustomer_Handler,
 		},
 		{
 			MethodName: "GetCustomer",

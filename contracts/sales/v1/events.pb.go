@@ -347,6 +347,81 @@ func (x *ConsentChanged) GetChangedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// CustomerErased says that a person is to be forgotten: their keys are destroyed,
+// and no service's tables hold what they had sealed. Every service takes it in at
+// once, whatever the cadences of the flows.
+type CustomerErased struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The customer.
+	CustomerId string `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// Who had it done.
+	By string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	// Why.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When it was asked for.
+	ErasedAt      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=erased_at,json=erasedAt,proto3" json:"erased_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CustomerErased) Reset() {
+	*x = CustomerErased{}
+	mi := &file_sales_v1_events_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CustomerErased) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CustomerErased) ProtoMessage() {}
+
+func (x *CustomerErased) ProtoReflect() protoreflect.Message {
+	mi := &file_sales_v1_events_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CustomerErased.ProtoReflect.Descriptor instead.
+func (*CustomerErased) Descriptor() ([]byte, []int) {
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *CustomerErased) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *CustomerErased) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *CustomerErased) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *CustomerErased) GetErasedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ErasedAt
+	}
+	return nil
+}
+
 // OrderPlaced says that a customer bought something.
 type OrderPlaced struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -372,7 +447,7 @@ type OrderPlaced struct {
 
 func (x *OrderPlaced) Reset() {
 	*x = OrderPlaced{}
-	mi := &file_sales_v1_events_proto_msgTypes[5]
+	mi := &file_sales_v1_events_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -384,7 +459,7 @@ func (x *OrderPlaced) String() string {
 func (*OrderPlaced) ProtoMessage() {}
 
 func (x *OrderPlaced) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_events_proto_msgTypes[5]
+	mi := &file_sales_v1_events_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -397,7 +472,7 @@ func (x *OrderPlaced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderPlaced.ProtoReflect.Descriptor instead.
 func (*OrderPlaced) Descriptor() ([]byte, []int) {
-	return file_sales_v1_events_proto_rawDescGZIP(), []int{5}
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *OrderPlaced) GetCustomerId() string {
@@ -471,7 +546,7 @@ type ContactRegistered struct {
 
 func (x *ContactRegistered) Reset() {
 	*x = ContactRegistered{}
-	mi := &file_sales_v1_events_proto_msgTypes[6]
+	mi := &file_sales_v1_events_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -483,7 +558,7 @@ func (x *ContactRegistered) String() string {
 func (*ContactRegistered) ProtoMessage() {}
 
 func (x *ContactRegistered) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_events_proto_msgTypes[6]
+	mi := &file_sales_v1_events_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -496,7 +571,7 @@ func (x *ContactRegistered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContactRegistered.ProtoReflect.Descriptor instead.
 func (*ContactRegistered) Descriptor() ([]byte, []int) {
-	return file_sales_v1_events_proto_rawDescGZIP(), []int{6}
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ContactRegistered) GetContactId() string {
@@ -543,7 +618,7 @@ type CustomerViewChanged struct {
 
 func (x *CustomerViewChanged) Reset() {
 	*x = CustomerViewChanged{}
-	mi := &file_sales_v1_events_proto_msgTypes[7]
+	mi := &file_sales_v1_events_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -555,7 +630,7 @@ func (x *CustomerViewChanged) String() string {
 func (*CustomerViewChanged) ProtoMessage() {}
 
 func (x *CustomerViewChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_events_proto_msgTypes[7]
+	mi := &file_sales_v1_events_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -568,7 +643,7 @@ func (x *CustomerViewChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CustomerViewChanged.ProtoReflect.Descriptor instead.
 func (*CustomerViewChanged) Descriptor() ([]byte, []int) {
-	return file_sales_v1_events_proto_rawDescGZIP(), []int{7}
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CustomerViewChanged) GetCustomerId() string {
@@ -643,7 +718,7 @@ type RequestOpened struct {
 
 func (x *RequestOpened) Reset() {
 	*x = RequestOpened{}
-	mi := &file_sales_v1_events_proto_msgTypes[8]
+	mi := &file_sales_v1_events_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -655,7 +730,7 @@ func (x *RequestOpened) String() string {
 func (*RequestOpened) ProtoMessage() {}
 
 func (x *RequestOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_events_proto_msgTypes[8]
+	mi := &file_sales_v1_events_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -668,7 +743,7 @@ func (x *RequestOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestOpened.ProtoReflect.Descriptor instead.
 func (*RequestOpened) Descriptor() ([]byte, []int) {
-	return file_sales_v1_events_proto_rawDescGZIP(), []int{8}
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RequestOpened) GetRequestId() string {
@@ -745,7 +820,7 @@ type RequestStatusChanged struct {
 
 func (x *RequestStatusChanged) Reset() {
 	*x = RequestStatusChanged{}
-	mi := &file_sales_v1_events_proto_msgTypes[9]
+	mi := &file_sales_v1_events_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -757,7 +832,7 @@ func (x *RequestStatusChanged) String() string {
 func (*RequestStatusChanged) ProtoMessage() {}
 
 func (x *RequestStatusChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_events_proto_msgTypes[9]
+	mi := &file_sales_v1_events_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -770,7 +845,7 @@ func (x *RequestStatusChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestStatusChanged.ProtoReflect.Descriptor instead.
 func (*RequestStatusChanged) Descriptor() ([]byte, []int) {
-	return file_sales_v1_events_proto_rawDescGZIP(), []int{9}
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RequestStatusChanged) GetRequestId() string {
@@ -854,7 +929,7 @@ type LeadAccepted struct {
 
 func (x *LeadAccepted) Reset() {
 	*x = LeadAccepted{}
-	mi := &file_sales_v1_events_proto_msgTypes[10]
+	mi := &file_sales_v1_events_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -866,7 +941,7 @@ func (x *LeadAccepted) String() string {
 func (*LeadAccepted) ProtoMessage() {}
 
 func (x *LeadAccepted) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_events_proto_msgTypes[10]
+	mi := &file_sales_v1_events_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -879,7 +954,7 @@ func (x *LeadAccepted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadAccepted.ProtoReflect.Descriptor instead.
 func (*LeadAccepted) Descriptor() ([]byte, []int) {
-	return file_sales_v1_events_proto_rawDescGZIP(), []int{10}
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *LeadAccepted) GetLeadId() string {
@@ -961,7 +1036,7 @@ type DispatchOrdered struct {
 
 func (x *DispatchOrdered) Reset() {
 	*x = DispatchOrdered{}
-	mi := &file_sales_v1_events_proto_msgTypes[11]
+	mi := &file_sales_v1_events_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -973,7 +1048,7 @@ func (x *DispatchOrdered) String() string {
 func (*DispatchOrdered) ProtoMessage() {}
 
 func (x *DispatchOrdered) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_events_proto_msgTypes[11]
+	mi := &file_sales_v1_events_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -986,7 +1061,7 @@ func (x *DispatchOrdered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DispatchOrdered.ProtoReflect.Descriptor instead.
 func (*DispatchOrdered) Descriptor() ([]byte, []int) {
-	return file_sales_v1_events_proto_rawDescGZIP(), []int{11}
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DispatchOrdered) GetLeadId() string {
@@ -1052,7 +1127,7 @@ type CapacitySpent struct {
 
 func (x *CapacitySpent) Reset() {
 	*x = CapacitySpent{}
-	mi := &file_sales_v1_events_proto_msgTypes[12]
+	mi := &file_sales_v1_events_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1064,7 +1139,7 @@ func (x *CapacitySpent) String() string {
 func (*CapacitySpent) ProtoMessage() {}
 
 func (x *CapacitySpent) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_events_proto_msgTypes[12]
+	mi := &file_sales_v1_events_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1077,7 +1152,7 @@ func (x *CapacitySpent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CapacitySpent.ProtoReflect.Descriptor instead.
 func (*CapacitySpent) Descriptor() ([]byte, []int) {
-	return file_sales_v1_events_proto_rawDescGZIP(), []int{12}
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CapacitySpent) GetLeadId() string {
@@ -1108,7 +1183,7 @@ type CapacityReturned struct {
 
 func (x *CapacityReturned) Reset() {
 	*x = CapacityReturned{}
-	mi := &file_sales_v1_events_proto_msgTypes[13]
+	mi := &file_sales_v1_events_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1120,7 +1195,7 @@ func (x *CapacityReturned) String() string {
 func (*CapacityReturned) ProtoMessage() {}
 
 func (x *CapacityReturned) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_events_proto_msgTypes[13]
+	mi := &file_sales_v1_events_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1133,7 +1208,7 @@ func (x *CapacityReturned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CapacityReturned.ProtoReflect.Descriptor instead.
 func (*CapacityReturned) Descriptor() ([]byte, []int) {
-	return file_sales_v1_events_proto_rawDescGZIP(), []int{13}
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CapacityReturned) GetLeadId() string {
@@ -1169,7 +1244,7 @@ type LeadStatusChanged struct {
 
 func (x *LeadStatusChanged) Reset() {
 	*x = LeadStatusChanged{}
-	mi := &file_sales_v1_events_proto_msgTypes[14]
+	mi := &file_sales_v1_events_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1181,7 +1256,7 @@ func (x *LeadStatusChanged) String() string {
 func (*LeadStatusChanged) ProtoMessage() {}
 
 func (x *LeadStatusChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_events_proto_msgTypes[14]
+	mi := &file_sales_v1_events_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1194,7 +1269,7 @@ func (x *LeadStatusChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadStatusChanged.ProtoReflect.Descriptor instead.
 func (*LeadStatusChanged) Descriptor() ([]byte, []int) {
-	return file_sales_v1_events_proto_rawDescGZIP(), []int{14}
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *LeadStatusChanged) GetLeadId() string {
@@ -1248,7 +1323,7 @@ type LeadWithdrawalMissed struct {
 
 func (x *LeadWithdrawalMissed) Reset() {
 	*x = LeadWithdrawalMissed{}
-	mi := &file_sales_v1_events_proto_msgTypes[15]
+	mi := &file_sales_v1_events_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1260,7 +1335,7 @@ func (x *LeadWithdrawalMissed) String() string {
 func (*LeadWithdrawalMissed) ProtoMessage() {}
 
 func (x *LeadWithdrawalMissed) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_events_proto_msgTypes[15]
+	mi := &file_sales_v1_events_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1273,7 +1348,7 @@ func (x *LeadWithdrawalMissed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadWithdrawalMissed.ProtoReflect.Descriptor instead.
 func (*LeadWithdrawalMissed) Descriptor() ([]byte, []int) {
-	return file_sales_v1_events_proto_rawDescGZIP(), []int{15}
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LeadWithdrawalMissed) GetLeadId() string {
@@ -1315,7 +1390,7 @@ type OutboundPlanned struct {
 
 func (x *OutboundPlanned) Reset() {
 	*x = OutboundPlanned{}
-	mi := &file_sales_v1_events_proto_msgTypes[16]
+	mi := &file_sales_v1_events_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1327,7 +1402,7 @@ func (x *OutboundPlanned) String() string {
 func (*OutboundPlanned) ProtoMessage() {}
 
 func (x *OutboundPlanned) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_events_proto_msgTypes[16]
+	mi := &file_sales_v1_events_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1340,7 +1415,7 @@ func (x *OutboundPlanned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboundPlanned.ProtoReflect.Descriptor instead.
 func (*OutboundPlanned) Descriptor() ([]byte, []int) {
-	return file_sales_v1_events_proto_rawDescGZIP(), []int{16}
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *OutboundPlanned) GetChannel() v1.Channel {
@@ -1389,7 +1464,7 @@ type LeadAgreed struct {
 
 func (x *LeadAgreed) Reset() {
 	*x = LeadAgreed{}
-	mi := &file_sales_v1_events_proto_msgTypes[17]
+	mi := &file_sales_v1_events_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1401,7 +1476,7 @@ func (x *LeadAgreed) String() string {
 func (*LeadAgreed) ProtoMessage() {}
 
 func (x *LeadAgreed) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_events_proto_msgTypes[17]
+	mi := &file_sales_v1_events_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1414,7 +1489,7 @@ func (x *LeadAgreed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadAgreed.ProtoReflect.Descriptor instead.
 func (*LeadAgreed) Descriptor() ([]byte, []int) {
-	return file_sales_v1_events_proto_rawDescGZIP(), []int{17}
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LeadAgreed) GetLeadId() string {
@@ -1461,7 +1536,7 @@ type LeadTransacted struct {
 
 func (x *LeadTransacted) Reset() {
 	*x = LeadTransacted{}
-	mi := &file_sales_v1_events_proto_msgTypes[18]
+	mi := &file_sales_v1_events_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1473,7 +1548,7 @@ func (x *LeadTransacted) String() string {
 func (*LeadTransacted) ProtoMessage() {}
 
 func (x *LeadTransacted) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_events_proto_msgTypes[18]
+	mi := &file_sales_v1_events_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1486,7 +1561,7 @@ func (x *LeadTransacted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadTransacted.ProtoReflect.Descriptor instead.
 func (*LeadTransacted) Descriptor() ([]byte, []int) {
-	return file_sales_v1_events_proto_rawDescGZIP(), []int{18}
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *LeadTransacted) GetLeadId() string {
@@ -1527,7 +1602,7 @@ type ContactAgreed struct {
 
 func (x *ContactAgreed) Reset() {
 	*x = ContactAgreed{}
-	mi := &file_sales_v1_events_proto_msgTypes[19]
+	mi := &file_sales_v1_events_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1539,7 +1614,7 @@ func (x *ContactAgreed) String() string {
 func (*ContactAgreed) ProtoMessage() {}
 
 func (x *ContactAgreed) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_events_proto_msgTypes[19]
+	mi := &file_sales_v1_events_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1552,7 +1627,7 @@ func (x *ContactAgreed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContactAgreed.ProtoReflect.Descriptor instead.
 func (*ContactAgreed) Descriptor() ([]byte, []int) {
-	return file_sales_v1_events_proto_rawDescGZIP(), []int{19}
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ContactAgreed) GetContactId() string {
@@ -1593,7 +1668,7 @@ type ContactTransacted struct {
 
 func (x *ContactTransacted) Reset() {
 	*x = ContactTransacted{}
-	mi := &file_sales_v1_events_proto_msgTypes[20]
+	mi := &file_sales_v1_events_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1605,7 +1680,7 @@ func (x *ContactTransacted) String() string {
 func (*ContactTransacted) ProtoMessage() {}
 
 func (x *ContactTransacted) ProtoReflect() protoreflect.Message {
-	mi := &file_sales_v1_events_proto_msgTypes[20]
+	mi := &file_sales_v1_events_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1618,7 +1693,7 @@ func (x *ContactTransacted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContactTransacted.ProtoReflect.Descriptor instead.
 func (*ContactTransacted) Descriptor() ([]byte, []int) {
-	return file_sales_v1_events_proto_rawDescGZIP(), []int{20}
+	return file_sales_v1_events_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ContactTransacted) GetContactId() string {
@@ -1673,7 +1748,13 @@ const file_sales_v1_events_proto_rawDesc = "" +
 	"customerId\x12-\n" +
 	"\aconsent\x18\x02 \x01(\x0e2\x13.journey.v1.ConsentR\aconsent\x129\n" +
 	"\n" +
-	"changed_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tchangedAt\"\xf7\x01\n" +
+	"changed_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tchangedAt\"\x92\x01\n" +
+	"\x0eCustomerErased\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x127\n" +
+	"\terased_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\berasedAt\"\xf7\x01\n" +
 	"\vOrderPlaced\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12\x19\n" +
@@ -1811,81 +1892,83 @@ func file_sales_v1_events_proto_rawDescGZIP() []byte {
 	return file_sales_v1_events_proto_rawDescData
 }
 
-var file_sales_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_sales_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_sales_v1_events_proto_goTypes = []any{
 	(*IdentityReserved)(nil),      // 0: sales.v1.IdentityReserved
 	(*IdentityConflictFound)(nil), // 1: sales.v1.IdentityConflictFound
 	(*CustomerRegistered)(nil),    // 2: sales.v1.CustomerRegistered
 	(*CustomerChanged)(nil),       // 3: sales.v1.CustomerChanged
 	(*ConsentChanged)(nil),        // 4: sales.v1.ConsentChanged
-	(*OrderPlaced)(nil),           // 5: sales.v1.OrderPlaced
-	(*ContactRegistered)(nil),     // 6: sales.v1.ContactRegistered
-	(*CustomerViewChanged)(nil),   // 7: sales.v1.CustomerViewChanged
-	(*RequestOpened)(nil),         // 8: sales.v1.RequestOpened
-	(*RequestStatusChanged)(nil),  // 9: sales.v1.RequestStatusChanged
-	(*LeadAccepted)(nil),          // 10: sales.v1.LeadAccepted
-	(*DispatchOrdered)(nil),       // 11: sales.v1.DispatchOrdered
-	(*CapacitySpent)(nil),         // 12: sales.v1.CapacitySpent
-	(*CapacityReturned)(nil),      // 13: sales.v1.CapacityReturned
-	(*LeadStatusChanged)(nil),     // 14: sales.v1.LeadStatusChanged
-	(*LeadWithdrawalMissed)(nil),  // 15: sales.v1.LeadWithdrawalMissed
-	(*OutboundPlanned)(nil),       // 16: sales.v1.OutboundPlanned
-	(*LeadAgreed)(nil),            // 17: sales.v1.LeadAgreed
-	(*LeadTransacted)(nil),        // 18: sales.v1.LeadTransacted
-	(*ContactAgreed)(nil),         // 19: sales.v1.ContactAgreed
-	(*ContactTransacted)(nil),     // 20: sales.v1.ContactTransacted
-	(IdentityKind)(0),             // 21: sales.v1.IdentityKind
-	(*v1.Person)(nil),             // 22: journey.v1.Person
-	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
-	(v1.Consent)(0),               // 24: journey.v1.Consent
-	(Identification)(0),           // 25: sales.v1.Identification
-	(*v1.OpenRequest)(nil),        // 26: journey.v1.OpenRequest
-	(v1.RequestKind)(0),           // 27: journey.v1.RequestKind
-	(v1.RequestStatus)(0),         // 28: journey.v1.RequestStatus
-	(v1.Channel)(0),               // 29: journey.v1.Channel
-	(LeadStatus)(0),               // 30: sales.v1.LeadStatus
-	(*Calls)(nil),                 // 31: sales.v1.Calls
-	(*Mailing)(nil),               // 32: sales.v1.Mailing
-	(*durationpb.Duration)(nil),   // 33: google.protobuf.Duration
-	(*Transaction)(nil),           // 34: sales.v1.Transaction
+	(*CustomerErased)(nil),        // 5: sales.v1.CustomerErased
+	(*OrderPlaced)(nil),           // 6: sales.v1.OrderPlaced
+	(*ContactRegistered)(nil),     // 7: sales.v1.ContactRegistered
+	(*CustomerViewChanged)(nil),   // 8: sales.v1.CustomerViewChanged
+	(*RequestOpened)(nil),         // 9: sales.v1.RequestOpened
+	(*RequestStatusChanged)(nil),  // 10: sales.v1.RequestStatusChanged
+	(*LeadAccepted)(nil),          // 11: sales.v1.LeadAccepted
+	(*DispatchOrdered)(nil),       // 12: sales.v1.DispatchOrdered
+	(*CapacitySpent)(nil),         // 13: sales.v1.CapacitySpent
+	(*CapacityReturned)(nil),      // 14: sales.v1.CapacityReturned
+	(*LeadStatusChanged)(nil),     // 15: sales.v1.LeadStatusChanged
+	(*LeadWithdrawalMissed)(nil),  // 16: sales.v1.LeadWithdrawalMissed
+	(*OutboundPlanned)(nil),       // 17: sales.v1.OutboundPlanned
+	(*LeadAgreed)(nil),            // 18: sales.v1.LeadAgreed
+	(*LeadTransacted)(nil),        // 19: sales.v1.LeadTransacted
+	(*ContactAgreed)(nil),         // 20: sales.v1.ContactAgreed
+	(*ContactTransacted)(nil),     // 21: sales.v1.ContactTransacted
+	(IdentityKind)(0),             // 22: sales.v1.IdentityKind
+	(*v1.Person)(nil),             // 23: journey.v1.Person
+	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
+	(v1.Consent)(0),               // 25: journey.v1.Consent
+	(Identification)(0),           // 26: sales.v1.Identification
+	(*v1.OpenRequest)(nil),        // 27: journey.v1.OpenRequest
+	(v1.RequestKind)(0),           // 28: journey.v1.RequestKind
+	(v1.RequestStatus)(0),         // 29: journey.v1.RequestStatus
+	(v1.Channel)(0),               // 30: journey.v1.Channel
+	(LeadStatus)(0),               // 31: sales.v1.LeadStatus
+	(*Calls)(nil),                 // 32: sales.v1.Calls
+	(*Mailing)(nil),               // 33: sales.v1.Mailing
+	(*durationpb.Duration)(nil),   // 34: google.protobuf.Duration
+	(*Transaction)(nil),           // 35: sales.v1.Transaction
 }
 var file_sales_v1_events_proto_depIdxs = []int32{
-	21, // 0: sales.v1.IdentityReserved.kind:type_name -> sales.v1.IdentityKind
-	22, // 1: sales.v1.CustomerRegistered.person:type_name -> journey.v1.Person
-	23, // 2: sales.v1.CustomerRegistered.registered_at:type_name -> google.protobuf.Timestamp
-	22, // 3: sales.v1.CustomerChanged.person:type_name -> journey.v1.Person
-	23, // 4: sales.v1.CustomerChanged.changed_at:type_name -> google.protobuf.Timestamp
-	24, // 5: sales.v1.ConsentChanged.consent:type_name -> journey.v1.Consent
-	23, // 6: sales.v1.ConsentChanged.changed_at:type_name -> google.protobuf.Timestamp
-	25, // 7: sales.v1.ContactRegistered.identification:type_name -> sales.v1.Identification
-	22, // 8: sales.v1.CustomerViewChanged.person:type_name -> journey.v1.Person
-	24, // 9: sales.v1.CustomerViewChanged.consent:type_name -> journey.v1.Consent
-	26, // 10: sales.v1.CustomerViewChanged.open_requests:type_name -> journey.v1.OpenRequest
-	27, // 11: sales.v1.RequestOpened.kind:type_name -> journey.v1.RequestKind
-	23, // 12: sales.v1.RequestOpened.submitted_at:type_name -> google.protobuf.Timestamp
-	23, // 13: sales.v1.RequestOpened.happened_at:type_name -> google.protobuf.Timestamp
-	27, // 14: sales.v1.RequestStatusChanged.kind:type_name -> journey.v1.RequestKind
-	28, // 15: sales.v1.RequestStatusChanged.status:type_name -> journey.v1.RequestStatus
-	23, // 16: sales.v1.RequestStatusChanged.happened_at:type_name -> google.protobuf.Timestamp
-	29, // 17: sales.v1.LeadAccepted.channel:type_name -> journey.v1.Channel
-	23, // 18: sales.v1.LeadAccepted.issued_at:type_name -> google.protobuf.Timestamp
-	29, // 19: sales.v1.DispatchOrdered.channel:type_name -> journey.v1.Channel
-	30, // 20: sales.v1.LeadStatusChanged.status:type_name -> sales.v1.LeadStatus
-	23, // 21: sales.v1.LeadStatusChanged.happened_at:type_name -> google.protobuf.Timestamp
-	30, // 22: sales.v1.LeadWithdrawalMissed.status:type_name -> sales.v1.LeadStatus
-	29, // 23: sales.v1.OutboundPlanned.channel:type_name -> journey.v1.Channel
-	31, // 24: sales.v1.OutboundPlanned.calls:type_name -> sales.v1.Calls
-	32, // 25: sales.v1.OutboundPlanned.mailing:type_name -> sales.v1.Mailing
-	33, // 26: sales.v1.OutboundPlanned.expires_after:type_name -> google.protobuf.Duration
-	23, // 27: sales.v1.LeadAgreed.happened_at:type_name -> google.protobuf.Timestamp
-	34, // 28: sales.v1.LeadTransacted.transaction:type_name -> sales.v1.Transaction
-	34, // 29: sales.v1.ContactAgreed.transactions:type_name -> sales.v1.Transaction
-	34, // 30: sales.v1.ContactTransacted.transaction:type_name -> sales.v1.Transaction
-	31, // [31:31] is the sub-list for method output_type
-	31, // [31:31] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	22, // 0: sales.v1.IdentityReserved.kind:type_name -> sales.v1.IdentityKind
+	23, // 1: sales.v1.CustomerRegistered.person:type_name -> journey.v1.Person
+	24, // 2: sales.v1.CustomerRegistered.registered_at:type_name -> google.protobuf.Timestamp
+	23, // 3: sales.v1.CustomerChanged.person:type_name -> journey.v1.Person
+	24, // 4: sales.v1.CustomerChanged.changed_at:type_name -> google.protobuf.Timestamp
+	25, // 5: sales.v1.ConsentChanged.consent:type_name -> journey.v1.Consent
+	24, // 6: sales.v1.ConsentChanged.changed_at:type_name -> google.protobuf.Timestamp
+	24, // 7: sales.v1.CustomerErased.erased_at:type_name -> google.protobuf.Timestamp
+	26, // 8: sales.v1.ContactRegistered.identification:type_name -> sales.v1.Identification
+	23, // 9: sales.v1.CustomerViewChanged.person:type_name -> journey.v1.Person
+	25, // 10: sales.v1.CustomerViewChanged.consent:type_name -> journey.v1.Consent
+	27, // 11: sales.v1.CustomerViewChanged.open_requests:type_name -> journey.v1.OpenRequest
+	28, // 12: sales.v1.RequestOpened.kind:type_name -> journey.v1.RequestKind
+	24, // 13: sales.v1.RequestOpened.submitted_at:type_name -> google.protobuf.Timestamp
+	24, // 14: sales.v1.RequestOpened.happened_at:type_name -> google.protobuf.Timestamp
+	28, // 15: sales.v1.RequestStatusChanged.kind:type_name -> journey.v1.RequestKind
+	29, // 16: sales.v1.RequestStatusChanged.status:type_name -> journey.v1.RequestStatus
+	24, // 17: sales.v1.RequestStatusChanged.happened_at:type_name -> google.protobuf.Timestamp
+	30, // 18: sales.v1.LeadAccepted.channel:type_name -> journey.v1.Channel
+	24, // 19: sales.v1.LeadAccepted.issued_at:type_name -> google.protobuf.Timestamp
+	30, // 20: sales.v1.DispatchOrdered.channel:type_name -> journey.v1.Channel
+	31, // 21: sales.v1.LeadStatusChanged.status:type_name -> sales.v1.LeadStatus
+	24, // 22: sales.v1.LeadStatusChanged.happened_at:type_name -> google.protobuf.Timestamp
+	31, // 23: sales.v1.LeadWithdrawalMissed.status:type_name -> sales.v1.LeadStatus
+	30, // 24: sales.v1.OutboundPlanned.channel:type_name -> journey.v1.Channel
+	32, // 25: sales.v1.OutboundPlanned.calls:type_name -> sales.v1.Calls
+	33, // 26: sales.v1.OutboundPlanned.mailing:type_name -> sales.v1.Mailing
+	34, // 27: sales.v1.OutboundPlanned.expires_after:type_name -> google.protobuf.Duration
+	24, // 28: sales.v1.LeadAgreed.happened_at:type_name -> google.protobuf.Timestamp
+	35, // 29: sales.v1.LeadTransacted.transaction:type_name -> sales.v1.Transaction
+	35, // 30: sales.v1.ContactAgreed.transactions:type_name -> sales.v1.Transaction
+	35, // 31: sales.v1.ContactTransacted.transaction:type_name -> sales.v1.Transaction
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_sales_v1_events_proto_init() }
@@ -1900,7 +1983,7 @@ func file_sales_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sales_v1_events_proto_rawDesc), len(file_sales_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

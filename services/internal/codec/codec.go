@@ -222,6 +222,22 @@ func (c *Codec) open(ctx context.Context, t *Type, event *Event) error {
 	})
 }
 
+// Again returns an event that was decoded a while ago as Decode returns it now:
+// without its personal values when the person was erased meanwhile.
+func (c *Codec) Again(ctx context.Context, event Event) (Event, error) {
+	if event.Erased || event.Metadata.SealedFor == "" {
+		return event, nil
+	}
+	_, err := c.ring.Existing(ctx, event.Metadata.SealedFor)
+	if err == nil {
+		return event, nil
+	}
+	if !errors.Is(err, keyring.ErrDestroyed) {
+		return Event{}, fmt.Errorf("look whether %s can still be read: %w", event.ID, err)
+	}
+	return c.Decode(ctx, event.Event)
+}
+
 func (c *Codec) openerOf(ctx context.Context, t *Type, event *Event) (*sealer, error) {
 	if event.Metadata.SealedFor == "" {
 		return nil, fmt.Errorf("%w: the metadata names no key", ErrTampered)

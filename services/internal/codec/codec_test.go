@@ -433,3 +433,34 @@ func BenchmarkCodec(b *testing.B) {
 		})
 	}
 }
+
+// An event that was decoded before its person was erased is read again without them,
+// and any other one as it was.
+func TestWhatWasDecodedBeforeAnErasureIsReadAgain(t *testing.T) {
+	ring := keyring.Memory()
+	c := newCodec(t, ring)
+	event, err := c.Encode(context.Background(), &salesv1.CustomerChanged{CustomerId: "4711", Person: &journeyv1.Person{Surname: "Doe"}}, eventID, metadata())
+	if err != nil {
+		t.Fatal(err)
+	}
+	early, err := c.Decode(context.Background(), eventlog.Event{NewEvent: event})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := func() (surname string, erased bool) {
+		now, err := c.Again(context.Background(), early)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return now.Message.(*salesv1.CustomerChanged).GetPerson().GetSurname(), now.Erased
+	}
+	if surname, erased := again(); surname != "Doe" || erased {
+		t.Errorf("before: %q, erased %t", surname, erased)
+	}
+	if err := ring.Destroy(context.Background(), "customer:4711", keyring.Erasure{}); err != nil {
+		t.Fatal(err)
+	}
+	if surname, erased := again(); surname != "" || !erased {
+		t.Errorf("after: %q, erased %t", surname, erased)
+	}
+}

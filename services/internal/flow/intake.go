@@ -110,7 +110,7 @@ type State struct {
 
 func newIntake(rt *Runtime, c Consumer) *Intake {
 	in := &Intake{
-		consumer: c, streams: rt.Streams, db: rt.DB, parkMax: rt.parkMax, posted: rt.posted, epochEnded: rt.epochEnded,
+		consumer: seeing(rt.Streams, c), streams: rt.Streams, db: rt.DB, parkMax: rt.parkMax, posted: rt.posted, epochEnded: rt.epochEnded,
 		logger: rt.Logger.With("flow", c.Flow.Name),
 		types:  map[string]bool{},
 		filter: filterOf(c.Flow), shadowNews: make(chan struct{}, 1),

@@ -236,7 +236,7 @@ func (k *keeper) openBeside(ctx context.Context) (run *shadowRun, err error) {
 		db     **projection.DB
 		suffix string
 	}{{&run.db, ""}, {&run.frozen, "-frozen"}, {&run.frozenFlow, "-flow"}} {
-		if *one.db, err = k.db.Beside(ctx, "shadow-"+k.consumer.Flow.Name+one.suffix); err == nil {
+		if *one.db, err = k.db.Beside(ctx, nameShadow(k.consumer.Flow.Name)+one.suffix); err == nil {
 			opened = append(opened, *one.db)
 			err = (*one.db).Create(ctx, tables, ownerTable, shadowTables)
 		}

@@ -14,12 +14,24 @@ import (
 // another schema. Whoever has to fill tables without touching those that are in
 // use does so there. What it held is there still; Drop removes it.
 func (db *DB) Beside(ctx context.Context, name string) (*DB, error) {
-	beside, err := db.engine.beside(ctx, strings.ReplaceAll(name, "-", "_"))
+	beside, err := db.engine.beside(ctx, besideName(name))
 	if err != nil {
 		return nil, fmt.Errorf("open a database beside this one: %w", err)
 	}
 	return beside, nil
 }
+
+// Besides returns the names of the databases beside this one that begin so.
+func (db *DB) Besides(ctx context.Context, prefix string) ([]string, error) {
+	names, err := db.engine.named(ctx, besideName(prefix))
+	if err != nil {
+		return nil, fmt.Errorf("look for databases beside this one: %w", err)
+	}
+	return names, nil
+}
+
+// besideName is how a name is written that is a file's and a schema's.
+func besideName(name string) string { return strings.ReplaceAll(name, "-", "_") }
 
 // Drop closes a database and removes it with all that it holds. It is for one
 // that Beside has opened.

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"iter"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/triangle-suite/triangle/services/internal/digest"
@@ -74,7 +73,7 @@ func (s Schema) look(ctx context.Context, q Querier, name string) (*table, error
 	key := 0
 	for i, c := range columns {
 		t.columns = append(t.columns, c.name)
-		t.personal = append(t.personal, slices.Contains(s.Personal, name+"."+c.name))
+		t.personal = append(t.personal, s.isPersonal(name, c.name))
 		if c.key > 0 {
 			t.key[c.key-1] = i
 			key++

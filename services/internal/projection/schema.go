@@ -22,6 +22,9 @@ type Schema struct {
 	// are no part of the content that is digested, and no difference in them is
 	// told.
 	Personal []string
+	// Sealed are the columns that hold in clear what events hold sealed. They are
+	// personal, and emptied when the key is destroyed.
+	Sealed []Sealed
 }
 
 // ErrSchema says that a database holds tables of another version.

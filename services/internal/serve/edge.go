@@ -19,6 +19,7 @@ import (
 
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/fault"
+	"github.com/triangle-suite/triangle/services/internal/keyring"
 )
 
 // errorDomain is the domain of the reasons in an error's ErrorInfo.
@@ -93,6 +94,8 @@ func (edge) refuse(ctx context.Context, err error) refusal {
 		return refusal{code: codes.Canceled, reason: "CANCELLED", message: "the caller gave the call up"}
 	case ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded):
 		return refusal{code: codes.DeadlineExceeded, reason: "DEADLINE_EXCEEDED", message: "the call did not end in time; what it was to do may have been done, so repeat it with its idempotency key"}
+	case errors.Is(err, keyring.ErrDestroyed):
+		return refusal{code: codes.FailedPrecondition, reason: "PERSON_ERASED", message: "the person that this is about has been erased: nothing personal of them is written any more"}
 	case errors.Is(err, eventlog.ErrTooLarge):
 		return refusal{code: codes.ResourceExhausted, reason: "TOO_LARGE", message: "the call is larger than the event store accepts"}
 	case errors.Is(err, eventlog.ErrWrongRevision):

@@ -17,6 +17,7 @@ import (
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/fault"
+	"github.com/triangle-suite/triangle/services/internal/keyring"
 	"github.com/triangle-suite/triangle/services/internal/serve"
 )
 
@@ -65,6 +66,10 @@ var failures = map[string]struct {
 	"append too large": {
 		err:  fmt.Errorf("append %s: %w", secret, eventlog.ErrTooLarge),
 		code: codes.ResourceExhausted, http: 413, reason: "TOO_LARGE",
+	},
+	"who was erased": {
+		err:  fmt.Errorf("seal for %s: %w", secret, keyring.ErrDestroyed),
+		code: codes.FailedPrecondition, http: 409, reason: "PERSON_ERASED",
 	},
 	"contention": {
 		err:  fmt.Errorf("append %s: %w", secret, eventlog.ErrWrongRevision),

@@ -58,8 +58,9 @@ func title(code int) string {
 	return http.StatusText(code)
 }
 
-// problemOf reads a problem from the status of a call.
-func problemOf(err error) problem {
+// problemOf reads a problem from the status of a call. Where a request could not be
+// read, unread, if given, completes it.
+func problemOf(err error, unread ...func(*problem)) problem {
 	s := status.Convert(err)
 	p := problem{Status: httpStatus(s.Code()), Detail: s.Message()}
 	for _, detail := range s.Details() {
@@ -74,6 +75,9 @@ func problemOf(err error) problem {
 	}
 	if p.Reason == "" {
 		p.explain(s)
+		for _, complete := range unread {
+			complete(&p)
+		}
 	}
 	return p
 }

@@ -196,7 +196,7 @@ func (a *rest) call(w http.ResponseWriter, r *http.Request) {
 // failed answers a call that has failed. It has the signature that the gateway
 // asks for.
 func (a *rest) failed(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
-	problemOf(err).write(w, r)
+	problemOf(err, func(p *problem) { a.routes.nameValues(p, r.Method, r.URL.Path) }).write(w, r)
 }
 
 // notRouted answers what is no call of the API.

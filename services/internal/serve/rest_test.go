@@ -51,6 +51,7 @@ func readProblem(t testing.TB, a answer) problem {
 
 func TestRequestsThatCantBeReadAreProblems(t *testing.T) {
 	s := run(t, &api{})
+	const channels = "CHANNEL_WEBSITE, CHANNEL_EMAIL, CHANNEL_CALL_CENTRE, CHANNEL_BRANCH, CHANNEL_PRINT"
 	cases := map[string]struct {
 		method, path, body string
 		code               int
@@ -83,8 +84,18 @@ func TestRequestsThatCantBeReadAreProblems(t *testing.T) {
 			"",
 		},
 		"wrong enum": {
-			"POST", "/v1/contacts", `{"channel": "PIGEON"}`, 400, "PIGEON",
-			[]violation{{"channel", `can't be "PIGEON"`}},
+			"POST", "/v1/contacts", `{"channel": "PIGEON"}`, 400, `can't be "PIGEON"; it is one of CHANNEL_WEBSITE, `,
+			[]violation{{"channel", `can't be "PIGEON"; it is one of ` + channels}},
+			"",
+		},
+		"wrong enum in a query": {
+			"GET", "/v1/messages?channel=PIGEON", "", 400, "it is one of CHANNEL_WEBSITE, ",
+			[]violation{{"channel", `can't be read: "PIGEON" is not a valid value; it is one of ` + channels}},
+			"",
+		},
+		"wrong number of an enum in a query": {
+			"GET", "/v1/messages?callState=77", "", 400, "it is one of CALL_STATE_WAITING, CALL_STATE_TAKEN",
+			[]violation{{"call_state", `can't be read: "77" is not a valid value; it is one of CALL_STATE_WAITING, CALL_STATE_TAKEN, CALL_STATE_REACHED, CALL_STATE_NOT_REACHED`}},
 			"",
 		},
 		"wrong type": {

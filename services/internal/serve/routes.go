@@ -3,6 +3,7 @@ package serve
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -19,14 +20,19 @@ type route struct {
 	methods  map[string]operation // by HTTP method
 }
 
-// operation holds the query parameters that it takes, in snake case.
-type operation map[string]bool
+// operation holds the query parameters that it takes, and the values of fields that
+// have names: those of parameters and of the body. Fields are in snake case.
+type operation struct {
+	takes  map[string]bool
+	values map[string][]string
+}
 
 func parseRoutes(openAPI []byte) (routes, error) {
 	var document struct {
 		Paths map[string]map[string]struct {
-			Parameters []struct{ Name, In string }
+			Parameters []parameter
 		}
+		Definitions map[string]schema
 	}
 	if err := json.Unmarshal(openAPI, &document); err != nil {
 		return nil, fmt.Errorf("read the OpenAPI document: %w", err)
@@ -35,13 +41,14 @@ func parseRoutes(openAPI []byte) (routes, error) {
 	for path, methods := range document.Paths {
 		r := route{segments: strings.Split(path, "/"), methods: map[string]operation{}}
 		for method, described := range methods {
-			takes := operation{}
+			o := operation{takes: map[string]bool{}, values: map[string][]string{}}
 			for _, p := range described.Parameters {
 				if p.In == "query" {
-					takes[snakeCase(p.Name)] = true
+					o.takes[snakeCase(p.Name)] = true
 				}
+				valuesIn(document.Definitions).gather(p, o.values)
 			}
-			r.methods[strings.ToUpper(method)] = takes
+			r.methods[strings.ToUpper(method)] = o
 		}
 		all = append(all, r)
 	}
@@ -57,13 +64,12 @@ func (rs routes) methodsOf(path string) map[string]operation {
 		if !r.matches(segments) {
 			continue
 		}
-		for method, takes := range r.methods {
-			if found[method] == nil {
-				found[method] = operation{}
+		for method, o := range r.methods {
+			if _, ok := found[method]; !ok {
+				found[method] = operation{takes: map[string]bool{}, values: map[string][]string{}}
 			}
-			for name := range takes {
-				found[method][name] = true
-			}
+			maps.Copy(found[method].takes, o.takes)
+			maps.Copy(found[method].values, o.values)
 		}
 	}
 	return found
@@ -93,13 +99,13 @@ func (rs routes) allow(path string) string {
 // take. The gateway would drop them in silence, and a caller who mistypes a
 // filter would get what it does not filter.
 func (rs routes) unknownParameters(method, path string, query url.Values) []string {
-	takes, known := rs.methodsOf(path)[method]
+	o, known := rs.methodsOf(path)[method]
 	if !known {
 		return nil // the gateway answers what is no route
 	}
 	var unknown []string
 	for name := range query {
-		if !takes[snakeCase(name)] {
+		if !o.takes[snakeCase(name)] {
 			unknown = append(unknown, name)
 		}
 	}

@@ -4,17 +4,20 @@
 //
 //	CustomerRegistered, CustomerChanged ─▶ person  ┐
 //	ConsentChanged ──────────────────────▶ consent ├─▶ Find
-//	CustomerViewChanged ─────────────────▶ view    ┘
+//	CustomerViewChanged ──────┬──────────▶ view    ┘
+//	                          └─▶ person, unless a later one is known
 //
 // CRM tells the whole view in a step of its own, after the event that changes it,
 // and that step may be late. So who the customer is, and whether they object, is
 // taken from the event itself: whoever waits until the flow has passed a marker
 // then knows what CRM had on record at the marker. Each view says which event it
-// came of: what is known from a later one stands.
+// came of: what is known from a later one stands. The person stands by themselves,
+// so that the rest of the view stays when they are erased.
 package customerview
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -37,12 +40,15 @@ const Flow = "customer-view"
 // Schema is the tables of the views. as_of is the place in the log of the event
 // that a row rests on.
 var Schema = projection.Schema{
-	Name: "customer_view", Version: 2, Personal: []string{"customer_view.body", "customer_view_person.body"}, Tables: []string{
+	Name: "customer_view", Version: 2,
+	Sealed: []projection.Sealed{{Table: "customer_view_person", Column: "body", Subject: "customer", Of: "customer_id"}},
+	Tables: []string{
 		`CREATE TABLE customer_view (customer_id TEXT PRIMARY KEY, body TEXT NOT NULL, as_of BIGINT NOT NULL)`,
 		`CREATE TABLE customer_view_person (
 			customer_id TEXT PRIMARY KEY, customer_number TEXT NOT NULL, body TEXT NOT NULL, as_of BIGINT NOT NULL)`,
 		`CREATE TABLE customer_view_consent (customer_id TEXT PRIMARY KEY, consent INTEGER NOT NULL, as_of BIGINT NOT NULL)`,
 		`CREATE TABLE customer_view_contact (contact_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL)`,
+		`CREATE INDEX customer_view_contact_customer ON customer_view_contact (customer_id)`,
 	},
 }
 
@@ -59,11 +65,14 @@ func Project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 	case *salesv1.ContactRegistered:
 		return projectContact(ctx, tx, m)
 	case *salesv1.CustomerViewChanged:
+		if err := projectPerson(ctx, tx, e, m, e.Metadata.CausePosition); err != nil {
+			return err
+		}
 		return projectView(ctx, tx, m, e.Metadata.CausePosition)
 	case *salesv1.CustomerRegistered:
-		return projectPerson(ctx, tx, m.GetCustomerId(), m.GetCustomerNumber(), m.GetPerson(), e.Position)
+		return projectPerson(ctx, tx, e, m, e.Position)
 	case *salesv1.CustomerChanged:
-		return projectPerson(ctx, tx, m.GetCustomerId(), "", m.GetPerson(), e.Position)
+		return projectPerson(ctx, tx, e, m, e.Position)
 	case *salesv1.ConsentChanged:
 		return projectConsent(ctx, tx, m, e.Position)
 	}
@@ -84,11 +93,11 @@ func projectContact(ctx context.Context, tx *projection.Tx, m *salesv1.ContactRe
 	return nil
 }
 
-// projectView keeps the whole view as JSON of the API's message: the channel
-// looks it up by the customer, and gives it away as it is.
+// projectView keeps the view, but for the person, as JSON of the API's message: the
+// channel looks it up by the customer, and gives it away as it is.
 func projectView(ctx context.Context, tx *projection.Tx, m *salesv1.CustomerViewChanged, asOf eventlog.Position) error {
 	body, err := codec.Canonical(&channelv1.CustomerView{
-		CustomerId: m.GetCustomerId(), CustomerNumber: m.GetCustomerNumber(), Person: m.GetPerson(), Consent: m.GetConsent(),
+		CustomerId: m.GetCustomerId(), CustomerNumber: m.GetCustomerNumber(), Consent: m.GetConsent(),
 		OpenRequests: m.GetOpenRequests(), Orders: m.GetOrders(), SpentCents: m.GetSpentCents(),
 	})
 	if err != nil {
@@ -103,17 +112,28 @@ func projectView(ctx context.Context, tx *projection.Tx, m *salesv1.CustomerView
 	return nil
 }
 
-// projectPerson keeps who a customer is. A number is given once.
-func projectPerson(
-	ctx context.Context, tx *projection.Tx, customerID, number string, person *journeyv1.Person, asOf eventlog.Position,
-) error {
-	body, err := codec.Canonical(person)
-	if err != nil {
-		return flow.Unprocessable(fmt.Errorf("write who a customer is: %w", err))
+// aPerson is an event that tells who a customer is.
+type aPerson interface {
+	GetCustomerId() string
+	GetPerson() *journeyv1.Person
+}
+
+// projectPerson keeps who a customer is: nothing, once they are erased.
+func projectPerson(ctx context.Context, tx *projection.Tx, e codec.Event, m aPerson, asOf eventlog.Position) (err error) {
+	var body []byte
+	if !e.Erased && m.GetPerson() != nil {
+		if body, err = codec.Canonical(m.GetPerson()); err != nil {
+			return flow.Unprocessable(fmt.Errorf("write who a customer is: %w", err))
+		}
+	}
+	number := ""
+	if numbered, ok := m.(interface{ GetCustomerNumber() string }); ok {
+		number = numbered.GetCustomerNumber()
 	}
 	err = tx.Write(ctx, `INSERT INTO customer_view_person (customer_id, customer_number, body, as_of) VALUES (?, ?, ?, ?)
-		ON CONFLICT (customer_id) DO UPDATE SET body = excluded.body, as_of = excluded.as_of`,
-		customerID, number, string(body), asOf.Commit)
+		ON CONFLICT (customer_id) DO UPDATE SET body = excluded.body, as_of = excluded.as_of
+			WHERE customer_view_person.as_of <= excluded.as_of`,
+		m.GetCustomerId(), number, string(body), asOf.Commit)
 	if err != nil {
 		return fmt.Errorf("write who a customer is: %w", err)
 	}
@@ -130,23 +150,23 @@ func projectConsent(ctx context.Context, tx *projection.Tx, m *salesv1.ConsentCh
 	return nil
 }
 
-// Find returns the view of a customer; nil when the channel knows nobody of the id.
+// Find returns the view of a customer, without the person once they are erased; nil
+// when the channel knows nobody of the id.
 func Find(ctx context.Context, q projection.Querier, customerID string) (*channelv1.CustomerView, error) {
 	var told, person, number string
-	var asOf, personAsOf, consentAsOf uint64
+	var asOf, consentAsOf uint64
 	var consent journeyv1.Consent
-	err := q.QueryRow(ctx, `SELECT coalesce(v.body, ''), coalesce(v.as_of, 0),
-			coalesce(p.customer_number, ''), coalesce(p.body, ''), coalesce(p.as_of, 0), coalesce(c.consent, 0), coalesce(c.as_of, 0)
-		FROM (SELECT CAST(? AS TEXT) AS customer_id) AS k
-			LEFT JOIN customer_view AS v ON v.customer_id = k.customer_id
-			LEFT JOIN customer_view_person AS p ON p.customer_id = k.customer_id
-			LEFT JOIN customer_view_consent AS c ON c.customer_id = k.customer_id`, customerID,
-	).Scan(&told, &asOf, &number, &person, &personAsOf, &consent, &consentAsOf)
+	err := q.QueryRow(ctx, `SELECT p.customer_number, p.body, coalesce(v.body, ''), coalesce(v.as_of, 0), coalesce(c.consent, 0), coalesce(c.as_of, 0)
+		FROM customer_view_person AS p
+			LEFT JOIN customer_view AS v ON v.customer_id = p.customer_id
+			LEFT JOIN customer_view_consent AS c ON c.customer_id = p.customer_id
+		WHERE p.customer_id = ?`, customerID,
+	).Scan(&number, &person, &told, &asOf, &consent, &consentAsOf)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("look a customer view up: %w", err)
-	}
-	if told == "" && person == "" {
-		return nil, nil
 	}
 	view := &channelv1.CustomerView{CustomerId: customerID, CustomerNumber: number}
 	if told != "" {
@@ -155,7 +175,7 @@ func Find(ctx context.Context, q projection.Querier, customerID string) (*channe
 			return nil, err
 		}
 	}
-	if person != "" && (told == "" || personAsOf > asOf) {
+	if person != "" {
 		view.Person = &journeyv1.Person{}
 		if err := unmarshal(person, view.GetPerson()); err != nil {
 			return nil, err
@@ -165,6 +185,15 @@ func Find(ctx context.Context, q projection.Querier, customerID string) (*channe
 		view.Consent = consent
 	}
 	return view, nil
+}
+
+// Contacts returns the contacts that CRM found to be a customer's.
+func Contacts(ctx context.Context, q projection.Querier, customerID string) ([]string, error) {
+	rows, err := q.Query(ctx, `SELECT contact_id FROM customer_view_contact WHERE customer_id = ?`, customerID)
+	if err != nil {
+		return nil, err
+	}
+	return projection.Collect(rows, func(row projection.Scanner, id *string) error { return row.Scan(id) })
 }
 
 func unmarshal(body string, into proto.Message) error {

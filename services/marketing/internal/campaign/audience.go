@@ -28,9 +28,11 @@ type choice struct {
 	at          time.Time
 }
 
-// chosen are the customers whom a run means to approach.
+// chosen are the customers whom a run means to approach, and those who come next
+// where its limit leaves them out: as many again at most.
 type chosen struct {
-	customers        []string
+	customers, reserves []string
+
 	eligible, capped uint64
 }
 
@@ -48,7 +50,7 @@ func audience(ctx context.Context, q projection.Querier, by choice) (chosen, err
 	statement := `SELECT customer_id, place, count(*) OVER (), sum(1 - place) OVER () FROM (
 			SELECT c.customer_id, f.spent_cents, CASE WHEN ` + place + ` THEN 1 ELSE 0 END AS place FROM ` + known + ` WHERE ` + where + `) eligible
 		ORDER BY place DESC, spent_cents DESC, customer_id LIMIT ?`
-	rows, err := q.Query(ctx, statement, append(append(placeArgs, args...), by.campaign.GetMaxLeads())...)
+	rows, err := q.Query(ctx, statement, append(append(placeArgs, args...), 2*by.campaign.GetMaxLeads())...)
 	if err != nil {
 		return c, fmt.Errorf("choose the customers of campaign %s: %w", by.campaign.GetCampaignId(), err)
 	}
@@ -70,6 +72,9 @@ func audience(ctx context.Context, q projection.Querier, by choice) (chosen, err
 			c.customers = c.customers[:i]
 			break
 		}
+	}
+	if most := int(by.campaign.GetMaxLeads()); len(c.customers) > most {
+		c.customers, c.reserves = c.customers[:most:most], c.customers[most:]
 	}
 	return c, nil
 }

@@ -98,8 +98,13 @@ func naive(by choice, all []person) (who chosen) {
 		}
 	}
 	slices.SortFunc(placed, func(a, b person) int { return cmp.Or(cmp.Compare(b.spent, a.spent), cmp.Compare(a.id, b.id)) })
-	for _, p := range placed[:min(len(placed), int(c.GetMaxLeads()))] {
-		who.customers = append(who.customers, p.id)
+	for i, p := range placed {
+		switch most := int(c.GetMaxLeads()); {
+		case i < most:
+			who.customers = append(who.customers, p.id)
+		case i < 2*most:
+			who.reserves = append(who.reserves, p.id)
+		}
 	}
 	return who
 }

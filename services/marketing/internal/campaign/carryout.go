@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
@@ -34,7 +33,8 @@ const atOnce = 8
 //
 // All runs claim their places before one of them takes any, the highest priority
 // first, so that priority decides among those that are carried out together, and
-// seldom displaces.
+// seldom displaces. Who gets no place, or loses it, makes room for who comes next in
+// the plan (see fill).
 func CarryOut(ctx context.Context, s *decider.Streams, ids ...string) error {
 	runs, err := due(ctx, s, ids)
 	if err != nil {
@@ -50,7 +50,7 @@ func CarryOut(ctx context.Context, s *decider.Streams, ids ...string) error {
 		}
 	}
 	for _, r := range runs {
-		if err := r.finish(ctx, s); err != nil {
+		if err := r.finish(ctx, s, caps); err != nil {
 			return fmt.Errorf("carry out run %s of campaign %s: %w", r.Planned.GetRunId(), r.Planned.GetCampaignId(), err)
 		}
 	}
@@ -103,14 +103,43 @@ func (r *run) origin(step string) decider.Origin {
 	return decider.CauseOrigin(flows.Marketing, step, r.plan, r.Planned.GetPlannedAt().AsTime()).Step()
 }
 
-// each does something for each customer of the run.
-func (r *run) each(ctx context.Context, do func(ctx context.Context, customer string) error) error {
+// each does something for each of some customers, the i-th of them.
+func each(ctx context.Context, customers []string, do func(ctx context.Context, i int, customer string) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
-	for _, customer := range r.Planned.GetCustomers() {
-		group.Go(func() error { return do(ctx, customer) })
+	for i, customer := range customers {
+		group.Go(func() error { return do(ctx, i, customer) })
 	}
 	return group.Wait()
+}
+
+// fill does something for those who come first in the plan, and, in place of those
+// whose lead is gone then, for those who come next: until none is gone, or nobody is
+// left. It returns who have a place, in the order of the plan, and how many have not.
+//
+// A lead that is gone stays so. Nobody is turned to, by whatever process, before so
+// many of those before them are gone that there is room: so there are never more
+// places than the run may issue leads, and whoever fills comes to the same ones.
+func (r *run) fill(ctx context.Context, do func(ctx context.Context, customer string) (lead.Stand, error)) (placed []string, passed int, err error) {
+	all, most := ranked(r.Planned), len(r.Planned.GetCustomers())
+	stands := make([]lead.Stand, len(all))
+	for from, to := 0, most; from < to; to = min(len(all), to+most-len(placed)) {
+		err := each(ctx, all[from:to], func(ctx context.Context, i int, customer string) (err error) {
+			stands[from+i], err = do(ctx, customer)
+			return err
+		})
+		if err != nil {
+			return nil, 0, err
+		}
+		for ; from < to; from++ {
+			if stands[from] != lead.Gone {
+				placed = append(placed, all[from])
+			} else {
+				passed++
+			}
+		}
+	}
+	return placed, passed, nil
 }
 
 // decide decides on the stream of a customer's places.
@@ -125,16 +154,21 @@ func (r *run) decide(
 	return outcome.State.Of(LeadID(r.Planned.GetRunId(), customer)), nil
 }
 
-// claim claims a place for each customer, unless the campaign was stopped.
+// claim claims as many places as the run may issue leads, unless the campaign was
+// stopped.
 func (r *run) claim(ctx context.Context, s *decider.Streams, caps []*marketingv1.LeadCap) error {
 	if err := r.obey(ctx, s); err != nil || r.Stopped {
 		return err
 	}
-	return r.each(ctx, func(ctx context.Context, customer string) error {
-		_, err := r.decide(ctx, s, "claim-place", customer, func(p lead.Places) []proto.Message {
-			return lead.Hold(p, claimOf(r.Planned, customer), caps)
-		})
-		return err
+	_, _, err := r.fill(ctx, func(ctx context.Context, customer string) (lead.Stand, error) {
+		return r.claimOne(ctx, s, caps, customer)
+	})
+	return err
+}
+
+func (r *run) claimOne(ctx context.Context, s *decider.Streams, caps []*marketingv1.LeadCap, customer string) (lead.Stand, error) {
+	return r.decide(ctx, s, "claim-place", customer, func(p lead.Places) []proto.Message {
+		return lead.Hold(p, claimOf(r.Planned, customer), caps)
 	})
 }
 
@@ -169,49 +203,49 @@ func (r *run) stop(ctx context.Context, s *decider.Streams) error {
 // finish takes the places that the run still holds, and issues its leads. A run that
 // is to issue nothing gives its places back first, and can't be given any more: no
 // place stays taken without a lead.
-func (r *run) finish(ctx context.Context, s *decider.Streams) error {
+func (r *run) finish(ctx context.Context, s *decider.Streams, caps []*marketingv1.LeadCap) error {
 	if r.Stopped {
 		return r.giveUp(ctx, s)
 	}
-	placed, err := r.take(ctx, s)
+	placed, passed, err := r.fill(ctx, func(ctx context.Context, customer string) (lead.Stand, error) {
+		return r.take(ctx, s, caps, customer)
+	})
 	if err != nil {
 		return err
 	}
-	ended, err := r.end(ctx, s, placed)
+	ended, err := r.end(ctx, s, placed, passed)
 	if err != nil || ended {
 		return err
 	}
 	return r.giveUp(ctx, s)
 }
 
-// take takes the places that the run still holds, and returns who has them, in the
-// order of the plan.
-func (r *run) take(ctx context.Context, s *decider.Streams) ([]string, error) {
-	var mu sync.Mutex
-	taken := map[string]bool{}
-	err := r.each(ctx, func(ctx context.Context, customer string) error {
-		stand, err := r.decide(ctx, s, "take-place", customer, func(p lead.Places) []proto.Message {
+// take takes the place that the run holds at a customer. Of one who was not turned to
+// before, it claims it first.
+func (r *run) take(ctx context.Context, s *decider.Streams, caps []*marketingv1.LeadCap, customer string) (lead.Stand, error) {
+	take := func() (lead.Stand, error) {
+		return r.decide(ctx, s, "take-place", customer, func(p lead.Places) []proto.Message {
 			return lead.Take(p, LeadID(r.Planned.GetRunId(), customer), customer)
 		})
-		mu.Lock()
-		defer mu.Unlock()
-		taken[customer] = stand == lead.Taken
-		return err
-	})
-	if err != nil {
-		return nil, err
 	}
-	return slices.DeleteFunc(slices.Clone(r.Planned.GetCustomers()), func(c string) bool { return !taken[c] }), nil
+	stand, err := take()
+	if err != nil || stand != lead.Unknown {
+		return stand, err
+	}
+	if stand, err = r.claimOne(ctx, s, caps, customer); err != nil || stand != lead.Held {
+		return stand, err
+	}
+	return take()
 }
 
 // end issues the leads. It returns false when the run was stopped meanwhile.
-func (r *run) end(ctx context.Context, s *decider.Streams, placed []string) (ended bool, err error) {
+func (r *run) end(ctx context.Context, s *decider.Streams, placed []string, passed int) (ended bool, err error) {
 	outcome, err := decider.Handle(ctx, s, r.origin("end-run"), RunStream(r.Planned.GetRunId()), RunDecider,
 		func(state RunState) ([]proto.Message, error) {
 			if state.Stopped { // its places come first
 				return nil, nil
 			}
-			return End(state, placed), nil
+			return End(state, placed, passed), nil
 		})
 	if err != nil {
 		return false, err
@@ -220,9 +254,10 @@ func (r *run) end(ctx context.Context, s *decider.Streams, placed []string) (end
 	return !r.Stopped, nil
 }
 
-// giveUp gives back all places of a run that was stopped, and ends it.
+// giveUp gives back all places of a run that was stopped, those that another process
+// may be about to claim included, and ends it.
 func (r *run) giveUp(ctx context.Context, s *decider.Streams) error {
-	err := r.each(ctx, func(ctx context.Context, customer string) error {
+	err := each(ctx, ranked(r.Planned), func(ctx context.Context, _ int, customer string) error {
 		_, err := r.decide(ctx, s, "release-place", customer, func(p lead.Places) []proto.Message {
 			return lead.Release(p, LeadID(r.Planned.GetRunId(), customer), customer)
 		})
@@ -232,7 +267,7 @@ func (r *run) giveUp(ctx context.Context, s *decider.Streams) error {
 		return err
 	}
 	_, err = decider.Handle(ctx, s, r.origin("end-run"), RunStream(r.Planned.GetRunId()), RunDecider,
-		func(state RunState) ([]proto.Message, error) { return End(state, nil), nil })
+		func(state RunState) ([]proto.Message, error) { return End(state, nil, 0), nil })
 	return err
 }
 

@@ -73,12 +73,8 @@ func checkTiming(
 		d.OnceAt = timestamppb.New(d.GetOnceAt().AsTime())
 	}
 	if d.GetSchedule() != "" {
-		cadence, err := flows.ParseCadence(d.GetSchedule())
-		switch {
-		case err != nil:
+		if _, err := flows.ParseSchedule(d.GetSchedule()); err != nil {
 			c.Fail("campaign.schedule", "%s", strings.TrimSpace(err.Error()))
-		case !cadence.IsPeriodic():
-			c.Fail("campaign.schedule", "must come due again and again: write hourly, daily, weekly or a cron expression")
 		}
 	}
 	if t == nil {

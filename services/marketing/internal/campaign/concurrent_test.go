@@ -69,7 +69,7 @@ func newCrowd(t *testing.T, seed uint64) *crowd {
 		t.Fatal(err)
 	}
 	c.streams = &decider.Streams{Log: memory.New(memory.Options{BeforeAppend: c.fail, AfterAppend: c.fail}), Codec: encoder}
-	for i := range 1 + c.number(4) {
+	for i := range 1 + c.number(6) {
 		c.customers = append(c.customers, fmt.Sprint("customer ", i))
 	}
 	for range 1 + c.number(3) {
@@ -97,8 +97,14 @@ func (c *crowd) plan(campaign string) {
 	for range 1 + c.number(3) {
 		p := blank(d, fmt.Sprint("run ", len(c.runs)), noon.Add(time.Duration(c.number(8))*time.Hour))
 		p.PeriodHours = once
-		for _, i := range c.random.Perm(len(c.customers))[:c.number(len(c.customers)+1)] {
-			p.Customers = append(p.Customers, c.customers[i])
+		most := c.number(len(c.customers) + 1)
+		for nth, i := range c.random.Perm(len(c.customers)) {
+			switch {
+			case nth < most:
+				p.Customers = append(p.Customers, c.customers[i])
+			case nth < 2*most:
+				p.Reserves = append(p.Reserves, c.customers[i])
+			}
 		}
 		c.append(RunStream(p.GetRunId()), p)
 		c.runs = append(c.runs, p)
@@ -192,14 +198,14 @@ func most(places []claimed, c *marketingv1.LeadCap, hour int) (n int) {
 	return n
 }
 
-func (c *crowd) check() (issued, refused, displaced int) {
+func (c *crowd) check() (issued, refused, displaced, instead int) {
 	c.t.Helper()
 	byRun := map[string]*marketingv1.CampaignRunPlanned{}
 	for _, p := range c.runs {
 		byRun[p.GetRunId()] = p
 	}
 	places := map[string]*claimed{}
-	leads := map[string]bool{}
+	leads, turnedAway := map[string]bool{}, map[string]bool{}
 	stopAnswered := false
 	for raw, err := range c.streams.Log.ReadAll(c.t.Context(), eventlog.Forward, nil, 0) {
 		if err != nil {
@@ -215,6 +221,7 @@ func (c *crowd) check() (issued, refused, displaced int) {
 			displaced += len(m.GetDisplaced())
 		case *marketingv1.LeadPlaceRefused:
 			c.checkRefused(places, m, byRun[m.GetRunId()])
+			turnedAway[m.GetLeadId()] = true
 			refused++
 		case *marketingv1.LeadPlaceTaken:
 			places[m.GetLeadId()].taken = true
@@ -239,7 +246,10 @@ func (c *crowd) check() (issued, refused, displaced int) {
 		}
 	}
 	c.checkPlaces(places, leads)
-	return issued, refused, displaced
+	for id, p := range places {
+		turnedAway[id] = turnedAway[id] || p.gone
+	}
+	return issued, refused, displaced, c.checkRuns(leads, turnedAway)
 }
 
 // firm are the places at a customer that no claim of a priority displaces.
@@ -307,8 +317,7 @@ func (c *crowd) checkRefused(places map[string]*claimed, m *marketingv1.LeadPlac
 	}
 }
 
-// checkPlaces wants each place to have its lead and each lead its place, each run to
-// be over, and to have told how many got none.
+// checkPlaces wants each place to have its lead and each lead its place.
 func (c *crowd) checkPlaces(places map[string]*claimed, leads map[string]bool) {
 	c.t.Helper()
 	for id, p := range places {
@@ -321,6 +330,13 @@ func (c *crowd) checkPlaces(places map[string]*claimed, leads map[string]bool) {
 			c.t.Errorf("lead %s is issued without a place", id)
 		}
 	}
+}
+
+// checkRuns wants each run to be over, to have turned to its customers in their order,
+// and to no more of them than it took to issue all its leads, and to have told how many
+// got none. It counts the leads that went to who came next.
+func (c *crowd) checkRuns(leads, turnedAway map[string]bool) (instead int) {
+	c.t.Helper()
 	for _, p := range c.runs {
 		s, _, err := decider.Load(c.t.Context(), c.streams, RunStream(p.GetRunId()), RunDecider)
 		if err != nil {
@@ -329,15 +345,36 @@ func (c *crowd) checkPlaces(places map[string]*claimed, leads map[string]bool) {
 		switch {
 		case s.Ended == nil:
 			c.t.Errorf("%s is not over", p.GetRunId())
+			continue
 		case s.Ended.GetEnd() == marketingv1.RunEnd_RUN_END_STOPPED:
 			if p.GetCampaignId() != c.stopped || len(s.Leads) != 0 {
 				c.t.Errorf("%s was stopped, and issued %d leads", p.GetRunId(), len(s.Leads))
 			}
-		case int(s.Ended.GetLeads()) != len(s.Leads) || len(s.Leads)+int(s.Ended.GetCapped()) != len(p.GetCustomers()):
-			c.t.Errorf("%s means to approach %d, and tells of %d leads and %d capped; it issued %d",
-				p.GetRunId(), len(p.GetCustomers()), s.Ended.GetLeads(), s.Ended.GetCapped(), len(s.Leads))
+			continue
+		}
+		issued, passed := 0, 0
+		for nth, customer := range slices.Concat(p.GetCustomers(), p.GetReserves()) {
+			id := LeadID(p.GetRunId(), customer)
+			switch room := issued < len(p.GetCustomers()); {
+			case room && leads[id]:
+				issued++
+				if nth >= len(p.GetCustomers()) {
+					instead++
+				}
+			case room && turnedAway[id]:
+				passed++
+			case room:
+				c.t.Errorf("%s has room for %s, and did not turn to them", p.GetRunId(), customer)
+			case leads[id] || turnedAway[id]:
+				c.t.Errorf("%s has turned to %s, although all its leads went to others", p.GetRunId(), customer)
+			}
+		}
+		if int(s.Ended.GetLeads()) != issued || len(s.Leads) != issued || int(s.Ended.GetCapped()) != passed {
+			c.t.Errorf("%s tells of %d leads and %d capped, and issued %d; want %d and %d",
+				p.GetRunId(), s.Ended.GetLeads(), s.Ended.GetCapped(), len(s.Leads), issued, passed)
 		}
 	}
+	return instead
 }
 
 // Campaigns run at the same time, over the same customers, carried out by several
@@ -351,23 +388,25 @@ func (c *crowd) checkPlaces(places map[string]*claimed, leads map[string]bool) {
 //     that claims it before it is taken.
 //   - Each place that is not given back has its lead, and each lead its place: no
 //     place is left unused that another campaign could have had.
+//   - A run that loses customers turns to those who come next, in their order, up to as
+//     many as it may issue leads, and to nobody else.
 //   - No lead is issued twice, and none of a campaign whose stop has been confirmed.
 func TestCapsHoldWhateverRunsAtOnceAndDies(t *testing.T) {
 	const seeds = 400
-	var issued, refused, displaced int
+	var issued, refused, displaced, instead int
 	for seed := range uint64(seeds) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			c := newCrowd(t, seed)
 			c.play()
-			i, r, d := c.check()
-			issued, refused, displaced = issued+i, refused+r, displaced+d
+			i, r, d, n := c.check()
+			issued, refused, displaced, instead = issued+i, refused+r, displaced+d, instead+n
 			if err := c.streams.Log.Close(); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	t.Logf("%d leads issued, %d refused, %d displaced", issued, refused, displaced)
-	if issued == 0 || refused == 0 || displaced == 0 {
-		t.Errorf("%d leads issued, %d refused, %d displaced: want some of each", issued, refused, displaced)
+	t.Logf("%d leads issued, %d to who came next, %d refused, %d displaced", issued, instead, refused, displaced)
+	if issued == 0 || refused == 0 || displaced == 0 || instead == 0 {
+		t.Errorf("%d leads issued, %d to who came next, %d refused, %d displaced: want some of each", issued, instead, refused, displaced)
 	}
 }

@@ -1,7 +1,9 @@
 package campaign
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -55,7 +57,7 @@ func (p planner) choose(ctx context.Context, c *marketingv1.CampaignDefined, pla
 	if err != nil {
 		return err
 	}
-	plan.Content, plan.Customers, plan.Eligible, plan.Capped = text, who.customers, who.eligible, who.capped
+	plan.Content, plan.Customers, plan.Reserves, plan.Eligible, plan.Capped = text, who.customers, who.reserves, who.eligible, who.capped
 	return p.fits(ctx, plan)
 }
 
@@ -83,7 +85,8 @@ func offered(ctx context.Context, s *decider.Streams, c *marketingv1.CampaignDef
 }
 
 // fits refuses a run whose leads would not go into one append. Each is weighed with
-// metadata that are no shorter than its own will be.
+// metadata that are no shorter than its own will be, as if those with the longest ids
+// got them.
 func (p planner) fits(ctx context.Context, plan *marketingv1.CampaignRunPlanned) error {
 	const ids = "00000000-0000-0000-0000-000000000000 00000000-0000-0000-0000-000000000000 00000000-0000-0000-0000-000000000000"
 	md := codec.Metadata{
@@ -91,7 +94,8 @@ func (p planner) fits(ctx context.Context, plan *marketingv1.CampaignRunPlanned)
 		CausationID: ids, Origin: ids, TraceParent: ids, TraceState: ids,
 	}
 	var events []eventlog.NewEvent
-	for _, customer := range plan.GetCustomers() {
+	longest := slices.SortedStableFunc(slices.Values(ranked(plan)), func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	for _, customer := range longest[:len(plan.GetCustomers())] {
 		e, err := p.streams.Codec.Encode(ctx, issued(plan, customer), uuid.Max, md)
 		if err != nil {
 			return err

@@ -2,6 +2,7 @@ package campaign
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -92,9 +93,14 @@ func StopRun(s RunState) []proto.Message {
 	return []proto.Message{&marketingv1.CampaignRunStopped{CampaignId: s.Planned.GetCampaignId(), RunId: s.Planned.GetRunId()}}
 }
 
-// End ends a run, with a lead for each customer in whose stream it has a place. A
-// run ends once.
-func End(s RunState, placed []string) []proto.Message {
+// ranked are all whom a run may approach, who comes first first.
+func ranked(p *marketingv1.CampaignRunPlanned) []string {
+	return slices.Concat(p.GetCustomers(), p.GetReserves())
+}
+
+// End ends a run, with a lead for each customer in whose stream it has a place. For
+// passed others it had none. A run ends once.
+func End(s RunState, placed []string, passed int) []proto.Message {
 	p := s.Planned
 	if p == nil || s.Ended != nil {
 		return nil
@@ -107,8 +113,8 @@ func End(s RunState, placed []string) []proto.Message {
 		return []proto.Message{run}
 	}
 	run.End = marketingv1.RunEnd_RUN_END_ISSUED
-	run.Leads = uint32(len(placed))                           //nolint:gosec // no more than mostLeads
-	run.Capped += uint64(len(p.GetCustomers()) - len(placed)) //nolint:gosec // placed are some of them
+	run.Leads = uint32(len(placed)) //nolint:gosec // no more than mostLeads
+	run.Capped += uint64(passed)    //nolint:gosec // some of those whom the run may approach
 	events := []proto.Message{run}
 	for _, customer := range placed {
 		events = append(events, issued(p, customer))

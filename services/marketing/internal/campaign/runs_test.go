@@ -131,6 +131,19 @@ func TestScenarioMA6PriorityDecidesWhoGetsTheLastPlace(t *testing.T) {
 	}
 }
 
+func TestScenarioMA6ARunThatLosesACustomerTakesTheNextBest(t *testing.T) {
+	w := newOffice(t)
+	w.order("anna", "anna", "anna", "bert", "bert", "carol", "dave")
+	w.cap(&marketingv1.LeadCap{Hours: 48, Most: 1})
+	w.define(&marketingv1.Campaign{CampaignId: "a-low", Schedule: "daily", Priority: 1, MaxLeads: 2})
+	w.define(&marketingv1.Campaign{CampaignId: "b-high", Schedule: "daily", Priority: 5, MaxLeads: 1})
+	w.pass(24 * time.Hour)
+	w.want("both want anna most", "a-low: bert carol; b-high: anna")
+	if diff := gocmp.Diff([]string{"2026-11-22T02:00 issued: 4 eligible, 1 capped, 2 leads"}, w.runs("a-low")); diff != "" {
+		t.Errorf("runs (-want +got):\n%s", diff)
+	}
+}
+
 func TestScenarioMA6ATriggerApproachesWhoComesToSatisfyARule(t *testing.T) {
 	w := newOffice(t)
 	w.order("anna", "bert", "carol")
@@ -377,8 +390,9 @@ func TestACrashOfTheRunnerLeavesNoTrace(t *testing.T) {
 		w.fault.Store(nil)
 		return w.leads(), crashed
 	}
-	// On the last day both want anna; the trigger's campaign has the higher priority.
-	const want = "daily: bert; jazz: carol anna"
+	// On the last day both want anna; the trigger's campaign has the higher priority, and
+	// the other one turns to carol in her place.
+	const want = "daily: bert carol; jazz: carol anna"
 	if got, _ := play(t, 0, "before"); got != want {
 		t.Fatalf("undisturbed, leads are %q, want %q", got, want)
 	}

@@ -127,7 +127,8 @@ func (w *story) run(t *testing.T, d scenario.Words) string {
 	if d.Get("end") != "only-plan" {
 		lost := d.List("lost")
 		told += scenario.Decide(&s, RunDecider, func(s RunState) ([]proto.Message, error) {
-			return End(s, slices.DeleteFunc(strings.Fields(d.Input), func(c string) bool { return slices.Contains(lost, c) })), nil
+			placed := slices.DeleteFunc(strings.Fields(d.Input), func(c string) bool { return slices.Contains(lost, c) })
+			return End(s, placed, len(strings.Fields(d.Input))-len(placed)), nil
 		})
 	}
 	w.runs[id] = s

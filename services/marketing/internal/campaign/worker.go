@@ -96,7 +96,7 @@ func (r *Runner) planner() planner { return planner{streams: r.Streams, db: r.DB
 // plan puts a plan on record.
 func (r *Runner) plan(ctx context.Context, plan *marketingv1.CampaignRunPlanned, problem string) error {
 	if problem != "" { // nobody is approached
-		plan.Customers = nil
+		plan.Customers, plan.Reserves = nil, nil
 	}
 	origin := decider.Origin{
 		Key: "run:" + plan.GetRunId(), Service: flows.Marketing, Time: plan.GetPlannedAt().AsTime(), CorrelationID: plan.GetRunId(),

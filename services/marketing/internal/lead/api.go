@@ -25,16 +25,31 @@ func (a *API) ConfigureLeadCaps(
 	if err != nil {
 		return nil, err
 	}
-	origin, err := a.Origins(ctx, marketingv1.MarketingService_ConfigureLeadCaps_FullMethodName, req)
-	if err != nil {
+	if err := a.configure(ctx, marketingv1.MarketingService_ConfigureLeadCaps_FullMethodName, req, wanted); err != nil {
 		return nil, err
+	}
+	return &marketingv1.ConfigureLeadCapsResponse{}, nil
+}
+
+// ClearLeadCaps ends all caps.
+func (a *API) ClearLeadCaps(ctx context.Context, req *marketingv1.ClearLeadCapsRequest) (*marketingv1.ClearLeadCapsResponse, error) {
+	if err := a.configure(ctx, marketingv1.MarketingService_ClearLeadCaps_FullMethodName, req, &marketingv1.LeadCapsConfigured{}); err != nil {
+		return nil, err
+	}
+	return &marketingv1.ClearLeadCapsResponse{}, nil
+}
+
+func (a *API) configure(ctx context.Context, method string, req proto.Message, wanted *marketingv1.LeadCapsConfigured) error {
+	origin, err := a.Origins(ctx, method, req)
+	if err != nil {
+		return err
 	}
 	_, err = decider.Handle(ctx, a.Streams, origin, CapsStream, CapsDecider,
 		func(s Caps) ([]proto.Message, error) { return Configure(s, wanted), nil })
 	if err != nil {
-		return nil, fmt.Errorf("configure the caps of leads: %w", err)
+		return fmt.Errorf("configure the caps of leads: %w", err)
 	}
-	return &marketingv1.ConfigureLeadCapsResponse{}, nil
+	return nil
 }
 
 // GetLeadCaps returns how many leads a customer gets.

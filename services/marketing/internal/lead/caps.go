@@ -61,8 +61,8 @@ const (
 // refuses them with all that is wrong with them.
 func configured(m *marketingv1.LeadCaps) (*marketingv1.LeadCapsConfigured, error) {
 	var c call.Checks
-	if m == nil {
-		c.Fail("lead_caps", "is missing: give no caps in it to have none")
+	if len(m.GetCaps()) == 0 {
+		c.Fail("lead_caps.caps", "is missing: give the caps that are to hold; to have none, clear them (ClearLeadCaps, DELETE /v1/lead-caps)")
 		return nil, c.Err()
 	}
 	d := &marketingv1.LeadCapsConfigured{Caps: proto.CloneOf(m).GetCaps()}

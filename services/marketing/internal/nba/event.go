@@ -40,18 +40,14 @@ func (p *projector) happened(ctx context.Context, kind string) error {
 		p.contact, kind, p.at.UnixMilli())
 }
 
-// recorded notes the interest that an event of a registered kind shows.
+// recorded notes the interest that an event of a registered kind shows. Whatever it
+// shows, who did it is engaged.
 func (p *projector) recorded(ctx context.Context, m *channelv1.CommercialEventRecorded) error {
 	topic, proposition := shows(m.GetData())
-	if topic != "" {
-		if err := p.interest(ctx, topic, ""); err != nil {
-			return err
-		}
+	if err := p.told(ctx, topic, ""); err != nil {
+		return err
 	}
-	if proposition != "" {
-		return p.interest(ctx, "", proposition)
-	}
-	return nil
+	return p.told(ctx, "", proposition)
 }
 
 // shows returns the interest that the data of a registered kind tell of. Kinds are

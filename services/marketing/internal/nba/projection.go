@@ -25,14 +25,22 @@ const Flow = "contact-events"
 // What is learned from is counted per proposition and situation, which is a
 // function of one contact: so it adds up to the same in whatever order contacts
 // come.
-var Schema = projection.Schema{Name: "nba", Version: 3, Tables: []string{
+//
+// What the data of a registered kind of event say is sealed with the contact's key. So
+// such an event has its two rows of interest whatever it says, a topic's and a
+// proposition's: nothing else follows from what is emptied when its visitor is erased.
+var Schema = projection.Schema{Name: "nba", Version: 4, Sealed: []projection.Sealed{
+	{Table: "nba_interest", Column: "topic", Subject: "contact", Of: "contact_id", Only: `source LIKE 'event %'`},
+	{Table: "nba_interest", Column: "proposition_id", Subject: "contact", Of: "contact_id", Only: `source LIKE 'event %'`},
+}, Tables: []string{
 	`CREATE TABLE nba_contact (
 		contact_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL, channel BIGINT NOT NULL, ended BIGINT NOT NULL)`,
 	`CREATE INDEX nba_contact_customer ON nba_contact (customer_id)`,
 	`CREATE TABLE nba_subject (subject TEXT PRIMARY KEY, ordinal BIGINT NOT NULL)`,
 	`CREATE TABLE nba_interest (
-		contact_id TEXT, topic TEXT, proposition_id TEXT, ordinal BIGINT NOT NULL, last_at BIGINT NOT NULL,
-		PRIMARY KEY (contact_id, topic, proposition_id))`,
+		contact_id TEXT, source TEXT, topic TEXT NOT NULL, proposition_id TEXT NOT NULL,
+		ordinal BIGINT NOT NULL, last_at BIGINT NOT NULL,
+		PRIMARY KEY (contact_id, source))`,
 	`CREATE TABLE nba_presented (
 		contact_id TEXT, proposition_id TEXT, presented BIGINT NOT NULL,
 		situation BIGINT NOT NULL, accepted BIGINT NOT NULL, last_at BIGINT NOT NULL,
@@ -110,15 +118,34 @@ func (p *projector) exec(ctx context.Context, statement string, args ...any) err
 	return nil
 }
 
-// interest notes an interest in a topic, or in what a banner advertises.
+// interest notes an interest in a topic, or in what a banner advertises: the last of
+// them in the contact.
 func (p *projector) interest(ctx context.Context, topic, proposition string) error {
+	source := "topic " + topic
+	if proposition != "" {
+		source = "proposition " + proposition
+	}
 	ordinal, err := p.next(ctx)
 	if err != nil {
 		return err
 	}
-	return p.exec(ctx, `INSERT INTO nba_interest (contact_id, topic, proposition_id, ordinal, last_at) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (contact_id, topic, proposition_id) DO UPDATE SET ordinal = excluded.ordinal, last_at = excluded.last_at`,
-		p.contact, topic, proposition, ordinal, p.at.UnixMilli())
+	return p.interestOf(ctx, source, topic, proposition, ordinal)
+}
+
+// told notes the interest that an event tells of in what is sealed, if any. Its
+// ordinal, which no other event in the contact has, is what tells it from others.
+func (p *projector) told(ctx context.Context, topic, proposition string) error {
+	ordinal, err := p.next(ctx)
+	if err != nil {
+		return err
+	}
+	return p.interestOf(ctx, fmt.Sprint("event ", ordinal), topic, proposition, ordinal)
+}
+
+func (p *projector) interestOf(ctx context.Context, source, topic, proposition string, ordinal int64) error {
+	return p.exec(ctx, `INSERT INTO nba_interest (contact_id, source, topic, proposition_id, ordinal, last_at) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (contact_id, source) DO UPDATE SET ordinal = excluded.ordinal, last_at = excluded.last_at`,
+		p.contact, source, topic, proposition, ordinal, p.at.UnixMilli())
 }
 
 func (p *projector) presented(ctx context.Context, proposition string) error {

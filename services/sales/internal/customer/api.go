@@ -25,6 +25,8 @@ type Customers struct {
 	Origins call.Origins
 	// Freshness tells how old what other services told is, flow by flow.
 	Freshness func(names ...string) []*flowv1.Freshness
+	// Ring holds the keys of persons.
+	Ring keyring.Ring
 	// KnowsLead tells whether there is a lead.
 	KnowsLead func(ctx context.Context, leadID string) (bool, error)
 }
@@ -196,6 +198,7 @@ func (s State) view() *salesv1.Customer {
 	return &salesv1.Customer{
 		CustomerId: s.ID, CustomerNumber: s.Number, Person: proto.CloneOf(s.Person), Consent: s.Consent,
 		Orders: uint32(len(s.Orders)), SpentCents: s.SpentCents, Source: s.Source,
+		ErasedAt: s.Erased,
 	}
 }
 
@@ -203,7 +206,7 @@ func (s State) view() *salesv1.Customer {
 // for good.
 func refuseErased(err error) error {
 	if errors.Is(err, keyring.ErrDestroyed) {
-		return fault.Precondition("the customer has been erased").WithReason("CUSTOMER_ERASED").Because(err)
+		return errErased().Because(err)
 	}
 	return err
 }

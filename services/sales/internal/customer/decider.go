@@ -34,6 +34,8 @@ type State struct {
 	Source     string
 	Orders     map[string]*salesv1.OrderPlaced // by order id
 	SpentCents int64
+	// Erased is when the person was to be forgotten; nil when they were not.
+	Erased *timestamppb.Timestamp
 }
 
 // Decider folds customer-<id>.
@@ -54,6 +56,8 @@ func evolve(s State, event proto.Message) State {
 		s.Person = e.GetPerson()
 	case *salesv1.ConsentChanged:
 		s.Consent = e.GetConsent()
+	case *salesv1.CustomerErased:
+		s.Erased, s.Person = e.GetErasedAt(), nil
 	case *salesv1.OrderPlaced:
 		s.Orders[e.GetOrderId()] = e
 		s.SpentCents += e.GetAmountCents()
@@ -115,7 +119,7 @@ func (c Register) with(claims []identity.Claim, holders []string) Register {
 }
 
 func (c Register) complete(s State) []proto.Message {
-	if !c.Completes || isEmpty(c.Person) || !isEmpty(s.Person) {
+	if s.Erased != nil || !c.Completes || isEmpty(c.Person) || !isEmpty(s.Person) {
 		return nil
 	}
 	changed := &salesv1.CustomerChanged{CustomerId: s.ID, Person: c.Person, ChangedAt: timestamppb.New(c.At)}
@@ -149,6 +153,9 @@ func (c Change) Decide(s State) ([]proto.Message, error) {
 	if !s.Registered {
 		return nil, errUnknown(c.CustomerID)
 	}
+	if s.Erased != nil {
+		return nil, errErased()
+	}
 	if proto.Equal(s.Person, c.Person) {
 		return nil, nil
 	}
@@ -174,6 +181,30 @@ func (c SetConsent) Decide(s State) ([]proto.Message, error) {
 	return []proto.Message{&salesv1.ConsentChanged{
 		CustomerId: s.ID, Consent: c.Consent, ChangedAt: timestamppb.New(c.At),
 	}}, nil
+}
+
+// Erase has a person forgotten.
+type Erase struct {
+	CustomerID, By, Reason string
+	At                     time.Time
+}
+
+// Decide records that the person is to be forgotten, once.
+func (c Erase) Decide(s State) ([]proto.Message, error) {
+	if !s.Registered {
+		return nil, errUnknown(c.CustomerID)
+	}
+	if s.Erased != nil {
+		return nil, nil
+	}
+	return []proto.Message{&salesv1.CustomerErased{
+		CustomerId: c.CustomerID, By: c.By, Reason: c.Reason, ErasedAt: timestamppb.New(c.At),
+	}}, nil
+}
+
+// errErased is the refusal of what is personal of a person who was erased.
+func errErased() *fault.Error {
+	return fault.Precondition("the customer has been erased").WithReason("CUSTOMER_ERASED")
 }
 
 // PlaceOrder records a purchase.

@@ -32,6 +32,9 @@ func TestScenarios(t *testing.T) {
 		"change": func(w scenario.Words) func(State) ([]proto.Message, error) {
 			return Change{CustomerID: "c1", Person: person(w), At: now, Rivals: w.List("rivals")}.Decide
 		},
+		"erase": func(w scenario.Words) func(State) ([]proto.Message, error) {
+			return Erase{CustomerID: "c1", By: w.Get("by"), Reason: "asked for", At: now}.Decide
+		},
 		"consent": func(w scenario.Words) func(State) ([]proto.Message, error) {
 			return SetConsent{CustomerID: "c1", Consent: journeyv1.Consent(journeyv1.Consent_value["CONSENT_"+w.Get("is")]), At: now}.Decide
 		},

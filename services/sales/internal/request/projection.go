@@ -45,6 +45,15 @@ func Project(ctx context.Context, tx *projection.Tx, event codec.Event) error {
 	return nil
 }
 
+// Contacts returns the contacts in which a customer asked for something.
+func Contacts(ctx context.Context, q projection.Querier, customerID string) ([]string, error) {
+	rows, err := q.Query(ctx, `SELECT DISTINCT contact_id FROM request WHERE customer_id = ? AND contact_id <> ''`, customerID)
+	if err != nil {
+		return nil, err
+	}
+	return projection.Collect(rows, func(row projection.Scanner, id *string) error { return row.Scan(id) })
+}
+
 // boolean is how the tables hold a truth.
 func boolean(is bool) int32 {
 	if is {
