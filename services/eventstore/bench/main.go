@@ -55,7 +55,7 @@ const watch = time.Second
 
 type flags struct {
 	Measures []string      `arg:"" optional:"" placeholder:"MEASURE" help:"What to measure: ${measures}; store, flows or contacts for all of one kind. All when none is named."`
-	Rounds   int           `default:"16" help:"Rounds that each contender runs in (${default})."`
+	Rounds   int           `default:"16" help:"Rounds that each contender runs in, after one to warm up (${default}); 1 is a single look, without."`
 	Slice    time.Duration `default:"400ms" help:"How long a contender runs in each round (${default})."`
 	Stored   int           `default:"50000" help:"Events to catch up with (${default})."`
 	Events   int           `default:"200000" help:"Events in a window and in a scan (${default})."`
