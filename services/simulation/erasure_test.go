@@ -358,7 +358,7 @@ func TestAnErasureReachesWhoIsDownWhoIsLateAndWhoComesFromABackup(t *testing.T) 
 			old, err := projection.Open(t.Context(), s.where[flows.Channel], "channel")
 			s.must(err)
 			s.must(old.Update(t.Context(), func(tx *projection.Tx) error {
-				_, err := tx.Exec(t.Context(), `UPDATE customer_view SET body = ? WHERE customer_id = ?`, `{"person":{"surname":"Surann"}}`, ann)
+				_, err := tx.Exec(t.Context(), `UPDATE customer_view_person SET body = ? WHERE customer_id = ?`, `{"surname":"Surann"}`, ann)
 				return err
 			}))
 			s.must(old.Close())
@@ -448,7 +448,7 @@ func TestAnErasureReachesAShadow(t *testing.T) {
 					beside, err := db.Beside(t.Context(), name)
 					s.must(err)
 					var found int
-					if err := beside.QueryRow(t.Context(), `SELECT count(*) FROM customer_view WHERE body <> '' AND customer_id = ?`, ann).Scan(&found); err == nil {
+					if err := beside.QueryRow(t.Context(), `SELECT count(*) FROM customer_view_person WHERE body <> '' AND customer_id = ?`, ann).Scan(&found); err == nil {
 						n += found
 					}
 					s.must(beside.Close())
