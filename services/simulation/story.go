@@ -182,7 +182,7 @@ func (a *actor) grant(ctx context.Context) {
 // visit gets in contact some times, mostly as a customer whom CRM knows.
 func (a *actor) visit(ctx context.Context, i int) {
 	client := channelv1.NewChannelServiceClient(a.world.services[flows.Channel])
-	for n := range contacts {
+	for n, ended := 0, 0; ended < contacts && n < 2*contacts; n++ {
 		a.rest(ctx, 12*time.Hour)
 		start := &channelv1.StartContactRequest{Channel: journeyv1.Channel(1 + a.random.IntN(4)), VisitorId: a.name, Wait: a.budget()}
 		claims := &channelv1.Claims{Email: fmt.Sprintf("jo%d@example.org", (i*contacts+n)%(customers+2)), GivenName: "Jo"}
@@ -207,7 +207,10 @@ func (a *actor) visit(ctx context.Context, i int) {
 			call(ctx, a, client.HandOverContact, &channelv1.HandOverContactRequest{ContactId: id, To: journeyv1.Channel(1 + a.random.IntN(4)), Reason: "please", Wait: a.budget()})
 			a.step(ctx, client, id)
 		}
-		call(ctx, a, client.EndContact, &channelv1.EndContactRequest{ContactId: id, Outcome: channelv1.ContactOutcome_CONTACT_OUTCOME_HANDLED})
+		// One that has timed out meanwhile is refused, and the visitor comes once more.
+		if _, ok := call(ctx, a, client.EndContact, &channelv1.EndContactRequest{ContactId: id, Outcome: channelv1.ContactOutcome_CONTACT_OUTCOME_HANDLED}); ok {
+			ended++
+		}
 	}
 }
 
