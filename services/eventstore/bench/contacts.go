@@ -231,7 +231,12 @@ func (s *suite) contactsAt(ctx context.Context, rate float64, slice time.Duratio
 	start := time.Now()
 	for i := range n {
 		due := start.Add(time.Duration(float64(i) / rate * float64(time.Second)))
-		time.Sleep(time.Until(due))
+		select {
+		case <-time.After(time.Until(due)):
+		case <-ctx.Done():
+			all.Wait()
+			return nil, ctx.Err()
+		}
 		all.Go(func() {
 			failed[i] = s.contact(ctx)
 			took[i] = time.Since(due)
@@ -251,7 +256,7 @@ func (s *suite) heap(ctx context.Context, role string) (float64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("ask for the metrics of %s: %w", role, err)
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }() // it was only read
 	return metric(answer.Body, "go_memstats_heap_alloc_bytes")
 }
 
