@@ -8,9 +8,10 @@
 //
 //	a campaign is stopped ──▶ of each run that is over: CampaignRunWithdrawn + LeadWithdrawn …, one append
 //
-// A plan says whom a run means to approach, and who comes next, and stays so. Each step after it is
-// decided on a stream that remembers it. So a run that was broken off, at whatever
-// point, goes on where it was, and whoever carries it out comes to the same leads.
+// A plan says whom a run means to approach, and who comes next, and stays so. Each
+// step after it is decided on a stream that remembers it. So a run that was broken
+// off, at whatever point, goes on where it was, and whoever carries it out comes to
+// the same leads.
 package campaign
 
 import (
