@@ -105,6 +105,12 @@ func (c *Codec) encode(
 // random, lest anybody lean on its form. The golden files watch the rest of it.
 // It seals nothing.
 func Canonical(message proto.Message) ([]byte, error) {
+	reflected := message.ProtoReflect()
+	if f := formOf(reflected.Descriptor()); f != nil {
+		if data, ok := f.write(nil, reflected); ok {
+			return data, nil
+		}
+	}
 	loose, err := protojson.Marshal(message)
 	if err != nil {
 		return nil, err
@@ -115,6 +121,16 @@ func Canonical(message proto.Message) ([]byte, error) {
 		return nil, err
 	}
 	return compact.Bytes(), nil
+}
+
+// ReadCanonical reads what Canonical has written into an empty message, and any other
+// JSON of it. Fields that a newer writer has added are left out. Its errors may quote
+// what it reads.
+func ReadCanonical(data []byte, into proto.Message) error {
+	if formOf(into.ProtoReflect().Descriptor()).read(data, into.ProtoReflect()) {
+		return nil
+	}
+	return protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(data, into) // it empties the message first
 }
 
 // seal returns a copy of message whose personal values are sealed, and the name
@@ -176,10 +192,8 @@ func (c *Codec) decode(ctx context.Context, raw eventlog.Event) (Event, error) {
 		return Event{}, err
 	}
 	event := Event{Event: raw, Message: t.New(), Metadata: md}
-	if !t.flat.scan(raw.Data, event.Message.ProtoReflect()) {
-		if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(raw.Data, event.Message); err != nil {
-			return Event{}, malformedData(err)
-		}
+	if err := ReadCanonical(raw.Data, event.Message); err != nil {
+		return Event{}, malformedData(err)
 	}
 	if err := c.open(ctx, t, &event); err != nil {
 		return Event{}, err

@@ -40,7 +40,7 @@ type Type struct {
 
 	message protoreflect.MessageType
 	plan    *plan
-	flat    flat
+	form    *form
 }
 
 // New returns an empty message of the type.
@@ -92,7 +92,7 @@ func (r *registry) add(message protoreflect.MessageDescriptor) error {
 		return fmt.Errorf("event %s: %w", message.FullName(), err)
 	}
 	name, version := nameOf(message.FullName())
-	t := &Type{Name: name, Version: version, Schema: message.FullName(), message: messageType, plan: plan, flat: flatOf(message)}
+	t := &Type{Name: name, Version: version, Schema: message.FullName(), message: messageType, plan: plan, form: formOf(message)}
 	r.bySchema[t.Schema] = t
 	r.byName[name] = append(r.byName[name], t)
 	return nil

@@ -36,7 +36,7 @@ func TestWhatIsWrittenIsScanned(t *testing.T) {
 func TestTheScannerLeavesTheRestToEncodingJSON(t *testing.T) {
 	for _, raw := range []string{
 		"", "{", "{}", `{"id"`, `{"id":`, `{"id":"a"`, `{"id":"a",}`, `{"id":"a"}}`, `{"id":"a"} `, `{ "id":"a"}`, `{"id": "a"}`,
-		`{"ID":"a"}`, `{"id":5}`, `{"id":"\u0061"}`, `{"id":"ü"}`, `{"time":"yesterday"}`, `{"other":"a"}`, `{"id":"a" "type":"b"}`,
+		`{"ID":"a"}`, `{"id":5}`, `{"id":"\u0061"}`, "{\"id\":\"\xff\"}", `{"time":"yesterday"}`, `{"other":"a"}`, `{"id":"a" "type":"b"}`,
 		`{"causePosition":{}}`, `{"causePosition":{"commit":01,"prepare":1}}`, `{"causePosition":{"commit":,"prepare":1}}`,
 		`{"causePosition":{"commit":18446744073709551616,"prepare":1}}`, `{"causePosition":{"prepare":1,"commit":1}}`, `["id"]`, `null`,
 	} {
