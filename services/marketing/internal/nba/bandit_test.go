@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
+	"github.com/triangle-suite/triangle/services/internal/pgtest"
 )
 
 // game is a bandit: propositions that are worth the same, whose rates follow from
@@ -121,6 +122,7 @@ func (g *game) tell(proposition int, s Situation, accepted bool) {
 
 // The games' policies are what decisions do.
 func TestGamesArePlayedAsDecisionsAreMade(t *testing.T) {
+	pgtest.Once(t)
 	g := newGame(1, 5, 0.2)
 	for range 200 {
 		s, seed := Situation(g.visitors.IntN(8)), g.visitors.Uint64()
@@ -155,6 +157,7 @@ func (m *moments) deviation() float64 {
 // 3). Over several situations the bound holds for each by itself, and so for their
 // sum; what is learned in one serves the others, too.
 func TestRegretStaysUnderTheKnownBound(t *testing.T) {
+	pgtest.Once(t)
 	const arms, rounds, runs = 10, 6000, 12
 	for _, situations := range []int{1, 8} {
 		bound := float64(situations) * math.Sqrt(arms*math.Log(arms)*rounds/float64(situations)/2)
@@ -192,6 +195,7 @@ func TestRegretStaysUnderTheKnownBound(t *testing.T) {
 // Of two propositions of one weight, the probability that one comes before the
 // other is known (Thurstone, A Law of Comparative Judgment, 1927).
 func TestFirstOfTwoIsThurstonesLaw(t *testing.T) {
+	pgtest.Once(t)
 	luck := rand.New(rand.NewPCG(1, 1))
 	for range 200 {
 		a := contender{belief{luck.NormFloat64(), 0.05 + luck.Float64()}, 3}
@@ -209,6 +213,7 @@ func TestFirstOfTwoIsThurstonesLaw(t *testing.T) {
 // However many there are, the probabilities add up to 1 within their errors; alike
 // ones are as likely; and they are what comes of many draws.
 func TestFirstProbabilitiesAreThoseOfTheDraws(t *testing.T) {
+	pgtest.Once(t)
 	luck := rand.New(rand.NewPCG(2, 2))
 	for _, n := range []int{1, 3, 10, 100} {
 		var alike, mixed []contender
@@ -252,6 +257,7 @@ func TestFirstProbabilitiesAreThoseOfTheDraws(t *testing.T) {
 // average 1, and what is accepted averages the mean of all rates (Horvitz and
 // Thompson, 1952; Li and others, WSDM 2011).
 func TestInversePropensityWeightsAverageOne(t *testing.T) {
+	pgtest.Once(t)
 	const arms, decisions = 4, 8000
 	luck := rand.New(rand.NewPCG(3, 3))
 	for _, control := range []float64{0, 1} {

@@ -12,12 +12,38 @@ type contender struct {
 
 func (c contender) priority(quantile float64) float64 { return times(c.rate(quantile), c.weight) }
 
-// below is the probability that the priority is at most this much.
-func (c contender) below(priority float64) float64 {
-	if priority >= c.weight {
-		return 1
+// certain is the quantile beyond which normal is 0, or 1, with room for what was
+// rounded on the way there.
+const certain = 7.5
+
+// below sets the probabilities that the priority is at most so much, for each of
+// some priorities in order. Where it is certain that it is not, or that it is,
+// nothing is computed. Between, each step is taken for all of them before the next
+// one is: a processor goes on with many at once then, as none waits for another.
+func (c contender) below(priorities, probabilities []float64) {
+	from, to := c.inDoubt(priorities)
+	clear(probabilities[:from])
+	for at := to; at < len(priorities); at++ {
+		probabilities[at] = 1
 	}
-	return normal((logit(priority/c.weight) - c.mean) / c.deviation)
+	some := probabilities[from:to]
+	for i, priority := range priorities[from:to] {
+		some[i] = logit(priority / c.weight)
+	}
+	for i, odds := range some {
+		some[i] = normal((odds - c.mean) / c.deviation)
+	}
+}
+
+// inDoubt returns between which of some priorities a contender's may be. A rate that
+// is as good as 0 or 1 is rounded too much to tell.
+func (c contender) inDoubt(priorities []float64) (from, to int) {
+	to, _ = slices.BinarySearch(priorities, c.weight)
+	if c.rate(-certain) > 0x1p-1000 && c.rate(certain) < 1-0x1p-30 {
+		from, _ = slices.BinarySearch(priorities[:to], c.priority(-certain))
+		to, _ = slices.BinarySearch(priorities[:to], c.priority(certain))
+	}
+	return from, to
 }
 
 // estimate is a probability, and how far at most the true one is from it.
@@ -41,12 +67,15 @@ func firsts(all []contender, points int) []estimate {
 	}
 	right, rightOthers := make([]float64, len(all)), make([]float64, len(all))
 	grid := gridOf(all, points)
+	below := make([][]float64, len(all))
+	for i, c := range all {
+		below[i] = make([]float64, len(grid)+1)
+		below[i][len(grid)] = 1
+		c.below(grid, below[i][:len(grid)])
+	}
 	for at := range len(grid) + 1 {
-		for i, c := range all {
-			right[i] = 1
-			if at < len(grid) {
-				right[i] = c.below(grid[at])
-			}
+		for i := range all {
+			right[i] = below[i][at]
 		}
 		productsOfOthers(right, rightOthers)
 		for i := range all {

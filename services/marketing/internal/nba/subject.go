@@ -8,7 +8,7 @@ import (
 	"fmt"
 
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
-	"github.com/triangle-suite/triangle/services/internal/projection"
+	"github.com/triangle-suite/triangle/services/internal/erasure"
 )
 
 // inContact is an event that happened in a contact.
@@ -52,13 +52,7 @@ func (p *projector) knownAs(ctx context.Context) (customer string, err error) {
 }
 
 // Contacts returns the contacts that are known to be a customer's.
-func Contacts(ctx context.Context, q projection.Querier, customerID string) ([]string, error) {
-	rows, err := q.Query(ctx, `SELECT contact_id FROM nba_contact WHERE customer_id = ?`, customerID)
-	if err != nil {
-		return nil, err
-	}
-	return projection.Collect(rows, func(row projection.Scanner, id *string) error { return row.Scan(id) })
-}
+var Contacts = erasure.ContactsIn("nba_contact")
 
 // join numbers what was done in the contact, so far under another subject, after
 // what the customer had done: it becomes theirs now.
