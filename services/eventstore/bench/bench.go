@@ -46,6 +46,7 @@ var measures = []measure{
 	{"restart", ofStore, measureRestart},
 	{"scan", ofFlows, measureScan},
 	{"window", ofFlows, measureWindow},
+	{"rebuild", ofFlows, measureRebuild},
 	{"cutover", ofFlows, measureCutOver},
 	{"blocked", ofFlows, measureConsumers},
 	{"growth", ofFlows, measureGrowth},

@@ -11,7 +11,7 @@ import (
 
 // The process that is killed is this one's own program, also in a test.
 func TestMain(m *testing.M) {
-	if os.Getenv(childDir) != "" || os.Getenv(childRole) != "" {
+	if os.Getenv(childRole) != "" {
 		main()
 		return
 	}
@@ -78,7 +78,7 @@ func shortFolder(t *testing.T) string {
 
 func checkReport(t *testing.T, all report) {
 	t.Helper()
-	const tables = 2 + 4 + 1 + 1 + 1 + 1 + 1 + 2 + 1 + 1 + 3 // of process, client, catchup, stalled, restart, scan, window, cutover, blocked, growth, contact
+	const tables = 2 + 4 + 1 + 1 + 1 + 1 + 1 + 1 + 2 + 1 + 1 + 3 // of process, client, catchup, stalled, restart, scan, window, rebuild, cutover, blocked, growth, contact
 	if len(all.Results) != tables {
 		t.Errorf("there are %d tables, want %d", len(all.Results), tables)
 	}
@@ -124,7 +124,7 @@ func TestWrongFlagsAreRefused(t *testing.T) {
 		"no rounds":       {"--rounds=0", "name at least 1 round"},
 		"an empty store":  {"--sizes=10,0", "0 is no number of events"},
 		"no stores":       {"--sizes=", "name one number of events"},
-		"no customers":    {"--keys=0", "--keys: 0 is no number"},
+		"no customers":    {"--keys=0", "--keys: 0 is no number of customers"},
 		"an empty window": {"--events=0", "2 events"},
 		"no such flag":    {"--fast", "unknown flag"},
 	}

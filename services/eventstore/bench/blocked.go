@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/triangle-suite/triangle/contracts/flows"
 	"github.com/triangle-suite/triangle/services/eventstore/bench/internal/sidebyside"
 	"github.com/triangle-suite/triangle/services/internal/flow"
 	"github.com/triangle-suite/triangle/services/internal/projection"
+	"github.com/triangle-suite/triangle/services/internal/serve"
 )
 
 // measureConsumers compares two stores whose events services take in, in real
@@ -57,50 +59,45 @@ func (b *bench) running(ctx context.Context, h *history) (*consumer, error) {
 	return c, c.until(ctx, func(s flow.State) bool { return s.Cadence != "" })
 }
 
-// blockedConsumer starts a consumer, and then has somebody else keep its
-// database from being written.
+// blockedConsumer starts a consumer whose database cannot be written. It is a
+// process of its own, as another service is.
 func (b *bench) blockedConsumer(ctx context.Context, h *history) error {
-	where := b.sqlite()
-	path, schema, _, err := where.open()
+	dir, err := b.folder("blocked")
 	if err != nil {
 		return err
 	}
-	where.open = func() (string, string, func(context.Context) error, error) {
-		return path, schema, func(context.Context) error { return nil }, nil
-	}
-	c, closeAll, err := h.open(ctx, where, flows.RealTime)
+	_, err = b.startPart(ctx, roleBlocked, "TRIANGLE_EVENTSTORE="+h.addr, "TRIANGLE_DATABASE="+filepath.Join(dir, "facts.db"))
+	return err
+}
+
+// beBlocked takes the flow in from a store, until somebody else keeps the database
+// from being written, for good.
+func beBlocked(ctx context.Context, addr, where string, say func(serve.Addresses)) (err error) {
+	var b bench
+	defer func() { err = errors.Join(err, b.close(0)) }()
+	h, err := b.historyOn(addr, 1)
 	if err != nil {
 		return err
 	}
-	b.onClose(closeAll)
+	c, err := h.consumer(ctx, where, "marketing", flows.RealTime)
+	if err != nil {
+		return err
+	}
+	b.onClose(c.close)
 	b.onClose(c.start(ctx))
 	if err := c.until(ctx, func(s flow.State) bool { return s.Cadence != "" }); err != nil {
 		return err
 	}
-	other, err := projection.Open(ctx, path, schema)
+	other, err := projection.Open(ctx, where, "marketing")
 	if err != nil {
 		return err
 	}
 	b.onClose(other.Close)
-	blocked, ended := make(chan struct{}), make(chan error, 1)
-	holding, release := context.WithCancel(ctx)
-	go func() {
-		ended <- other.UpdateQuietly(ctx, func(*projection.Tx) error {
-			close(blocked)
-			<-holding.Done()
-			return nil
-		})
-	}()
-	b.onClose(func() error {
-		release()
-		return <-ended
-	})
-	select {
-	case <-blocked:
+	return other.UpdateQuietly(context.WithoutCancel(ctx), func(*projection.Tx) error {
+		say(serve.Addresses{})
+		<-ctx.Done()
 		return nil
-	case err := <-ended:
-		return errors.Join(errors.New("the database could not be blocked"), err)
-	}
+	})
 }
 
 // takenBy appends for a slice, and measures until all consumers have all of it.

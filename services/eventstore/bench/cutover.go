@@ -22,10 +22,10 @@ const (
 )
 
 // measureCutOver moves a flow from weekly to real time while orders are placed,
-// one after the other. The gap is the longest that an order that was placed from
-// the marker on had to wait for its commit at the consumer, who has to take in
-// what waits, close the epoch and begin the next one before. That none is lost
-// and none counted twice is checked each time.
+// one after the other. The gap is the longest that an order behind the marker had
+// to wait for its commit at the consumer, who has to take in what waits, close the
+// epoch and begin the next one before. That none is lost and none counted twice is
+// checked each time.
 func measureCutOver(ctx context.Context, b *bench, tell func(sidebyside.Measure) error) error {
 	h, err := b.history(1000)
 	if err != nil {
@@ -73,6 +73,9 @@ func twins(on database, names [2]string, run func(context.Context) ([2]float64, 
 	}
 	return both
 }
+
+// cadenceRequested is the type of the marker of a cut-over.
+const cadenceRequested = "flow.CadenceRequested"
 
 // moved is what came of a cut-over.
 type moved struct{ gap, append time.Duration }
@@ -123,8 +126,8 @@ func (h *history) request(ctx context.Context, cadence string) error {
 }
 
 // underLoad places orders, asks for real time half-way, and returns the orders,
-// when that was, and how far the consumer had come when.
-func (h *history) underLoad(ctx context.Context, c *consumer, slice time.Duration) (orders []placed, marker time.Time, commits []placed, err error) {
+// where the marker is among them, and how far the consumer had come when.
+func (h *history) underLoad(ctx context.Context, c *consumer, slice time.Duration) (orders []placed, marker eventlog.Position, commits []placed, err error) {
 	var group errgroup.Group
 	var done sync.WaitGroup
 	watching, cancel := context.WithCancel(ctx)
@@ -135,7 +138,6 @@ func (h *history) underLoad(ctx context.Context, c *consumer, slice time.Duratio
 	})
 	group.Go(func() error {
 		<-time.After(slice / 2)
-		marker = time.Now()
 		return h.request(ctx, flows.RealTime)
 	})
 	err = group.Wait()
@@ -145,7 +147,23 @@ func (h *history) underLoad(ctx context.Context, c *consumer, slice time.Duratio
 	}
 	cancel()
 	done.Wait()
+	if err == nil {
+		marker, err = h.lastMarker(ctx)
+	}
 	return orders, marker, commits, err
+}
+
+// lastMarker returns where the cadence was asked for last.
+func (h *history) lastMarker(ctx context.Context) (last eventlog.Position, err error) {
+	for e, err := range h.log.ReadStream(ctx, flows.ControlStream(theFlow), eventlog.Forward, 0, 0) {
+		if err != nil {
+			return last, fmt.Errorf("look for the marker: %w", err)
+		}
+		if e.Type == cadenceRequested {
+			last = e.Position
+		}
+	}
+	return last, nil
 }
 
 // placeFor places orders one after the other until a slice is over.
@@ -175,11 +193,11 @@ func (c *consumer) watch(ctx context.Context) (commits []placed) {
 	return append(commits, placed{position: c.intake.State().Position, at: time.Now()})
 }
 
-// longestWait is the longest time between an order from the marker on and the
+// longestWait is the longest time between an order behind the marker and the
 // commit that had it.
-func longestWait(orders []placed, marker time.Time, commits []placed) (longest time.Duration) {
+func longestWait(orders []placed, marker eventlog.Position, commits []placed) (longest time.Duration) {
 	for _, order := range orders {
-		if order.at.Before(marker) {
+		if order.position.Compare(marker) < 0 {
 			continue
 		}
 		i, _ := slices.BinarySearchFunc(commits, order, func(c, o placed) int { return c.position.Compare(o.position) })

@@ -180,6 +180,11 @@ type consumer struct {
 
 // consumer gives a service its database, at where, and its connection.
 func (h *history) consumer(ctx context.Context, where, schema, cadence string) (*consumer, error) {
+	return h.consumerOf(ctx, where, schema, cadence, facts)
+}
+
+// consumerOf is the same for a build whose tables may be of another version.
+func (h *history) consumerOf(ctx context.Context, where, schema, cadence string, tables projection.Schema) (*consumer, error) {
 	log, err := connect(h.addr)
 	if err != nil {
 		return nil, err
@@ -192,7 +197,7 @@ func (h *history) consumer(ctx context.Context, where, schema, cadence string) (
 	f.Cadence = cadence
 	c := &consumer{log: log, db: db}
 	c.rt, err = flow.NewRuntime(ctx, flow.Options{DB: db, Streams: &decider.Streams{Log: log, Codec: h.streams.Codec}, Logger: slog.New(slog.DiscardHandler)},
-		flow.Consumer{Flow: f, Schema: facts, Project: projectFacts})
+		flow.Consumer{Flow: f, Schema: tables, Project: projectFacts})
 	if err != nil {
 		return nil, errors.Join(err, c.close())
 	}

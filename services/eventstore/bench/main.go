@@ -11,6 +11,7 @@
 //
 //	scan      a bare loop that reads and decodes: the stub
 //	window    a weekly window into a read model: the stub
+//	rebuild   a read model of another version: the bare loop
 //	cutover   the wait for an order at a cut-over to real time: a durable append
 //	blocked   consumers beside one whose database is blocked: the same without it
 //	growth    what an event costs in a read model of many keys: of few
@@ -67,15 +68,8 @@ type flags struct {
 }
 
 func main() {
-	if dir := os.Getenv(childDir); dir != "" {
-		if err := appendUntilKilled(dir, os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, "bench:", err)
-			os.Exit(statusFailed)
-		}
-		return
-	}
 	if role := os.Getenv(childRole); role != "" {
-		if err := beAPart(role, os.Stdin, os.Stdout); err != nil {
+		if err := beAChild(role, os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(statusFailed)
 		}
@@ -116,7 +110,7 @@ func (f *flags) check() error {
 	if f.Rounds < 1 || f.Slice <= 0 || f.Stored < 2 || f.Events < 2 || f.More < 1 {
 		return errors.New("--rounds, --slice, --stored, --events and --more: name at least 1 round, a slice above 0, 2 events, and 1 more")
 	}
-	if err := errors.Join(checkSizes("--sizes", f.Sizes), checkSizes("--keys", f.Keys)); err != nil {
+	if err := errors.Join(checkNumbers("--sizes", "events", f.Sizes), checkNumbers("--keys", "customers", f.Keys)); err != nil {
 		return err
 	}
 	if f.Dir == "" {
@@ -133,13 +127,13 @@ func (f *flags) check() error {
 	return machine.CheckDurable(f.Dir)
 }
 
-func checkSizes(flag string, sizes []int) error {
-	if len(sizes) == 0 {
-		return fmt.Errorf("%s: name one number of events at least", flag)
+func checkNumbers(flag, of string, numbers []int) error {
+	if len(numbers) == 0 {
+		return fmt.Errorf("%s: name one number of %s at least", flag, of)
 	}
-	for _, size := range sizes {
-		if size < 1 {
-			return fmt.Errorf("%s: %d is no number of events: name sizes above 0", flag, size)
+	for _, n := range numbers {
+		if n < 1 {
+			return fmt.Errorf("%s: %d is no number of %s: name numbers above 0", flag, n, of)
 		}
 	}
 	return nil

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
@@ -16,14 +14,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/triangle-suite/triangle/services/eventstore/bench/internal/machine"
 	"github.com/triangle-suite/triangle/services/eventstore/bench/internal/sidebyside"
 	"github.com/triangle-suite/triangle/services/eventstore/internal/storage"
 )
-
-// childDir is the variable by which a process of this program is told to be
-// the one that is killed: it appends to the store in that folder.
-const childDir = "TRIANGLE_BENCH_CHILD_DIR"
 
 const (
 	// childAppends are what a child has acknowledged before it may be ended.
@@ -144,50 +137,29 @@ func lastPosition(store *storage.Store) (uint64, error) {
 // runChild runs the process that appends, and ends it when it has acknowledged
 // some appends. It returns the last position that was acknowledged by then.
 func runChild(ctx context.Context, dir string, how end) (acknowledged uint64, err error) {
-	program, err := os.Executable()
+	appender, said, err := startChild(ctx, roleAppender, os.Stderr, childData+"="+dir)
 	if err != nil {
 		return 0, err
 	}
-	child := exec.CommandContext(ctx, program)
-	child.Env = append(os.Environ(), childDir+"="+dir)
-	child.SysProcAttr, child.Stderr = machine.Child(), os.Stderr
-	stdin, err := child.StdinPipe()
+	if how == killed {
+		err = appender.kill()
+	} else {
+		err = appender.end()
+	}
 	if err != nil {
 		return 0, err
 	}
-	stdout, err := child.StdoutPipe()
-	if err != nil {
-		return 0, err
-	}
-	if err := child.Start(); err != nil {
-		return 0, fmt.Errorf("start the process to be killed: %w", err)
-	}
-	line, readErr := bufio.NewReader(stdout).ReadString('\n')
-	if readErr == nil && how == killed {
-		err = child.Process.Kill()
-	}
-	err = errors.Join(err, stdin.Close())
-	ended := child.Wait()
-	if how == killed && child.ProcessState.ExitCode() == -1 { // by a signal, as it should
-		ended = nil
-	}
-	if err := errors.Join(err, readErr, ended); err != nil {
-		return 0, fmt.Errorf("the process that appends: %w", err)
-	}
-	return strconv.ParseUint(strings.TrimSpace(line), 10, 64)
+	return strconv.ParseUint(strings.TrimSpace(string(said)), 10, 64)
 }
 
-// appendUntilKilled is what a child does: it appends to the store in dir, says
-// the last position on stdout once some appends are acknowledged, goes on, and
-// ends in order when stdin does.
-func appendUntilKilled(dir string, stdin io.Reader, stdout io.Writer) (err error) {
+// appendUntilKilled appends to the store in dir, says the last position on stdout once
+// some appends are acknowledged, and goes on until ctx ends.
+func appendUntilKilled(ctx context.Context, dir string, stdout io.Writer) (err error) {
 	store, err := storage.Open(dir, storage.Options{IDCache: idCache})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	appendOne := storeAppend(store, fmt.Sprintf("child%d-", os.Getpid()), manyWriters, 1)
 	var appends atomic.Int64
 	group, groupCtx := errgroup.WithContext(ctx)
@@ -206,10 +178,6 @@ func appendUntilKilled(dir string, stdin io.Reader, stdout io.Writer) (err error
 			return nil
 		})
 	}
-	if _, err := io.Copy(io.Discard, stdin); err != nil {
-		return err
-	}
-	cancel()
 	return group.Wait()
 }
 

@@ -41,6 +41,9 @@ type source interface {
 	// read puts what comes next on the page; more says that the page filled up
 	// before the end was reached.
 	read(view *storage.View, p *page) (more bool, err error)
+	// watch returns what is closed when there may be more than in the view, and what
+	// to call when nobody waits for that any longer.
+	watch(view *storage.View) (changed <-chan struct{}, stop func())
 	// arrive is called when the end was reached and the reader is told so.
 	arrive(p *page)
 }
@@ -65,27 +68,33 @@ func (s *streamsService) follow(ctx context.Context, src source, to send) error 
 			return err
 		}
 		more, err := src.read(view, &p)
-		changed := view.Changed()
+		changed, stop := src.watch(view)
 		view.Release()
+		if err == nil {
+			live = tell(src, &p, live, more)
+			err = p.flush(to)
+		}
+		if err == nil && !more {
+			s.wait(ctx, changed)
+		}
+		stop()
 		if err != nil {
 			return err
 		}
-		switch {
-		case live && more:
-			live = false
-			p.add(fellBehind)
-		case !live && !more:
-			live = true
-			src.arrive(&p)
-			p.add(caughtUp)
-		}
-		if err := p.flush(to); err != nil {
-			return err
-		}
-		if !more {
-			s.wait(ctx, changed)
-		}
 	}
+}
+
+// tell puts on the page whether the reader is up to date now, if it was not, or the
+// other way round.
+func tell(src source, p *page, live, more bool) (nowLive bool) {
+	switch {
+	case live && more:
+		p.add(fellBehind)
+	case !live && !more:
+		src.arrive(p)
+		p.add(caughtUp)
+	}
+	return !more
 }
 
 // wait returns when there is more to read, or when the subscription must end.
@@ -150,6 +159,10 @@ func (s *allSource) consider(view *storage.View, record *storage.Record, p *page
 	return nil
 }
 
+func (*allSource) watch(view *storage.View) (changed <-chan struct{}, stop func()) {
+	return view.Changed(), func() {}
+}
+
 // arrive gives a filtered reader, who may have seen nothing for long, the
 // place up to which there was nothing.
 func (s *allSource) arrive(p *page) {
@@ -186,6 +199,10 @@ func newStreamSource(q query, view *storage.View) (*streamSource, error) {
 		}
 	}
 	return s, nil
+}
+
+func (s *streamSource) watch(view *storage.View) (changed <-chan struct{}, stop func()) {
+	return view.Watch(s.stream)
 }
 
 func (s *streamSource) read(view *storage.View, p *page) (more bool, err error) {

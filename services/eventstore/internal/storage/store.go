@@ -97,7 +97,8 @@ type Store struct {
 
 	mu      sync.Mutex
 	current *View
-	open    sync.WaitGroup // views that are held
+	watches map[string]*watch // by the stream's name
+	open    sync.WaitGroup    // views that are held
 	closed  bool
 }
 
@@ -120,6 +121,7 @@ func Open(dir string, opts Options) (*Store, error) {
 		closing: make(chan struct{}),
 		written: make(chan struct{}),
 		ended:   make(chan struct{}),
+		watches: map[string]*watch{},
 	}
 	if err := s.openFiles(dir); err != nil {
 		return nil, errors.Join(err, lock.Close())
@@ -208,7 +210,7 @@ func (s *Store) start() {
 	for range groups {
 		s.free <- new(group)
 	}
-	s.publish(s.log.Last(), s.log.Place().End())
+	s.publish(s.log.Last(), s.log.Place().End(), nil)
 	w := newWriter(s)
 	go w.run()
 	go s.syncGroups()
@@ -263,7 +265,7 @@ func (s *Store) finishGroups() {
 			if err := s.index.add(g.entries, g.heads, g.last); err != nil {
 				s.faults.fail(err)
 			} else {
-				s.publish(g.last, g.log.Place().End())
+				s.publish(g.last, g.log.Place().End(), g.commands)
 			}
 			unflushed = s.flush(unflushed + g.log.Len())
 		}

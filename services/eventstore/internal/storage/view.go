@@ -21,14 +21,15 @@ type View struct {
 }
 
 // publish shows readers what is indexed, up to position last, and wakes those
-// who wait for more.
-func (s *Store) publish(last, end uint64) {
+// who wait for more, or for what the commands have changed.
+func (s *Store) publish(last, end uint64, commands []*command) {
 	view := &View{store: s, snapshot: s.index.db.NewSnapshot(), last: last, end: end, changed: make(chan struct{})}
 	view.held.Store(1) // by the store, until the next one
 	s.open.Add(1)
 	s.mu.Lock()
 	before := s.current
 	s.current = view
+	s.wake(commands)
 	s.mu.Unlock()
 	if before != nil {
 		close(before.changed)
