@@ -29,16 +29,18 @@ func newChains(flow string, epoch uint64, recent *recentChains) chains {
 
 // chunks are how many keys a statement looks up. They are few, so that each
 // statement is prepared once.
-var chunks = []int{256, 16, 1}
+var chunks = []int{1, 4, 16, 64, 256}
 
-// inChunks hands out all in parts as long as one of chunks.
+// inChunks hands out all in parts as long as one of chunks. The last part is
+// filled up with what it ends with: to look a key up again costs little, and each
+// statement that a server is sent is a way there and back.
 func inChunks[T any](all []T, do func([]T) error) error {
-	for _, size := range chunks {
-		for len(all) >= size {
-			if err := do(all[:size]); err != nil {
-				return err
-			}
-			all = all[size:]
+	most := chunks[len(chunks)-1]
+	for part := range slices.Chunk(all, most) {
+		i, _ := slices.BinarySearch(chunks, len(part))
+		part = slices.Concat(part, slices.Repeat(part[len(part)-1:], chunks[i]-len(part)))
+		if err := do(part); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	"github.com/triangle-suite/triangle/contracts/flows"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
+	"github.com/triangle-suite/triangle/services/internal/job"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
 
@@ -39,7 +40,7 @@ func (t *taking) endEpoch(ctx context.Context, at eventlog.Position) error {
 	if isOwn(t.consumer.Flow) {
 		return nil // nobody else is concerned
 	}
-	_, err := t.tx.Exec(ctx, `INSERT INTO flow_closing (flow, epoch, commit_position, prepare_position, taken, digest, parked) VALUES (?,?,?,?,?,?,?)`,
+	err := t.tx.Write(ctx, `INSERT INTO flow_closing (flow, epoch, commit_position, prepare_position, taken, digest, parked) VALUES (?,?,?,?,?,?,?)`,
 		t.cp.flow, t.cp.epoch, at.Commit, at.Prepare, t.cp.taken, t.cp.digest.String(), t.cp.parked)
 	if err != nil {
 		return fmt.Errorf("end epoch %d: %w", t.cp.epoch, err)
@@ -76,7 +77,9 @@ func (in *Intake) closeEpochs(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("keep what epoch %d has come to: %w", c.epoch, err)
 		}
-		in.closing.Go(func() { in.tellEnd(ctx, c, snapshot, missing) })
+		in.closing.Go(func() {
+			in.tellEnd(job.Named(ctx, fmt.Sprintf("end of epoch %d of %s", c.epoch, c.flow)), c, snapshot, missing)
+		})
 	}
 	return nil
 }

@@ -123,15 +123,17 @@ func (in *Intake) batchSize() int {
 }
 
 // open takes events in until it has taken in the marker target, or one that ends
-// the epoch. With uuid.Nil it goes on until the latter.
+// the epoch. With uuid.Nil it goes on until the latter. When the next epoch is in
+// real time it goes on with that one: what has been read behind the marker is the
+// first that the new epoch takes in.
 func (in *Intake) open(ctx context.Context, target uuid.UUID) error {
-	ctx, cancel := context.WithCancel(ctx)
+	reading, cancel := context.WithCancel(ctx)
 	defer cancel()
-	sub, err := in.streams.Log.SubscribeAll(ctx, eventlog.AllOptions{After: in.cp.position, Filter: in.filter})
+	sub, err := in.streams.Log.SubscribeAll(reading, eventlog.AllOptions{After: in.cp.position, Filter: in.filter})
 	if err != nil {
 		return fmt.Errorf("follow the log: %w", err)
 	}
-	queue := in.readAhead(ctx, sub)
+	queue := in.readAhead(reading, sub)
 	defer func() { // nothing that this has begun outlives it
 		cancel()
 		sub.Close()
@@ -166,7 +168,14 @@ func (in *Intake) open(ctx context.Context, target uuid.UUID) error {
 			in.publish(func(s *State) { s.Err = nil })
 		}
 		reached := target != uuid.Nil && len(batch) > 0 && batch[len(batch)-1].Event.ID == target
-		if reached || in.cp.epoch != epoch {
+		switch {
+		case in.cp.epoch != epoch && in.isRealTime(in.cp):
+			if err := in.closeEpochs(ctx); err != nil {
+				return err
+			}
+			epoch, target = in.cp.epoch, uuid.Nil
+			in.publish(func(s *State) { s.Window = false })
+		case reached, in.cp.epoch != epoch:
 			return nil
 		}
 	}

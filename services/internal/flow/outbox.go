@@ -57,7 +57,7 @@ func postOutbox(ctx context.Context, tx *projection.Tx, c control) error {
 	if err != nil {
 		return fmt.Errorf("write the outbox: %w", err)
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO flow_outbox (id, seq, stream, message, service, decided_at)
+	err = tx.Write(ctx, `INSERT INTO flow_outbox (id, seq, stream, message, service, decided_at)
 		SELECT ?, coalesce(max(seq), 0) + 1, ?, ?, ?, ? FROM flow_outbox WHERE true
 		ON CONFLICT (id) DO NOTHING`, c.id.String(), c.stream, raw, string(c.origin.Service), c.origin.Time.UnixNano())
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
+	"github.com/triangle-suite/triangle/services/internal/job"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
 
@@ -23,6 +24,7 @@ func (in *Intake) readAhead(ctx context.Context, sub eventlog.Subscription) *que
 	q := newQueue()
 	go func() {
 		defer q.end()
+		ctx := job.Named(ctx, "reading "+in.consumer.Flow.Name)
 		for m := range sub.Messages() {
 			if !q.put(ctx, in.readBurst(ctx, m, sub.Messages())) {
 				return
