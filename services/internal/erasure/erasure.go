@@ -63,6 +63,15 @@ func project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 	return nil
 }
 
+// Knows tells whether a service has heard that a customer is to be forgotten.
+func Knows(ctx context.Context, q projection.Querier, customerID string) (erased bool, err error) {
+	err = q.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM erasure WHERE customer_id = ?)`, customerID).Scan(&erased)
+	if err != nil {
+		return false, fmt.Errorf("look whether a customer is to be forgotten: %w", err)
+	}
+	return erased, nil
+}
+
 // Destroy destroys a subject's key. Of one who never had a key it leaves a
 // tombstone as well, so that there will be none.
 func Destroy(ctx context.Context, ring keyring.Ring, kind, id string, why keyring.Erasure) error {
@@ -88,6 +97,17 @@ type Eraser struct {
 	// Contacts returns the contacts that the service knows to be a customer's. Nil:
 	// it knows none.
 	Contacts func(ctx context.Context, q projection.Querier, customerID string) ([]string, error)
+}
+
+// ContactsIn looks contacts up in a table that says whose each is.
+func ContactsIn(table string) func(context.Context, projection.Querier, string) ([]string, error) {
+	return func(ctx context.Context, q projection.Querier, customerID string) ([]string, error) {
+		rows, err := q.Query(ctx, `SELECT DISTINCT contact_id FROM `+table+` WHERE customer_id = ? AND contact_id <> ''`, customerID)
+		if err != nil {
+			return nil, err
+		}
+		return projection.Collect(rows, func(row projection.Scanner, id *string) error { return row.Scan(id) })
+	}
 }
 
 // Worker forgets them for as long as it runs.
@@ -125,7 +145,7 @@ func (r *rounds) round(ctx context.Context) (again time.Time, err error) {
 	for {
 		some, err := r.next(ctx)
 		if err != nil || len(some) == 0 {
-			return r.again, unless(err)
+			return r.again, err
 		}
 		if err := r.forget(ctx, some); err != nil {
 			return time.Time{}, err
@@ -137,17 +157,10 @@ func (r *rounds) round(ctx context.Context) (again time.Time, err error) {
 	}
 }
 
-func unless(err error) error {
-	if err != nil {
-		return fmt.Errorf("look who is to be forgotten: %w", err)
-	}
-	return nil
-}
-
 func (r *rounds) next(ctx context.Context) ([]person, error) {
-	rows, err := r.DB.Query(ctx, `SELECT customer_id, seq, by_whom, reason FROM erasure WHERE seq > ? ORDER BY seq LIMIT ?`, r.after, atOnce)
+	rows, err := r.DB.Query(ctx, `SELECT customer_id, seq, by_whom, reason FROM erasure WHERE seq > ? ORDER BY seq `+projection.Limit(atOnce), r.after)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("look who is to be forgotten: %w", err)
 	}
 	return projection.Collect(rows, func(row projection.Scanner, p *person) error {
 		return row.Scan(&p.id, &p.seq, &p.why.By, &p.why.Reason)

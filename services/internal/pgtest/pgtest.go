@@ -75,6 +75,15 @@ func Somewhere(t testing.TB) string {
 	return file(t)
 }
 
+// Once leaves a test out of the second of RunOnEach's runs. It is for one that has no
+// database, and so shows the same in both.
+func Once(t testing.TB) {
+	t.Helper()
+	if onServer {
+		t.Skip("it has no database, and has been run")
+	}
+}
+
 func file(t testing.TB) string {
 	t.Helper()
 	return filepath.Join(t.TempDir(), "service.db")

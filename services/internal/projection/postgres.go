@@ -75,9 +75,10 @@ func (s *server) announce(ctx context.Context, tx *Tx) error {
 }
 
 // The driver keeps compiled statements itself.
-func (s *server) compiled(string) *sql.Stmt                          { return nil }
-func (s *server) compile(context.Context, *sql.DB, []string)         {}
-func (s *server) reading(context.Context, *sql.DB, string) *sql.Stmt { return nil }
+func (s *server) compiled(string) *sql.Stmt                            { return nil }
+func (s *server) compile(context.Context, *sql.DB, []string)           {}
+func (s *server) compileIn(context.Context, *sql.Tx, string) *sql.Stmt { return nil }
+func (s *server) reading(context.Context, *sql.DB, string) *sql.Stmt   { return nil }
 
 func (*server) rows() []int { return []int{256, 16, 1} }
 

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -63,6 +64,9 @@ type engine interface {
 	announce(ctx context.Context, tx *Tx) error
 	// compiled returns a statement that has been compiled; nil when there is none.
 	compiled(statement string) *sql.Stmt
+	// compileIn compiles a statement that has been run in a transaction, for what is
+	// left of it; it returns nil when it is to be run as it is.
+	compileIn(ctx context.Context, tx *sql.Tx, statement string) *sql.Stmt
 	// compile keeps statements that were run, compiled for the next time.
 	compile(ctx context.Context, writer *sql.DB, statements []string)
 	// reading returns a statement compiled for the connections that read; nil when
@@ -240,6 +244,11 @@ func (db *DB) Await(ctx context.Context, ready func(context.Context, Querier) (b
 		}
 	}
 }
+
+// Limit is the LIMIT of a statement that returns so many rows at most. It is for a
+// number that stays: bound as a parameter it has SQLite, which plans by it, compile
+// the statement anew each time.
+func Limit(rows int) string { return "LIMIT " + strconv.Itoa(rows) }
 
 // Scanner is a row that can be read.
 type Scanner interface{ Scan(into ...any) error }

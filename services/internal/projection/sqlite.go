@@ -22,6 +22,10 @@ type sqlite struct {
 	written, read compiled
 }
 
+// idleReaders is how many connections that read are kept open. To open one is to read the
+// schema, and to compile each statement anew; of itself database/sql keeps two.
+const idleReaders = 16
+
 // openSQLite gives SQLite, which has one writer at a time, one connection to
 // write: transactions queue for it fairly, instead of many that time out on a
 // lock.
@@ -41,6 +45,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the database %s: %w", path, err), writer.Close())
 	}
+	reader.SetMaxIdleConns(idleReaders)
 	return &DB{engine: &sqlite{path: path}, writer: writer, reader: reader, changed: make(chan struct{})}, nil
 }
 
@@ -84,6 +89,15 @@ func (*sqlite) clock(context.Context, rower) (time.Time, error) { return time.No
 func (s *sqlite) compiled(statement string) *sql.Stmt {
 	known, _ := s.written.get(statement)
 	return known
+}
+
+// What can't be compiled says why when it is run.
+func (*sqlite) compileIn(ctx context.Context, tx *sql.Tx, statement string) *sql.Stmt {
+	compiled, err := tx.PrepareContext(ctx, statement) // closed with the transaction
+	if err != nil {
+		return nil
+	}
+	return compiled
 }
 
 // compile leaves out what can't be compiled now: it is tried again when it has

@@ -132,23 +132,28 @@ func (tx *Tx) Clock(ctx context.Context) (time.Time, error) {
 	return tx.engine.clock(ctx, tx.tx)
 }
 
-// compile returns a statement compiled, or nil the first time: it is compiled
-// when the transaction has ended.
+// compile returns a statement compiled, or nil the first time: it is compiled for
+// the transaction when it is run again, and for others when that has ended. The
+// first transaction of a process may be thousands of events.
 func (tx *Tx) compile(ctx context.Context, statement string) *sql.Stmt {
 	if tx.compiled == nil {
 		return nil
 	}
-	if known, ok := tx.compiled[statement]; ok {
+	known, ran := tx.compiled[statement]
+	switch {
+	case known != nil:
 		return known
+	case ran:
+		known = tx.engine.compileIn(ctx, tx.tx, statement)
+	default:
+		if known = tx.engine.compiled(statement); known == nil {
+			tx.run = append(tx.run, statement)
+		} else {
+			known = tx.tx.StmtContext(ctx, known)
+		}
 	}
-	compiled := tx.engine.compiled(statement)
-	if compiled == nil {
-		tx.run = append(tx.run, statement)
-	} else {
-		compiled = tx.tx.StmtContext(ctx, compiled)
-	}
-	tx.compiled[statement] = compiled
-	return compiled
+	tx.compiled[statement] = known
+	return known
 }
 
 func (db *DB) transact(ctx context.Context, change func(*Tx) error) error {

@@ -126,3 +126,46 @@ func TestNothingIsWrittenAfterATransactionWasTakenBack(t *testing.T) {
 		}
 	})
 }
+
+// A statement that is run over and over in one transaction does what it says, also
+// when its table has been replaced meanwhile, and when it has failed in between.
+func TestAStatementIsRunOverAndOver(t *testing.T) {
+	onEach(t, func(t *testing.T, where string) {
+		db := open(t, where)
+		if err := db.Create(t.Context(), counters); err != nil {
+			t.Fatal(err)
+		}
+		err := db.Update(t.Context(), func(tx *projection.Tx) error {
+			for _, columns := range []string{`n BIGINT, name TEXT PRIMARY KEY`, `name TEXT PRIMARY KEY, other TEXT, n BIGINT`} {
+				for i := range 5 {
+					if err := insertNamed(t.Context(), tx, i); err != nil {
+						return err
+					}
+					if err := tx.Attempt(t.Context(), func() error { return insertNamed(t.Context(), tx, i) }); err == nil {
+						t.Errorf("%d is there twice", i)
+					}
+					if got := count(t, tx, fmt.Sprint(i)); got != i {
+						t.Errorf("%d counts %d", i, got)
+					}
+				}
+				for _, statement := range []string{`DROP TABLE counter`, `CREATE TABLE counter (` + columns + `)`} {
+					if _, err := tx.Exec(t.Context(), statement); err != nil {
+						return err
+					}
+				}
+			}
+			return insertNamed(t.Context(), tx, 7)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := count(t, db, "7"); got != 7 {
+			t.Errorf("7 counts %d", got)
+		}
+	})
+}
+
+func insertNamed(ctx context.Context, tx *projection.Tx, n int) error {
+	_, err := tx.Exec(ctx, `INSERT INTO counter (name, n) VALUES (?, ?)`, fmt.Sprint(n), n)
+	return err
+}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/triangle-suite/triangle/services/internal/projection"
@@ -51,6 +52,30 @@ func TestACommitWakesTheWorker(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, db, "a round after the commit", func() bool { return rounds.Load() == 2 })
+}
+
+// A hundred commits in a row, each of which would have woken it, are one round's
+// work or two's, and none is missed.
+func TestCommitsInARowAreLookedAtTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var commits, seen, rounds atomic.Int32
+		_, db := start(t, func(context.Context) (time.Time, error) {
+			rounds.Add(1)
+			seen.Store(commits.Load())
+			return time.Time{}, nil
+		})
+		synctest.Wait()
+		for range 100 {
+			if err := db.Update(t.Context(), func(*projection.Tx) error { commits.Add(1); return nil }); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		await(t, db, "a round that sees all", func() bool { return seen.Load() == 100 })
+		if n := rounds.Load(); n > 3 {
+			t.Errorf("%d rounds for commits of one moment", n)
+		}
+	})
 }
 
 func TestATimeThatComesWakesTheWorker(t *testing.T) {

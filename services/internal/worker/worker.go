@@ -104,7 +104,11 @@ var errEnded = errors.New("it ended by itself")
 func wait(ctx context.Context, changed <-chan struct{}, at time.Time) bool {
 	var due <-chan time.Time
 	if !at.IsZero() {
-		timer := time.NewTimer(time.Until(at))
+		left := time.Until(at)
+		if left <= 0 {
+			return ctx.Err() == nil
+		}
+		timer := time.NewTimer(left)
 		defer timer.Stop()
 		due = timer.C
 	}
