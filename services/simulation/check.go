@@ -21,6 +21,8 @@ import (
 //     included. It finds nothing left to be written to the log (fold.go).
 //   - each cause was answered once, or is recorded to have no answer, and each
 //     answer is what the reaction gives again (answers.go).
+//   - nothing is left of who was erased, and whatever else was sealed can be read
+//     (erased.go).
 //   - what is told of outbound messages is what arrived (mail.go).
 //   - the epochs of each flow add up to the events that there are, and each control
 //     event was told once (control.go).
@@ -30,6 +32,7 @@ func (w *world) check(dir string) error {
 	raw := w.events()
 	w.count(raw)
 	l := w.decode(ctx, raw)
+	w.checkKeys(l)
 	w.checkIDs(l)
 	w.checkDecisions(l)
 	w.checkMail(l)
@@ -39,6 +42,9 @@ func (w *world) check(dir string) error {
 			return err
 		}
 		if err := w.compare(ctx, w.services[name].where, anew); err != nil {
+			return err
+		}
+		if err := w.checkForgotten(ctx, w.services[name].where, l, anew); err != nil {
 			return err
 		}
 		w.checkOwn(name, anew)
@@ -80,6 +86,8 @@ type history struct {
 	byOrigin map[string][]codec.Event
 	unread   map[string]bool // ids of those that can't be read
 	raw      []eventlog.Event
+
+	forgotten forgotten
 }
 
 func (w *world) decode(ctx context.Context, raw []eventlog.Event) history {
@@ -98,5 +106,6 @@ func (w *world) decode(ctx context.Context, raw []eventlog.Event) history {
 			w.diverge("an event of the services' own can't be read: %v", err)
 		}
 	}
+	l.forgotten = forgottenIn(l.all)
 	return l
 }

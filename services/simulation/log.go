@@ -224,3 +224,11 @@ func (k keys) Existing(ctx context.Context, subject string) (keyring.Key, error)
 	}
 	return k.Ring.Existing(ctx, subject)
 }
+
+// Destroy implements keyring.Ring.
+func (k keys) Destroy(ctx context.Context, subject string, why keyring.Erasure) error {
+	if _, err := k.life.await(ctx, Key, subject); err != nil {
+		return err
+	}
+	return k.Ring.Destroy(ctx, subject, why)
+}

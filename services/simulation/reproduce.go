@@ -19,13 +19,18 @@ var fromTables = map[string]string{"decide-next-best-actions": "see checkDecisio
 
 // reproduce has a reaction answer its cause once more, with the log as it was
 // before it did. It wants the same bytes. A reaction that writes to several
-// streams is judged by the last one: what it wrote to the others led there.
+// streams is judged by the last one: what it wrote to the others led there. What was
+// sealed with a key that is destroyed can't be written again, nor can what a cause
+// said that can't be opened any more.
 func (w *world) reproduce(ctx context.Context, anew folded, r flow.Reaction, cause codec.Event, answers []codec.Event) {
 	if fromTables[r.Name] != "" || len(answers) == 0 {
 		return
 	}
 	stream := answers[len(answers)-1].Stream
 	answers = slices.DeleteFunc(slices.Clone(answers), func(a codec.Event) bool { return a.Stream != stream })
+	if cause.Erased || slices.ContainsFunc(answers, func(a codec.Event) bool { return a.Erased }) {
+		return
+	}
 	p := &past{stream: stream, answers: answers}
 	anew.view.past = p
 	defer func() { anew.view.past = nil }()

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,13 +30,23 @@ func TestScenariosInSimulation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var mu sync.Mutex
 	results := scenarios.Results{}
+	note := func(text scenarios.Text, result string) {
+		mu.Lock()
+		defer mu.Unlock()
+		results[text.Name()] = result
+	}
+	t.Cleanup(func() { // when all have been played
+		scenarios.Record(t, "../../SCENARIOS.md", texts, scenarios.Simulation, results)
+	})
 	for _, text := range texts {
 		if why := text.NotOn(scenarios.Simulation); why != "" {
-			results[text.Name()] = scenarios.Result(false, why)
+			note(text, scenarios.Result(false, why))
 			continue
 		}
 		t.Run(text.Name(), func(t *testing.T) {
+			t.Parallel()
 			played := 0
 			play := func(name string, seed uint64, weather simulation.Weather) bool {
 				return t.Run(name, func(t *testing.T) {
@@ -49,11 +60,10 @@ func TestScenariosInSimulation(t *testing.T) {
 				ok, want = play(fmt.Sprintf("rough, seed=%d", seed), seed, simulation.Rough), want+1
 			}
 			if played == want { // else it was asked for a part only
-				results[text.Name()] = scenarios.Result(ok, "")
+				note(text, scenarios.Result(ok, ""))
 			}
 		})
 	}
-	scenarios.Record(t, "../../SCENARIOS.md", texts, scenarios.Simulation, results)
 }
 
 func perform(t *testing.T, text scenarios.Text, seed uint64, weather simulation.Weather) {
@@ -103,6 +113,7 @@ func TestATextThatIsNotSoFails(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			path := filepath.Join(t.TempDir(), "a-text.txt")
 			if err := os.WriteFile(path, []byte(header+tc.text), 0o600); err != nil {
 				t.Fatal(err)

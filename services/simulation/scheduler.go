@@ -208,7 +208,7 @@ func (s *scheduler) ended(l *life) {
 func (s *scheduler) note(w *waiter, f Fault) {
 	s.steps++
 	s.visits[w.column()]++
-	if w.job != "measure" { // which goes on for ever
+	if w.job != "measure" && w.job != "eraser" { // which go on for ever
 		s.active = time.Now()
 	}
 	if f != None {
@@ -320,7 +320,7 @@ func (s *scheduler) next(limit time.Duration) time.Duration {
 
 // longest is how many decisions a run takes at most: some four times as many as
 // it does.
-const longest = 60_000
+const longest = 150_000
 
 // tooLong tells whether a run goes on and on.
 func (s *scheduler) tooLong() bool { return s.steps > longest && !s.ending }

@@ -22,6 +22,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/fault"
 	"github.com/triangle-suite/triangle/services/internal/host"
 	"github.com/triangle-suite/triangle/services/internal/job"
+	"github.com/triangle-suite/triangle/services/internal/keyring"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 	"github.com/triangle-suite/triangle/services/marketing"
 	"github.com/triangle-suite/triangle/services/sales"
@@ -267,10 +268,10 @@ func (a *api) call(ctx context.Context, method string, request, response any) er
 }
 
 // isRefusal tells whether a call was answered: another one would be answered so,
-// too.
+// too. What is personal of who was erased is refused at the edge.
 func isRefusal(err error) bool {
 	var refused *fault.Error
-	return errors.As(err, &refused) && refused.Kind != fault.KindUnavailable
+	return errors.Is(err, keyring.ErrDestroyed) || errors.As(err, &refused) && refused.Kind != fault.KindUnavailable
 }
 
 func ignoreWrongRevision(err error) error {

@@ -30,7 +30,7 @@ func TestSimulation(t *testing.T) {
 	start, seeds := number("TRIANGLE_SEED_START", 1), number("TRIANGLE_SEEDS", 2)
 	var mu sync.Mutex
 	var hits simulation.Hits
-	diverged := 0
+	diverged, erased := 0, 0
 	t.Run("seeds", func(t *testing.T) {
 		for seed := start; seed < start+seeds; seed++ {
 			t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
@@ -47,6 +47,7 @@ func TestSimulation(t *testing.T) {
 				judge(t, report)
 				mu.Lock()
 				hits.Add(&report.Hits)
+				erased += report.Events["sales.CustomerErased"]
 				mu.Unlock()
 				ended = true
 			})
@@ -56,6 +57,10 @@ func TestSimulation(t *testing.T) {
 	if missed := hits.Missed(); seeds >= enough && len(missed) > 0 {
 		t.Errorf("never hit: %v", missed)
 	}
+	if seeds >= enough && erased == 0 {
+		t.Error("nobody was ever erased")
+	}
+	t.Logf("persons erased: %d", erased)
 	t.Logf("schedules run: %d, divergences: %d", seeds, diverged)
 }
 

@@ -48,6 +48,7 @@ func (w *world) play(ctx context.Context) <-chan struct{} {
 	act("clerk", (*actor).keepCustomers)
 	act("planner", (*actor).grant)
 	act("reader", (*actor).answer)
+	act("officer", (*actor).erase)
 	for i := range visitors {
 		act(fmt.Sprintf("visitor%d", i), func(a *actor, ctx context.Context) { a.visit(ctx, i) })
 	}
@@ -104,6 +105,7 @@ func (a *actor) market(ctx context.Context) {
 		}
 		call(ctx, a, client.DefineProposition, &marketingv1.DefinePropositionRequest{Proposition: p})
 	}
+	call(ctx, a, channelv1.NewChannelServiceClient(a.world.services[flows.Channel]).RegisterEventKind, brochure)
 	for i, channel := range outbound {
 		call(ctx, a, client.DefineCampaign, &marketingv1.DefineCampaignRequest{Campaign: &marketingv1.Campaign{
 			CampaignId: fmt.Sprintf("campaign-%d", i), Name: "Autumn", PropositionId: offers[i], Channel: channel, MaxLeads: 4, Priority: uint32(i),
@@ -133,9 +135,7 @@ func (a *actor) keepCustomers(ctx context.Context) {
 		}
 		switch a.random.IntN(4) {
 		case 0:
-			moved := person(i)
-			moved.Phone = fmt.Sprintf("+31 20 555 %04d", i)
-			call(ctx, a, client.ChangeCustomer, &salesv1.ChangeCustomerRequest{CustomerId: registered.GetCustomerId(), Person: moved})
+			call(ctx, a, client.ChangeCustomer, &salesv1.ChangeCustomerRequest{CustomerId: registered.GetCustomerId(), Person: moved(i)})
 		case 1:
 			call(ctx, a, client.ChangeConsent, &salesv1.ChangeConsentRequest{CustomerId: registered.GetCustomerId(), Consent: journeyv1.Consent_CONSENT_WITHDRAWN})
 		}
@@ -160,6 +160,13 @@ func person(i int) *journeyv1.Person {
 		p.Phone = fmt.Sprintf("+31 20 123 %04d", i)
 		p.Address = &journeyv1.Address{StreetNumber: "1", Street: "High Street", Postcode: "1000", State: "NH"}
 	}
+	return p
+}
+
+// moved is a person as they are known later.
+func moved(i int) *journeyv1.Person {
+	p := person(i)
+	p.Phone = fmt.Sprintf("+31 20 555 %04d", i)
 	return p
 }
 
@@ -259,7 +266,7 @@ func (a *actor) budget() *durationpb.Duration {
 func (a *actor) step(ctx context.Context, client channelv1.ChannelServiceClient, id string) {
 	offer := offers[a.random.IntN(len(offers))]
 	record := &channelv1.RecordEventRequest{ContactId: id, Wait: a.budget()}
-	switch a.random.IntN(7) {
+	switch a.random.IntN(8) {
 	case 0:
 		call(ctx, a, client.SubmitRequest, &channelv1.SubmitRequestRequest{
 			ContactId: id, Kind: journeyv1.RequestKind(1 + a.random.IntN(3)), Text: "please",
@@ -274,6 +281,8 @@ func (a *actor) step(ctx context.Context, client channelv1.ChannelServiceClient,
 	case 2:
 		record.Event = &channelv1.RecordEventRequest_Interest{Interest: &channelv1.InterestEvent{Kind: "page", Topic: offer}}
 	case 3:
+		record.Event = taken(offer)
+	case 4:
 		record.Event = &channelv1.RecordEventRequest_Banner{Banner: &channelv1.BannerEvent{PropositionId: offer}}
 	default:
 		presented := &channelv1.RecordEventRequest{ContactId: id, Wait: a.budget(), Event: &channelv1.RecordEventRequest_Presented{
