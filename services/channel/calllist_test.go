@@ -226,11 +226,11 @@ func TestACallThatIsGivenBackIsAnotherAgents(t *testing.T) {
 		if _, err := w.take("l1", "m-2", "eve"); err != nil {
 			t.Fatal(err)
 		}
-		w.erase("2")
+		w.toldErased("2")
 		if m, err := w.giveBack("l2", "m-2", "eve", "She asked to be forgotten."); err != nil || m.GetReturnedBecause() != "" {
 			t.Errorf("%v, %v", m, err)
 		}
-		w.erase("1")
+		w.toldErased("1")
 		for _, m := range w.list(calls) {
 			if m.GetReturnedBecause() != "" || m.GetAddress() != "" {
 				t.Errorf("who was erased is shown: %v", m)

@@ -225,8 +225,12 @@ func TestNobodyWaitsForAFlowThatIsNotInRealTime(t *testing.T) {
 				if took := time.Since(began); took != tc.wantTook {
 					t.Errorf("it took %s, want %s", took, tc.wantTook)
 				}
+				known, err := w.api().StartContact(w.withKey("k"), &channelv1.StartContactRequest{Channel: website, CustomerId: "k", Wait: durationpb.New(0)})
+				if err != nil {
+					t.Fatal(err)
+				}
 				began = time.Now()
-				got, err := w.api().RecordEvent(w.withKey("b"), interest(started.GetContact().GetContactId(), 10*time.Second))
+				got, err := w.api().RecordEvent(w.withKey("b"), interest(known.GetContact().GetContactId(), 10*time.Second))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -271,6 +275,12 @@ func TestWhatAsksForNoListIsNotAwaited(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantActions(t, got.GetNextBestActions(), none, "that a proposition was presented asks for no new list", "")
+		// Marketing decides nothing for somebody whom nobody knows.
+		got, err = w.api().RecordEvent(w.withKey("c"), interest(id, 10*time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantActions(t, got.GetNextBestActions(), none, "the visitor is not identified", "")
 		if took := time.Since(began); took != 0 {
 			t.Errorf("it waited for %s", took)
 		}

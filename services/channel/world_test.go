@@ -135,6 +135,7 @@ func (w *world) start() {
 	if w.service, err = newService(w.t.Context(), parts, settings); err != nil {
 		w.t.Fatal(err)
 	}
+	w.service.flows.Heartbeat, w.service.flows.Lease = time.Minute, 24*time.Hour // in many stories hours pass
 	var ctx context.Context
 	ctx, w.end = context.WithCancel(context.Background())
 	w.run(ctx, "flows", w.service.flows.Run)

@@ -63,7 +63,7 @@ func (a *API) StartContact(ctx context.Context, request *channelv1.StartContactR
 	if err != nil {
 		return nil, err
 	}
-	k, err := a.meet(ctx, outcome, origin, pathOfStart(start), "the visitor is not identified", budget)
+	k, err := a.meet(ctx, outcome, origin, pathOfStart(start), unidentified, budget)
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +108,9 @@ func (a *API) IdentifyVisitor(ctx context.Context, request *channelv1.IdentifyVi
 
 // nothingNew is why a call leads to no list whose command was done before.
 const nothingNew = "the contact knew that before"
+
+// unidentified is why marketing decides nothing as long as nobody knows whom for.
+const unidentified = "the visitor is not identified"
 
 // GetContact returns a contact, folded from its stream: it is always current.
 func (a *API) GetContact(ctx context.Context, request *channelv1.GetContactRequest) (*channelv1.GetContactResponse, error) {

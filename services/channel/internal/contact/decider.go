@@ -19,10 +19,11 @@ func Stream(id string) string { return "contact-" + id }
 type State struct {
 	ID         string // empty until it has started
 	Channel    journeyv1.Channel
-	VisitorID  string // the channel's own pseudonym of the visitor, where it has one
-	CustomerID string // empty until the visitor is identified
-	Claims     Claims // what the visitor claimed last
-	AgentID    string // who took it over last, where somebody did
+	Began      journeyv1.Channel // where it began
+	VisitorID  string            // the pseudonym of the visitor in the channel where it began, if there is one
+	CustomerID string            // empty until the visitor is identified
+	Claims     Claims            // what the visitor claimed last
+	AgentID    string            // who took it over last, where somebody did
 	Ended      channelv1.ContactOutcome
 	Steps      uint32
 	Touches    uint64            // how often anything was done in it that keeps it alive
@@ -65,7 +66,7 @@ func evolve(s State, event proto.Message) State {
 	}
 	switch e := event.(type) {
 	case *channelv1.ContactStarted:
-		s.ID, s.Channel, s.VisitorID, s.CustomerID = e.GetContactId(), e.GetChannel(), e.GetVisitorId(), e.GetCustomerId()
+		s.ID, s.Channel, s.Began, s.VisitorID, s.CustomerID = e.GetContactId(), e.GetChannel(), e.GetChannel(), e.GetVisitorId(), e.GetCustomerId()
 	case *channelv1.VisitorIdentified:
 		s.CustomerID = e.GetCustomerId()
 	case *channelv1.ContactEnded:

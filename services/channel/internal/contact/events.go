@@ -32,11 +32,14 @@ func (a *API) RecordEvent(ctx context.Context, request *channelv1.RecordEventReq
 	}
 	var actions *channelv1.Actions
 	reason := happened.unasked
-	if reason == "" && len(outcome.Events) == 0 {
+	switch {
+	case reason != "":
+	case len(outcome.Events) == 0:
 		reason = nothingNew
-	}
-	if reason == "" {
-		if actions, reason, err = a.await(ctx, id, origin, nba.PathOfEvents, budget); err != nil {
+	case outcome.State.CustomerID == "":
+		reason = unidentified
+	default:
+		if actions, reason, err = a.await(ctx, outcome.State, origin, nba.PathOfEvents, budget); err != nil {
 			return nil, err
 		}
 	}

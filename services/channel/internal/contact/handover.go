@@ -62,7 +62,7 @@ func (a *API) HandOverContact(ctx context.Context, request *channelv1.HandOverCo
 	if outcome.State.CustomerID != "" {
 		path = nba.PathOfEvents
 	}
-	k, err := a.meet(ctx, outcome, origin, path, "the visitor is not identified", budget)
+	k, err := a.meet(ctx, outcome, origin, path, unidentified, budget)
 	if err != nil {
 		return nil, err
 	}

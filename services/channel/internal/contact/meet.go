@@ -9,6 +9,8 @@ import (
 	"github.com/triangle-suite/triangle/services/channel/internal/customerview"
 	"github.com/triangle-suite/triangle/services/channel/internal/nba"
 	"github.com/triangle-suite/triangle/services/internal/decider"
+	"github.com/triangle-suite/triangle/services/internal/erasure"
+	"github.com/triangle-suite/triangle/services/internal/projection"
 )
 
 // known is what the channel knows when it answers a call.
@@ -28,7 +30,7 @@ func (a *API) meet(
 	if len(outcome.Events) == 0 || path == nil {
 		return a.known(ctx, state, nil, unasked)
 	}
-	actions, reason, err := a.await(ctx, state.ID, origin, path, budget)
+	actions, reason, err := a.await(ctx, state, origin, path, budget)
 	if err != nil {
 		return known{}, err
 	}
@@ -57,8 +59,28 @@ func (a *API) awaitCustomer(ctx context.Context, contactID string, budget time.D
 	return customerview.Await(ctx, a.DB, contactID, budget)
 }
 
-func (a *API) await(ctx context.Context, contactID string, origin decider.Origin, path []string, budget time.Duration) (*channelv1.Actions, string, error) {
-	return a.Lists.Await(ctx, nba.Call{ContactID: contactID, CorrelationID: origin.CorrelationID, Path: path, Budget: budget})
+func (a *API) await(ctx context.Context, state State, origin decider.Origin, path []string, budget time.Duration) (*channelv1.Actions, string, error) {
+	return a.Lists.Await(ctx, nba.Call{
+		ContactID: state.ID, CorrelationID: origin.CorrelationID, Path: path, Budget: budget, Void: voidFor(state, path),
+	})
+}
+
+// voidFor tells that a list is waited for in vain, as its customer is erased. Who the
+// claims of a call lead to CRM tells on the way; otherwise the contact knows.
+func voidFor(state State, path []string) func(context.Context, projection.Querier) (string, error) {
+	return func(ctx context.Context, q projection.Querier) (reason string, err error) {
+		customer := state.CustomerID
+		if slices.Contains(path, contactsFlow) {
+			if customer, err = customerview.CustomerOf(ctx, q, state.ID); customer == "" || err != nil {
+				return "", err
+			}
+		}
+		erased, err := erasure.Knows(ctx, q, customer)
+		if erased {
+			reason = "the customer is erased, and nothing is decided about them any more"
+		}
+		return reason, err
+	}
 }
 
 // known is the answer for a contact: with the list that was decided for the

@@ -22,13 +22,13 @@ import (
 	"fmt"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
 	"github.com/triangle-suite/triangle/services/internal/codec"
+	"github.com/triangle-suite/triangle/services/internal/erasure"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/flow"
 	"github.com/triangle-suite/triangle/services/internal/projection"
@@ -118,10 +118,11 @@ type aPerson interface {
 	GetPerson() *journeyv1.Person
 }
 
-// projectPerson keeps who a customer is: nothing, once they are erased.
+// projectPerson keeps who a customer is: nothing, once they are erased. What is told
+// of them from then on holds nothing that was sealed, and looks like any other event.
 func projectPerson(ctx context.Context, tx *projection.Tx, e codec.Event, m aPerson, asOf eventlog.Position) (err error) {
 	var body []byte
-	if !e.Erased && m.GetPerson() != nil {
+	if !e.Erased && !isNobody(m.GetPerson()) {
 		if body, err = codec.Canonical(m.GetPerson()); err != nil {
 			return flow.Unprocessable(fmt.Errorf("write who a customer is: %w", err))
 		}
@@ -138,6 +139,15 @@ func projectPerson(ctx context.Context, tx *projection.Tx, e codec.Event, m aPer
 		return fmt.Errorf("write who a customer is: %w", err)
 	}
 	return nil
+}
+
+// isNobody tells whether nothing is told of a person.
+func isNobody(p *journeyv1.Person) bool {
+	told := proto.CloneOf(p)
+	if told != nil && proto.Size(told.GetAddress()) == 0 {
+		told.Address = nil
+	}
+	return proto.Size(told) == 0
 }
 
 func projectConsent(ctx context.Context, tx *projection.Tx, m *salesv1.ConsentChanged, asOf eventlog.Position) error {
@@ -187,17 +197,21 @@ func Find(ctx context.Context, q projection.Querier, customerID string) (*channe
 	return view, nil
 }
 
-// Contacts returns the contacts that CRM found to be a customer's.
-func Contacts(ctx context.Context, q projection.Querier, customerID string) ([]string, error) {
-	rows, err := q.Query(ctx, `SELECT contact_id FROM customer_view_contact WHERE customer_id = ?`, customerID)
-	if err != nil {
-		return nil, err
+// CustomerOf returns the customer that CRM found a contact to be of, last; empty when
+// it has found none.
+func CustomerOf(ctx context.Context, q projection.Querier, contactID string) (customer string, err error) {
+	err = q.QueryRow(ctx, `SELECT customer_id FROM customer_view_contact WHERE contact_id = ?`, contactID).Scan(&customer)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("look up whose a contact is: %w", err)
 	}
-	return projection.Collect(rows, func(row projection.Scanner, id *string) error { return row.Scan(id) })
+	return customer, nil
 }
 
+// Contacts returns the contacts that CRM found to be a customer's.
+var Contacts = erasure.ContactsIn("customer_view_contact")
+
 func unmarshal(body string, into proto.Message) error {
-	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal([]byte(body), into); err != nil {
+	if err := codec.ReadCanonical([]byte(body), into); err != nil {
 		return fmt.Errorf("read a customer view: %w", err)
 	}
 	return nil

@@ -10,13 +10,14 @@ import (
 )
 
 // visitor names who is in a contact, as far as it is known: the customer, else by
-// the channel's own pseudonym, else nobody but the one of this contact.
+// the pseudonym of the channel where they came in, else nobody but the one of this
+// contact.
 func visitor(c contact.State) string {
 	switch {
 	case c.CustomerID != "":
 		return "customer:" + c.CustomerID
 	case c.VisitorID != "":
-		return c.Channel.String() + ":" + c.VisitorID
+		return c.Began.String() + ":" + c.VisitorID
 	}
 	return "contact:" + c.ID
 }

@@ -70,7 +70,7 @@ func TestAVisitorIsDrawnTheSameVariantAgain(t *testing.T) {
 			return contact.State{
 				ID: rapid.SampledFrom([]string{"c1", "c2"}).Draw(rt, label+" contact"), VisitorID: text.Draw(rt, label+" visitor"),
 				CustomerID: text.Draw(rt, label+" customer"),
-				Channel:    journeyv1.Channel(rapid.IntRange(1, 2).Draw(rt, label+" channel")),
+				Began:      journeyv1.Channel(rapid.IntRange(1, 2).Draw(rt, label+" channel")),
 			}
 		}
 		one, other := state("one"), state("other")
@@ -79,7 +79,7 @@ func TestAVisitorIsDrawnTheSameVariantAgain(t *testing.T) {
 		case one.CustomerID != "" || other.CustomerID != "":
 			same = one.CustomerID == other.CustomerID
 		case one.VisitorID != "" || other.VisitorID != "":
-			same = one.VisitorID == other.VisitorID && one.Channel == other.Channel
+			same = one.VisitorID == other.VisitorID && one.Began == other.Began
 		default:
 			same = one.ID == other.ID
 		}
@@ -88,4 +88,19 @@ func TestAVisitorIsDrawnTheSameVariantAgain(t *testing.T) {
 			rt.Errorf("%+v is drawn %v, and %+v %v", one, a, other, b)
 		}
 	})
+}
+
+// Who is known by the website's cookie stays the same visitor when the contact goes on
+// in the call centre.
+func TestAHandOverMakesNobodyAnotherVisitor(t *testing.T) {
+	begun := contact.Decider.Evolve(contact.Decider.Initial(), &channelv1.ContactStarted{
+		ContactId: "c", Channel: journeyv1.Channel_CHANNEL_WEBSITE, VisitorId: "cookie-1",
+	})
+	handedOver := contact.Decider.Evolve(begun, &channelv1.ContactHandedOver{
+		ContactId: "c", From: journeyv1.Channel_CHANNEL_WEBSITE, To: journeyv1.Channel_CHANNEL_CALL_CENTRE,
+	})
+	e := running("e", 1, 1)
+	if before, after := draw(t, e, begun), draw(t, e, handedOver); before != after {
+		t.Errorf("on the website it is %v, and in the call centre %v", before, after)
+	}
 }

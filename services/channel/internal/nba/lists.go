@@ -37,32 +37,45 @@ type Call struct {
 	Path []string
 	// Budget is how long to wait.
 	Budget time.Duration
+	// Void tells why no list comes of the call any more, whatever the flows do; empty
+	// as long as one may. It is asked again while the call waits.
+	Void func(ctx context.Context, q projection.Querier) (reason string, err error)
 }
 
 // Await returns the list that marketing decided for the call. It waits for it
 // within the budget, and not at all when a flow on the path is not in real time.
 // When there is none it returns nil, and why.
 func (l *Lists) Await(ctx context.Context, call Call) (list *channelv1.Actions, reason string, err error) {
-	if list, err := l.decided(ctx, l.db, call); list != nil || err != nil {
-		return list, "", err
+	if list, reason, err = l.settled(ctx, l.db, call); list != nil || reason != "" || err != nil {
+		return list, reason, err
 	}
 	if reason := l.slow(call.Path); reason != "" {
 		return nil, reason, nil
 	}
 	waiting, cancel := context.WithTimeout(ctx, call.Budget)
 	defer cancel()
-	_, err = l.db.Await(waiting, func(ctx context.Context, q projection.Querier) (bool, error) {
-		list, err := l.decided(ctx, q, call)
-		return list != nil, err
+	came, err := l.db.Await(waiting, func(ctx context.Context, q projection.Querier) (_ bool, err error) {
+		list, reason, err = l.settled(ctx, q, call)
+		return list != nil || reason != "", err
 	})
-	if err != nil {
-		return nil, "", err
+	if came || err != nil {
+		return list, reason, err
 	}
 	// It may have come in the very moment that time was up.
-	if list, err = l.decided(ctx, l.db, call); list == nil && err == nil {
+	if list, reason, err = l.settled(ctx, l.db, call); list == nil && reason == "" && err == nil {
 		reason = fmt.Sprintf("no decision within %s", call.Budget)
 	}
 	return list, reason, err
+}
+
+// settled returns the list, or why there will be none; neither when it is still to be
+// waited for.
+func (l *Lists) settled(ctx context.Context, q projection.Querier, call Call) (list *channelv1.Actions, reason string, err error) {
+	if list, err = l.decided(ctx, q, call); list != nil || err != nil {
+		return list, "", err
+	}
+	reason, err = call.Void(ctx, q)
+	return nil, reason, err
 }
 
 func (l *Lists) decided(ctx context.Context, q projection.Querier, call Call) (*channelv1.Actions, error) {

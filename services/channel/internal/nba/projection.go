@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
@@ -98,8 +97,7 @@ func find(ctx context.Context, q projection.Querier, source channelv1.ListSource
 		return nil, fmt.Errorf("look a list up: %w", err)
 	}
 	list, rested := &channelv1.Actions{}, &channelv1.Actions{}
-	read := protojson.UnmarshalOptions{DiscardUnknown: true}
-	if err := errors.Join(read.Unmarshal([]byte(body), list), read.Unmarshal([]byte(restedOn), rested)); err != nil {
+	if err := errors.Join(codec.ReadCanonical([]byte(body), list), codec.ReadCanonical([]byte(restedOn), rested)); err != nil {
 		return nil, fmt.Errorf("read a list: %w", err)
 	}
 	list.Source, list.RestedOn = source, rested.GetRestedOn()

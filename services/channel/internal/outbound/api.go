@@ -2,7 +2,6 @@ package outbound
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
@@ -10,7 +9,6 @@ import (
 	"github.com/triangle-suite/triangle/services/channel/internal/customerview"
 	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/decider"
-	"github.com/triangle-suite/triangle/services/internal/keyring"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
 
@@ -50,24 +48,14 @@ func (a *API) ListMessages(ctx context.Context, request *channelv1.ListMessagesR
 	if err != nil {
 		return nil, fmt.Errorf("list messages: %w", err)
 	}
-	for _, m := range messages {
-		if m.GetState() != channelv1.MessageState_MESSAGE_STATE_SENT {
-			continue
-		}
-		state, _, err := decider.Load(ctx, a.Streams, Stream(m.GetMessageId()), Decider)
-		if err != nil {
-			return nil, fmt.Errorf("look up where a message went: %w", err)
-		}
-		m.Address, m.ReturnedBecause = state.Address, state.Returned
-	}
 	return &channelv1.ListMessagesResponse{Messages: messages}, nil
 }
 
-// list reads messages. No address stands in the table: erasure destroys keys, and
-// not rows.
+// list reads messages. Where one went, and why it came back, is shown of what was sent.
 func list(ctx context.Context, q projection.Querier, request *channelv1.ListMessagesRequest, size uint32) ([]*channelv1.Message, error) {
-	statement, args := `SELECT message_id, lead_id, customer_id, channel, content, state, detail, call_state, agent_id
-		FROM message WHERE 1 = 1`, []any{}
+	statement, args := `SELECT message_id, lead_id, customer_id, channel, content, state, detail, call_state, agent_id,
+		CASE state WHEN ? THEN address ELSE '' END, CASE state WHEN ? THEN returned ELSE '' END
+		FROM message WHERE 1 = 1`, []any{channelv1.MessageState_MESSAGE_STATE_SENT, channelv1.MessageState_MESSAGE_STATE_SENT}
 	if channel := request.GetChannel(); channel != journeyv1.Channel_CHANNEL_UNSPECIFIED {
 		statement, args = statement+` AND channel = ?`, append(args, channel)
 	}
@@ -85,7 +73,8 @@ func list(ctx context.Context, q projection.Querier, request *channelv1.ListMess
 	return projection.Collect(rows, func(row projection.Scanner, found **channelv1.Message) error {
 		m := &channelv1.Message{}
 		*found = m
-		return row.Scan(&m.MessageId, &m.LeadId, &m.CustomerId, &m.Channel, &m.Content, &m.State, &m.Detail, &m.CallState, &m.AgentId)
+		return row.Scan(&m.MessageId, &m.LeadId, &m.CustomerId, &m.Channel, &m.Content, &m.State, &m.Detail, &m.CallState, &m.AgentId,
+			&m.Address, &m.ReturnedBecause)
 	})
 }
 
@@ -109,11 +98,9 @@ func (a *API) TakeCall(ctx context.Context, request *channelv1.TakeCallRequest) 
 		return nil, err
 	}
 	take.At = origin.Time
-	outcome, err := decider.Handle(ctx, a.Streams, origin, Stream(id), Decider, take.Decide)
-	if errors.Is(err, keyring.ErrDestroyed) {
-		take.Unable = erased
-		outcome, err = decider.Handle(ctx, a.Streams, origin, Stream(id), Decider, take.Decide)
-	}
+	unable := take
+	unable.Unable = erased
+	outcome, err := handle(ctx, a.Streams, origin, id, take, unable)
 	if err != nil {
 		return nil, err
 	}
@@ -133,11 +120,9 @@ func (a *API) GiveBackCall(ctx context.Context, request *channelv1.GiveBackCallR
 		return nil, err
 	}
 	give.At = origin.Time
-	outcome, err := decider.Handle(ctx, a.Streams, origin, Stream(id), Decider, give.Decide)
-	if errors.Is(err, keyring.ErrDestroyed) {
-		give.Reason = "" // of a customer who was erased no words are kept
-		outcome, err = decider.Handle(ctx, a.Streams, origin, Stream(id), Decider, give.Decide)
-	}
+	wordless := give
+	wordless.Reason = "" // of a customer who was erased no words are kept
+	outcome, err := handle(ctx, a.Streams, origin, id, give, wordless)
 	if err != nil {
 		return nil, err
 	}

@@ -29,10 +29,6 @@ const (
 	interrupted = "the channel was interrupted while it handed the message over"
 )
 
-// erased is said of a message to somebody whose key was destroyed: where it goes
-// can't be put on record, and it goes nowhere.
-const erased = "the customer has been erased"
-
 // send looks address and consent up, has the message carried, and records what
 // comes of it. The outcome derives from the message, so that the first one stands.
 func (s *Sender) send(ctx context.Context, id string) error {
@@ -50,11 +46,9 @@ func (s *Sender) send(ctx context.Context, id string) error {
 	}
 	d := delivery{Sender: s, id: id, accepted: accepted, origin: sending(accepted, s.Now().UTC())}
 	dispatch := Dispatch{Customer: customer, Carried: s.Carrier != nil, Unable: s.Unable, At: d.origin.Time}
-	outcome, err := decider.Handle(ctx, s.Streams, d.origin, Stream(id), Decider, dispatch.Decide)
-	if errors.Is(err, keyring.ErrDestroyed) {
-		dispatch.Unable = erased
-		outcome, err = decider.Handle(ctx, s.Streams, d.origin, Stream(id), Decider, dispatch.Decide)
-	}
+	unable := dispatch
+	unable.Unable = erased
+	outcome, err := handle(ctx, s.Streams, d.origin, id, dispatch, unable)
 	switch {
 	case err != nil:
 		return err

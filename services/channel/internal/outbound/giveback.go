@@ -67,10 +67,13 @@ func (s State) returned(how channelv1.CallReturn, reason string, at time.Time) *
 // whyReturned says why a call came back.
 func whyReturned(e *channelv1.CallReturned) string {
 	if e.GetHow() == channelv1.CallReturn_CALL_RETURN_TIMED_OUT {
-		return "its agent did not end it in time"
+		return notEndedInTime
 	}
 	return e.GetReason()
 }
+
+// notEndedInTime is what nobody has said.
+const notEndedInTime = "its agent did not end it in time"
 
 // listed is the table of the calls on the list. One that an agent has taken stands in
 // its channel, and times out; one that waits stands in none. It is touched when it is

@@ -29,18 +29,27 @@ var OwnFlow = flow.Own(flows.Channel, []string{
 }, []string{"message_id"})
 
 // Schema is the table of messages, and that of calls. seq is the place in the log of
-// the event that accepted it.
-var Schema = projection.Schema{Name: "message", Version: 5, Tables: append([]string{
-	`CREATE TABLE message (
-		message_id TEXT PRIMARY KEY, seq BIGINT NOT NULL, lead_id TEXT NOT NULL, customer_id TEXT NOT NULL,
-		channel INTEGER NOT NULL, proposition_id TEXT NOT NULL, content TEXT NOT NULL,
-		state INTEGER NOT NULL, detail TEXT NOT NULL, call_state INTEGER NOT NULL, agent_id TEXT NOT NULL)`,
-	`CREATE INDEX message_seq ON message (seq)`,
-	`CREATE INDEX message_state ON message (state, seq)`,
-	`CREATE INDEX message_channel ON message (channel, seq)`,
-	`CREATE INDEX message_call ON message (call_state, seq)`,
-	`CREATE INDEX message_lead ON message (lead_id)`,
-}, listed.Statements()...)}
+// the event that accepted it, address is where it went, and returned why a call came
+// back.
+var Schema = projection.Schema{
+	Name: "message", Version: 6,
+	Sealed: []projection.Sealed{
+		{Table: "message", Column: "address", Subject: "customer", Of: "customer_id"},
+		{Table: "message", Column: "returned", Subject: "customer", Of: "customer_id", Only: `returned <> '` + notEndedInTime + `'`},
+	},
+	Tables: append([]string{
+		`CREATE TABLE message (
+			message_id TEXT PRIMARY KEY, seq BIGINT NOT NULL, lead_id TEXT NOT NULL, customer_id TEXT NOT NULL,
+			channel INTEGER NOT NULL, proposition_id TEXT NOT NULL, content TEXT NOT NULL,
+			state INTEGER NOT NULL, detail TEXT NOT NULL, call_state INTEGER NOT NULL, agent_id TEXT NOT NULL,
+			address TEXT NOT NULL, returned TEXT NOT NULL)`,
+		`CREATE INDEX message_seq ON message (seq)`,
+		`CREATE INDEX message_state ON message (state, seq)`,
+		`CREATE INDEX message_channel ON message (channel, seq)`,
+		`CREATE INDEX message_call ON message (call_state, seq)`,
+		`CREATE INDEX message_lead ON message (lead_id)`,
+	}, listed.Statements()...),
+}
 
 // Project writes an event about a message into the table.
 func Project(ctx context.Context, tx *projection.Tx, e codec.Event) (err error) {
@@ -49,11 +58,11 @@ func Project(ctx context.Context, tx *projection.Tx, e codec.Event) (err error) 
 	case *channelv1.MessageAccepted:
 		return insert(ctx, tx, m, e.Position, state)
 	case *channelv1.CallTaken:
-		err = tx.Write(ctx, `UPDATE message SET call_state = ?, agent_id = ? WHERE message_id = ?`,
-			channelv1.CallState_CALL_STATE_TAKEN, m.GetAgentId(), m.GetMessageId())
+		err = tx.Write(ctx, `UPDATE message SET call_state = ?, agent_id = ?, address = ? WHERE message_id = ?`,
+			channelv1.CallState_CALL_STATE_TAKEN, m.GetAgentId(), m.GetAddress(), m.GetMessageId())
 	case *channelv1.CallReturned:
-		err = tx.Write(ctx, `UPDATE message SET call_state = ?, agent_id = '' WHERE message_id = ?`,
-			channelv1.CallState_CALL_STATE_WAITING, m.GetMessageId())
+		err = tx.Write(ctx, `UPDATE message SET call_state = ?, agent_id = '', returned = ? WHERE message_id = ?`,
+			channelv1.CallState_CALL_STATE_WAITING, whyReturned(m), m.GetMessageId())
 	case *channelv1.CallEnded:
 		err = tx.Write(ctx, `UPDATE message SET call_state = ? WHERE message_id = ?`, ended(m.GetResult()), m.GetMessageId())
 	case *channelv1.MessageSent:
@@ -61,7 +70,8 @@ func Project(ctx context.Context, tx *projection.Tx, e codec.Event) (err error) 
 		if m.GetChannel() == callCentre {
 			waits = channelv1.CallState_CALL_STATE_WAITING
 		}
-		err = tx.Write(ctx, `UPDATE message SET state = ?, detail = ?, call_state = ? WHERE message_id = ?`, state, detail, waits, m.GetMessageId())
+		err = tx.Write(ctx, `UPDATE message SET state = ?, detail = ?, call_state = ?, address = ? WHERE message_id = ?`,
+			state, detail, waits, m.GetAddress(), m.GetMessageId())
 	case interface{ GetMessageId() string }:
 		// What came back waits for no agent any more.
 		err = tx.Write(ctx, `UPDATE message SET state = ?, detail = ?, call_state = CASE call_state WHEN ? THEN 0 ELSE call_state END WHERE message_id = ?`,
@@ -89,10 +99,8 @@ func projectCall(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 		return listed.Touch(ctx, tx, m.GetMessageId(), e)
 	case *channelv1.CallReturned:
 		return listed.Move(ctx, tx, m.GetMessageId(), noChannel)
-	case *channelv1.CallEnded:
-		return listed.End(ctx, tx, m.GetMessageId())
-	case *channelv1.MessageBounced:
-		return listed.End(ctx, tx, m.GetMessageId())
+	case *channelv1.CallEnded, *channelv1.MessageBounced:
+		return listed.End(ctx, tx, m.(interface{ GetMessageId() string }).GetMessageId()) //nolint:forcetypeassert // both have one
 	}
 	return nil
 }
@@ -100,8 +108,8 @@ func projectCall(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 const noChannel = journeyv1.Channel_CHANNEL_UNSPECIFIED
 
 func insert(ctx context.Context, tx *projection.Tx, m *channelv1.MessageAccepted, at eventlog.Position, state channelv1.MessageState) error {
-	err := tx.Write(ctx, `INSERT INTO message (message_id, seq, lead_id, customer_id, channel, proposition_id, content, state, detail, call_state, agent_id)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', 0, '')`,
+	err := tx.Write(ctx, `INSERT INTO message (message_id, seq, lead_id, customer_id, channel, proposition_id, content, state, detail, call_state, agent_id, address, returned)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', 0, '', '', '')`,
 		m.GetMessageId(), at.Commit, m.GetLeadId(), m.GetCustomerId(), m.GetChannel(), m.GetPropositionId(), m.GetContent(), state)
 	if err != nil {
 		return fmt.Errorf("write a message: %w", err)
