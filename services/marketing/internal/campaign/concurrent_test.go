@@ -19,6 +19,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/eventlog/memory"
 	"github.com/triangle-suite/triangle/services/internal/keyring"
+	"github.com/triangle-suite/triangle/services/internal/pgtest"
 	"github.com/triangle-suite/triangle/services/marketing/internal/lead"
 )
 
@@ -392,6 +393,7 @@ func (c *crowd) checkRuns(leads, turnedAway map[string]bool) (instead int) {
 //     many as it may issue leads, and to nobody else.
 //   - No lead is issued twice, and none of a campaign whose stop has been confirmed.
 func TestCapsHoldWhateverRunsAtOnceAndDies(t *testing.T) {
+	pgtest.Once(t)
 	const seeds = 400
 	var issued, refused, displaced, instead int
 	for seed := range uint64(seeds) {

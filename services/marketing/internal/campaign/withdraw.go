@@ -25,8 +25,8 @@ const withdrawnAtOnce = 20
 
 // withdraw withdraws the leads of campaigns that were stopped.
 func (r *Runner) withdraw(ctx context.Context) error {
-	rows, err := r.DB.Query(ctx, `SELECT run_id, campaign_id FROM own_run WHERE withdrawal = ? ORDER BY planned_at DESC, run_id LIMIT ?`,
-		withdrawalDue, withdrawnAtOnce)
+	rows, err := r.DB.Query(ctx, `SELECT run_id, campaign_id FROM own_run WHERE withdrawal = ? ORDER BY planned_at DESC, run_id `+projection.Limit(withdrawnAtOnce),
+		withdrawalDue)
 	if err != nil {
 		return fmt.Errorf("look whose leads to withdraw: %w", err)
 	}

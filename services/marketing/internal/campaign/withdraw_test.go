@@ -17,6 +17,7 @@ import (
 	marketingv1 "github.com/triangle-suite/triangle/contracts/marketing/v1"
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
+	"github.com/triangle-suite/triangle/services/internal/pgtest"
 	"github.com/triangle-suite/triangle/services/marketing/internal/response"
 )
 
@@ -243,6 +244,7 @@ func TestLeadsAreWithdrawnOnceEveryBuildReadsIt(t *testing.T) {
 // Several processes withdraw the leads of a campaign at the same time, over a store
 // that fails, while some are heard of: each lead is withdrawn once, or known.
 func TestLeadsAreWithdrawnOnceWhoeverDoesIt(t *testing.T) {
+	pgtest.Once(t)
 	var withdrawn, kept int
 	for seed := range uint64(200) {
 		c := newCrowd(t, seed)

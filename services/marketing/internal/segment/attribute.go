@@ -145,7 +145,7 @@ func (a attribute) value(t token) (any, string) {
 // amount reads a number, in hundredths where it is money.
 func (a attribute) amount(t token) (any, string) {
 	whole, cents, fraction := strings.Cut(t.text, ".")
-	if t.is != numeral || fraction && (a.kind != money || len(cents) < 1 || len(cents) > 2) {
+	if t.is != numeral || fraction && (a.kind != money || len(cents) < 1 || len(cents) > 2 || strings.Contains(cents, ".")) {
 		if a.kind == money {
 			return nil, fmt.Sprintf("%s is an amount of money, such as 99.50, and not %s", a.name, t)
 		}

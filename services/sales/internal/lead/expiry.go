@@ -34,8 +34,8 @@ func (p *Planner) expire(ctx context.Context, now time.Time, plans outbound.Plan
 }
 
 func (p *Planner) expireOf(ctx context.Context, now time.Time, channel journeyv1.Channel, patience time.Duration) (again time.Time, err error) {
-	rows, err := p.DB.Query(ctx, `SELECT lead_id, accepted_at FROM lead WHERE status = ? AND channel = ? ORDER BY accepted_at, lead_id LIMIT ?`,
-		int32(statusAccepted), int32(channel), perRound)
+	rows, err := p.DB.Query(ctx, `SELECT lead_id, accepted_at FROM lead WHERE status = ? AND channel = ? ORDER BY accepted_at, lead_id `+projection.Limit(perRound),
+		int32(statusAccepted), int32(channel))
 	if err != nil {
 		return again, fmt.Errorf("look for leads that expire: %w", err)
 	}

@@ -140,7 +140,7 @@ func (p *Planner) waiting(ctx context.Context, grants []Grant) (waiting []Waitin
 		}
 		seen[g.Channel] = true
 		rows, err := p.DB.Query(ctx, `SELECT lead_id, channel, priority FROM lead
-			WHERE status = ? AND channel = ? ORDER BY priority DESC, lead_id LIMIT ?`, int32(statusAccepted), int32(g.Channel), perRound)
+			WHERE status = ? AND channel = ? ORDER BY priority DESC, lead_id `+projection.Limit(perRound), int32(statusAccepted), int32(g.Channel))
 		if err != nil {
 			return nil, fmt.Errorf("look for leads that wait: %w", err)
 		}

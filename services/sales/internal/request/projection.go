@@ -6,6 +6,7 @@ import (
 
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
 	"github.com/triangle-suite/triangle/services/internal/codec"
+	"github.com/triangle-suite/triangle/services/internal/erasure"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
 
@@ -46,13 +47,7 @@ func Project(ctx context.Context, tx *projection.Tx, event codec.Event) error {
 }
 
 // Contacts returns the contacts in which a customer asked for something.
-func Contacts(ctx context.Context, q projection.Querier, customerID string) ([]string, error) {
-	rows, err := q.Query(ctx, `SELECT DISTINCT contact_id FROM request WHERE customer_id = ? AND contact_id <> ''`, customerID)
-	if err != nil {
-		return nil, err
-	}
-	return projection.Collect(rows, func(row projection.Scanner, id *string) error { return row.Scan(id) })
-}
+var Contacts = erasure.ContactsIn("request")
 
 // boolean is how the tables hold a truth.
 func boolean(is bool) int32 {
