@@ -18,6 +18,8 @@ var flowCommands = []command{
 	{form: "flow FLOW", do: (*play).showFlow, again: true},
 	{form: "flow FLOW is set to CADENCE", do: (*play).setCadence},
 	{form: "flow FLOW takes in what is there", do: (*play).runWindow},
+	{form: "flow FLOW gets a shadow at CADENCE", do: (*play).startShadow},
+	{form: "flow FLOW is compared with its shadow", do: (*play).compareShadow},
 	{form: "flow FLOW is audited", do: (*play).auditFlow},
 	{form: "time passes", do: (*play).passTime},
 }
@@ -50,25 +52,69 @@ func (p *play) runWindow(ctx context.Context, w words) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	err = p.openUntil(ctx, flow, "its gate has closed", func(ctx context.Context) (bool, error) {
+		now, err := p.windows(ctx, flow)
+		return now > before, err
+	})
+	if errors.Is(err, control.ErrRealTime) || errors.Is(err, control.ErrPaused) {
+		return "refused: " + err.Error(), nil
+	}
+	return "its gate was open", err
+}
+
+// openUntil opens a flow's gate now, and again for as long as it is not so.
+func (p *play) openUntil(ctx context.Context, flow, what string, is func(context.Context) (bool, error)) error {
 	for given := time.Now(); ; {
-		_, err := p.Flows.RunWindow(ctx, flow, itself, p.text.Title)
-		if errors.Is(err, control.ErrRealTime) || errors.Is(err, control.ErrPaused) {
-			return "refused: " + err.Error(), nil
+		if _, err := p.Flows.RunWindow(ctx, flow, itself, p.text.Title); err != nil {
+			return err
 		}
-		if err != nil {
-			return "", err
-		}
-		err = await.Until(ctx, windowPatience, "its gate has closed", func(ctx context.Context) error {
-			now, err := p.windows(ctx, flow)
-			if err == nil && now == before {
-				return await.NotYetf("it has not")
+		err := await.Until(ctx, windowPatience, what, func(ctx context.Context) error {
+			so, err := is(ctx)
+			if err == nil && !so {
+				return await.NotYetf("it is not so")
 			}
 			return err
 		})
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(given) > p.Patience {
-			return "its gate was open", err
+			return err
 		}
 	}
+}
+
+// startShadow has a flow taken in at another cadence too, beside, and waits until the
+// shadow has its copy of the tables.
+func (p *play) startShadow(ctx context.Context, w words) (string, error) {
+	flow, cadence := w.said["FLOW"], w.said["CADENCE"]
+	if _, err := p.Flows.StartShadow(ctx, flow, cadence, itself, p.text.Title); err != nil {
+		return "refused: " + err.Error(), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.Patience)
+	defer cancel()
+	shadow, err := p.Flows.WaitShadow(ctx, flow, control.Shadow.Started)
+	return fmt.Sprintf("%s has a shadow at %s", flow, shadow.Cadence), err
+}
+
+// compareShadow compares a flow whose gate is closed with its shadow: at a marker
+// that is set now, and that the gate is opened for.
+func (p *play) compareShadow(ctx context.Context, w words) (string, error) {
+	flow := w.said["FLOW"]
+	marker, refused := p.Flows.CompareShadow(ctx, flow, itself)
+	if refused != nil {
+		return "refused: " + refused.Error(), nil //nolint:nilerr // a text shows what is refused
+	}
+	var compared *flowv1.ShadowCompared
+	err := p.openUntil(ctx, flow, "the two are compared", func(ctx context.Context) (bool, error) {
+		shadow, err := p.Flows.GetShadow(ctx, flow)
+		compared = shadow.At(marker)
+		return compared != nil, err
+	})
+	switch {
+	case err != nil:
+		return "", err
+	case compared.GetOutcome() == flowv1.ShadowOutcome_SHADOW_OUTCOME_EQUAL:
+		return "equal: rows, their order within each key, what is parked, and the causes", nil
+	}
+	return control.Compared(compared), nil
 }
 
 // windows counts the windows of a flow that have closed.

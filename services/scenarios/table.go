@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -37,6 +38,13 @@ func Record(t *testing.T, file string, texts []Text, stage Stage, results Result
 	t.Helper()
 	if ids := Unshown(texts); len(ids) > 0 {
 		t.Errorf("no text shows %s", strings.Join(ids, ", "))
+	}
+	for _, c := range Capabilities {
+		for _, test := range c.Tests {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(file), test)); err != nil {
+				t.Errorf("%s is shown by no test: %v", c.ID, err)
+			}
+		}
 	}
 	if len(results) < len(texts) {
 		t.Logf("the table stays as it is: %d of %d texts were run", len(results), len(texts))
@@ -97,6 +105,9 @@ func table(texts []Text, results map[Stage]Results) string {
 	var b strings.Builder
 	b.WriteString(head)
 	for _, c := range Capabilities {
+		for _, test := range c.Tests {
+			fmt.Fprintf(&b, "| %s | %s | [%s](%s) |%s\n", c.ID, c.What, path.Base(test), test, strings.Repeat(" not run: tests of the sources show it |", len(stages)))
+		}
 		for _, text := range texts {
 			if !slices.Contains(text.IDs, c.ID) {
 				continue

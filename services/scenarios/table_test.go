@@ -24,7 +24,7 @@ func TestTheTableKeepsTheColumnOfTheOtherStage(t *testing.T) {
 	if again := table(texts, columns(both, Simulation, Results{"ch-1-channels": Passed, "sa-1-requests": Failed})); again != both {
 		t.Errorf("the same results change the table:\n%s", again)
 	}
-	if n := strings.Count(both, "\n| "); n != 4 { // the head, and a line for each capability of each text
+	if n := strings.Count(both, "\n| "); n != 6 { // the head, a line for each capability of each text, and for each of the two tests
 		t.Errorf("the table has %d lines:\n%s", n, both)
 	}
 }
