@@ -16,9 +16,10 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/keyring"
 )
 
-// connection is a life's connection to the event log.
+// connection is a life's connection to the event log. The log is a field, and not
+// embedded: nothing of it is reached past the scheduler.
 type connection struct {
-	eventlog.Log
+	log  eventlog.Log
 	life *life
 }
 
@@ -49,10 +50,10 @@ func (c connection) Append(ctx context.Context, stream string, expected eventlog
 			return eventlog.Appended{}, err
 		}
 	}
-	appended, err := c.Log.Append(ctx, stream, expected, events...)
+	appended, err := c.log.Append(ctx, stream, expected, events...)
 	if err == nil && v.fault == Duplicate {
 		// The client has sent it twice, and hears the answer to the second.
-		appended, err = c.Log.Append(ctx, stream, expected, events...)
+		appended, err = c.log.Append(ctx, stream, expected, events...)
 	}
 	if err != nil {
 		return appended, err
@@ -63,11 +64,30 @@ func (c connection) Append(ctx context.Context, stream string, expected eventlog
 	return appended, nil
 }
 
+// SetMaxCount implements eventlog.Log: it is an append to what describes the
+// stream, whoever is first.
+func (c connection) SetMaxCount(ctx context.Context, stream string, n uint64) error {
+	v, err := c.await(ctx, Append, stream)
+	if err != nil {
+		return err
+	}
+	if err := c.log.SetMaxCount(ctx, stream, n); err != nil {
+		return err
+	}
+	if v.fault == Duplicate || v.fault == Conflict {
+		if err := c.log.SetMaxCount(ctx, stream, n); err != nil {
+			return err
+		}
+	}
+	_, err = c.await(ctx, Appended, stream)
+	return err
+}
+
 // rival is another writer that is first. On a stream that is not there yet it is
 // another replica, which does the same; else it writes what changes nothing.
 func (c connection) rival(ctx context.Context, stream string, expected eventlog.Expected, events []eventlog.NewEvent, roll uint64) error {
 	if expected == eventlog.NoStream {
-		_, err := c.Log.Append(ctx, stream, expected, events...)
+		_, err := c.log.Append(ctx, stream, expected, events...)
 		return ignoreWrongRevision(err)
 	}
 	e, err := c.life.service.world.codec.Encode(ctx, &flowv1.MarkerSet{Purpose: "to be first"}, seeded(roll),
@@ -75,7 +95,7 @@ func (c connection) rival(ctx context.Context, stream string, expected eventlog.
 	if err != nil {
 		return err
 	}
-	_, err = c.Log.Append(ctx, stream, expected, e)
+	_, err = c.log.Append(ctx, stream, expected, e)
 	return ignoreWrongRevision(err)
 }
 
@@ -86,12 +106,12 @@ func seeded(roll uint64) uuid.UUID {
 
 // ReadStream implements eventlog.Log.
 func (c connection) ReadStream(ctx context.Context, stream string, direction eventlog.Direction, from uint64, limit int) iter.Seq2[eventlog.Event, error] {
-	return c.read(ctx, stream, c.Log.ReadStream(ctx, stream, direction, from, limit))
+	return c.read(ctx, stream, c.log.ReadStream(ctx, stream, direction, from, limit))
 }
 
 // ReadAll implements eventlog.Log.
 func (c connection) ReadAll(ctx context.Context, direction eventlog.Direction, from *eventlog.Position, limit int) iter.Seq2[eventlog.Event, error] {
-	return c.read(ctx, "$all", c.Log.ReadAll(ctx, direction, from, limit))
+	return c.read(ctx, "$all", c.log.ReadAll(ctx, direction, from, limit))
 }
 
 // read breaks before the first event or after some of them.
@@ -120,12 +140,12 @@ func (c connection) read(ctx context.Context, what string, all iter.Seq2[eventlo
 
 // SubscribeAll implements eventlog.Log.
 func (c connection) SubscribeAll(ctx context.Context, options eventlog.AllOptions) (eventlog.Subscription, error) {
-	return c.subscribe(ctx, "$all", func() (eventlog.Subscription, error) { return c.Log.SubscribeAll(ctx, options) })
+	return c.subscribe(ctx, "$all", func() (eventlog.Subscription, error) { return c.log.SubscribeAll(ctx, options) })
 }
 
 // SubscribeStream implements eventlog.Log.
 func (c connection) SubscribeStream(ctx context.Context, stream string, options eventlog.StreamOptions) (eventlog.Subscription, error) {
-	return c.subscribe(ctx, stream, func() (eventlog.Subscription, error) { return c.Log.SubscribeStream(ctx, stream, options) })
+	return c.subscribe(ctx, stream, func() (eventlog.Subscription, error) { return c.log.SubscribeStream(ctx, stream, options) })
 }
 
 func (c connection) subscribe(ctx context.Context, what string, begin func() (eventlog.Subscription, error)) (eventlog.Subscription, error) {
@@ -140,6 +160,14 @@ func (c connection) subscribe(ctx context.Context, what string, begin func() (ev
 	ctx, s.end = context.WithCancel(ctx)
 	go s.run(ctx, func() (verdict, error) { return c.await(ctx, Deliver, what) })
 	return s, nil
+}
+
+// Ping implements eventlog.Log. It changes nothing, and waits for nobody.
+func (c connection) Ping(ctx context.Context) error {
+	if c.life.isDead() {
+		return errCrashed
+	}
+	return c.log.Ping(ctx)
 }
 
 // Close implements eventlog.Log: the log outlives its connections.
@@ -205,7 +233,7 @@ func (s *subscription) Close() {
 
 // keys is a life's connection to the key ring.
 type keys struct {
-	keyring.Ring
+	ring keyring.Ring
 	life *life
 }
 
@@ -214,7 +242,7 @@ func (k keys) Key(ctx context.Context, subject string) (keyring.Key, error) {
 	if _, err := k.life.await(ctx, Key, subject); err != nil {
 		return keyring.Key{}, err
 	}
-	return k.Ring.Key(ctx, subject)
+	return k.ring.Key(ctx, subject)
 }
 
 // Existing implements keyring.Ring.
@@ -222,7 +250,7 @@ func (k keys) Existing(ctx context.Context, subject string) (keyring.Key, error)
 	if _, err := k.life.await(ctx, Key, subject); err != nil {
 		return keyring.Key{}, err
 	}
-	return k.Ring.Existing(ctx, subject)
+	return k.ring.Existing(ctx, subject)
 }
 
 // Destroy implements keyring.Ring.
@@ -230,5 +258,8 @@ func (k keys) Destroy(ctx context.Context, subject string, why keyring.Erasure) 
 	if _, err := k.life.await(ctx, Key, subject); err != nil {
 		return err
 	}
-	return k.Ring.Destroy(ctx, subject, why)
+	return k.ring.Destroy(ctx, subject, why)
 }
+
+// Hash implements keyring.Ring: it is reckoned, and nobody is asked.
+func (k keys) Hash(kind, value string) string { return k.ring.Hash(kind, value) }

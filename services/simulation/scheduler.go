@@ -109,15 +109,20 @@ func (s *scheduler) await(ctx context.Context, at place) (verdict, error) {
 		}
 		return v, nil
 	case <-ctx.Done():
-		s.withdraw(w)
-		return verdict{}, ctx.Err()
+		return verdict{}, s.withdraw(w, ctx.Err())
 	}
 }
 
-func (s *scheduler) withdraw(w *waiter) {
+// withdraw ends a wait, and says why. A crash ends what waited in two ways at once;
+// it is always the crash that is told.
+func (s *scheduler) withdraw(w *waiter, why error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.waiting = slices.DeleteFunc(s.waiting, func(other *waiter) bool { return other == w })
+	if w.life.dead {
+		return errCrashed
+	}
+	return why
 }
 
 // step lets one waiter go on. It returns false when none can.
