@@ -205,3 +205,10 @@ func ContractStream(service Service) string { return "service-" + string(service
 // ReplicasStream is the bounded stream in which a service's replicas say that they
 // run.
 func ReplicasStream(service Service) string { return "replicas-" + string(service) }
+
+// OperatorStream is the bounded stream in which the operator that leads says that it
+// watches the flows.
+const OperatorStream = "operator"
+
+// LapsesStream is the bounded stream of the times when none did.
+const LapsesStream = "operator-lapses"
