@@ -194,6 +194,7 @@ const ApprovalRequired ApprovalMode = "Required"
 // Gate is one thing that has to be so. It passes, fails, or is not known for want of
 // data, which holds the migration and rolls nothing back.
 // +kubebuilder:validation:XValidation:rule="[has(self.parity), has(self.lag), has(self.freshness), has(self.errorBudget)].filter(x, x).size() == 1",message="a gate is exactly one of parity, lag, freshness and errorBudget"
+// +kubebuilder:validation:XValidation:rule="!has(self.lag) || !has(self.consecutive)",message="nothing is counted of lag: write for how long it has to be so, in for"
 type Gate struct {
 	// Name is the gate's own.
 	// +kubebuilder:validation:MinLength=1
@@ -222,7 +223,8 @@ type Gate struct {
 	// +optional
 	For Duration `json:"for,omitempty"`
 
-	// Consecutive is for how many windows, proofs or looks in a row; 1 by default.
+	// Consecutive is for how many in a row: of parity proofs, of freshness and the
+	// error budget hours that were measured; 1 by default. Of lag nothing is counted.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
 	// +optional
