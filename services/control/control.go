@@ -12,7 +12,8 @@
 //	progress-<name>      FlowProgressed, the last few
 //	freshness-<name>     FreshnessMeasured, those of the objective's window
 //
-// It tells, too, which event types may be written: see Types.
+// It tells, too, which event types may be written (see Types), and what the
+// services are: see Service.
 package control
 
 import (

@@ -1433,7 +1433,9 @@ type ContractAnnounced struct {
 	// Those of them that it writes only once they are active.
 	Gated []string `protobuf:"bytes,5,rep,name=gated,proto3" json:"gated,omitempty"`
 	// The flows that it takes in, and the types that it takes in over each.
-	Flows         []*FlowTypes `protobuf:"bytes,6,rep,name=flows,proto3" json:"flows,omitempty"`
+	Flows []*FlowTypes `protobuf:"bytes,6,rep,name=flows,proto3" json:"flows,omitempty"`
+	// Those of them that are in the catalogue, as the build has them there.
+	Catalogue     []*CatalogueFlow `protobuf:"bytes,7,rep,name=catalogue,proto3" json:"catalogue,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1510,6 +1512,13 @@ func (x *ContractAnnounced) GetFlows() []*FlowTypes {
 	return nil
 }
 
+func (x *ContractAnnounced) GetCatalogue() []*CatalogueFlow {
+	if x != nil {
+		return x.Catalogue
+	}
+	return nil
+}
+
 // ReplicaSeen says that a replica of a service runs, and under which contract.
 // Written when it starts and renewed as long as it runs, to replicas-<name>, which
 // keeps only its last events.
@@ -1522,7 +1531,13 @@ type ReplicaSeen struct {
 	// Its build.
 	Build string `protobuf:"bytes,3,opt,name=build,proto3" json:"build,omitempty"`
 	// The id of its ContractAnnounced in service-<name>.
-	ContractId    string `protobuf:"bytes,4,opt,name=contract_id,json=contractId,proto3" json:"contract_id,omitempty"`
+	ContractId string `protobuf:"bytes,4,opt,name=contract_id,json=contractId,proto3" json:"contract_id,omitempty"`
+	// The image that it was started from; empty where nobody told it.
+	Image string `protobuf:"bytes,5,opt,name=image,proto3" json:"image,omitempty"`
+	// How many API calls it has answered since it started.
+	Calls uint64 `protobuf:"varint,6,opt,name=calls,proto3" json:"calls,omitempty"`
+	// How many of them it could not serve, for no fault of who called.
+	Failed        uint64 `protobuf:"varint,7,opt,name=failed,proto3" json:"failed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1583,6 +1598,27 @@ func (x *ReplicaSeen) GetContractId() string {
 		return x.ContractId
 	}
 	return ""
+}
+
+func (x *ReplicaSeen) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *ReplicaSeen) GetCalls() uint64 {
+	if x != nil {
+		return x.Calls
+	}
+	return 0
+}
+
+func (x *ReplicaSeen) GetFailed() uint64 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
 }
 
 // ReplicaLeft says that a replica has stopped in good order. Written to
@@ -2329,6 +2365,365 @@ func (x *ShadowCompared) GetFirst() []*ShadowDifference {
 	return nil
 }
 
+// ImageAnnounced says which contract an image has. Written by the image itself,
+// run for no other purpose, before it serves.
+type ImageAnnounced struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// The image, as the one who started it named it.
+	Image string `protobuf:"bytes,2,opt,name=image,proto3" json:"image,omitempty"`
+	// Its build.
+	Build string `protobuf:"bytes,3,opt,name=build,proto3" json:"build,omitempty"`
+	// The id of its ContractAnnounced in this stream.
+	ContractId    string `protobuf:"bytes,4,opt,name=contract_id,json=contractId,proto3" json:"contract_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImageAnnounced) Reset() {
+	*x = ImageAnnounced{}
+	mi := &file_flow_v1_events_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImageAnnounced) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImageAnnounced) ProtoMessage() {}
+
+func (x *ImageAnnounced) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImageAnnounced.ProtoReflect.Descriptor instead.
+func (*ImageAnnounced) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ImageAnnounced) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ImageAnnounced) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *ImageAnnounced) GetBuild() string {
+	if x != nil {
+		return x.Build
+	}
+	return ""
+}
+
+func (x *ImageAnnounced) GetContractId() string {
+	if x != nil {
+		return x.ContractId
+	}
+	return ""
+}
+
+// RolloutBegan says that a service goes over to an image. From here on that image
+// may write.
+type RolloutBegan struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// The image that is brought in.
+	Image string `protobuf:"bytes,2,opt,name=image,proto3" json:"image,omitempty"`
+	// What the attempt is recognised by: one that has failed is not made again.
+	Attempt string `protobuf:"bytes,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// Who rolls out.
+	By string `protobuf:"bytes,4,opt,name=by,proto3" json:"by,omitempty"`
+	// The flows into the service that were staler than they ought to be already.
+	Stale         []string `protobuf:"bytes,5,rep,name=stale,proto3" json:"stale,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RolloutBegan) Reset() {
+	*x = RolloutBegan{}
+	mi := &file_flow_v1_events_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RolloutBegan) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RolloutBegan) ProtoMessage() {}
+
+func (x *RolloutBegan) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RolloutBegan.ProtoReflect.Descriptor instead.
+func (*RolloutBegan) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *RolloutBegan) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *RolloutBegan) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *RolloutBegan) GetAttempt() string {
+	if x != nil {
+		return x.Attempt
+	}
+	return ""
+}
+
+func (x *RolloutBegan) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *RolloutBegan) GetStale() []string {
+	if x != nil {
+		return x.Stale
+	}
+	return nil
+}
+
+// RolloutServing says that the image of a rollout is ready, and is watched from
+// here on.
+type RolloutServing struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// The image.
+	Image         string `protobuf:"bytes,2,opt,name=image,proto3" json:"image,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RolloutServing) Reset() {
+	*x = RolloutServing{}
+	mi := &file_flow_v1_events_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RolloutServing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RolloutServing) ProtoMessage() {}
+
+func (x *RolloutServing) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RolloutServing.ProtoReflect.Descriptor instead.
+func (*RolloutServing) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *RolloutServing) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *RolloutServing) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+// RolloutReturned says that a service goes back to the last good image.
+type RolloutReturned struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// The image that was brought in, and is taken back.
+	Image string `protobuf:"bytes,2,opt,name=image,proto3" json:"image,omitempty"`
+	// The image that the service goes back to.
+	GoodImage string `protobuf:"bytes,3,opt,name=good_image,json=goodImage,proto3" json:"good_image,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RolloutReturned) Reset() {
+	*x = RolloutReturned{}
+	mi := &file_flow_v1_events_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RolloutReturned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RolloutReturned) ProtoMessage() {}
+
+func (x *RolloutReturned) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RolloutReturned.ProtoReflect.Descriptor instead.
+func (*RolloutReturned) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *RolloutReturned) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *RolloutReturned) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *RolloutReturned) GetGoodImage() string {
+	if x != nil {
+		return x.GoodImage
+	}
+	return ""
+}
+
+func (x *RolloutReturned) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// RolloutEnded tells what came of a rollout.
+type RolloutEnded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// The image that was brought in.
+	Image string `protobuf:"bytes,2,opt,name=image,proto3" json:"image,omitempty"`
+	// What came of it.
+	Outcome RolloutOutcome `protobuf:"varint,3,opt,name=outcome,proto3,enum=flow.v1.RolloutOutcome" json:"outcome,omitempty"`
+	// Why, unless it was found good.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RolloutEnded) Reset() {
+	*x = RolloutEnded{}
+	mi := &file_flow_v1_events_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RolloutEnded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RolloutEnded) ProtoMessage() {}
+
+func (x *RolloutEnded) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RolloutEnded.ProtoReflect.Descriptor instead.
+func (*RolloutEnded) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *RolloutEnded) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *RolloutEnded) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *RolloutEnded) GetOutcome() RolloutOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return RolloutOutcome_ROLLOUT_OUTCOME_UNSPECIFIED
+}
+
+func (x *RolloutEnded) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 var File_flow_v1_events_proto protoreflect.FileDescriptor
 
 const file_flow_v1_events_proto_rawDesc = "" +
@@ -2436,20 +2831,24 @@ const file_flow_v1_events_proto_rawDesc = "" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x14\n" +
 	"\x05types\x18\x03 \x03(\tR\x05types\x12-\n" +
-	"\bposition\x18\x04 \x01(\v2\x11.flow.v1.PositionR\bposition\"\xb1\x01\n" +
+	"\bposition\x18\x04 \x01(\v2\x11.flow.v1.PositionR\bposition\"\xe7\x01\n" +
 	"\x11ContractAnnounced\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
 	"\x05build\x18\x02 \x01(\tR\x05build\x12\x14\n" +
 	"\x05reads\x18\x03 \x03(\tR\x05reads\x12\x16\n" +
 	"\x06writes\x18\x04 \x03(\tR\x06writes\x12\x14\n" +
 	"\x05gated\x18\x05 \x03(\tR\x05gated\x12(\n" +
-	"\x05flows\x18\x06 \x03(\v2\x12.flow.v1.FlowTypesR\x05flows\"z\n" +
+	"\x05flows\x18\x06 \x03(\v2\x12.flow.v1.FlowTypesR\x05flows\x124\n" +
+	"\tcatalogue\x18\a \x03(\v2\x16.flow.v1.CatalogueFlowR\tcatalogue\"\xbe\x01\n" +
 	"\vReplicaSeen\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\x12\x14\n" +
 	"\x05build\x18\x03 \x01(\tR\x05build\x12\x1f\n" +
 	"\vcontract_id\x18\x04 \x01(\tR\n" +
-	"contractId\"C\n" +
+	"contractId\x12\x14\n" +
+	"\x05image\x18\x05 \x01(\tR\x05image\x12\x14\n" +
+	"\x05calls\x18\x06 \x01(\x04R\x05calls\x12\x16\n" +
+	"\x06failed\x18\a \x01(\x04R\x06failed\"C\n" +
 	"\vReplicaLeft\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\"e\n" +
@@ -2509,7 +2908,33 @@ const file_flow_v1_events_proto_rawDesc = "" +
 	" \x01(\x04R\x0fcausesDiffering\x12+\n" +
 	"\x12causes_late_in_one\x18\v \x01(\x04R\x0fcausesLateInOne\x12)\n" +
 	"\x10parked_differing\x18\f \x01(\x04R\x0fparkedDiffering\x12/\n" +
-	"\x05first\x18\r \x03(\v2\x19.flow.v1.ShadowDifferenceR\x05firstB=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
+	"\x05first\x18\r \x03(\v2\x19.flow.v1.ShadowDifferenceR\x05first\"w\n" +
+	"\x0eImageAnnounced\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
+	"\x05image\x18\x02 \x01(\tR\x05image\x12\x14\n" +
+	"\x05build\x18\x03 \x01(\tR\x05build\x12\x1f\n" +
+	"\vcontract_id\x18\x04 \x01(\tR\n" +
+	"contractId\"~\n" +
+	"\fRolloutBegan\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
+	"\x05image\x18\x02 \x01(\tR\x05image\x12\x18\n" +
+	"\aattempt\x18\x03 \x01(\tR\aattempt\x12\x0e\n" +
+	"\x02by\x18\x04 \x01(\tR\x02by\x12\x14\n" +
+	"\x05stale\x18\x05 \x03(\tR\x05stale\"@\n" +
+	"\x0eRolloutServing\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
+	"\x05image\x18\x02 \x01(\tR\x05image\"x\n" +
+	"\x0fRolloutReturned\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
+	"\x05image\x18\x02 \x01(\tR\x05image\x12\x1d\n" +
+	"\n" +
+	"good_image\x18\x03 \x01(\tR\tgoodImage\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x89\x01\n" +
+	"\fRolloutEnded\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
+	"\x05image\x18\x02 \x01(\tR\x05image\x121\n" +
+	"\aoutcome\x18\x03 \x01(\x0e2\x17.flow.v1.RolloutOutcomeR\aoutcome\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reasonB=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
 
 var (
 	file_flow_v1_events_proto_rawDescOnce sync.Once
@@ -2523,7 +2948,7 @@ func file_flow_v1_events_proto_rawDescGZIP() []byte {
 	return file_flow_v1_events_proto_rawDescData
 }
 
-var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_flow_v1_events_proto_goTypes = []any{
 	(*CadenceRequested)(nil),      // 0: flow.v1.CadenceRequested
 	(*EpochClosed)(nil),           // 1: flow.v1.EpochClosed
@@ -2552,64 +2977,73 @@ var file_flow_v1_events_proto_goTypes = []any{
 	(*ShadowStarted)(nil),         // 24: flow.v1.ShadowStarted
 	(*ShadowEnded)(nil),           // 25: flow.v1.ShadowEnded
 	(*ShadowCompared)(nil),        // 26: flow.v1.ShadowCompared
-	(*Position)(nil),              // 27: flow.v1.Position
-	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
-	(ParkingOutcome)(0),           // 29: flow.v1.ParkingOutcome
-	(*ParkedEvent)(nil),           // 30: flow.v1.ParkedEvent
-	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
-	(*Objective)(nil),             // 32: flow.v1.Objective
-	(*FlowTypes)(nil),             // 33: flow.v1.FlowTypes
-	(AuditOutcome)(0),             // 34: flow.v1.AuditOutcome
-	(*AuditedVersion)(nil),        // 35: flow.v1.AuditedVersion
-	(*AuditedEpoch)(nil),          // 36: flow.v1.AuditedEpoch
-	(*AuditedContent)(nil),        // 37: flow.v1.AuditedContent
-	(*AuditedReaction)(nil),       // 38: flow.v1.AuditedReaction
-	(*AuditFault)(nil),            // 39: flow.v1.AuditFault
-	(*AuditedEnd)(nil),            // 40: flow.v1.AuditedEnd
-	(ShadowOutcome)(0),            // 41: flow.v1.ShadowOutcome
-	(*ShadowSide)(nil),            // 42: flow.v1.ShadowSide
-	(*ShadowDifference)(nil),      // 43: flow.v1.ShadowDifference
+	(*ImageAnnounced)(nil),        // 27: flow.v1.ImageAnnounced
+	(*RolloutBegan)(nil),          // 28: flow.v1.RolloutBegan
+	(*RolloutServing)(nil),        // 29: flow.v1.RolloutServing
+	(*RolloutReturned)(nil),       // 30: flow.v1.RolloutReturned
+	(*RolloutEnded)(nil),          // 31: flow.v1.RolloutEnded
+	(*Position)(nil),              // 32: flow.v1.Position
+	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
+	(ParkingOutcome)(0),           // 34: flow.v1.ParkingOutcome
+	(*ParkedEvent)(nil),           // 35: flow.v1.ParkedEvent
+	(*durationpb.Duration)(nil),   // 36: google.protobuf.Duration
+	(*Objective)(nil),             // 37: flow.v1.Objective
+	(*FlowTypes)(nil),             // 38: flow.v1.FlowTypes
+	(*CatalogueFlow)(nil),         // 39: flow.v1.CatalogueFlow
+	(AuditOutcome)(0),             // 40: flow.v1.AuditOutcome
+	(*AuditedVersion)(nil),        // 41: flow.v1.AuditedVersion
+	(*AuditedEpoch)(nil),          // 42: flow.v1.AuditedEpoch
+	(*AuditedContent)(nil),        // 43: flow.v1.AuditedContent
+	(*AuditedReaction)(nil),       // 44: flow.v1.AuditedReaction
+	(*AuditFault)(nil),            // 45: flow.v1.AuditFault
+	(*AuditedEnd)(nil),            // 46: flow.v1.AuditedEnd
+	(ShadowOutcome)(0),            // 47: flow.v1.ShadowOutcome
+	(*ShadowSide)(nil),            // 48: flow.v1.ShadowSide
+	(*ShadowDifference)(nil),      // 49: flow.v1.ShadowDifference
+	(RolloutOutcome)(0),           // 50: flow.v1.RolloutOutcome
 }
 var file_flow_v1_events_proto_depIdxs = []int32{
-	27, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
-	27, // 1: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
-	28, // 2: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
-	27, // 3: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
-	27, // 4: flow.v1.EventParked.position:type_name -> flow.v1.Position
-	27, // 5: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
-	27, // 6: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
-	29, // 7: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
-	27, // 8: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
-	28, // 9: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
-	30, // 10: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
-	28, // 11: flow.v1.FlowProgressed.oldest_waiting:type_name -> google.protobuf.Timestamp
-	28, // 12: flow.v1.FreshnessMeasured.since:type_name -> google.protobuf.Timestamp
-	31, // 13: flow.v1.FreshnessMeasured.total:type_name -> google.protobuf.Duration
-	31, // 14: flow.v1.FreshnessMeasured.good:type_name -> google.protobuf.Duration
-	32, // 15: flow.v1.FreshnessMeasured.objective:type_name -> flow.v1.Objective
-	27, // 16: flow.v1.TypesAdopted.position:type_name -> flow.v1.Position
-	33, // 17: flow.v1.ContractAnnounced.flows:type_name -> flow.v1.FlowTypes
-	27, // 18: flow.v1.AuditRequested.from:type_name -> flow.v1.Position
-	27, // 19: flow.v1.AuditRequested.to:type_name -> flow.v1.Position
-	34, // 20: flow.v1.AuditCompleted.outcome:type_name -> flow.v1.AuditOutcome
-	27, // 21: flow.v1.AuditCompleted.position:type_name -> flow.v1.Position
-	35, // 22: flow.v1.AuditCompleted.versions:type_name -> flow.v1.AuditedVersion
-	36, // 23: flow.v1.AuditCompleted.epochs:type_name -> flow.v1.AuditedEpoch
-	37, // 24: flow.v1.AuditCompleted.content:type_name -> flow.v1.AuditedContent
-	38, // 25: flow.v1.AuditCompleted.reactions:type_name -> flow.v1.AuditedReaction
-	39, // 26: flow.v1.AuditCompleted.faults:type_name -> flow.v1.AuditFault
-	40, // 27: flow.v1.AuditCompleted.ends:type_name -> flow.v1.AuditedEnd
-	27, // 28: flow.v1.ShadowStarted.position:type_name -> flow.v1.Position
-	27, // 29: flow.v1.ShadowCompared.position:type_name -> flow.v1.Position
-	41, // 30: flow.v1.ShadowCompared.outcome:type_name -> flow.v1.ShadowOutcome
-	42, // 31: flow.v1.ShadowCompared.live:type_name -> flow.v1.ShadowSide
-	42, // 32: flow.v1.ShadowCompared.shadow:type_name -> flow.v1.ShadowSide
-	43, // 33: flow.v1.ShadowCompared.first:type_name -> flow.v1.ShadowDifference
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	32, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
+	32, // 1: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
+	33, // 2: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
+	32, // 3: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
+	32, // 4: flow.v1.EventParked.position:type_name -> flow.v1.Position
+	32, // 5: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
+	32, // 6: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
+	34, // 7: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
+	32, // 8: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
+	33, // 9: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
+	35, // 10: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
+	33, // 11: flow.v1.FlowProgressed.oldest_waiting:type_name -> google.protobuf.Timestamp
+	33, // 12: flow.v1.FreshnessMeasured.since:type_name -> google.protobuf.Timestamp
+	36, // 13: flow.v1.FreshnessMeasured.total:type_name -> google.protobuf.Duration
+	36, // 14: flow.v1.FreshnessMeasured.good:type_name -> google.protobuf.Duration
+	37, // 15: flow.v1.FreshnessMeasured.objective:type_name -> flow.v1.Objective
+	32, // 16: flow.v1.TypesAdopted.position:type_name -> flow.v1.Position
+	38, // 17: flow.v1.ContractAnnounced.flows:type_name -> flow.v1.FlowTypes
+	39, // 18: flow.v1.ContractAnnounced.catalogue:type_name -> flow.v1.CatalogueFlow
+	32, // 19: flow.v1.AuditRequested.from:type_name -> flow.v1.Position
+	32, // 20: flow.v1.AuditRequested.to:type_name -> flow.v1.Position
+	40, // 21: flow.v1.AuditCompleted.outcome:type_name -> flow.v1.AuditOutcome
+	32, // 22: flow.v1.AuditCompleted.position:type_name -> flow.v1.Position
+	41, // 23: flow.v1.AuditCompleted.versions:type_name -> flow.v1.AuditedVersion
+	42, // 24: flow.v1.AuditCompleted.epochs:type_name -> flow.v1.AuditedEpoch
+	43, // 25: flow.v1.AuditCompleted.content:type_name -> flow.v1.AuditedContent
+	44, // 26: flow.v1.AuditCompleted.reactions:type_name -> flow.v1.AuditedReaction
+	45, // 27: flow.v1.AuditCompleted.faults:type_name -> flow.v1.AuditFault
+	46, // 28: flow.v1.AuditCompleted.ends:type_name -> flow.v1.AuditedEnd
+	32, // 29: flow.v1.ShadowStarted.position:type_name -> flow.v1.Position
+	32, // 30: flow.v1.ShadowCompared.position:type_name -> flow.v1.Position
+	47, // 31: flow.v1.ShadowCompared.outcome:type_name -> flow.v1.ShadowOutcome
+	48, // 32: flow.v1.ShadowCompared.live:type_name -> flow.v1.ShadowSide
+	48, // 33: flow.v1.ShadowCompared.shadow:type_name -> flow.v1.ShadowSide
+	49, // 34: flow.v1.ShadowCompared.first:type_name -> flow.v1.ShadowDifference
+	50, // 35: flow.v1.RolloutEnded.outcome:type_name -> flow.v1.RolloutOutcome
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_flow_v1_events_proto_init() }
@@ -2625,7 +3059,7 @@ func file_flow_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flow_v1_events_proto_rawDesc), len(file_flow_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   27,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
