@@ -42,11 +42,11 @@ func TestAnImageAnnouncesItselfBeforeItServes(t *testing.T) {
 	announce("registry/channel:1") // a Job that is tried again
 	announce("registry/channel:2") // the same build, under another name
 
-	services, err := steered.Services(t.Context())
+	suite, err := steered.Suite(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := services[slices.Index(flows.Services, flows.Channel)]
+	s := suite.Of(flows.Channel)
 	if len(s.Contracts) != 1 || len(s.Images) != 2 || len(s.Replicas) != 0 {
 		t.Fatalf("%d contracts of %d images, %d replicas, want 1, 2 and 0", len(s.Contracts), len(s.Images), len(s.Replicas))
 	}
@@ -57,7 +57,7 @@ func TestAnImageAnnouncesItselfBeforeItServes(t *testing.T) {
 		}
 	}
 	var names []string
-	for _, f := range control.Catalogue(services) {
+	for _, f := range control.Catalogue(suite.Services) {
 		names = append(names, f.Name)
 	}
 	if want := []string{"customer-view", "lead-dispatch", "next-best-actions"}; !slices.Equal(names, want) {

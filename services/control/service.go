@@ -21,9 +21,9 @@ import (
 
 // Errors about services.
 var (
-	// ErrOvertaken says that somebody else has written to a service's stream since
-	// it was read: look again, and decide anew.
-	ErrOvertaken = errors.New("somebody else has written to the service's stream meanwhile")
+	// ErrOvertaken says that somebody else has rolled something out since the
+	// services were read: look again, and decide anew.
+	ErrOvertaken = errors.New("somebody else has rolled something out meanwhile")
 	// ErrNotKnown says that a stream has an event that this build does not know. A
 	// newer one has written it, and knows what comes next.
 	ErrNotKnown = codec.ErrUnknownType
@@ -36,8 +36,9 @@ type Replica = contract.Replica
 // the replicas that run.
 //
 //	service-<name>   ContractAnnounced, ImageAnnounced (the service's images)
-//	                 RolloutBegan, RolloutServing, RolloutReturned, RolloutEnded (who rolls out)
 //	replicas-<name>  ReplicaSeen, ReplicaLeft, the last few
+//	rollouts         RolloutBegan, RolloutServing, RolloutReturned, RolloutEnded of all
+//	                 services (who rolls out)
 type Service struct {
 	Name flows.Service
 	// Contracts are those that were announced, oldest first, and Images the last one
@@ -49,38 +50,58 @@ type Service struct {
 	// Replicas are those that run, by the store's time; of a service of which none
 	// does, the one that was seen last.
 	Replicas []Replica
-
-	revision eventlog.Expected
 }
 
-// Services returns what the streams tell of each service, in the order of
-// flows.Services. It fails with ErrNotKnown.
-func (f *Flows) Services(ctx context.Context) (all []Service, err error) {
+// Suite is the services, in the order of flows.Services. One service is rolled out
+// at a time, so their rollouts have one stream: of two that would begin one each
+// somebody comes second, and is told.
+type Suite struct {
+	Services []Service
+
+	revision eventlog.Expected // of the stream of rollouts
+}
+
+// Of returns a service of the suite.
+func (s Suite) Of(name flows.Service) Service { return s.Services[slices.Index(flows.Services, name)] }
+
+// Suite returns what the streams tell of the services. It fails with ErrNotKnown.
+func (f *Flows) Suite(ctx context.Context) (suite Suite, err error) {
+	suite.revision = eventlog.NoStream
+	rollouts := map[string][]Entry{}
+	err = f.read(ctx, flows.RolloutsStream, eventlog.Forward, 0, 0, func(e codec.Event) {
+		suite.revision = eventlog.At(e.Revision)
+		if m, ok := e.Message.(interface{ GetService() string }); ok {
+			rollouts[m.GetService()] = append(rollouts[m.GetService()], Entry{At: e.Created, Event: e.Message})
+		}
+	})
+	if err != nil {
+		return suite, err
+	}
 	known, now, err := contract.Known(ctx, &decider.Streams{Log: f.log, Codec: f.codec})
 	if err != nil {
-		return nil, err
+		return suite, err
 	}
 	running := contract.Running(known, now)
 	for _, name := range flows.Services {
 		s, err := f.service(ctx, name)
 		if err != nil {
-			return nil, err
+			return suite, err
 		}
+		s.Rollouts = rollouts[string(name)]
 		for _, r := range running {
 			if r.Service == name {
 				s.Replicas = append(s.Replicas, r)
 			}
 		}
-		all = append(all, s)
+		suite.Services = append(suite.Services, s)
 	}
-	return all, nil
+	return suite, nil
 }
 
 func (f *Flows) service(ctx context.Context, name flows.Service) (Service, error) {
-	s := Service{Name: name, Images: map[string]*flowv1.ContractAnnounced{}, revision: eventlog.NoStream}
+	s := Service{Name: name, Images: map[string]*flowv1.ContractAnnounced{}}
 	contracts := map[string]*flowv1.ContractAnnounced{}
 	err := f.read(ctx, flows.ContractStream(name), eventlog.Forward, 0, 0, func(e codec.Event) {
-		s.revision = eventlog.At(e.Revision)
 		switch m := e.Message.(type) {
 		case *flowv1.ContractAnnounced:
 			contracts[e.ID.String()] = m
@@ -89,28 +110,31 @@ func (f *Flows) service(ctx context.Context, name flows.Service) (Service, error
 			if c, ok := contracts[m.GetContractId()]; ok {
 				s.Images[m.GetImage()] = c
 			}
-		case *flowv1.RolloutBegan, *flowv1.RolloutServing, *flowv1.RolloutReturned, *flowv1.RolloutEnded:
-			s.Rollouts = append(s.Rollouts, Entry{At: e.Created, Event: e.Message})
 		}
 	})
 	return s, err
 }
 
+// Rolling is an event of a service's rollout.
+type Rolling interface {
+	proto.Message
+	GetService() string
+}
+
 // TellRollout appends an event of a service's rollout, under the revision that the
-// service was read at: who was deposed meanwhile can't. It fails with ErrOvertaken.
-func (f *Flows) TellRollout(ctx context.Context, s Service, told proto.Message, by string) error {
+// suite was read at: who was deposed meanwhile can't. It fails with ErrOvertaken.
+func (f *Flows) TellRollout(ctx context.Context, suite Suite, told Rolling, by string) error {
 	e, err := f.codec.Encode(ctx, told, uuid.New(), codec.Metadata{
-		Source: "/triangle/control/" + by, Subject: string(s.Name), Time: time.Now().UTC(),
+		Source: "/triangle/control/" + by, Subject: told.GetService(), Time: time.Now().UTC(),
 	})
 	if err != nil {
 		return err
 	}
-	stream := flows.ContractStream(s.Name)
-	switch _, err := f.log.Append(ctx, stream, s.revision, e); {
+	switch _, err := f.log.Append(ctx, flows.RolloutsStream, suite.revision, e); {
 	case errors.Is(err, eventlog.ErrWrongRevision):
-		return fmt.Errorf("%s: %w", stream, ErrOvertaken)
+		return fmt.Errorf("%s: %w", flows.RolloutsStream, ErrOvertaken)
 	case err != nil:
-		return fmt.Errorf("tell of the rollout of %s: %w", s.Name, err)
+		return fmt.Errorf("tell of the rollout of %s: %w", told.GetService(), err)
 	}
 	return nil
 }

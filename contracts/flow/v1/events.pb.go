@@ -2366,7 +2366,7 @@ func (x *ShadowCompared) GetFirst() []*ShadowDifference {
 }
 
 // ImageAnnounced says which contract an image has. Written by the image itself,
-// run for no other purpose, before it serves.
+// before it serves, to service-<name>.
 type ImageAnnounced struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The service.

@@ -17,17 +17,13 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/contract"
 )
 
-func (w *world) services() map[flows.Service]control.Service {
+func (w *world) suite() control.Suite {
 	w.t.Helper()
-	all, err := w.control.Services(w.t.Context())
+	suite, err := w.control.Suite(w.t.Context())
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	byName := map[flows.Service]control.Service{}
-	for _, s := range all {
-		byName[s.Name] = s
-	}
-	return byName
+	return suite
 }
 
 // A replica tells which image it is, since when it runs, and how its calls end.
@@ -43,7 +39,7 @@ func TestAReplicaTellsOfItsImageAndItsCalls(t *testing.T) {
 		calls = 100
 		<-time.After(contract.RenewEvery)
 		synctest.Wait()
-		replicas := w.services()[flows.Sales].Replicas
+		replicas := w.suite().Of(flows.Sales).Replicas
 		if len(replicas) != 1 {
 			t.Fatalf("%d replicas, want 1", len(replicas))
 		}
@@ -54,7 +50,7 @@ func TestAReplicaTellsOfItsImageAndItsCalls(t *testing.T) {
 		if !got.Since.Equal(began) || got.Seen.Sub(got.Since) != contract.RenewEvery {
 			t.Errorf("it runs since %s and was seen at %s", got.Since, got.Seen)
 		}
-		if c := w.services()[flows.Sales].Images["registry/sales:2"]; c == nil {
+		if c := w.suite().Of(flows.Sales).Images["registry/sales:2"]; c == nil {
 			t.Error("the image has not announced itself")
 		}
 		w.stop(r)
@@ -95,15 +91,15 @@ func TestTheCatalogueIsWhatTheServicesAnnounce(t *testing.T) {
 func TestARolloutIsToldUnderTheExpectedRevision(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		deposed, leader := w.services()[flows.Sales], w.services()[flows.Sales]
+		deposed, leader := w.suite(), w.suite()
 		began := &flowv1.RolloutBegan{Service: "sales", Image: "registry/sales:2", Attempt: "a", By: "operator"}
 		if err := w.control.TellRollout(t.Context(), leader, began, "operator"); err != nil {
 			t.Fatal(err)
 		}
-		if err := w.control.TellRollout(t.Context(), deposed, began, "operator"); !errors.Is(err, control.ErrOvertaken) {
+		if err := w.control.TellRollout(t.Context(), deposed, &flowv1.RolloutBegan{Service: "channel", Image: "registry/channel:2"}, "operator"); !errors.Is(err, control.ErrOvertaken) {
 			t.Errorf("a deposed leader's event: %v, want ErrOvertaken", err)
 		}
-		got := w.services()[flows.Sales].Rollouts
+		got := w.suite().Of(flows.Sales).Rollouts
 		if len(got) != 1 || got[0].Event.(*flowv1.RolloutBegan).GetImage() != "registry/sales:2" || got[0].At.IsZero() {
 			t.Errorf("the stream tells %v", got)
 		}
