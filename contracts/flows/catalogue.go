@@ -202,6 +202,10 @@ const ActivationsStream = "activations"
 // ContractStream is where the builds of a service say what they read and write.
 func ContractStream(service Service) string { return "service-" + string(service) }
 
+// RolloutsStream is where those who roll the services out say what they do: one
+// stream for all services, as one at a time is rolled out.
+const RolloutsStream = "rollouts"
+
 // ReplicasStream is the bounded stream in which a service's replicas say that they
 // run.
 func ReplicasStream(service Service) string { return "replicas-" + string(service) }

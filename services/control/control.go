@@ -17,7 +17,8 @@
 //	operator             MigrationsWatched, the last few
 //	operator-lapses      WatchLapsed
 //
-// It tells, too, which event types may be written: see Types.
+// It tells, too, which event types may be written (see Types), and what the
+// services are: see Service.
 package control
 
 import (

@@ -1460,7 +1460,9 @@ type ContractAnnounced struct {
 	// Those of them that it writes only once they are active.
 	Gated []string `protobuf:"bytes,5,rep,name=gated,proto3" json:"gated,omitempty"`
 	// The flows that it takes in, and the types that it takes in over each.
-	Flows         []*FlowTypes `protobuf:"bytes,6,rep,name=flows,proto3" json:"flows,omitempty"`
+	Flows []*FlowTypes `protobuf:"bytes,6,rep,name=flows,proto3" json:"flows,omitempty"`
+	// Those of them that are in the catalogue, as the build has them there.
+	Catalogue     []*CatalogueFlow `protobuf:"bytes,7,rep,name=catalogue,proto3" json:"catalogue,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1537,6 +1539,13 @@ func (x *ContractAnnounced) GetFlows() []*FlowTypes {
 	return nil
 }
 
+func (x *ContractAnnounced) GetCatalogue() []*CatalogueFlow {
+	if x != nil {
+		return x.Catalogue
+	}
+	return nil
+}
+
 // ReplicaSeen says that a replica of a service runs, and under which contract.
 // Written when it starts and renewed as long as it runs, to replicas-<name>, which
 // keeps only its last events.
@@ -1549,7 +1558,13 @@ type ReplicaSeen struct {
 	// Its build.
 	Build string `protobuf:"bytes,3,opt,name=build,proto3" json:"build,omitempty"`
 	// The id of its ContractAnnounced in service-<name>.
-	ContractId    string `protobuf:"bytes,4,opt,name=contract_id,json=contractId,proto3" json:"contract_id,omitempty"`
+	ContractId string `protobuf:"bytes,4,opt,name=contract_id,json=contractId,proto3" json:"contract_id,omitempty"`
+	// The image that it was started from; empty where nobody told it.
+	Image string `protobuf:"bytes,5,opt,name=image,proto3" json:"image,omitempty"`
+	// How many API calls it has answered since it started.
+	Calls uint64 `protobuf:"varint,6,opt,name=calls,proto3" json:"calls,omitempty"`
+	// How many of them it could not serve, for no fault of who called.
+	Failed        uint64 `protobuf:"varint,7,opt,name=failed,proto3" json:"failed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1610,6 +1625,27 @@ func (x *ReplicaSeen) GetContractId() string {
 		return x.ContractId
 	}
 	return ""
+}
+
+func (x *ReplicaSeen) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *ReplicaSeen) GetCalls() uint64 {
+	if x != nil {
+		return x.Calls
+	}
+	return 0
+}
+
+func (x *ReplicaSeen) GetFailed() uint64 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
 }
 
 // ReplicaLeft says that a replica has stopped in good order. Written to
@@ -3287,6 +3323,365 @@ func (x *WatchLapsed) GetUntil() *timestamppb.Timestamp {
 	return nil
 }
 
+// ImageAnnounced says which contract an image has. Written by the image itself,
+// before it serves, to service-<name>.
+type ImageAnnounced struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// The image, as the one who started it named it.
+	Image string `protobuf:"bytes,2,opt,name=image,proto3" json:"image,omitempty"`
+	// Its build.
+	Build string `protobuf:"bytes,3,opt,name=build,proto3" json:"build,omitempty"`
+	// The id of its ContractAnnounced in this stream.
+	ContractId    string `protobuf:"bytes,4,opt,name=contract_id,json=contractId,proto3" json:"contract_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImageAnnounced) Reset() {
+	*x = ImageAnnounced{}
+	mi := &file_flow_v1_events_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImageAnnounced) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImageAnnounced) ProtoMessage() {}
+
+func (x *ImageAnnounced) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImageAnnounced.ProtoReflect.Descriptor instead.
+func (*ImageAnnounced) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ImageAnnounced) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ImageAnnounced) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *ImageAnnounced) GetBuild() string {
+	if x != nil {
+		return x.Build
+	}
+	return ""
+}
+
+func (x *ImageAnnounced) GetContractId() string {
+	if x != nil {
+		return x.ContractId
+	}
+	return ""
+}
+
+// RolloutBegan says that a service goes over to an image. From here on that image
+// may write.
+type RolloutBegan struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// The image that is brought in.
+	Image string `protobuf:"bytes,2,opt,name=image,proto3" json:"image,omitempty"`
+	// What the attempt is recognised by: one that has failed is not made again.
+	Attempt string `protobuf:"bytes,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// Who rolls out.
+	By string `protobuf:"bytes,4,opt,name=by,proto3" json:"by,omitempty"`
+	// The flows into the service that were staler than they ought to be already.
+	Stale         []string `protobuf:"bytes,5,rep,name=stale,proto3" json:"stale,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RolloutBegan) Reset() {
+	*x = RolloutBegan{}
+	mi := &file_flow_v1_events_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RolloutBegan) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RolloutBegan) ProtoMessage() {}
+
+func (x *RolloutBegan) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RolloutBegan.ProtoReflect.Descriptor instead.
+func (*RolloutBegan) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *RolloutBegan) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *RolloutBegan) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *RolloutBegan) GetAttempt() string {
+	if x != nil {
+		return x.Attempt
+	}
+	return ""
+}
+
+func (x *RolloutBegan) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *RolloutBegan) GetStale() []string {
+	if x != nil {
+		return x.Stale
+	}
+	return nil
+}
+
+// RolloutServing says that the image of a rollout is ready, and is watched from
+// here on.
+type RolloutServing struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// The image.
+	Image         string `protobuf:"bytes,2,opt,name=image,proto3" json:"image,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RolloutServing) Reset() {
+	*x = RolloutServing{}
+	mi := &file_flow_v1_events_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RolloutServing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RolloutServing) ProtoMessage() {}
+
+func (x *RolloutServing) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RolloutServing.ProtoReflect.Descriptor instead.
+func (*RolloutServing) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *RolloutServing) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *RolloutServing) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+// RolloutReturned says that a service goes back to the last good image.
+type RolloutReturned struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// The image that was brought in, and is taken back.
+	Image string `protobuf:"bytes,2,opt,name=image,proto3" json:"image,omitempty"`
+	// The image that the service goes back to.
+	GoodImage string `protobuf:"bytes,3,opt,name=good_image,json=goodImage,proto3" json:"good_image,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RolloutReturned) Reset() {
+	*x = RolloutReturned{}
+	mi := &file_flow_v1_events_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RolloutReturned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RolloutReturned) ProtoMessage() {}
+
+func (x *RolloutReturned) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RolloutReturned.ProtoReflect.Descriptor instead.
+func (*RolloutReturned) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *RolloutReturned) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *RolloutReturned) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *RolloutReturned) GetGoodImage() string {
+	if x != nil {
+		return x.GoodImage
+	}
+	return ""
+}
+
+func (x *RolloutReturned) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// RolloutEnded tells what came of a rollout.
+type RolloutEnded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// The image that was brought in.
+	Image string `protobuf:"bytes,2,opt,name=image,proto3" json:"image,omitempty"`
+	// What came of it.
+	Outcome RolloutOutcome `protobuf:"varint,3,opt,name=outcome,proto3,enum=flow.v1.RolloutOutcome" json:"outcome,omitempty"`
+	// Why, unless it was found good.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RolloutEnded) Reset() {
+	*x = RolloutEnded{}
+	mi := &file_flow_v1_events_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RolloutEnded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RolloutEnded) ProtoMessage() {}
+
+func (x *RolloutEnded) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RolloutEnded.ProtoReflect.Descriptor instead.
+func (*RolloutEnded) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *RolloutEnded) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *RolloutEnded) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *RolloutEnded) GetOutcome() RolloutOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return RolloutOutcome_ROLLOUT_OUTCOME_UNSPECIFIED
+}
+
+func (x *RolloutEnded) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 var File_flow_v1_events_proto protoreflect.FileDescriptor
 
 const file_flow_v1_events_proto_rawDesc = "" +
@@ -3397,20 +3792,24 @@ const file_flow_v1_events_proto_rawDesc = "" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x14\n" +
 	"\x05types\x18\x03 \x03(\tR\x05types\x12-\n" +
-	"\bposition\x18\x04 \x01(\v2\x11.flow.v1.PositionR\bposition\"\xb1\x01\n" +
+	"\bposition\x18\x04 \x01(\v2\x11.flow.v1.PositionR\bposition\"\xe7\x01\n" +
 	"\x11ContractAnnounced\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
 	"\x05build\x18\x02 \x01(\tR\x05build\x12\x14\n" +
 	"\x05reads\x18\x03 \x03(\tR\x05reads\x12\x16\n" +
 	"\x06writes\x18\x04 \x03(\tR\x06writes\x12\x14\n" +
 	"\x05gated\x18\x05 \x03(\tR\x05gated\x12(\n" +
-	"\x05flows\x18\x06 \x03(\v2\x12.flow.v1.FlowTypesR\x05flows\"z\n" +
+	"\x05flows\x18\x06 \x03(\v2\x12.flow.v1.FlowTypesR\x05flows\x124\n" +
+	"\tcatalogue\x18\a \x03(\v2\x16.flow.v1.CatalogueFlowR\tcatalogue\"\xbe\x01\n" +
 	"\vReplicaSeen\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\x12\x14\n" +
 	"\x05build\x18\x03 \x01(\tR\x05build\x12\x1f\n" +
 	"\vcontract_id\x18\x04 \x01(\tR\n" +
-	"contractId\"C\n" +
+	"contractId\x12\x14\n" +
+	"\x05image\x18\x05 \x01(\tR\x05image\x12\x14\n" +
+	"\x05calls\x18\x06 \x01(\x04R\x05calls\x12\x16\n" +
+	"\x06failed\x18\a \x01(\x04R\x06failed\"C\n" +
 	"\vReplicaLeft\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\"e\n" +
@@ -3552,7 +3951,33 @@ const file_flow_v1_events_proto_rawDesc = "" +
 	"\binstance\x18\x01 \x01(\tR\binstance\"o\n" +
 	"\vWatchLapsed\x12.\n" +
 	"\x04from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
-	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05untilB=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"w\n" +
+	"\x0eImageAnnounced\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
+	"\x05image\x18\x02 \x01(\tR\x05image\x12\x14\n" +
+	"\x05build\x18\x03 \x01(\tR\x05build\x12\x1f\n" +
+	"\vcontract_id\x18\x04 \x01(\tR\n" +
+	"contractId\"~\n" +
+	"\fRolloutBegan\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
+	"\x05image\x18\x02 \x01(\tR\x05image\x12\x18\n" +
+	"\aattempt\x18\x03 \x01(\tR\aattempt\x12\x0e\n" +
+	"\x02by\x18\x04 \x01(\tR\x02by\x12\x14\n" +
+	"\x05stale\x18\x05 \x03(\tR\x05stale\"@\n" +
+	"\x0eRolloutServing\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
+	"\x05image\x18\x02 \x01(\tR\x05image\"x\n" +
+	"\x0fRolloutReturned\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
+	"\x05image\x18\x02 \x01(\tR\x05image\x12\x1d\n" +
+	"\n" +
+	"good_image\x18\x03 \x01(\tR\tgoodImage\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x89\x01\n" +
+	"\fRolloutEnded\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
+	"\x05image\x18\x02 \x01(\tR\x05image\x121\n" +
+	"\aoutcome\x18\x03 \x01(\x0e2\x17.flow.v1.RolloutOutcomeR\aoutcome\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reasonB=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
 
 var (
 	file_flow_v1_events_proto_rawDescOnce sync.Once
@@ -3566,7 +3991,7 @@ func file_flow_v1_events_proto_rawDescGZIP() []byte {
 	return file_flow_v1_events_proto_rawDescData
 }
 
-var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_flow_v1_events_proto_goTypes = []any{
 	(*CadenceRequested)(nil),      // 0: flow.v1.CadenceRequested
 	(*EpochClosed)(nil),           // 1: flow.v1.EpochClosed
@@ -3605,83 +4030,92 @@ var file_flow_v1_events_proto_goTypes = []any{
 	(*MigrationSteered)(nil),      // 34: flow.v1.MigrationSteered
 	(*MigrationsWatched)(nil),     // 35: flow.v1.MigrationsWatched
 	(*WatchLapsed)(nil),           // 36: flow.v1.WatchLapsed
-	(CadenceMove)(0),              // 37: flow.v1.CadenceMove
-	(*Position)(nil),              // 38: flow.v1.Position
-	(*timestamppb.Timestamp)(nil), // 39: google.protobuf.Timestamp
-	(ParkingOutcome)(0),           // 40: flow.v1.ParkingOutcome
-	(*ParkedEvent)(nil),           // 41: flow.v1.ParkedEvent
-	(*durationpb.Duration)(nil),   // 42: google.protobuf.Duration
-	(*Objective)(nil),             // 43: flow.v1.Objective
-	(*FlowTypes)(nil),             // 44: flow.v1.FlowTypes
-	(AuditOutcome)(0),             // 45: flow.v1.AuditOutcome
-	(*AuditedVersion)(nil),        // 46: flow.v1.AuditedVersion
-	(*AuditedEpoch)(nil),          // 47: flow.v1.AuditedEpoch
-	(*AuditedContent)(nil),        // 48: flow.v1.AuditedContent
-	(*AuditedReaction)(nil),       // 49: flow.v1.AuditedReaction
-	(*AuditFault)(nil),            // 50: flow.v1.AuditFault
-	(*AuditedEnd)(nil),            // 51: flow.v1.AuditedEnd
-	(ShadowOutcome)(0),            // 52: flow.v1.ShadowOutcome
-	(*ShadowSide)(nil),            // 53: flow.v1.ShadowSide
-	(*ShadowDifference)(nil),      // 54: flow.v1.ShadowDifference
-	(*PlannedStep)(nil),           // 55: flow.v1.PlannedStep
-	(GateVerdict)(0),              // 56: flow.v1.GateVerdict
-	(DigestMatch)(0),              // 57: flow.v1.DigestMatch
-	(ParityOutcome)(0),            // 58: flow.v1.ParityOutcome
-	(HoldCause)(0),                // 59: flow.v1.HoldCause
-	(SteeringAction)(0),           // 60: flow.v1.SteeringAction
+	(*ImageAnnounced)(nil),        // 37: flow.v1.ImageAnnounced
+	(*RolloutBegan)(nil),          // 38: flow.v1.RolloutBegan
+	(*RolloutServing)(nil),        // 39: flow.v1.RolloutServing
+	(*RolloutReturned)(nil),       // 40: flow.v1.RolloutReturned
+	(*RolloutEnded)(nil),          // 41: flow.v1.RolloutEnded
+	(CadenceMove)(0),              // 42: flow.v1.CadenceMove
+	(*Position)(nil),              // 43: flow.v1.Position
+	(*timestamppb.Timestamp)(nil), // 44: google.protobuf.Timestamp
+	(ParkingOutcome)(0),           // 45: flow.v1.ParkingOutcome
+	(*ParkedEvent)(nil),           // 46: flow.v1.ParkedEvent
+	(*durationpb.Duration)(nil),   // 47: google.protobuf.Duration
+	(*Objective)(nil),             // 48: flow.v1.Objective
+	(*FlowTypes)(nil),             // 49: flow.v1.FlowTypes
+	(*CatalogueFlow)(nil),         // 50: flow.v1.CatalogueFlow
+	(AuditOutcome)(0),             // 51: flow.v1.AuditOutcome
+	(*AuditedVersion)(nil),        // 52: flow.v1.AuditedVersion
+	(*AuditedEpoch)(nil),          // 53: flow.v1.AuditedEpoch
+	(*AuditedContent)(nil),        // 54: flow.v1.AuditedContent
+	(*AuditedReaction)(nil),       // 55: flow.v1.AuditedReaction
+	(*AuditFault)(nil),            // 56: flow.v1.AuditFault
+	(*AuditedEnd)(nil),            // 57: flow.v1.AuditedEnd
+	(ShadowOutcome)(0),            // 58: flow.v1.ShadowOutcome
+	(*ShadowSide)(nil),            // 59: flow.v1.ShadowSide
+	(*ShadowDifference)(nil),      // 60: flow.v1.ShadowDifference
+	(*PlannedStep)(nil),           // 61: flow.v1.PlannedStep
+	(GateVerdict)(0),              // 62: flow.v1.GateVerdict
+	(DigestMatch)(0),              // 63: flow.v1.DigestMatch
+	(ParityOutcome)(0),            // 64: flow.v1.ParityOutcome
+	(HoldCause)(0),                // 65: flow.v1.HoldCause
+	(SteeringAction)(0),           // 66: flow.v1.SteeringAction
+	(RolloutOutcome)(0),           // 67: flow.v1.RolloutOutcome
 }
 var file_flow_v1_events_proto_depIdxs = []int32{
-	37, // 0: flow.v1.CadenceRequested.move:type_name -> flow.v1.CadenceMove
-	38, // 1: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
-	38, // 2: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
-	39, // 3: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
-	38, // 4: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
-	38, // 5: flow.v1.EventParked.position:type_name -> flow.v1.Position
-	38, // 6: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
-	38, // 7: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
-	40, // 8: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
-	38, // 9: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
-	39, // 10: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
-	41, // 11: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
-	39, // 12: flow.v1.FlowProgressed.oldest_waiting:type_name -> google.protobuf.Timestamp
-	39, // 13: flow.v1.FreshnessMeasured.since:type_name -> google.protobuf.Timestamp
-	42, // 14: flow.v1.FreshnessMeasured.total:type_name -> google.protobuf.Duration
-	42, // 15: flow.v1.FreshnessMeasured.good:type_name -> google.protobuf.Duration
-	43, // 16: flow.v1.FreshnessMeasured.objective:type_name -> flow.v1.Objective
-	38, // 17: flow.v1.TypesAdopted.position:type_name -> flow.v1.Position
-	44, // 18: flow.v1.ContractAnnounced.flows:type_name -> flow.v1.FlowTypes
-	38, // 19: flow.v1.AuditRequested.from:type_name -> flow.v1.Position
-	38, // 20: flow.v1.AuditRequested.to:type_name -> flow.v1.Position
-	45, // 21: flow.v1.AuditCompleted.outcome:type_name -> flow.v1.AuditOutcome
-	38, // 22: flow.v1.AuditCompleted.position:type_name -> flow.v1.Position
-	46, // 23: flow.v1.AuditCompleted.versions:type_name -> flow.v1.AuditedVersion
-	47, // 24: flow.v1.AuditCompleted.epochs:type_name -> flow.v1.AuditedEpoch
-	48, // 25: flow.v1.AuditCompleted.content:type_name -> flow.v1.AuditedContent
-	49, // 26: flow.v1.AuditCompleted.reactions:type_name -> flow.v1.AuditedReaction
-	50, // 27: flow.v1.AuditCompleted.faults:type_name -> flow.v1.AuditFault
-	51, // 28: flow.v1.AuditCompleted.ends:type_name -> flow.v1.AuditedEnd
-	38, // 29: flow.v1.ShadowStarted.position:type_name -> flow.v1.Position
-	38, // 30: flow.v1.ShadowCompared.position:type_name -> flow.v1.Position
-	52, // 31: flow.v1.ShadowCompared.outcome:type_name -> flow.v1.ShadowOutcome
-	53, // 32: flow.v1.ShadowCompared.live:type_name -> flow.v1.ShadowSide
-	53, // 33: flow.v1.ShadowCompared.shadow:type_name -> flow.v1.ShadowSide
-	54, // 34: flow.v1.ShadowCompared.first:type_name -> flow.v1.ShadowDifference
-	55, // 35: flow.v1.MigrationPlanned.steps:type_name -> flow.v1.PlannedStep
-	56, // 36: flow.v1.GateJudged.result:type_name -> flow.v1.GateVerdict
-	38, // 37: flow.v1.ParityJudged.from:type_name -> flow.v1.Position
-	38, // 38: flow.v1.ParityJudged.to:type_name -> flow.v1.Position
-	57, // 39: flow.v1.ParityJudged.intake:type_name -> flow.v1.DigestMatch
-	57, // 40: flow.v1.ParityJudged.content:type_name -> flow.v1.DigestMatch
-	58, // 41: flow.v1.ParityJudged.outcome:type_name -> flow.v1.ParityOutcome
-	59, // 42: flow.v1.MigrationHeld.cause:type_name -> flow.v1.HoldCause
-	60, // 43: flow.v1.MigrationSteered.action:type_name -> flow.v1.SteeringAction
-	39, // 44: flow.v1.WatchLapsed.from:type_name -> google.protobuf.Timestamp
-	39, // 45: flow.v1.WatchLapsed.until:type_name -> google.protobuf.Timestamp
-	46, // [46:46] is the sub-list for method output_type
-	46, // [46:46] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	42, // 0: flow.v1.CadenceRequested.move:type_name -> flow.v1.CadenceMove
+	43, // 1: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
+	43, // 2: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
+	44, // 3: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
+	43, // 4: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
+	43, // 5: flow.v1.EventParked.position:type_name -> flow.v1.Position
+	43, // 6: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
+	43, // 7: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
+	45, // 8: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
+	43, // 9: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
+	44, // 10: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
+	46, // 11: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
+	44, // 12: flow.v1.FlowProgressed.oldest_waiting:type_name -> google.protobuf.Timestamp
+	44, // 13: flow.v1.FreshnessMeasured.since:type_name -> google.protobuf.Timestamp
+	47, // 14: flow.v1.FreshnessMeasured.total:type_name -> google.protobuf.Duration
+	47, // 15: flow.v1.FreshnessMeasured.good:type_name -> google.protobuf.Duration
+	48, // 16: flow.v1.FreshnessMeasured.objective:type_name -> flow.v1.Objective
+	43, // 17: flow.v1.TypesAdopted.position:type_name -> flow.v1.Position
+	49, // 18: flow.v1.ContractAnnounced.flows:type_name -> flow.v1.FlowTypes
+	50, // 19: flow.v1.ContractAnnounced.catalogue:type_name -> flow.v1.CatalogueFlow
+	43, // 20: flow.v1.AuditRequested.from:type_name -> flow.v1.Position
+	43, // 21: flow.v1.AuditRequested.to:type_name -> flow.v1.Position
+	51, // 22: flow.v1.AuditCompleted.outcome:type_name -> flow.v1.AuditOutcome
+	43, // 23: flow.v1.AuditCompleted.position:type_name -> flow.v1.Position
+	52, // 24: flow.v1.AuditCompleted.versions:type_name -> flow.v1.AuditedVersion
+	53, // 25: flow.v1.AuditCompleted.epochs:type_name -> flow.v1.AuditedEpoch
+	54, // 26: flow.v1.AuditCompleted.content:type_name -> flow.v1.AuditedContent
+	55, // 27: flow.v1.AuditCompleted.reactions:type_name -> flow.v1.AuditedReaction
+	56, // 28: flow.v1.AuditCompleted.faults:type_name -> flow.v1.AuditFault
+	57, // 29: flow.v1.AuditCompleted.ends:type_name -> flow.v1.AuditedEnd
+	43, // 30: flow.v1.ShadowStarted.position:type_name -> flow.v1.Position
+	43, // 31: flow.v1.ShadowCompared.position:type_name -> flow.v1.Position
+	58, // 32: flow.v1.ShadowCompared.outcome:type_name -> flow.v1.ShadowOutcome
+	59, // 33: flow.v1.ShadowCompared.live:type_name -> flow.v1.ShadowSide
+	59, // 34: flow.v1.ShadowCompared.shadow:type_name -> flow.v1.ShadowSide
+	60, // 35: flow.v1.ShadowCompared.first:type_name -> flow.v1.ShadowDifference
+	61, // 36: flow.v1.MigrationPlanned.steps:type_name -> flow.v1.PlannedStep
+	62, // 37: flow.v1.GateJudged.result:type_name -> flow.v1.GateVerdict
+	43, // 38: flow.v1.ParityJudged.from:type_name -> flow.v1.Position
+	43, // 39: flow.v1.ParityJudged.to:type_name -> flow.v1.Position
+	63, // 40: flow.v1.ParityJudged.intake:type_name -> flow.v1.DigestMatch
+	63, // 41: flow.v1.ParityJudged.content:type_name -> flow.v1.DigestMatch
+	64, // 42: flow.v1.ParityJudged.outcome:type_name -> flow.v1.ParityOutcome
+	65, // 43: flow.v1.MigrationHeld.cause:type_name -> flow.v1.HoldCause
+	66, // 44: flow.v1.MigrationSteered.action:type_name -> flow.v1.SteeringAction
+	44, // 45: flow.v1.WatchLapsed.from:type_name -> google.protobuf.Timestamp
+	44, // 46: flow.v1.WatchLapsed.until:type_name -> google.protobuf.Timestamp
+	67, // 47: flow.v1.RolloutEnded.outcome:type_name -> flow.v1.RolloutOutcome
+	48, // [48:48] is the sub-list for method output_type
+	48, // [48:48] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_flow_v1_events_proto_init() }
@@ -3697,7 +4131,7 @@ func file_flow_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flow_v1_events_proto_rawDesc), len(file_flow_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   37,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -639,6 +639,67 @@ func (ParityOutcome) EnumDescriptor() ([]byte, []int) {
 	return file_flow_v1_values_proto_rawDescGZIP(), []int{9}
 }
 
+// RolloutOutcome is what came of a rollout.
+type RolloutOutcome int32
+
+const (
+	// Never written.
+	RolloutOutcome_ROLLOUT_OUTCOME_UNSPECIFIED RolloutOutcome = 0
+	// The image was found good, and serves.
+	RolloutOutcome_ROLLOUT_OUTCOME_GOOD RolloutOutcome = 1
+	// The image failed; the last good one serves again.
+	RolloutOutcome_ROLLOUT_OUTCOME_RETURNED RolloutOutcome = 2
+	// The image failed, and nothing could be done about it: it is somebody's turn.
+	RolloutOutcome_ROLLOUT_OUTCOME_HELD RolloutOutcome = 3
+	// Another image is wanted meanwhile; this one is neither good nor bad.
+	RolloutOutcome_ROLLOUT_OUTCOME_SUPERSEDED RolloutOutcome = 4
+)
+
+// Enum value maps for RolloutOutcome.
+var (
+	RolloutOutcome_name = map[int32]string{
+		0: "ROLLOUT_OUTCOME_UNSPECIFIED",
+		1: "ROLLOUT_OUTCOME_GOOD",
+		2: "ROLLOUT_OUTCOME_RETURNED",
+		3: "ROLLOUT_OUTCOME_HELD",
+		4: "ROLLOUT_OUTCOME_SUPERSEDED",
+	}
+	RolloutOutcome_value = map[string]int32{
+		"ROLLOUT_OUTCOME_UNSPECIFIED": 0,
+		"ROLLOUT_OUTCOME_GOOD":        1,
+		"ROLLOUT_OUTCOME_RETURNED":    2,
+		"ROLLOUT_OUTCOME_HELD":        3,
+		"ROLLOUT_OUTCOME_SUPERSEDED":  4,
+	}
+)
+
+func (x RolloutOutcome) Enum() *RolloutOutcome {
+	p := new(RolloutOutcome)
+	*p = x
+	return p
+}
+
+func (x RolloutOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RolloutOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_flow_v1_values_proto_enumTypes[10].Descriptor()
+}
+
+func (RolloutOutcome) Type() protoreflect.EnumType {
+	return &file_flow_v1_values_proto_enumTypes[10]
+}
+
+func (x RolloutOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RolloutOutcome.Descriptor instead.
+func (RolloutOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{10}
+}
+
 // Position is a place in the event store's $all.
 type Position struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1804,6 +1865,180 @@ func (x *PlannedStep) GetCadence() string {
 	return ""
 }
 
+// CatalogueFlow is a flow as the catalogue of a build has it.
+type CatalogueFlow struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The service that produces.
+	From string `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	// The service that consumes.
+	To string `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	// The event types that it carries, such as channel.ContactStarted.
+	Types []string `protobuf:"bytes,4,rep,name=types,proto3" json:"types,omitempty"`
+	// The fields that hold the key, by which its order is kept: the first of them that
+	// an event has is its key.
+	Key []string `protobuf:"bytes,5,rep,name=key,proto3" json:"key,omitempty"`
+	// Who answers for it.
+	Owner string `protobuf:"bytes,6,opt,name=owner,proto3" json:"owner,omitempty"`
+	// Why it is there, and why at this cadence.
+	Rationale string `protobuf:"bytes,7,opt,name=rationale,proto3" json:"rationale,omitempty"`
+	// What it runs at until another cadence is set, in the catalogue's notation.
+	Cadence string `protobuf:"bytes,8,opt,name=cadence,proto3" json:"cadence,omitempty"`
+	// How fresh it ought to be at cadences whose own objective will not do.
+	Objectives    []*CadenceObjective `protobuf:"bytes,9,rep,name=objectives,proto3" json:"objectives,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CatalogueFlow) Reset() {
+	*x = CatalogueFlow{}
+	mi := &file_flow_v1_values_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CatalogueFlow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CatalogueFlow) ProtoMessage() {}
+
+func (x *CatalogueFlow) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_values_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CatalogueFlow.ProtoReflect.Descriptor instead.
+func (*CatalogueFlow) Descriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *CatalogueFlow) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CatalogueFlow) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *CatalogueFlow) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *CatalogueFlow) GetTypes() []string {
+	if x != nil {
+		return x.Types
+	}
+	return nil
+}
+
+func (x *CatalogueFlow) GetKey() []string {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *CatalogueFlow) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *CatalogueFlow) GetRationale() string {
+	if x != nil {
+		return x.Rationale
+	}
+	return ""
+}
+
+func (x *CatalogueFlow) GetCadence() string {
+	if x != nil {
+		return x.Cadence
+	}
+	return ""
+}
+
+func (x *CatalogueFlow) GetObjectives() []*CadenceObjective {
+	if x != nil {
+		return x.Objectives
+	}
+	return nil
+}
+
+// CadenceObjective is how fresh a flow ought to be at a cadence.
+type CadenceObjective struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The cadence, in the catalogue's notation.
+	Cadence string `protobuf:"bytes,1,opt,name=cadence,proto3" json:"cadence,omitempty"`
+	// The objective.
+	Objective     *Objective `protobuf:"bytes,2,opt,name=objective,proto3" json:"objective,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CadenceObjective) Reset() {
+	*x = CadenceObjective{}
+	mi := &file_flow_v1_values_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CadenceObjective) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CadenceObjective) ProtoMessage() {}
+
+func (x *CadenceObjective) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_values_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CadenceObjective.ProtoReflect.Descriptor instead.
+func (*CadenceObjective) Descriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *CadenceObjective) GetCadence() string {
+	if x != nil {
+		return x.Cadence
+	}
+	return ""
+}
+
+func (x *CadenceObjective) GetObjective() *Objective {
+	if x != nil {
+		return x.Objective
+	}
+	return nil
+}
+
 var File_flow_v1_values_proto protoreflect.FileDescriptor
 
 const file_flow_v1_values_proto_rawDesc = "" +
@@ -1899,7 +2134,22 @@ const file_flow_v1_values_proto_rawDesc = "" +
 	"\x06detail\x18\x06 \x01(\tR\x06detail\";\n" +
 	"\vPlannedStep\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
-	"\acadence\x18\x02 \x01(\tR\acadence*\xc9\x01\n" +
+	"\acadence\x18\x02 \x01(\tR\acadence\"\xf8\x01\n" +
+	"\rCatalogueFlow\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\tR\x02to\x12\x14\n" +
+	"\x05types\x18\x04 \x03(\tR\x05types\x12\x10\n" +
+	"\x03key\x18\x05 \x03(\tR\x03key\x12\x14\n" +
+	"\x05owner\x18\x06 \x01(\tR\x05owner\x12\x1c\n" +
+	"\trationale\x18\a \x01(\tR\trationale\x12\x18\n" +
+	"\acadence\x18\b \x01(\tR\acadence\x129\n" +
+	"\n" +
+	"objectives\x18\t \x03(\v2\x19.flow.v1.CadenceObjectiveR\n" +
+	"objectives\"^\n" +
+	"\x10CadenceObjective\x12\x18\n" +
+	"\acadence\x18\x01 \x01(\tR\acadence\x120\n" +
+	"\tobjective\x18\x02 \x01(\v2\x12.flow.v1.ObjectiveR\tobjective*\xc9\x01\n" +
 	"\x0eParkingOutcome\x12\x1f\n" +
 	"\x1bPARKING_OUTCOME_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18PARKING_OUTCOME_TAKEN_IN\x10\x01\x12 \n" +
@@ -1960,7 +2210,13 @@ const file_flow_v1_values_proto_rawDesc = "" +
 	"\x1aPARITY_OUTCOME_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17PARITY_OUTCOME_VERIFIED\x10\x01\x12\x1a\n" +
 	"\x16PARITY_OUTCOME_REFUTED\x10\x02\x12\x1f\n" +
-	"\x1bPARITY_OUTCOME_NOT_COMPARED\x10\x03B=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
+	"\x1bPARITY_OUTCOME_NOT_COMPARED\x10\x03*\xa3\x01\n" +
+	"\x0eRolloutOutcome\x12\x1f\n" +
+	"\x1bROLLOUT_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14ROLLOUT_OUTCOME_GOOD\x10\x01\x12\x1c\n" +
+	"\x18ROLLOUT_OUTCOME_RETURNED\x10\x02\x12\x18\n" +
+	"\x14ROLLOUT_OUTCOME_HELD\x10\x03\x12\x1e\n" +
+	"\x1aROLLOUT_OUTCOME_SUPERSEDED\x10\x04B=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
 
 var (
 	file_flow_v1_values_proto_rawDescOnce sync.Once
@@ -1974,8 +2230,8 @@ func file_flow_v1_values_proto_rawDescGZIP() []byte {
 	return file_flow_v1_values_proto_rawDescData
 }
 
-var file_flow_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_flow_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_flow_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
+var file_flow_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_flow_v1_values_proto_goTypes = []any{
 	(ParkingOutcome)(0),           // 0: flow.v1.ParkingOutcome
 	(ShadowOutcome)(0),            // 1: flow.v1.ShadowOutcome
@@ -1987,37 +2243,42 @@ var file_flow_v1_values_proto_goTypes = []any{
 	(HoldCause)(0),                // 7: flow.v1.HoldCause
 	(SteeringAction)(0),           // 8: flow.v1.SteeringAction
 	(ParityOutcome)(0),            // 9: flow.v1.ParityOutcome
-	(*Position)(nil),              // 10: flow.v1.Position
-	(*Freshness)(nil),             // 11: flow.v1.Freshness
-	(*Objective)(nil),             // 12: flow.v1.Objective
-	(*ParkedEvent)(nil),           // 13: flow.v1.ParkedEvent
-	(*ShadowSide)(nil),            // 14: flow.v1.ShadowSide
-	(*ShadowDifference)(nil),      // 15: flow.v1.ShadowDifference
-	(*FlowTypes)(nil),             // 16: flow.v1.FlowTypes
-	(*AuditedVersion)(nil),        // 17: flow.v1.AuditedVersion
-	(*AuditedEpoch)(nil),          // 18: flow.v1.AuditedEpoch
-	(*AuditedEnd)(nil),            // 19: flow.v1.AuditedEnd
-	(*AuditedContent)(nil),        // 20: flow.v1.AuditedContent
-	(*AuditedReaction)(nil),       // 21: flow.v1.AuditedReaction
-	(*AuditFault)(nil),            // 22: flow.v1.AuditFault
-	(*PlannedStep)(nil),           // 23: flow.v1.PlannedStep
-	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 25: google.protobuf.Duration
+	(RolloutOutcome)(0),           // 10: flow.v1.RolloutOutcome
+	(*Position)(nil),              // 11: flow.v1.Position
+	(*Freshness)(nil),             // 12: flow.v1.Freshness
+	(*Objective)(nil),             // 13: flow.v1.Objective
+	(*ParkedEvent)(nil),           // 14: flow.v1.ParkedEvent
+	(*ShadowSide)(nil),            // 15: flow.v1.ShadowSide
+	(*ShadowDifference)(nil),      // 16: flow.v1.ShadowDifference
+	(*FlowTypes)(nil),             // 17: flow.v1.FlowTypes
+	(*AuditedVersion)(nil),        // 18: flow.v1.AuditedVersion
+	(*AuditedEpoch)(nil),          // 19: flow.v1.AuditedEpoch
+	(*AuditedEnd)(nil),            // 20: flow.v1.AuditedEnd
+	(*AuditedContent)(nil),        // 21: flow.v1.AuditedContent
+	(*AuditedReaction)(nil),       // 22: flow.v1.AuditedReaction
+	(*AuditFault)(nil),            // 23: flow.v1.AuditFault
+	(*PlannedStep)(nil),           // 24: flow.v1.PlannedStep
+	(*CatalogueFlow)(nil),         // 25: flow.v1.CatalogueFlow
+	(*CadenceObjective)(nil),      // 26: flow.v1.CadenceObjective
+	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 28: google.protobuf.Duration
 }
 var file_flow_v1_values_proto_depIdxs = []int32{
-	24, // 0: flow.v1.Freshness.as_of:type_name -> google.protobuf.Timestamp
-	25, // 1: flow.v1.Freshness.staleness:type_name -> google.protobuf.Duration
-	10, // 2: flow.v1.Freshness.position:type_name -> flow.v1.Position
-	25, // 3: flow.v1.Objective.staleness:type_name -> google.protobuf.Duration
-	10, // 4: flow.v1.ParkedEvent.position:type_name -> flow.v1.Position
-	24, // 5: flow.v1.ParkedEvent.parked_at:type_name -> google.protobuf.Timestamp
+	27, // 0: flow.v1.Freshness.as_of:type_name -> google.protobuf.Timestamp
+	28, // 1: flow.v1.Freshness.staleness:type_name -> google.protobuf.Duration
+	11, // 2: flow.v1.Freshness.position:type_name -> flow.v1.Position
+	28, // 3: flow.v1.Objective.staleness:type_name -> google.protobuf.Duration
+	11, // 4: flow.v1.ParkedEvent.position:type_name -> flow.v1.Position
+	27, // 5: flow.v1.ParkedEvent.parked_at:type_name -> google.protobuf.Timestamp
 	3,  // 6: flow.v1.AuditFault.kind:type_name -> flow.v1.AuditFaultKind
-	10, // 7: flow.v1.AuditFault.position:type_name -> flow.v1.Position
-	8,  // [8:8] is the sub-list for method output_type
-	8,  // [8:8] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	11, // 7: flow.v1.AuditFault.position:type_name -> flow.v1.Position
+	26, // 8: flow.v1.CatalogueFlow.objectives:type_name -> flow.v1.CadenceObjective
+	13, // 9: flow.v1.CadenceObjective.objective:type_name -> flow.v1.Objective
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_flow_v1_values_proto_init() }
@@ -2030,8 +2291,8 @@ func file_flow_v1_values_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flow_v1_values_proto_rawDesc), len(file_flow_v1_values_proto_rawDesc)),
-			NumEnums:      10,
-			NumMessages:   14,
+			NumEnums:      11,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -119,8 +119,9 @@ type Postgres struct {
 	URLSecretRef SecretKey `json:"urlSecretRef"`
 }
 
-// KeyRing is where keys are kept: on the volume of the services where they have
-// one, else in PostgreSQL.
+// KeyRing is where keys are kept: in PostgreSQL, or, where the read models are
+// SQLite files, in one more on a volume that the three services share. They run on
+// one node then.
 type KeyRing struct {
 	// Postgres is the server that keeps the keys. It had better be another one than
 	// that of the read models, with backups of its own: to restore keys is to restore
@@ -178,7 +179,7 @@ type Service struct {
 
 // Variable is a setting of a service.
 // +kubebuilder:validation:XValidation:rule="has(self.value) != has(self.secretRef)",message="write either value or secretRef"
-// +kubebuilder:validation:XValidation:rule="!(self.name in ['TRIANGLE_EVENTSTORE', 'TRIANGLE_DATABASE', 'TRIANGLE_KEYS', 'TRIANGLE_HTTP_ADDR', 'TRIANGLE_GRPC_ADDR'])",message="this setting follows from the rest of the spec"
+// +kubebuilder:validation:XValidation:rule="!(self.name in ['TRIANGLE_EVENTSTORE', 'TRIANGLE_DATABASE', 'TRIANGLE_KEYS', 'TRIANGLE_HTTP_ADDR', 'TRIANGLE_GRPC_ADDR', 'TRIANGLE_IMAGE'])",message="this setting follows from the rest of the spec"
 type Variable struct {
 	// Name is the variable's.
 	// +kubebuilder:validation:MaxLength=128
