@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,6 +32,13 @@ type Spec struct {
 	Paused bool
 	// Abort, Retry and Pause are requests by annotation; empty when there is none.
 	Abort, Retry, Pause Token
+}
+
+// WantsHours tells whether a gate goes by how fresh the flow was, hour by hour.
+func (s Spec) WantsHours() bool {
+	return slices.ContainsFunc(s.Steps, func(step Step) bool {
+		return slices.ContainsFunc(step.Gates, func(g Gate) bool { return g.Kind == Freshness || g.Kind == ErrorBudget })
+	})
 }
 
 // Object is where a Spec is written.
