@@ -31,7 +31,7 @@ func Manifests(name string) ([]*unstructured.Unstructured, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read manifests: %w", err)
 		}
-		objects, err := decode(text)
+		objects, err := Decode(text)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
@@ -40,7 +40,8 @@ func Manifests(name string) ([]*unstructured.Unstructured, error) {
 	return all, nil
 }
 
-func decode(text []byte) ([]*unstructured.Unstructured, error) {
+// Decode reads manifests, each as it was written.
+func Decode(text []byte) ([]*unstructured.Unstructured, error) {
 	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
 	var all []*unstructured.Unstructured
 	for {

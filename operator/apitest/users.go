@@ -69,21 +69,22 @@ func (s *Server) ServiceAccount(t testing.TB, namespace, name string) *rest.Conf
 	return who
 }
 
-// Kubeconfig writes a file for kubectl and its like, by which somebody works in a
-// namespace, and returns its path.
-func (s *Server) Kubeconfig(t testing.TB, who *rest.Config, namespace string) string {
+// Kubeconfig writes a file for kubectl and its like, with a context for each of who,
+// all in one namespace, and returns its path. No context is the current one but one
+// that is alone.
+func (s *Server) Kubeconfig(t testing.TB, namespace string, who map[string]*rest.Config) string {
 	t.Helper()
-	const name = "test"
+	config := api.NewConfig()
+	for name, one := range who {
+		config.Clusters[name] = &api.Cluster{Server: one.Host, CertificateAuthorityData: one.CAData}
+		config.AuthInfos[name] = &api.AuthInfo{ClientCertificateData: one.CertData, ClientKeyData: one.KeyData, Token: one.BearerToken}
+		config.Contexts[name] = &api.Context{Cluster: name, AuthInfo: name, Namespace: namespace}
+		if len(who) == 1 {
+			config.CurrentContext = name
+		}
+	}
 	file := filepath.Join(t.TempDir(), "kubeconfig")
-	err := clientcmd.WriteToFile(api.Config{
-		Clusters: map[string]*api.Cluster{name: {Server: who.Host, CertificateAuthorityData: who.CAData}},
-		AuthInfos: map[string]*api.AuthInfo{name: {
-			ClientCertificateData: who.CertData, ClientKeyData: who.KeyData, Token: who.BearerToken,
-		}},
-		Contexts:       map[string]*api.Context{name: {Cluster: name, AuthInfo: name, Namespace: namespace}},
-		CurrentContext: name,
-	}, file)
-	if err != nil {
+	if err := clientcmd.WriteToFile(*config, file); err != nil {
 		t.Fatal(err)
 	}
 	return file

@@ -64,8 +64,6 @@ func TestADurationOfAnOlderSchemaBreaksNoList(t *testing.T) {
 	}
 }
 
-const flowsCRD = "informationflows.triangle.dev"
-
 // underSchema does something while a gate's duration has another schema.
 func underSchema(t *testing.T, c client.Client, schema apiextensionsv1.JSONSchemaProps, do func()) {
 	t.Helper()
