@@ -248,7 +248,7 @@ STAMP = -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION) \
 	-X k8s.io/component-base/version.gitMinor=$(word 2,$(version))
 define part
 $(BUILT)/$(1):
-	@mkdir -p $$(@D) && echo "build $(2), which takes minutes the first time"
+	@mkdir -p $$(@D) && echo "build $(2), which takes minutes the first time" >&2
 	@cd $(KUBERNETES) && GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $$(STAMP)' -o $$@.$$$$$$$$ $(2) && \
 		mv $$@.$$$$$$$$ $$@ || { rm -f $$@.$$$$$$$$; exit 1; }
 endef

@@ -10,13 +10,16 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-logr/logr"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
+	_ "k8s.io/client-go/plugin/pkg/client/auth" // whatever way of logging in the kubeconfig names
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/triangle-suite/triangle/operator/api/v1alpha1"
 )
@@ -89,6 +92,7 @@ func connect(config *rest.Config, namespace string) (*Cluster, error) {
 	if err := errors.Join(v1alpha1.AddToScheme(scheme), authenticationv1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("make a scheme: %w", err)
 	}
+	log.SetLogger(logr.Discard()) // what the client would log it also returns
 	mapper := meta.NewDefaultRESTMapper(nil)
 	for _, kind := range []string{"InformationFlow", "FlowApproval"} {
 		mapper.Add(v1alpha1.GroupVersion.WithKind(kind), meta.RESTScopeNamespace)
