@@ -8,8 +8,8 @@ import (
 
 // TriangleSpec is an environment: the three services on one event store. There is
 // one in a namespace.
-// +kubebuilder:validation:XValidation:rule="!has(self.database.sqlite) || [self.channel, self.sales, self.marketing].all(s, !has(s.replicas) || s.replicas <= 1)",message="SQLite is a file of one replica: set replicas to 1, or use spec.database.postgres"
-// +kubebuilder:validation:XValidation:rule="!has(self.database.sqlite) || [self.channel, self.sales, self.marketing].all(s, !has(s.autoscaling))",message="SQLite is a file of one replica: leave autoscaling out, or use spec.database.postgres"
+// +kubebuilder:validation:XValidation:rule="!has(self.database.sqlite) || [self.channel.?replicas.orValue(1), self.sales.?replicas.orValue(1), self.marketing.?replicas.orValue(1)].all(n, n == 1)",message="SQLite is a file of one replica: set replicas to 1, or use spec.database.postgres"
+// +kubebuilder:validation:XValidation:rule="!has(self.database.sqlite) || ![has(self.channel.autoscaling), has(self.sales.autoscaling), has(self.marketing.autoscaling)].exists(scaled, scaled)",message="SQLite is a file of one replica: leave autoscaling out, or use spec.database.postgres"
 // +kubebuilder:validation:XValidation:rule="!has(self.database.postgres) || has(self.keyRing.postgres)",message="replicas on PostgreSQL share their keys: set spec.keyRing.postgres"
 type TriangleSpec struct {
 	// EventStore is the one thing that the services share.
@@ -69,6 +69,7 @@ type EventStore struct {
 }
 
 // EmbeddedStore is the store that Triangle brings along.
+// +kubebuilder:validation:XValidation:rule="has(self.storageClassName) == has(oldSelf.storageClassName)",message="the volume of a store can't change its class"
 type EmbeddedStore struct {
 	// Image is the store's image.
 	// +required
@@ -99,6 +100,7 @@ type Database struct {
 }
 
 // SQLite is a file on a volume.
+// +kubebuilder:validation:XValidation:rule="has(self.storageClassName) == has(oldSelf.storageClassName)",message="the volumes can't change their class"
 type SQLite struct {
 	// Size is that of the volume of each service.
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the volumes can't change their size here: grow the PersistentVolumeClaims themselves, where their class allows it"
@@ -146,7 +148,7 @@ type SecretKey struct {
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=512
 // +kubebuilder:validation:XValidation:rule="!self.matches('\\\\s')",message="an image's name has no spaces"
-// +kubebuilder:validation:XValidation:rule="self.matches('@sha256:[0-9a-f]{64}$') || self.matches(':[A-Za-z0-9_][-A-Za-z0-9_.]{0,127}$')",message="say which image: name it with a tag or a digest"
+// +kubebuilder:validation:XValidation:rule="self.matches('@sha256:[0-9a-f]{64}$') || !self.contains('@') && self.matches(':[A-Za-z0-9_][-A-Za-z0-9_.]{0,127}$')",message="say which image: name it with a tag or a digest"
 // +kubebuilder:validation:XValidation:rule="!self.endsWith(':latest')",message="the tag latest is another image tomorrow: name a version or a digest"
 type Image string
 
