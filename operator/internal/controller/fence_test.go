@@ -80,5 +80,7 @@ func TestADeposedLeaderCannotWrite(t *testing.T) {
 		t.Error("what it wrote counts")
 	}
 	w.operate() // the new leader's does
-	w.await("the selector", func() bool { return w.read("shop-channel", set) && set.Spec.Template.Spec.NodeSelector["disk"] == "ssd" })
+	w.await("the selector", func() bool {
+		return w.read("shop-channel", set) && set.Spec.Template.Spec.NodeSelector["disk"] == "ssd"
+	})
 }

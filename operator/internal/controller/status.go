@@ -102,6 +102,7 @@ func (s *step) setStatus() {
 	} else {
 		s.condition(v1alpha1.ConditionTypesActive, metav1.ConditionTrue, "AllActive", "every event type of the services may be written")
 	}
+	s.t.Status.EnvironmentID = s.suite.Environment
 	s.setServices()
 }
 

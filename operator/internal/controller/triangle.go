@@ -198,6 +198,9 @@ func (s *step) without(ctx context.Context, cause error) error {
 	if errors.Is(cause, control.ErrNotKnown) {
 		return s.stall("UnknownEvent", "the event store has events that this operator does not know: a newer one wrote them; run that one ("+cause.Error()+")")
 	}
+	if status := apierrors.APIStatus(nil); errors.As(cause, &status) || ctx.Err() != nil {
+		return cause // it is not the store that does not answer
+	}
 	s.store.since = time.Time{}
 	s.again = s.poll()
 	if err := s.applyAll(ctx, s.t, workload.Facts{Serve: s.live.images()}); err != nil {

@@ -103,7 +103,7 @@ type world struct {
 	store     *eventstoretest.Server
 	client    client.Client
 	namespace string
-	looks     atomic.Int64 // at the Triangle, by the operator
+	looks     atomic.Int64       // at the Triangle, by the operator
 	end       context.CancelFunc // of the operator
 	ended     chan error
 }
