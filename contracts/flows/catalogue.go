@@ -202,6 +202,9 @@ const ActivationsStream = "activations"
 // ContractStream is where the builds of a service say what they read and write.
 func ContractStream(service Service) string { return "service-" + string(service) }
 
+// EnvironmentStream says, in its first event, whose store it is.
+const EnvironmentStream = "environment"
+
 // RolloutsStream is where those who roll the services out say what they do: one
 // stream for all services, as one at a time is rolled out.
 const RolloutsStream = "rollouts"

@@ -57,6 +57,8 @@ type Service struct {
 // somebody comes second, and is told.
 type Suite struct {
 	Services []Service
+	// Environment is whose store it is; empty while nobody has said so.
+	Environment string
 
 	revision eventlog.Expected // of the stream of rollouts
 }
@@ -72,6 +74,14 @@ func (f *Flows) Suite(ctx context.Context) (suite Suite, err error) {
 		suite.revision = eventlog.At(e.Revision)
 		if m, ok := e.Message.(interface{ GetService() string }); ok {
 			rollouts[m.GetService()] = append(rollouts[m.GetService()], Entry{At: e.Created, Event: e.Message})
+		}
+	})
+	if err != nil {
+		return suite, err
+	}
+	err = f.read(ctx, flows.EnvironmentStream, eventlog.Forward, 0, 1, func(e codec.Event) {
+		if m, ok := e.Message.(*flowv1.EnvironmentFounded); ok {
+			suite.Environment = m.GetEnvironmentId()
 		}
 	})
 	if err != nil {

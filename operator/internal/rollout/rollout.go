@@ -10,6 +10,8 @@
 //	 │                    │ yes                       │ no, or there is none
 //	 └──ready, or not─────┴── Returning               └──▶ Idle: held, it is somebody's turn
 //
+// What else a spec changes is applied at once, with the image that serves.
+//
 // Each arrow is an event on the stream of rollouts, and a plan has at most one. What
 // is remembered is in those events alone.
 package rollout

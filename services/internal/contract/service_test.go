@@ -10,11 +10,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	"github.com/triangle-suite/triangle/contracts/flows"
 	"github.com/triangle-suite/triangle/services/control"
 	"github.com/triangle-suite/triangle/services/internal/contract"
+	"github.com/triangle-suite/triangle/services/internal/decider"
 )
 
 func (w *world) suite() control.Suite {
@@ -85,6 +87,21 @@ func TestTheCatalogueIsWhatTheServicesAnnounce(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestASuiteTellsWhoseStoreItIs(t *testing.T) {
+	w := newWorld(t)
+	if got := w.suite().Environment; got != "" {
+		t.Errorf("a store that nobody has taken belongs to %q", got)
+	}
+	origin := decider.Origin{Key: "found", Service: flows.Sales, Time: noon}
+	founded := &flowv1.EnvironmentFounded{EnvironmentId: "e1"}
+	if _, err := decider.Ensure(t.Context(), w.streams, origin, flows.EnvironmentStream, uuid.New(), founded); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.suite().Environment; got != "e1" {
+		t.Errorf("the store belongs to %q, want e1", got)
 	}
 }
 
