@@ -313,6 +313,12 @@ func TestPlantedBugsAreFound(t *testing.T) {
 	}
 }
 
+// drawBy draws by a seed.
+func drawBy(seed uint64) draw {
+	chance := rand.New(rand.NewPCG(seed, 1))
+	return func(n int, _ string) int { return chance.IntN(n) }
+}
+
 // walkInto walks by a seed, and returns what was found wrong.
 func walkInto(seed uint64, twist func(*plan.Spec, *plan.Observation)) (why string) {
 	defer func() {
@@ -324,7 +330,6 @@ func walkInto(seed uint64, twist func(*plan.Spec, *plan.Observation)) (why strin
 			why = found.why
 		}
 	}()
-	chance := rand.New(rand.NewPCG(seed, 1))
-	walkOn(func(n int, _ string) int { return chance.IntN(n) }, twist, func(format string, args ...any) { panic(stop{fmt.Sprintf(format, args...)}) })
+	walkOn(drawBy(seed), twist, func(format string, args ...any) { panic(stop{fmt.Sprintf(format, args...)}) })
 	return ""
 }
