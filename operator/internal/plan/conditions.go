@@ -133,8 +133,8 @@ func (p *planner) gatesPassing() metav1.Condition {
 	const kind = v1alpha1.ConditionGatesPassing
 	worst, since, enforced := pass, p.s.Attempt, false
 	text := "all gates of the step pass"
-	for _, g := range p.gates() {
-		told := p.s.Gate(g.Name)
+	for i, g := range p.gates() {
+		told := p.told(i)
 		if g.DryRun {
 			continue
 		}

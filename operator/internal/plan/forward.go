@@ -51,7 +51,7 @@ func (p *planner) compare(s *migration.Shadow, step Step) bool {
 	case s.StartedAt.IsZero():
 		return p.wait("WaitingForShadow", "the shadow at "+s.Cadence+" is to begin")
 	case s.Waiting != "":
-		return p.wait("WaitingForShadow", fmt.Sprintf("%d of %d comparisons in a row were equal", s.Equal, step.Shadow))
+		return p.wait("WaitingForShadow", fmt.Sprintf("the flow and its shadow at %s have to be equal %d times in a row", s.Cadence, step.Shadow))
 	case s.Outcome == flowv1.ShadowOutcome_SHADOW_OUTCOME_NOT_COMPARED && p.now.Sub(s.ComparedAt) < comparePause:
 		p.lookAt(s.ComparedAt.Add(comparePause))
 		return p.wait("WaitingForShadow", "nothing was compared: "+s.Detail)

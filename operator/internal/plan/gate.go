@@ -16,8 +16,9 @@ const (
 	unknown = flowv1.GateVerdict_GATE_VERDICT_UNKNOWN
 )
 
-// silence is after how long without a word from the consumer nothing is known of
-// what waits: it tells how fresh the flow was every hour.
+// silence is after how long, of the time that was watched, without a word from the
+// consumer nothing is known of what waits: it tells how fresh the flow was every
+// hour.
 const silence = 2 * time.Hour
 
 // reading is what a gate sees now.
@@ -33,7 +34,7 @@ func (g Gate) read(o Observation, now time.Time) reading {
 	case Parity:
 		return g.readParity(o.Migration)
 	case Lag:
-		return g.readLag(o.Migration, now)
+		return g.readLag(o)
 	case Freshness:
 		return g.readFreshness(o.Migration)
 	default:
@@ -75,8 +76,8 @@ func (g Gate) tolerates(r migration.Run) bool {
 	}
 }
 
-func (g Gate) readLag(s *migration.State, now time.Time) reading {
-	p := s.Progress
+func (g Gate) readLag(o Observation) reading {
+	s, p := o.Migration, o.Migration.Progress
 	heard := s.ToldAt
 	if n := len(s.Hours); n > 0 {
 		if end := s.Hours[n-1].GetSince().AsTime().Add(s.Hours[n-1].GetTotal().AsDuration()); end.After(heard) {
@@ -86,7 +87,7 @@ func (g Gate) readLag(s *migration.State, now time.Time) reading {
 	switch {
 	case p == nil || p.Lag == nil || p.GetEpoch() != s.Epoch:
 		return reading{unknown, "the consumer has not told yet", 1}
-	case now.Sub(heard) > silence:
+	case o.watched(heard) > silence:
 		return reading{unknown, "the consumer is silent", 1}
 	case p.GetLag() > g.MaxEvents:
 		return reading{fail, strconv.FormatUint(p.GetLag(), 10), 1}

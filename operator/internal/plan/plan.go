@@ -87,6 +87,9 @@ type Plan struct {
 	// LookAgain is when to look again at the latest; the zero time when only an event
 	// or a change of an object can change anything.
 	LookAgain time.Time
+	// Waits is what the migration waits for, as a reason, and Detail in words; empty
+	// when there is something to do, and when it is complete.
+	Waits, Detail string
 	// Warnings are what is wrong and holds nothing up.
 	Warnings []string
 }
@@ -101,7 +104,11 @@ func Next(spec Spec, o Observation, now time.Time) Plan {
 			p.decide()
 		}
 	}
-	return Plan{Action: p.action, Status: p.status(), Verdicts: p.verdicts(), LookAgain: p.again, Warnings: p.warnings()}
+	made := Plan{Action: p.action, Status: p.status(), Verdicts: p.verdicts(), LookAgain: p.again, Warnings: p.warnings()}
+	if made.Action.Kind == Nothing {
+		made.Waits, made.Detail = p.waits, p.detail
+	}
+	return made
 }
 
 // planner makes one Plan.

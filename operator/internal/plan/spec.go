@@ -195,13 +195,15 @@ func (r *reader) oneOf(path, value string, allowed ...string) {
 // flow's own objective.
 func (r *reader) freshness(spec Spec) {
 	for i, s := range spec.Steps {
-		cadence, err := flows.ParseCadence(s.Cadence)
-		if err != nil {
-			continue
-		}
-		objective, ok := spec.Flow.ObjectiveAt(cadence)
 		for j, g := range s.Gates {
-			if ok && g.Kind == Freshness && g.Max < objective.Staleness {
+			if g.Kind != Freshness {
+				continue
+			}
+			cadence, err := flows.ParseCadence(s.Cadence)
+			if err != nil {
+				continue
+			}
+			if objective, ok := spec.Flow.ObjectiveAt(cadence); ok && g.Max < objective.Staleness {
 				r.refuse(fmt.Sprintf("spec.migration.steps[%d].gates[%d].freshness.max", i, j),
 					"at %s the flow is measured against %s: write no less than that", s.Cadence, objective.Staleness)
 			}

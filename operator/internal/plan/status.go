@@ -32,8 +32,8 @@ func (p *planner) status() v1alpha1.InformationFlowStatus {
 	status.TargetStep = p.targetStep()
 	status.StepSince = at(p.s.Since)
 	status.LastParity = parity(p.s.Proof)
-	for _, g := range p.gates() {
-		told := p.s.Gate(g.Name)
+	for i, g := range p.gates() {
+		told := p.told(i)
 		status.Gates = append(status.Gates, v1alpha1.GateStatus{
 			Name: g.Name, Result: results[told.Result], Value: told.Value, Threshold: g.threshold(), Since: at(told.At),
 		})
@@ -46,6 +46,16 @@ func (p *planner) status() v1alpha1.InformationFlowStatus {
 	status.HandledAbort, status.HandledRetry = p.s.HandledAbort, p.s.HandledRetry
 	status.Conditions = p.conditions()
 	return p.observed(status)
+}
+
+// told is what came of a gate at its last transition; of one that has had none, why
+// nothing is known.
+func (p *planner) told(i int) migration.Gate {
+	told := p.s.Gate(p.gates()[i].Name)
+	if told.Value == "" && p.readings[i].result == told.Result {
+		told.Value = p.readings[i].value
+	}
+	return told
 }
 
 // observed notes of which generation the conditions tell.

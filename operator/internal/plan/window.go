@@ -26,19 +26,16 @@ func (w Window) opens(t time.Time) time.Time {
 		return t
 	}
 	const days = 31
-	midnight := t.In(w.Zone)
+	local := t.In(w.Zone)
+	var first time.Time
 	for day := -1; day < days; day++ {
-		first := time.Time{}
-		for _, at := range w.candidates(midnight.Year(), midnight.Month(), midnight.Day()+day) {
-			if !at.Before(t) && w.isOpen(at) && (first.IsZero() || at.Before(first)) {
-				first = at
+		for _, at := range w.candidates(local.Year(), local.Month(), local.Day()+day) {
+			if !at.Before(t) && (first.IsZero() || at.Before(first)) && w.isOpen(at) {
+				first = at.UTC()
 			}
 		}
-		if !first.IsZero() {
-			return first.UTC()
-		}
 	}
-	return time.Time{}
+	return first
 }
 
 // candidates are the moments of a day at which the window may open: when the clock

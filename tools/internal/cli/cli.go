@@ -43,7 +43,7 @@ type commands struct {
 	Up         upCommand         `cmd:"" help:"Start everything on this machine, import the sample, play the scenario, then serve until Ctrl-C."`
 	Demo       demoCommand       `cmd:"" help:"The same, but exit when the scenario has been played: with status 1 when a step failed."`
 	Flow       flowCommands      `cmd:"" help:"Look at the information flows, and steer them."`
-	Migrate    migrateCommands   `cmd:"" help:"Look at the migrations of flows on a Kubernetes cluster, and steer them."`
+	Migrate    migrateCommands   `cmd:"" help:"Look at the migrations of flows, and steer them."`
 	Types      typesCommands     `cmd:"" help:"Look at the event types that are new, and have them written."`
 	Nba        nbaCommands       `cmd:"" help:"Look at decisions on next best actions: why they are as they are, and whether they come out the same again."`
 	Import     importCommands    `cmd:"" help:"Import files into CRM."`

@@ -14,6 +14,7 @@ type migrateCommands struct {
 	Namespace string `short:"n" placeholder:"NAMESPACE" help:"The namespace of the flows (that of the kubeconfig's context)."`
 	Context   string `placeholder:"NAME" help:"The context of the kubeconfig (its current one)."`
 
+	Plan    migratePlan    `cmd:"" help:"Tell what an InformationFlow would do, and when at the earliest, without a cluster; fails when the operator would refuse it."`
 	Status  migrateStatus  `cmd:"" help:"Show how far the migrations of all flows are, or all about one."`
 	Approve migrateApprove `cmd:"" help:"Give your word that the step that waits for it may begin."`
 	Pause   migratePause   `cmd:"" help:"Hold a migration where it is; the flow goes on running."`
