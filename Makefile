@@ -25,7 +25,7 @@ PACKAGES = $(addsuffix /...,$(MODULES))
 # A module outside go.work: the peers that it measures against must not move our
 # versions.
 PEERS := services/eventstore/bench
-BINARIES := channel-support sales-support marketing-support event-store triangle
+BINARIES := channel-support sales-support marketing-support event-store triangle-operator triangle
 
 # A Kubernetes of our own, in a module outside go.work for the same reason; which
 # versions it is of stands in that module's go.mod alone. Where there are binaries
@@ -81,7 +81,7 @@ build: ## Build the binaries into bin/
 	CGO_ENABLED=0 go build -trimpath -o $(BIN)/ \
 		./services/eventstore/cmd/event-store ./services/channel/cmd/channel-support \
 		./services/sales/cmd/sales-support ./services/marketing/cmd/marketing-support \
-		./tools/cmd/triangle
+		./operator/cmd/triangle-operator ./tools/cmd/triangle
 
 ##@ Check
 

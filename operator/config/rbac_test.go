@@ -7,7 +7,6 @@ import (
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/triangle-suite/triangle/operator/api/v1alpha1"
 	"github.com/triangle-suite/triangle/operator/apitest"
-	"github.com/triangle-suite/triangle/operator/config"
 )
 
 // cast is a namespace with the operator, and people with one role each.
@@ -28,23 +26,8 @@ type cast struct {
 func assemble(t *testing.T, server *apitest.Server) cast {
 	t.Helper()
 	c := cast{namespace: server.Namespace(t), who: map[string]*rest.Config{}}
-	c.who["operator"] = server.ServiceAccount(t, c.namespace, "triangle-operator")
+	c.who["operator"] = server.Operator(t, c.namespace)
 	admin := server.Client(t)
-	objects, err := apitest.Manifests(config.RBAC)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, o := range objects {
-		if o.GetKind() != "ClusterRole" {
-			o.SetNamespace(c.namespace)
-		}
-		if o.GetKind() == "RoleBinding" {
-			change{"subjects.0.namespace": c.namespace}.apply(t, o)
-		}
-		if err := admin.Create(t.Context(), o); err != nil && !apierrors.IsAlreadyExists(err) {
-			t.Fatalf("%s %s: %v", o.GetKind(), o.GetName(), err)
-		}
-	}
 	for person, role := range map[string]string{"anna": "approver", "vic": "viewer", "ed": "editor", "nobody": ""} {
 		c.who[person] = server.User(t, person+"@example.com")
 		if role != "" {

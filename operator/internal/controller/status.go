@@ -3,7 +3,6 @@ package controller
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -158,12 +157,7 @@ func (s *step) checkNamespace(ctx context.Context) (stop bool, err error) {
 	if err := s.Reader.List(ctx, &all, client.InNamespace(s.t.Namespace)); err != nil {
 		return true, fmt.Errorf("list the Triangles of the namespace: %w", err)
 	}
-	first := slices.MinFunc(all.Items, func(a, b v1alpha1.Triangle) int {
-		if c := a.CreationTimestamp.Compare(b.CreationTimestamp.Time); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Name, b.Name)
-	})
+	first := first(all.Items)
 	if first.Name == s.t.Name {
 		return false, nil
 	}

@@ -1,12 +1,15 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/triangle-suite/triangle/operator/api/v1alpha1"
+	"github.com/triangle-suite/triangle/operator/internal/migrate"
 	"github.com/triangle-suite/triangle/operator/internal/workload"
 	"github.com/triangle-suite/triangle/services/control"
 )
@@ -155,4 +159,29 @@ func (r *Triangles) connect(ctx context.Context, t *v1alpha1.Triangle) (*store, 
 		ca = pem
 	}
 	return r.stores.of(client.ObjectKeyFromObject(t), connection, ca)
+}
+
+// Store implements migrate.Stores: the store of the first Triangle of a namespace,
+// which is the one that counts.
+func (r *Triangles) Store(ctx context.Context, namespace string) (*control.Flows, error) {
+	var all v1alpha1.TriangleList
+	if err := r.Client.List(ctx, &all, client.InNamespace(namespace)); err != nil {
+		return nil, fmt.Errorf("list the Triangles of %s: %w", namespace, err)
+	}
+	if len(all.Items) == 0 {
+		return nil, migrate.ErrNoEnvironment
+	}
+	t := first(all.Items)
+	found, err := r.connect(ctx, &t)
+	if err != nil {
+		return nil, err
+	}
+	return found.Flows, nil
+}
+
+// first is the Triangle that was there first.
+func first(all []v1alpha1.Triangle) v1alpha1.Triangle {
+	return slices.MinFunc(all, func(a, b v1alpha1.Triangle) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), strings.Compare(a.Name, b.Name))
+	})
 }
