@@ -37,7 +37,7 @@ func (o Observation) watched(since time.Time) time.Duration {
 	return o.Migration.Watched(since, o.Until, o.Lapses)
 }
 
-// Kind of an Action.
+// ActionKind is what an Action is for.
 type ActionKind string
 
 // The actions.
