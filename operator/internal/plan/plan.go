@@ -111,6 +111,15 @@ func Next(spec Spec, o Observation, now time.Time) Plan {
 	return made
 }
 
+// Released is what is to be recorded when the object of a state's plan is deleted; nil
+// when nothing manages the flow.
+func Released(s *migration.State, reason string) *flowv1.MigrationEnded {
+	if s.Plan == nil {
+		return nil
+	}
+	return &flowv1.MigrationEnded{Flow: s.Flow, ObjectUid: s.Plan.GetObjectUid(), By: Operator, Reason: reason}
+}
+
 // planner makes one Plan.
 type planner struct {
 	spec     Spec

@@ -33,6 +33,19 @@ type Spec struct {
 	Abort, Retry, Pause Token
 }
 
+// WantsHours tells whether a gate rests on how fresh the flow was, hour by hour: else
+// that need not be read.
+func (s Spec) WantsHours() bool {
+	for _, step := range s.Steps {
+		for _, g := range step.Gates {
+			if g.Kind != Parity {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Object is where a Spec is written.
 type Object struct {
 	Namespace, Name, UID string
