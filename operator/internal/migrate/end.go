@@ -8,7 +8,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
-	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	"github.com/triangle-suite/triangle/contracts/flows"
 	"github.com/triangle-suite/triangle/operator/api/v1alpha1"
 	"github.com/triangle-suite/triangle/operator/internal/plan"
@@ -87,9 +86,7 @@ func endPlan(ctx context.Context, env *environment, state *migration.State, name
 		if by == nil || by.GetObject() != name.String() || by.GetObjectUid() != uid || state.Unknown != "" {
 			return nil
 		}
-		err := env.flows.Record(ctx, state, plan.Operator, &flowv1.MigrationEnded{
-			Flow: state.Flow, ObjectUid: uid, By: plan.Operator, Reason: reason,
-		})
+		err := env.flows.Record(ctx, state, plan.Operator, plan.Released(state, reason))
 		if !errors.Is(err, control.ErrDeposed) {
 			return err
 		}

@@ -181,7 +181,7 @@ func (p *planner) rolledBack() metav1.Condition {
 	if p.s.RolledBack.IsZero() {
 		return condition(v1alpha1.ConditionRolledBack, metav1.ConditionFalse, "NotRolledBack", "the flow has not gone back by itself", p.s.Attempt)
 	}
-	return condition(v1alpha1.ConditionRolledBack, metav1.ConditionTrue, "RolledBack", p.s.Asked.Reason+"; when that is mended: "+p.retry(), p.s.RolledBack)
+	return condition(v1alpha1.ConditionRolledBack, metav1.ConditionTrue, "RolledBack", p.wentBack()+"; when that is mended: "+p.retry(), p.s.RolledBack)
 }
 
 func (p *planner) isPaused() metav1.Condition {

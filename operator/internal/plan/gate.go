@@ -174,7 +174,7 @@ func (g Gate) budgetRow(all []*flowv1.FreshnessMeasured, own int) (row int) {
 
 // threshold is what the gate wants.
 func (g Gate) threshold() string {
-	text := ""
+	var text string
 	switch g.Kind {
 	case Parity:
 		text = fmt.Sprintf("%d missing, %d duplicated, %d reordered", g.Missing, g.Duplicated, g.Reordered)

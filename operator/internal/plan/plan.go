@@ -37,7 +37,7 @@ func (o Observation) watched(since time.Time) time.Duration {
 	return o.Migration.Watched(since, o.Until, o.Lapses)
 }
 
-// Kind of an Action.
+// ActionKind is what an Action is for.
 type ActionKind string
 
 // The actions.
@@ -109,6 +109,15 @@ func Next(spec Spec, o Observation, now time.Time) Plan {
 		made.Waits, made.Detail = p.waits, p.detail
 	}
 	return made
+}
+
+// Released is what is to be recorded when the object of a state's plan is deleted; nil
+// when nothing manages the flow.
+func Released(s *migration.State, reason string) *flowv1.MigrationEnded {
+	if s.Plan == nil {
+		return nil
+	}
+	return &flowv1.MigrationEnded{Flow: s.Flow, ObjectUid: s.Plan.GetObjectUid(), By: Operator, Reason: reason}
 }
 
 // planner makes one Plan.

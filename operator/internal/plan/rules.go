@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	"github.com/triangle-suite/triangle/contracts/flows"
@@ -208,9 +209,19 @@ func (p *planner) stays() bool {
 	case !p.s.Aborted.IsZero():
 		return p.stall("Aborted", "the migration was aborted; try again with: "+p.retry())
 	case !p.s.RolledBack.IsZero():
-		return p.stall("RolledBack", p.s.Asked.Reason+"; when that is mended: "+p.retry())
+		return p.stall("RolledBack", p.wentBack()+"; when that is mended: "+p.retry())
 	}
 	return false
+}
+
+// wentBack is why the flow went back last.
+func (p *planner) wentBack() string {
+	for _, r := range slices.Backward(p.s.History) {
+		if r.Move == flowv1.CadenceMove_CADENCE_MOVE_ROLLBACK {
+			return r.Reason
+		}
+	}
+	return "the flow went back"
 }
 
 func (p *planner) back(to int, reason string) bool {

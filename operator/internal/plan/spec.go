@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,11 +33,17 @@ type Spec struct {
 	Abort, Retry, Pause Token
 }
 
-// WantsHours tells whether a gate goes by how fresh the flow was, hour by hour.
+// WantsHours tells whether a gate rests on how fresh the flow was, hour by hour: else
+// that need not be read.
 func (s Spec) WantsHours() bool {
-	return slices.ContainsFunc(s.Steps, func(step Step) bool {
-		return slices.ContainsFunc(step.Gates, func(g Gate) bool { return g.Kind == Freshness || g.Kind == ErrorBudget })
-	})
+	for _, step := range s.Steps {
+		for _, g := range step.Gates {
+			if g.Kind != Parity {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Object is where a Spec is written.

@@ -136,9 +136,9 @@ func (w *walk) look() {
 	if w.draw(4, "watches") > 0 {
 		w.beat()
 	}
-	p := w.operate()
+	w.operate()
 	w.consume()
-	p = w.operate()
+	p := w.operate()
 	if again := w.plan(); !reflect.DeepEqual(p, again) {
 		w.wrong("the same input gave two plans:\n%+v\n%+v", p, again)
 	}

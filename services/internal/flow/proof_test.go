@@ -1,7 +1,9 @@
 package flow_test
 
 import (
+	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/triangle-suite/triangle/contracts/flows"
 	"github.com/triangle-suite/triangle/services/control"
 	"github.com/triangle-suite/triangle/services/control/migration"
+	"github.com/triangle-suite/triangle/services/internal/flow"
 	"github.com/triangle-suite/triangle/services/internal/pgtest"
 )
 
@@ -25,8 +28,8 @@ type manager struct {
 
 func (w *world) manage() manager {
 	w.t.Helper()
-	flow, _ := flows.Find(tested)
-	m := manager{w, migration.New(flow)}
+	entry, _ := flows.Find(tested)
+	m := manager{w, migration.New(entry)}
 	m.follow()
 	m.record(&flowv1.MigrationPlanned{Flow: tested, Plan: "9f2c", By: "operator", Object: "shop/" + tested, ObjectUid: "one", Generation: 1})
 	return m
@@ -83,16 +86,16 @@ func TestAFaultIsNoProof(t *testing.T) {
 				sound := m.prove()
 				if sound.GetOutcome() != flowv1.ParityOutcome_PARITY_OUTCOME_VERIFIED || sound.GetProduced() != 9 || sound.GetDelivered() != 9 ||
 					sound.GetIntake() != flowv1.DigestMatch_DIGEST_MATCH_SAME || sound.GetContent() != flowv1.DigestMatch_DIGEST_MATCH_SAME {
-					t.Fatalf("sound, it is no proof: %v", sound)
+					w.t.Fatalf("sound, it is no proof: %v", sound)
 				}
 				f.plant(p)
 				w.quiet()
 				found := m.prove()
 				if found.GetOutcome() != flowv1.ParityOutcome_PARITY_OUTCOME_REFUTED || len(found.GetObjections()) == 0 {
-					t.Errorf("at fault, it is a proof: %v", found)
+					w.t.Errorf("at fault, it is a proof: %v", found)
 				}
 				if found.GetMissing() < f.missing || found.GetDuplicated() != f.twice && f.twice > 0 || found.GetReordered() != f.late && f.late > 0 {
-					t.Errorf("found %d missing, %d duplicated, %d reordered; want %d, %d, %d",
+					w.t.Errorf("found %d missing, %d duplicated, %d reordered; want %d, %d, %d",
 						found.GetMissing(), found.GetDuplicated(), found.GetReordered(), f.missing, f.twice, f.late)
 				}
 			})
@@ -114,11 +117,11 @@ func TestAWindowThatLiesIsNoProof(t *testing.T) {
 		}
 		w.pass(3 * time.Hour)
 		if sound := m.prove(); sound.GetOutcome() != flowv1.ParityOutcome_PARITY_OUTCOME_VERIFIED || sound.GetProduced() != 7 {
-			t.Fatalf("sound, it is no proof: %v", sound)
+			w.t.Fatalf("sound, it is no proof: %v", sound)
 		}
-		entries, err := w.flows.History(t.Context(), tested)
+		entries, err := w.flows.History(w.t.Context(), tested)
 		if err != nil {
-			t.Fatal(err)
+			w.t.Fatal(err)
 		}
 		var closed *flowv1.WindowClosed
 		for _, e := range entries {
@@ -131,9 +134,9 @@ func TestAWindowThatLiesIsNoProof(t *testing.T) {
 		w.append(flows.ControlStream(tested)+":2", w.encode(lie))
 		found := m.prove()
 		if found.GetOutcome() != flowv1.ParityOutcome_PARITY_OUTCOME_REFUTED || found.GetUnexplained() != 1 || found.GetMissing() != 0 {
-			t.Errorf("the lie is a proof: %v", found)
+			w.t.Errorf("the lie is a proof: %v", found)
 		}
-		t.Log(found.GetObjections())
+		w.t.Log(found.GetObjections())
 	})
 }
 
@@ -145,12 +148,49 @@ func TestWhoWasDeposedWritesNothing(t *testing.T) {
 		m := w.manage()
 		w.manage() // another one, that has read all there is
 		events := len(w.history())
-		err := m.flows.Record(t.Context(), m.state, "operator", &flowv1.CadenceRequested{Flow: tested, Epoch: 2, Cadence: flows.RealTime})
+		err := m.flows.Record(w.t.Context(), m.state, "operator", &flowv1.CadenceRequested{Flow: tested, Epoch: 2, Cadence: flows.RealTime})
 		if !errors.Is(err, control.ErrDeposed) {
-			t.Errorf("got %v, want ErrDeposed", err)
+			w.t.Errorf("got %v, want ErrDeposed", err)
 		}
 		if got := len(w.history()); got != events {
-			t.Errorf("%d events, want %d", got, events)
+			w.t.Errorf("%d events, want %d", got, events)
+		}
+	})
+}
+
+// A consumer goes on, and is audited, when a newer operator has said what this build
+// does not know.
+func TestANewerOperatorsWordsStopNoConsumer(t *testing.T) {
+	inBubbleOn(t, pgtest.Databases()["SQLite"], func(w *world) {
+		w.set(flows.RealTime)
+		m := w.manage()
+		e := w.encode(&flowv1.MigrationHeld{})
+		e.Type, e.Metadata = "flow.MigrationBlessed", []byte(strings.ReplaceAll(string(e.Metadata), "MigrationHeld", "MigrationBlessed"))
+		w.append(flows.ControlStream(tested), e)
+		board, err := flow.NewBoard(tested)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		ctx, end := context.WithCancel(w.t.Context())
+		done := make(chan error, 1)
+		go func() { done <- board.Run(ctx, w.streams) }()
+		w.start()
+		for i := range 5 {
+			w.produce(name("r", i))
+		}
+		w.quiet()
+		if proof := m.prove(); proof.GetOutcome() != flowv1.ParityOutcome_PARITY_OUTCOME_VERIFIED || proof.GetProduced() != 5 {
+			w.t.Errorf("it is no proof: %v", proof)
+		}
+		if got := board.Cadence(tested); got != flows.RealTime {
+			w.t.Errorf("the board knows %s, want real time", got)
+		}
+		if m.state.Unknown == "" {
+			w.t.Error("what is not known is not remembered")
+		}
+		end()
+		if err := <-done; err != nil {
+			w.t.Error(err)
 		}
 	})
 }
