@@ -111,7 +111,7 @@ test-fast: ## Run the tests that take no real processes, without the race detect
 
 .PHONY: test-operator
 test-operator: $(CONTROL_PLANE) ## Run the operator's tests, and those of triangle migrate, against a real API server
-	go test $(RACE) ./operator/...
+	go test $(RACE) ./operator/... ./tools/internal/migrate
 	go test $(RACE) -run '^TestScripts$$/^migrate$$' ./tools/internal/cli
 
 .PHONY: kubernetes

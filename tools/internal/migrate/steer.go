@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -84,7 +85,11 @@ func (c *Cluster) write(ctx context.Context, r Request, flow *v1alpha1.Informati
 		flow.Annotations[r.annotation] = token(at, who)
 	}
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	return c.explain(c.client.Patch(ctx, flow, patch))
+	err := c.client.Patch(ctx, flow, patch)
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("%q: %w any more: somebody has deleted it just now", before.Name, ErrNoFlow)
+	}
+	return c.explain(err)
 }
 
 // token tells one request from another: two of one second are two.
