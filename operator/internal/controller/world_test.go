@@ -117,10 +117,11 @@ func scheme(t *testing.T) *runtime.Scheme {
 	return s
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, options ...eventstoretest.Option) *world {
 	t.Helper()
+	t.Parallel() // it waits more than it works
 	w := &world{t: t, clock: &clock{}}
-	w.store = eventstoretest.Start(t, eventstoretest.OnDisk(), eventstoretest.WithClock(w.clock.now))
+	w.store = eventstoretest.Start(t, append(options, eventstoretest.OnDisk(), eventstoretest.WithClock(w.clock.now))...)
 	var err error
 	if w.client, err = client.New(cluster, client.Options{Scheme: scheme(t)}); err != nil {
 		t.Fatal(err)
