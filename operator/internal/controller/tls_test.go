@@ -33,6 +33,8 @@ func TestAStoreWithAPrivateCertificateIsReached(t *testing.T) {
 	triangle.Spec.EventStore.ConnectionSecretRef.Name = "tls"
 	w.create(triangle)
 	w.stands(v1alpha1.ConditionEventStoreReachable, metav1.ConditionFalse, "does not answer") // nobody has said whom to trust
-	w.change(func(t *v1alpha1.Triangle) { t.Spec.EventStore.CASecretRef = &v1alpha1.SecretKey{Name: "tls", Key: "ca.crt"} })
+	w.change(func(t *v1alpha1.Triangle) {
+		t.Spec.EventStore.CASecretRef = &v1alpha1.SecretKey{Name: "tls", Key: "ca.crt"}
+	})
 	w.serves()
 }
