@@ -77,9 +77,11 @@ func TestImagesAreBroughtInOneServiceAtATime(t *testing.T) {
 		t.Errorf("%d tries, want %d", n, began+1)
 	}
 	w.serves()
-	if w.most > 1 {
-		t.Errorf("%d workloads were not ready at once", w.most)
-	}
+	w.with(func() {
+		if w.most > 1 {
+			t.Errorf("%d workloads were not ready at once", w.most)
+		}
+	})
 }
 
 func TestAnImageWhoseCallsFailIsTakenBack(t *testing.T) {
