@@ -42,9 +42,9 @@ func TestImagesAreBroughtInOneServiceAtATime(t *testing.T) {
 	if r := w.record("marketing"); r.Phase != rollout.Idle || r.Image != "registry/marketing:1" {
 		t.Errorf("marketing does not wait: %+v", r)
 	}
-	w.later(11*time.Minute, "the way back", func() bool { return w.record("sales").Phase == rollout.Idle })
+	w.hasten(starting, "the way back", func() bool { return w.record("sales").Phase == rollout.Idle })
 	w.stands(v1alpha1.ConditionStalled, metav1.ConditionTrue, "sales went back to registry/sales:1, as registry/sales:2 failed: it was not ready within 10m0s")
-	w.later(2*time.Minute, "marketing on its image", func() bool { return w.record("marketing").Good == "registry/marketing:2" })
+	w.hasten(watched, "marketing on its image", func() bool { return w.record("marketing").Good == "registry/marketing:2" })
 	w.stands(v1alpha1.ConditionReady, metav1.ConditionTrue, "")
 	w.await("an end", func() bool { return len(w.get().Status.Conditions) == 4 })
 
@@ -77,9 +77,11 @@ func TestImagesAreBroughtInOneServiceAtATime(t *testing.T) {
 		t.Errorf("%d tries, want %d", n, began+1)
 	}
 	w.serves()
-	if w.most > 1 {
-		t.Errorf("%d workloads were not ready at once", w.most)
-	}
+	w.with(func() {
+		if w.most > 1 {
+			t.Errorf("%d workloads were not ready at once", w.most)
+		}
+	})
 }
 
 func TestAnImageWhoseCallsFailIsTakenBack(t *testing.T) {
@@ -154,7 +156,7 @@ func TestATypeIsActivatedWhenEveryImageReadsIt(t *testing.T) {
 	w.change(func(t *v1alpha1.Triangle) { t.Spec.Marketing.Image = "registry/marketing:2" })
 	w.await("marketing to be watched", func() bool { return w.record("marketing").Phase == rollout.Observing })
 	w.stands(v1alpha1.ConditionTypesActive, metav1.ConditionFalse, schema)
-	w.later(3*time.Minute, "marketing to be good", func() bool { return w.record("marketing").Phase == rollout.Idle })
+	w.hasten(watched, "marketing to be good", func() bool { return w.record("marketing").Phase == rollout.Idle })
 	w.stands(v1alpha1.ConditionTypesActive, metav1.ConditionTrue, "")
 	// Now the old image can't come back.
 	w.change(func(t *v1alpha1.Triangle) { t.Spec.Marketing.Image = "registry/marketing:1" })
@@ -199,6 +201,6 @@ func TestWhileTheStoreIsAwayNothingIsTakenBack(t *testing.T) {
 	if r := w.record("channel"); r.Phase != rollout.Starting {
 		t.Errorf("channel is at %+v", r)
 	}
-	w.later(12*time.Minute, "the way back", func() bool { return w.record("channel").Phase == rollout.Idle })
+	w.hasten(starting, "the way back", func() bool { return w.record("channel").Phase == rollout.Idle })
 	w.stands(v1alpha1.ConditionStalled, metav1.ConditionTrue, "channel went back to registry/channel:1")
 }

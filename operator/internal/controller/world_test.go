@@ -117,10 +117,11 @@ func scheme(t *testing.T) *runtime.Scheme {
 	return s
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, options ...eventstoretest.Option) *world {
 	t.Helper()
+	t.Parallel() // it waits more than it works
 	w := &world{t: t, clock: &clock{}}
-	w.store = eventstoretest.Start(t, eventstoretest.OnDisk(), eventstoretest.WithClock(w.clock.now))
+	w.store = eventstoretest.Start(t, append(options, eventstoretest.OnDisk(), eventstoretest.WithClock(w.clock.now))...)
 	var err error
 	if w.client, err = client.New(cluster, client.Options{Scheme: scheme(t)}); err != nil {
 		t.Fatal(err)
@@ -246,15 +247,20 @@ func (w *world) await(what string, so func() bool) {
 	}
 }
 
-// later waits until something is so, while the clock goes on, to go up to d ahead.
-func (w *world) later(d time.Duration, what string, so func() bool) {
+// What a service is told to wait for while it is watched, and while it starts.
+const (
+	watched  = "is watched"
+	starting = "to be ready"
+)
+
+// hasten waits until something is so, and lets the clock go on whenever, and only
+// while, the operator waits for what is named.
+func (w *world) hasten(waits, what string, so func() bool) {
 	w.t.Helper()
-	const steps = 8
-	gone, looks := 0, 0
 	w.await(what, func() bool {
-		if looks++; looks%10 == 1 && gone < steps {
-			gone++
-			w.clock.advance(d / steps)
+		c := meta.FindStatusCondition(w.get().Status.Conditions, v1alpha1.ConditionReconciling)
+		if c != nil && strings.Contains(c.Message, waits) {
+			w.clock.advance(30 * time.Second)
 		}
 		return so()
 	})
@@ -273,7 +279,7 @@ func (w *world) stands(kind string, status metav1.ConditionStatus, part string) 
 // those are watched.
 func (w *world) serves() {
 	w.t.Helper()
-	w.later(4*time.Minute, "all services on their images", func() bool {
+	w.hasten(watched, "all services on their images", func() bool {
 		t := w.get()
 		wanted := map[string]v1alpha1.Image{"channel": t.Spec.Channel.Image, "sales": t.Spec.Sales.Image, "marketing": t.Spec.Marketing.Image}
 		ok := len(t.Status.Services) == 3 && meta.IsStatusConditionTrue(t.Status.Conditions, v1alpha1.ConditionReady)
