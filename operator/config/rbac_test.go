@@ -80,7 +80,7 @@ var may = map[string]map[string][]string{
 	"secrets.":                               {"operator": reads},
 	"pods.":                                  {"operator": reads},
 	"pods/exec.":                             {},
-	"persistentvolumeclaims.":                {},
+	"persistentvolumeclaims.":                {"operator": {"get", "list", "watch", "create", "patch"}},
 	"leases.coordination.k8s.io":             {"operator": {"get", "create", "update", "patch"}},
 	"events.":                                {"operator": {"create", "patch"}},
 	"events.events.k8s.io":                   {"operator": {"create", "patch"}},

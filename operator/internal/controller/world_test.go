@@ -2,10 +2,8 @@ package controller_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,64 +15,24 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	metrics "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/triangle-suite/triangle/operator/api/v1alpha1"
+	"github.com/triangle-suite/triangle/operator/apitest"
 	"github.com/triangle-suite/triangle/operator/internal/controller"
 	"github.com/triangle-suite/triangle/operator/internal/rollout"
 	"github.com/triangle-suite/triangle/services/control"
 	"github.com/triangle-suite/triangle/services/eventstore/eventstoretest"
 )
 
-// cluster is the API server that all tests of the package share.
-var cluster *rest.Config
-
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
+func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
-	assets, err := assets()
-	if err != nil {
-		fmt.Println(err)
-		return 1
-	}
-	environment := &envtest.Environment{
-		BinaryAssetsDirectory: assets, CRDDirectoryPaths: []string{filepath.Join("..", "..", "config", "crd")}, ErrorIfCRDPathMissing: true,
-	}
-	if cluster, err = environment.Start(); err != nil {
-		fmt.Println("start an API server:", err)
-		return 1
-	}
-	code := m.Run()
-	if err := environment.Stop(); err != nil {
-		fmt.Println("stop the API server:", err)
-		return 1
-	}
-	return code
-}
-
-// assets is where kube-apiserver and etcd are.
-func assets() (string, error) {
-	if dir := os.Getenv("KUBEBUILDER_ASSETS"); dir != "" {
-		return dir, nil
-	}
-	cached, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	found, err := filepath.Glob(filepath.Join(cached, "triangle", "kubernetes-*", "kube-apiserver"))
-	if err != nil || len(found) == 0 {
-		return "", errors.Join(errors.New("there is no kube-apiserver: set KUBEBUILDER_ASSETS to a folder with kube-apiserver and etcd"), err)
-	}
-	return filepath.Dir(found[0]), nil
+	os.Exit(apitest.Run(m))
 }
 
 // clock is that of the operator and of the store.
@@ -103,18 +61,10 @@ type world struct {
 	store     *eventstoretest.Server
 	client    client.Client
 	namespace string
+	rights    *rest.Config       // the operator's: what the manifests let it do
 	looks     atomic.Int64       // at the Triangle, by the operator
 	end       context.CancelFunc // of the operator
 	ended     chan error
-}
-
-func scheme(t *testing.T) *runtime.Scheme {
-	t.Helper()
-	s := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(s), v1alpha1.AddToScheme(s)); err != nil {
-		t.Fatal(err)
-	}
-	return s
 }
 
 func newWorld(t *testing.T, options ...eventstoretest.Option) *world {
@@ -122,13 +72,9 @@ func newWorld(t *testing.T, options ...eventstoretest.Option) *world {
 	t.Parallel() // it waits more than it works
 	w := &world{t: t, clock: &clock{}}
 	w.store = eventstoretest.Start(t, append(options, eventstoretest.OnDisk(), eventstoretest.WithClock(w.clock.now))...)
-	var err error
-	if w.client, err = client.New(cluster, client.Options{Scheme: scheme(t)}); err != nil {
-		t.Fatal(err)
-	}
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}
-	w.create(namespace)
-	w.namespace = namespace.Name
+	server := apitest.Start(t)
+	w.client, w.namespace = server.Client(t), server.Namespace(t)
+	w.rights = server.Operator(t, w.namespace)
 	w.create(&corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: "store", Namespace: w.namespace},
 		Data:       map[string][]byte{"connection": []byte(w.store.ConnectionString())},
@@ -142,8 +88,12 @@ func newWorld(t *testing.T, options ...eventstoretest.Option) *world {
 func (w *world) operate() {
 	w.t.Helper()
 	skip := true
-	manager, err := ctrl.NewManager(cluster, ctrl.Options{
-		Scheme: scheme(w.t), Metrics: server.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: &skip},
+	scheme, err := apitest.Scheme()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	manager, err := ctrl.NewManager(w.rights, ctrl.Options{
+		Scheme: scheme, Metrics: metrics.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: &skip},
 		Cache: cache.Options{DefaultNamespaces: map[string]cache.Config{w.namespace: {}}},
 	})
 	if err != nil {

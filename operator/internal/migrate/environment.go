@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"time"
 
 	"github.com/triangle-suite/triangle/contracts/flows"
+	"github.com/triangle-suite/triangle/operator/api/v1alpha1"
 	"github.com/triangle-suite/triangle/operator/internal/plan"
 	"github.com/triangle-suite/triangle/services/control"
 	"github.com/triangle-suite/triangle/services/control/migration"
@@ -35,16 +37,16 @@ type environment struct {
 	watch     *control.Watch
 	until     time.Time
 	lapses    []migration.Span
-	heard     bool // the last heartbeat arrived
+	heard     bool                  // the last heartbeat arrived
 	catalogue map[string]flows.Flow // nil: it was never read
-	states    map[string]*migration.State
+	objects   map[string]*followed  // by the InformationFlow's name
 
 	asked chan struct{} // closed when it was tried for the first time to reach the store
 	first sync.Once
 }
 
 func newEnvironment(connection *control.Flows, instance string) *environment {
-	e := &environment{watch: connection.Watch(instance), states: map[string]*migration.State{}, asked: make(chan struct{})}
+	e := &environment{watch: connection.Watch(instance), objects: map[string]*followed{}, asked: make(chan struct{})}
 	e.flows = connection.In(e.find)
 	return e
 }
@@ -66,17 +68,47 @@ func (e *environment) known() bool {
 	return e.catalogue != nil
 }
 
-// stateOf is what is known of the flow of an InformationFlow. It is that object's
-// own, and worked on by one at a time.
-func (e *environment) stateOf(object string, flow flows.Flow) *migration.State {
+// followed is what is known of one InformationFlow. It is worked on by one at a time.
+type followed struct {
+	state *migration.State
+	spec  plan.Spec
+	read  time.Time // when spec was read
+}
+
+// specLasts is for how long a spec that was read stands: whether steps are faster
+// than those before is looked up in the year that begins now.
+const specLasts = 24 * time.Hour
+
+// follow returns what is known of an InformationFlow, as it is wanted now. To read a
+// spec takes a look at a year of windows, so that it is done when the object, or the
+// flow's entry in the catalogue, has changed. It fails as plan.Read does.
+func (e *environment) follow(object *v1alpha1.InformationFlow, now time.Time) (*followed, error) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	state := e.states[object]
-	if state == nil || state.Flow != flow.Name {
-		state = migration.New(flow)
-		e.states[object] = state
+	f := e.objects[object.Name]
+	e.mu.Unlock()
+	if f == nil || f.isStale(object, e.find, now) {
+		spec, err := plan.Read(object, e.find, now)
+		if err != nil {
+			return nil, err
+		}
+		if f == nil || f.state.Flow != spec.Flow.Name {
+			f = &followed{state: migration.New(spec.Flow)}
+			e.mu.Lock()
+			e.objects[object.Name] = f
+			e.mu.Unlock()
+		}
+		f.spec, f.read = spec, now
 	}
-	return state
+	f.spec = f.spec.Asked(object)
+	return f, nil
+}
+
+// isStale tells whether a spec has to be read again.
+func (f *followed) isStale(object *v1alpha1.InformationFlow, catalogue plan.Catalogue, now time.Time) bool {
+	was := f.spec.Object
+	flow, ok := catalogue(object.Spec.Flow)
+	return was.UID != string(object.UID) || was.Generation != object.Generation ||
+		!ok || !reflect.DeepEqual(f.spec.Flow, flow) || now.Sub(f.read) > specLasts
 }
 
 // beat says that the flows of the environment are watched, and looks which there
@@ -124,14 +156,17 @@ func (e *environment) announced() (all []flows.Flow) {
 	return all
 }
 
-// forget drops what is known of the flow of an object that is no more, and returns
-// it; nil when nothing was.
+// forget drops what is known of an object that is no more, and returns what the
+// streams say of its flow; nil when nothing was known.
 func (e *environment) forget(object string) *migration.State {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	state := e.states[object]
-	delete(e.states, object)
-	return state
+	f := e.objects[object]
+	delete(e.objects, object)
+	if f == nil {
+		return nil
+	}
+	return f.state
 }
 
 // observation is what a plan rests on, besides the flow itself.

@@ -105,11 +105,11 @@ func (r *Flows) advance(ctx context.Context, object *v1alpha1.InformationFlow, a
 	if !env.known() {
 		return r.unread(object, silent), nil
 	}
-	spec, err := plan.Read(object, env.find, r.Now())
+	known, err := env.follow(object, r.Now())
 	if err != nil {
 		return plan.Plan{Status: plan.Refused(object, err)}, nil
 	}
-	state := env.stateOf(object.Name, spec.Flow)
+	state, spec := known.state, known.spec
 	for range most {
 		o := r.observe(ctx, env, state, spec)
 		if state.Plan == nil && o.Unreachable != "" { // who knows what was read of it

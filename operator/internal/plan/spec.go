@@ -33,6 +33,15 @@ type Spec struct {
 	Abort, Retry, Pause Token
 }
 
+// Asked returns the same with what the object's annotations ask for now: unlike all
+// else they change without another generation of the object.
+func (s Spec) Asked(object *v1alpha1.InformationFlow) Spec {
+	s.Abort = Token(object.Annotations[v1alpha1.AnnotationAbort])
+	s.Retry = Token(object.Annotations[v1alpha1.AnnotationRetry])
+	s.Pause = Token(object.Annotations[v1alpha1.AnnotationPause])
+	return s
+}
+
 // WantsHours tells whether a gate rests on how fresh the flow was, hour by hour: else
 // that need not be read.
 func (s Spec) WantsHours() bool {
@@ -143,12 +152,9 @@ func Read(object *v1alpha1.InformationFlow, catalogue Catalogue, from time.Time)
 	r := &reader{}
 	spec := Spec{
 		Object: Object{object.Namespace, object.Name, string(object.UID), object.Generation},
-		Abort:  Token(object.Annotations[v1alpha1.AnnotationAbort]),
-		Retry:  Token(object.Annotations[v1alpha1.AnnotationRetry]),
-		Pause:  Token(object.Annotations[v1alpha1.AnnotationPause]),
 		Hold:   object.Spec.Migration.OnFailure == v1alpha1.Hold,
 		Paused: object.Spec.State == v1alpha1.FlowPaused,
-	}
+	}.Asked(object)
 	flow, ok := catalogue(object.Spec.Flow)
 	if !ok {
 		r.refuse("spec.flow", "%q: %w", object.Spec.Flow, ErrUnknownFlow)
