@@ -25,7 +25,21 @@ PACKAGES = $(addsuffix /...,$(MODULES))
 # A module outside go.work: the peers that it measures against must not move our
 # versions.
 PEERS := services/eventstore/bench
-BINARIES := channel-support sales-support marketing-support event-store triangle
+BINARIES := channel-support sales-support marketing-support event-store triangle-operator triangle
+
+# A Kubernetes of our own, in a module outside go.work for the same reason; which
+# versions it is of stands in that module's go.mod alone. Where there are binaries
+# already, KUBEBUILDER_ASSETS names their folder, and nothing is built.
+KUBERNETES := tools/kubernetes
+pinned = $(shell awk '$$1 == "$(1)" && $$2 ~ /^v[0-9]/ {print $$2; exit}' $(KUBERNETES)/go.mod)
+KUBERNETES_VERSION := $(call pinned,k8s.io/kubernetes)
+ETCD_VERSION := $(call pinned,go.etcd.io/etcd/server/v3)
+BUILT := $(CACHE)/kubernetes-$(KUBERNETES_VERSION)-etcd-$(ETCD_VERSION)
+ifeq ($(KUBEBUILDER_ASSETS),)
+CONTROL_PLANE := $(BUILT)/etcd $(BUILT)/kube-apiserver
+override KUBEBUILDER_ASSETS := $(BUILT)
+endif
+export KUBEBUILDER_ASSETS
 
 # The race detector needs a C compiler. Where there is none the tests run without.
 # It leaves out memory that is not Go's, which is all that SQLite works in, C that
@@ -67,12 +81,12 @@ build: ## Build the binaries into bin/
 	CGO_ENABLED=0 go build -trimpath -o $(BIN)/ \
 		./services/eventstore/cmd/event-store ./services/channel/cmd/channel-support \
 		./services/sales/cmd/sales-support ./services/marketing/cmd/marketing-support \
-		./tools/cmd/triangle
+		./operator/cmd/triangle-operator ./tools/cmd/triangle
 
 ##@ Check
 
 .PHONY: test
-test: ## Run all tests but e2e, with the race detector on
+test: $(CONTROL_PLANE) ## Run all tests but e2e, with the race detector on
 	$(if $(RACE),,@echo 'No C compiler: the tests run without the race detector.')
 	go test $(RACE) -timeout 20m -skip '^(TestQuickBugsAreFound|TestScenariosInSimulation)$$' $(filter-out %/e2e/...,$(PACKAGES))
 	go test -run $(FAULTS)'|DoNotLiveInMemory|AStartReads' ./services/eventstore/internal/storage
@@ -96,8 +110,13 @@ test-fast: ## Run the tests that take no real processes, without the race detect
 	go test -short $(filter-out %/e2e/...,$(PACKAGES))
 
 .PHONY: test-operator
-test-operator: ## Run the operator's tests
-	go test $(RACE) ./operator/...
+test-operator: $(CONTROL_PLANE) ## Run the operator's tests, and those of triangle migrate, against a real API server
+	go test $(RACE) ./operator/... ./tools/internal/migrate
+	go test $(RACE) -run '^TestScripts$$/^migrate$$' ./tools/internal/cli
+
+.PHONY: kubernetes
+kubernetes: $(CONTROL_PLANE) ## Build kube-apiserver and etcd for the tests, and say where they are
+	@echo "export KUBEBUILDER_ASSETS=$(KUBEBUILDER_ASSETS)"
 
 .PHONY: sim
 sim: ## Simulate the services under faults: SEEDS=n schedules from SEED_START=m on
@@ -197,6 +216,7 @@ tidy: ## Tidy every module
 	go work sync
 	@for module in $(MODULES); do (cd $$module && go mod tidy) || exit 1; done
 	cd $(PEERS) && GOWORK=off go mod tidy
+	cd $(KUBERNETES) && GOWORK=off go mod tidy
 
 ##@ Help
 
@@ -219,3 +239,18 @@ $(eval $(call tool,protoc-gen-grpc-gateway,$(PROTOC_GEN_GATEWAY)))
 $(eval $(call tool,protoc-gen-openapiv2,$(PROTOC_GEN_OPENAPI)))
 $(eval $(call tool,gofumpt,$(GOFUMPT)))
 $(eval $(call tool,golangci-lint,$(GOLANGCI_LINT)))
+
+# A part of Kubernetes is built once per version too. It gets its name only when it
+# is whole: a build that was broken off leaves nothing that looks like one.
+version = $(subst ., ,$(KUBERNETES_VERSION:v%=%))
+STAMP = -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION) \
+	-X k8s.io/component-base/version.gitMajor=$(word 1,$(version)) \
+	-X k8s.io/component-base/version.gitMinor=$(word 2,$(version))
+define part
+$(BUILT)/$(1):
+	@mkdir -p $$(@D) && echo "build $(2), which takes minutes the first time" >&2
+	@cd $(KUBERNETES) && GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $$(STAMP)' -o $$@.$$$$$$$$ $(2) && \
+		mv $$@.$$$$$$$$ $$@ || { rm -f $$@.$$$$$$$$; exit 1; }
+endef
+$(eval $(call part,etcd,go.etcd.io/etcd/server/v3))
+$(eval $(call part,kube-apiserver,k8s.io/kubernetes/cmd/kube-apiserver))

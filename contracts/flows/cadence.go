@@ -77,6 +77,17 @@ func parsePeriodic(text string, wrong error) (Cadence, error) {
 // String is the notation that ParseCadence reads.
 func (c Cadence) String() string { return c.text }
 
+// Equal tells whether two cadences say the same: daily is "0 2 * * *". Expressions
+// that come due at the same times and are written otherwise are not equal.
+func (c Cadence) Equal(other Cadence) bool { return c.expression() == other.expression() }
+
+func (c Cadence) expression() string {
+	if spec, ok := named[c.text]; ok {
+		return spec
+	}
+	return strings.TrimPrefix(c.text, zonePrefix+"UTC ")
+}
+
 // IsRealTime tells whether events are taken in as they come.
 func (c Cadence) IsRealTime() bool { return c.text == RealTime }
 

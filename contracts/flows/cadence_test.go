@@ -228,3 +228,29 @@ func TestAScheduleComesDueAgainAndAgain(t *testing.T) {
 		}
 	}
 }
+
+func TestCadencesThatSayTheSameAreEqual(t *testing.T) {
+	for _, tc := range []struct {
+		one, other string
+		want       bool
+	}{
+		{"daily", "0 2 * * *", true},
+		{"hourly", "CRON_TZ=UTC 0 * * * *", true},
+		{"realtime", "realtime", true},
+		{"daily", "CRON_TZ=Europe/Amsterdam 0 2 * * *", false},
+		{"daily", "weekly", false},
+		{"realtime", "paused", false},
+	} {
+		one, err := flows.ParseCadence(tc.one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := flows.ParseCadence(tc.other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := one.Equal(other); got != tc.want {
+			t.Errorf("%s and %s: equal %v, want %v", tc.one, tc.other, got, tc.want)
+		}
+	}
+}

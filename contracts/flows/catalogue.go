@@ -202,6 +202,20 @@ const ActivationsStream = "activations"
 // ContractStream is where the builds of a service say what they read and write.
 func ContractStream(service Service) string { return "service-" + string(service) }
 
+// EnvironmentStream says, in its first event, whose store it is.
+const EnvironmentStream = "environment"
+
+// RolloutsStream is where those who roll the services out say what they do: one
+// stream for all services, as one at a time is rolled out.
+const RolloutsStream = "rollouts"
+
 // ReplicasStream is the bounded stream in which a service's replicas say that they
 // run.
 func ReplicasStream(service Service) string { return "replicas-" + string(service) }
+
+// OperatorStream is the bounded stream in which the operator that leads says that it
+// watches the flows.
+const OperatorStream = "operator"
+
+// LapsesStream is the bounded stream of the times when none did.
+const LapsesStream = "operator-lapses"

@@ -66,7 +66,7 @@ func wirePlace(p *Position) *flowv1.Position {
 // is held against what the log says. It fails with ErrUnknownFlow, ErrAuditWhat,
 // ErrAuditRange, ErrNoEpoch, ErrNotTakenIn and ErrNotAudited.
 func (f *Flows) Audit(ctx context.Context, name string, of AuditOf, by string) (*Audit, error) {
-	flow, err := find(name)
+	flow, err := f.find(name)
 	if err != nil {
 		return nil, err
 	}

@@ -33,6 +33,11 @@ type Audit struct {
 	Waiting uint64
 	// Objections are what does not fit: why the sum does not close.
 	Objections []string
+	// Contradictions is how many of them no event that is missing, twice or out of
+	// order explains: what the consumer says of itself is not so.
+	Contradictions int
+	// Intake and Tables tell how the chains, and the rows, compare with the log.
+	Intake, Tables Comparison
 }
 
 // Closes tells whether everything is accounted for.
@@ -70,6 +75,22 @@ const (
 	Differs
 )
 
+// Comparison tells how two digests compare.
+type Comparison int
+
+// The ways to compare.
+const (
+	// Unknown: one of them is not known.
+	Unknown Comparison = iota
+	// Equal: they are the same.
+	Equal
+	// Unequal: they differ.
+	Unequal
+)
+
+// and is how all compare, of which some compare as c.
+func (c Comparison) and(other Comparison) Comparison { return max(c, other) }
+
 // Proof is what an epoch's intake was held against.
 type Proof int
 
@@ -105,11 +126,15 @@ func (f *Flows) holdAgainstLog(ctx context.Context, source audit.Source, asked *
 		completed: completed, steering: steering,
 		ledger: audit.NewLedger(scope.Range, steering.Versions, scope.Epochs, asideOf(steering, completed)),
 	}
+	if b.windows, err = f.windowsOf(ctx, source.Flow.Name, scope, at); err != nil {
+		return nil, err
+	}
 	if err := b.read(ctx, source, scope); err != nil {
 		return nil, err
 	}
 	b.compareVersions()
 	b.compareEpochs()
+	b.compareWindows()
 	b.compareContent()
 	b.compareReactions()
 	return b.Audit, nil
@@ -122,6 +147,7 @@ type balance struct {
 	steering  *audit.Steering
 	ledger    *audit.Ledger
 	answers   *audit.Answers
+	windows   []*window
 }
 
 func asideOf(steering *audit.Steering, completed *flowv1.AuditCompleted) map[uuid.UUID]audit.Aside {
@@ -150,6 +176,9 @@ func (b *balance) read(ctx context.Context, source audit.Source, scope audit.Sco
 	}
 	b.answers = audit.NewAnswers(handlers...)
 	return source.Each(ctx, audit.Range{From: scope.Begins(), To: head}, func(seen audit.Seen) error {
+		if seen.Own {
+			b.countInWindow(seen.As)
+		}
 		switch {
 		case !seen.Own:
 		case b.Position.Compare(seen.As.Position) < 0:
@@ -168,31 +197,41 @@ func (b *balance) object(format string, args ...any) {
 	b.Objections = append(b.Objections, fmt.Sprintf(format, args...))
 }
 
+// contradict objects to what no event that is missing, twice or out of order
+// explains.
+func (b *balance) contradict(format string, args ...any) {
+	b.Contradictions++
+	b.object(format, args...)
+}
+
 // compareVersions takes from the consumer what is wrong with events, which it
 // alone can find out, and holds its other figures against the log's.
 func (b *balance) compareVersions() {
 	b.Lines = b.ledger.Lines
 	if len(b.completed.GetVersions()) != len(b.Lines) {
-		b.object("the consumer counts %d versions of the flow's types, the log has %d", len(b.completed.GetVersions()), len(b.Lines))
+		b.contradict("the consumer counts %d versions of the flow's types, the log has %d", len(b.completed.GetVersions()), len(b.Lines))
 		return
 	}
 	for i, told := range b.completed.GetVersions() {
 		line := &b.Lines[i]
 		if told.GetProduced() != line.Produced {
-			b.object("version %d: the consumer finds %d events in the range, the log has %d", line.Number, told.GetProduced(), line.Produced)
+			b.contradict("version %d: the consumer finds %d events in the range, the log has %d", line.Number, told.GetProduced(), line.Produced)
 		}
 		if told.GetMissing() == 0 && (told.GetFiltered() != line.Filtered || told.GetParked() != line.Parked) {
-			b.object("version %d: the consumer finds %d events filtered and %d parked, the log has %d and %d", line.Number,
+			b.contradict("version %d: the consumer finds %d events filtered and %d parked, the log has %d and %d", line.Number,
 				told.GetFiltered(), told.GetParked(), line.Filtered, line.Parked)
 		}
 		line.Missing, line.Twice, line.OutOfOrder, line.Unexplained = told.GetMissing(), told.GetTwice(), told.GetOutOfOrder(), told.GetUnexplained()
 		line.Filtered, line.Parked = told.GetFiltered(), told.GetParked() // without those that are missing
+		if line.Unexplained > 0 {
+			b.Contradictions++
+		}
 		if !line.Closes() {
 			b.object("version %d: %d missing, %d twice, %d out of order, %d unexplained", line.Number, line.Missing, line.Twice, line.OutOfOrder, line.Unexplained)
 		}
 	}
 	for _, id := range b.ledger.Unknown() {
-		b.object("event %s is parked, and the log does not have it", id)
+		b.contradict("event %s is parked, and the log does not have it", id)
 	}
 }
 
@@ -207,16 +246,20 @@ func (b *balance) compareEpochs() {
 		switch {
 		case kept >= 0:
 			e.Proof = ByRows
+			b.Intake = b.Intake.and(Equal)
 			if told := b.completed.GetEpochs()[kept]; told.GetChainSum() != e.Sum || told.GetKeys() != uint64(e.Keys) {
+				b.Intake = Unequal
 				b.object("epoch %d: the chains of %d keys add up to %s in the rows, those of %d keys to %s by the log", a.Number, told.GetKeys(), told.GetChainSum(), e.Keys, e.Sum)
 			}
 		case closed != nil:
 			e.Proof = ByWord
+			b.Intake = b.Intake.and(Equal)
 			if closed.GetIntakeDigest() != e.Sum || closed.GetCount() != e.Events {
-				b.object("epoch %d closed with %d events and intake digest %s, the log has %d and %s", a.Number, closed.GetCount(), closed.GetIntakeDigest(), e.Events, e.Sum)
+				b.Intake = Unequal
+				b.contradict("epoch %d closed with %d events and intake digest %s, the log has %d and %s", a.Number, closed.GetCount(), closed.GetIntakeDigest(), e.Events, e.Sum)
 			}
 		default:
-			b.object("epoch %d: no chains are kept, and nothing was said when it closed", a.Number)
+			b.contradict("epoch %d: no chains are kept, and nothing was said when it closed", a.Number)
 		}
 		b.compareEnd(&e, closed)
 		b.Epochs = append(b.Epochs, e)
@@ -237,15 +280,21 @@ func (b *balance) compareEnd(e *AuditedEpoch, closed *flowv1.EpochClosed) {
 		e.AtEnd = Same
 	default:
 		e.AtEnd = Differs
-		b.object("epoch %d closed with %d rows and content digest %s, its events make %d rows and %s", e.Number,
+		b.contradict("epoch %d closed with %d rows and content digest %s, its events make %d rows and %s", e.Number,
 			closed.GetContentRows(), closed.GetContentDigest(), e.Ended.GetContentRows(), e.Ended.GetContentDigest())
 	}
 }
 
 func (b *balance) compareContent() {
 	c := b.Content
+	if c == nil {
+		return
+	}
+	b.Tables = Equal
+	if c.GetDiffer() > 0 || c.GetDigest() != c.GetDigestHere() {
+		b.Tables = Unequal
+	}
 	switch {
-	case c == nil:
 	case c.GetDiffer() > 0:
 		b.object("rows that are not what the events make of them: %d, of %d", c.GetDiffer(), c.GetRows())
 	case c.GetDigest() != c.GetDigestHere():
@@ -257,11 +306,11 @@ func (b *balance) compareReactions() {
 	for _, r := range b.Reactions {
 		found := b.answers.Of(r.GetHandler())
 		if !agree(r, found) {
-			b.object("%s: the consumer finds the answers to %d causes and nothing to do about %d, the log has %d and %d",
+			b.contradict("%s: the consumer finds the answers to %d causes and nothing to do about %d, the log has %d and %d",
 				r.GetHandler(), r.GetAnswered(), r.GetNone(), found.Answered, found.None)
 		}
 		if sum := r.GetAnswered() + r.GetNone() + r.GetWaiting() + r.GetMissing(); sum != r.GetCauses() {
-			b.object("%s: %d causes, %d accounted for", r.GetHandler(), r.GetCauses(), sum)
+			b.contradict("%s: %d causes, %d accounted for", r.GetHandler(), r.GetCauses(), sum)
 		}
 		twice, late := max(uint64(len(found.Twice)), r.GetTwice()), max(uint64(len(found.OutOfOrder)), r.GetOutOfOrder())
 		if r.GetMissing()+twice+late > 0 {

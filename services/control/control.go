@@ -5,14 +5,20 @@
 //	flow-<name>          CadenceRequested, WindowRequested, RetryRequested,
 //	                     SkipRequested, AuditRequested, ShadowRequested, ShadowEnded
 //	                     (who steers)
+//	                     MigrationPlanned, MigrationEnded, MigrationSteered,
+//	                     MigrationHeld, GateJudged, ParityJudged, ApprovalAwaited,
+//	                     ApprovalCounted (the operator)
 //	                     EpochClosed, CadenceAdopted, ParkingAnswered, TypesAdopted,
 //	                     AuditCompleted, ShadowStarted (the consumer)
 //	flow-<name>:<epoch>  WindowOpened, WindowClosed, EventParked
 //	shadow-<name>:<id>   MarkerSet (who steers), WindowOpened, ShadowCompared
 //	progress-<name>      FlowProgressed, the last few
 //	freshness-<name>     FreshnessMeasured, those of the objective's window
+//	operator             MigrationsWatched, the last few
+//	operator-lapses      WatchLapsed
 //
-// It tells, too, which event types may be written: see Types.
+// It tells, too, which event types may be written (see Types), and what the
+// services are: see Service.
 package control
 
 import (
@@ -52,6 +58,9 @@ type State struct {
 	Progress *flowv1.FlowProgressed
 	ToldAt   time.Time
 
+	// Manager is the plan that the flow is managed by; nil when there is none.
+	Manager *flowv1.MigrationPlanned
+
 	revision eventlog.Expected
 	parking  parking
 	shadows  shadows
@@ -74,14 +83,17 @@ var (
 	ErrPaused = errors.New("the flow is paused; set a cadence first")
 	// ErrEpoch says that somebody else has begun the epoch, or a later one.
 	ErrEpoch = errors.New("a flow's epochs only go forward, one by one; look what it runs at now (triangle flow show)")
+	// ErrManaged says that a plan sets the cadence of the flow.
+	ErrManaged = errors.New("the flow's cadence is managed")
 	// ErrRealTime says that a flow in real time needs no window.
 	ErrRealTime = errors.New("the flow runs in real time, and waits for no window")
 )
 
 // Flows steers the flows of one store.
 type Flows struct {
-	log   eventlog.Log
-	codec *codec.Codec
+	log    eventlog.Log
+	codec  *codec.Codec
+	lookup func(name string) (flows.Flow, bool)
 }
 
 // Connect opens the store that the connection string names.
@@ -100,7 +112,16 @@ func New(log eventlog.Log) (*Flows, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Flows{log: log, codec: c}, nil
+	return &Flows{log: log, codec: c, lookup: flows.Find}, nil
+}
+
+// In returns the same for another catalogue than the one that this program was
+// built with, such as the one that the services announce. Closing either closes
+// both.
+func (f *Flows) In(lookup func(name string) (flows.Flow, bool)) *Flows {
+	other := *f
+	other.lookup = lookup
+	return &other
 }
 
 // Close releases the connection.
@@ -121,7 +142,7 @@ func (f *Flows) List(ctx context.Context) ([]State, error) {
 
 // Get returns the state of one flow. It fails with ErrUnknownFlow.
 func (f *Flows) Get(ctx context.Context, name string) (State, error) {
-	flow, err := find(name)
+	flow, err := f.find(name)
 	if err != nil {
 		return State{}, err
 	}
@@ -129,8 +150,8 @@ func (f *Flows) Get(ctx context.Context, name string) (State, error) {
 }
 
 // find looks a flow up in the catalogue.
-func find(name string) (flows.Flow, error) {
-	flow, ok := flows.Find(name)
+func (f *Flows) find(name string) (flows.Flow, error) {
+	flow, ok := f.lookup(name)
 	if !ok {
 		return flow, fmt.Errorf("%q: %w", name, ErrUnknownFlow)
 	}
@@ -152,6 +173,12 @@ func (f *Flows) get(ctx context.Context, flow flows.Flow) (State, error) {
 			s.Epoch, s.Cadence = m.GetEpoch(), m.GetCadence()
 		case *flowv1.TypesAdopted:
 			s.Types = m
+		case *flowv1.MigrationPlanned:
+			s.Manager = m
+		case *flowv1.MigrationEnded:
+			if s.Manager.GetObjectUid() == m.GetObjectUid() {
+				s.Manager = nil
+			}
 		}
 	})
 	if err != nil {
@@ -212,57 +239,10 @@ func (f *Flows) read(ctx context.Context, stream string, direction eventlog.Dire
 	return nil
 }
 
-// Set asks a flow to go on at another cadence, and returns the state with the
-// request in it. Setting the cadence that was asked for last changes nothing. It
-// fails with ErrUnknownFlow and flows.ErrCadence.
-func (f *Flows) Set(ctx context.Context, name, cadence, by, reason string) (State, error) {
-	parsed, err := flows.ParseCadence(cadence)
-	if err != nil {
-		return State{}, err
-	}
-	flow, err := find(name)
-	if err != nil {
-		return State{}, err
-	}
-	return f.steer(ctx, flow, by, uuid.New(), func(s *State) (proto.Message, error) {
-		if s.Requested == parsed.String() {
-			return nil, nil
-		}
-		return s.request(parsed, by, reason), nil
-	})
-}
-
-// Begin is Set for who knows which epoch is to begin: of two that steer a flow
-// towards the same epoch one wins, and the other is told. It fails as Set does,
-// and with ErrEpoch.
-func (f *Flows) Begin(ctx context.Context, name string, epoch uint64, cadence, by, reason string) (State, error) {
-	parsed, err := flows.ParseCadence(cadence)
-	if err != nil {
-		return State{}, err
-	}
-	flow, err := find(name)
-	if err != nil {
-		return State{}, err
-	}
-	return f.steer(ctx, flow, by, uuid.New(), func(s *State) (proto.Message, error) {
-		if epoch != s.RequestedEpoch+1 {
-			return nil, fmt.Errorf("epoch %d can't begin: %s is in epoch %d (%s), and its next one is %d: %w",
-				epoch, name, s.RequestedEpoch, s.Requested, s.RequestedEpoch+1, ErrEpoch)
-		}
-		return s.request(parsed, by, reason), nil
-	})
-}
-
-// request asks for the next epoch.
-func (s *State) request(cadence flows.Cadence, by, reason string) *flowv1.CadenceRequested {
-	s.RequestedEpoch, s.Requested = s.RequestedEpoch+1, cadence.String()
-	return &flowv1.CadenceRequested{Flow: s.Flow.Name, Epoch: s.RequestedEpoch, Cadence: s.Requested, By: by, Reason: reason}
-}
-
 // RunWindow asks a periodic flow for one window now. It fails with
 // ErrUnknownFlow, ErrPaused and ErrRealTime.
 func (f *Flows) RunWindow(ctx context.Context, name, by, reason string) (State, error) {
-	flow, err := find(name)
+	flow, err := f.find(name)
 	if err != nil {
 		return State{}, err
 	}

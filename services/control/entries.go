@@ -14,9 +14,12 @@ func sortByTime(all []Entry) {
 
 // String tells an entry in one line.
 func (e Entry) String() string {
+	if line, ok := migrationLine(e.Event); ok {
+		return line
+	}
 	switch m := e.Event.(type) {
 	case *flowv1.CadenceRequested:
-		return fmt.Sprintf("epoch %d asked for: %s, by %s", m.GetEpoch(), m.GetCadence(), who(m))
+		return fmt.Sprintf("epoch %d asked for: %s, by %s", m.GetEpoch(), m.GetCadence(), whoMoved(m))
 	case *flowv1.CadenceAdopted:
 		return fmt.Sprintf("epoch %d began: %s", m.GetEpoch(), m.GetCadence())
 	case *flowv1.EpochClosed:
@@ -71,6 +74,18 @@ func content(m *flowv1.EpochClosed) string {
 type request interface {
 	GetBy() string
 	GetReason() string
+}
+
+// whoMoved tells who asked for a cadence, too when a plan had set it.
+func whoMoved(m *flowv1.CadenceRequested) string {
+	if m.GetMove() != flowv1.CadenceMove_CADENCE_MOVE_BREAK_GLASS {
+		return who(m)
+	}
+	by := m.GetBy() + ", who broke the glass"
+	if m.GetReason() == "" {
+		return by
+	}
+	return by + ": " + m.GetReason()
 }
 
 // who tells who asked, and why if they said so.

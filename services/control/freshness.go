@@ -38,7 +38,7 @@ func (s State) Objective() (o flows.Objective, ok bool) {
 // reckoned from (flows.BudgetLeft). The hour that has not ended is not in it. It
 // fails with ErrUnknownFlow.
 func (f *Flows) Measured(ctx context.Context, name string) (all []*flowv1.FreshnessMeasured, err error) {
-	if _, err := find(name); err != nil {
+	if _, err := f.find(name); err != nil {
 		return nil, err
 	}
 	err = f.read(ctx, flows.FreshnessStream(name), eventlog.Forward, 0, 0, func(e codec.Event) {

@@ -139,13 +139,13 @@ func (s State) parked(event string) (Parked, error) {
 
 // parkable looks up a flow whose events may be parked: those of the catalogue,
 // and those of each service's own events to itself.
-func parkable(name string) (flows.Flow, error) {
+func (f *Flows) parkable(name string) (flows.Flow, error) {
 	for _, own := range flows.Own() {
 		if own.Name == name {
 			return own, nil
 		}
 	}
-	return find(name)
+	return f.find(name)
 }
 
 // ListParked returns what is parked in a flow, or in all of them when name is
@@ -153,7 +153,7 @@ func parkable(name string) (flows.Flow, error) {
 func (f *Flows) ListParked(ctx context.Context, name string) ([]Parked, error) {
 	chosen := append(append([]flows.Flow(nil), flows.Catalogue...), flows.Own()...)
 	if name != "" {
-		flow, err := parkable(name)
+		flow, err := f.parkable(name)
 		if err != nil {
 			return nil, err
 		}
@@ -196,7 +196,7 @@ func (f *Flows) ShowParked(ctx context.Context, name, event string) (ParkedEvent
 }
 
 func (f *Flows) lookForParked(ctx context.Context, name, event string) (State, string, error) {
-	flow, err := parkable(name)
+	flow, err := f.parkable(name)
 	if err != nil {
 		return State{}, "", err
 	}
@@ -255,7 +255,7 @@ func (f *Flows) ask(ctx context.Context, name, event, by string, what func(Parke
 // WaitAnswered waits until a flow's consumer has answered a request about a
 // parked event, and tells of it in its progress, or until ctx ends.
 func (f *Flows) WaitAnswered(ctx context.Context, name string, request uuid.UUID) (*flowv1.ParkingAnswered, error) {
-	flow, err := parkable(name)
+	flow, err := f.parkable(name)
 	if err != nil {
 		return nil, err
 	}

@@ -91,7 +91,7 @@ func (f *Flows) StartShadow(ctx context.Context, name, cadence, by, reason strin
 	if parsed.IsPaused() {
 		return "", ErrPausedShadow
 	}
-	flow, err := find(name)
+	flow, err := f.find(name)
 	if err != nil {
 		return "", err
 	}
@@ -115,7 +115,7 @@ func (f *Flows) StartShadow(ctx context.Context, name, cadence, by, reason strin
 // StopShadow ends a flow's shadow, and returns what it was. It fails with
 // ErrUnknownFlow and ErrNoShadow.
 func (f *Flows) StopShadow(ctx context.Context, name, by, reason string) (Shadow, error) {
-	flow, err := find(name)
+	flow, err := f.find(name)
 	if err != nil {
 		return Shadow{}, err
 	}

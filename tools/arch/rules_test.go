@@ -162,6 +162,34 @@ func TestDecidersArePure(t *testing.T) {
 	}
 }
 
+// What a migration does next follows from the spec, what was seen, and the time that
+// it is told: else it could not be shown what it never does.
+func TestThePlanIsPure(t *testing.T) {
+	banned := []string{"context", "database/sql", "math/rand", "math/rand/v2", "crypto/rand", "net/http", "os", "log/slog", prefix + "services/control"}
+	found := 0
+	for _, p := range packages(t) {
+		if p.path() != "operator/internal/plan" && p.path() != "services/control/migration" {
+			continue
+		}
+		for _, f := range p.parse(t, p.GoFiles) {
+			found++
+			for _, pkg := range banned {
+				if f.imports(pkg) {
+					t.Errorf("%s imports %s", f.path, pkg)
+				}
+			}
+			for _, function := range []string{"Now", "Since", "Until", "After"} {
+				for _, at := range f.calls("time", function) {
+					t.Errorf("%s: time.%s: the time is told", at, function)
+				}
+			}
+		}
+	}
+	if found < 5 {
+		t.Errorf("found only %d files: the rule would hold of nothing", found)
+	}
+}
+
 // Ids of what the suite makes derive from what asked for it, so that a retry
 // makes the same. A random id in a service would make something new each time.
 func TestServicesDrawNoRandomIDs(t *testing.T) {

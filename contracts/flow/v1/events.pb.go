@@ -37,7 +37,13 @@ type CadenceRequested struct {
 	// Who asked.
 	By string `protobuf:"bytes,4,opt,name=by,proto3" json:"by,omitempty"`
 	// Why.
-	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The step of the plan that begins; empty when no plan moves the flow.
+	Step string `protobuf:"bytes,6,opt,name=step,proto3" json:"step,omitempty"`
+	// The plan.
+	Plan string `protobuf:"bytes,7,opt,name=plan,proto3" json:"plan,omitempty"`
+	// Which way it is moved.
+	Move          CadenceMove `protobuf:"varint,8,opt,name=move,proto3,enum=flow.v1.CadenceMove" json:"move,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -105,6 +111,27 @@ func (x *CadenceRequested) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *CadenceRequested) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *CadenceRequested) GetPlan() string {
+	if x != nil {
+		return x.Plan
+	}
+	return ""
+}
+
+func (x *CadenceRequested) GetMove() CadenceMove {
+	if x != nil {
+		return x.Move
+	}
+	return CadenceMove_CADENCE_MOVE_UNSPECIFIED
 }
 
 // EpochClosed is the consumer's proof of what it took in under one epoch.
@@ -1433,7 +1460,9 @@ type ContractAnnounced struct {
 	// Those of them that it writes only once they are active.
 	Gated []string `protobuf:"bytes,5,rep,name=gated,proto3" json:"gated,omitempty"`
 	// The flows that it takes in, and the types that it takes in over each.
-	Flows         []*FlowTypes `protobuf:"bytes,6,rep,name=flows,proto3" json:"flows,omitempty"`
+	Flows []*FlowTypes `protobuf:"bytes,6,rep,name=flows,proto3" json:"flows,omitempty"`
+	// Those of them that are in the catalogue, as the build has them there.
+	Catalogue     []*CatalogueFlow `protobuf:"bytes,7,rep,name=catalogue,proto3" json:"catalogue,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1510,6 +1539,13 @@ func (x *ContractAnnounced) GetFlows() []*FlowTypes {
 	return nil
 }
 
+func (x *ContractAnnounced) GetCatalogue() []*CatalogueFlow {
+	if x != nil {
+		return x.Catalogue
+	}
+	return nil
+}
+
 // ReplicaSeen says that a replica of a service runs, and under which contract.
 // Written when it starts and renewed as long as it runs, to replicas-<name>, which
 // keeps only its last events.
@@ -1522,7 +1558,13 @@ type ReplicaSeen struct {
 	// Its build.
 	Build string `protobuf:"bytes,3,opt,name=build,proto3" json:"build,omitempty"`
 	// The id of its ContractAnnounced in service-<name>.
-	ContractId    string `protobuf:"bytes,4,opt,name=contract_id,json=contractId,proto3" json:"contract_id,omitempty"`
+	ContractId string `protobuf:"bytes,4,opt,name=contract_id,json=contractId,proto3" json:"contract_id,omitempty"`
+	// The image that it was started from; empty where nobody told it.
+	Image string `protobuf:"bytes,5,opt,name=image,proto3" json:"image,omitempty"`
+	// How many API calls it has answered since it started.
+	Calls uint64 `protobuf:"varint,6,opt,name=calls,proto3" json:"calls,omitempty"`
+	// How many of them it could not serve, for no fault of who called.
+	Failed        uint64 `protobuf:"varint,7,opt,name=failed,proto3" json:"failed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1583,6 +1625,27 @@ func (x *ReplicaSeen) GetContractId() string {
 		return x.ContractId
 	}
 	return ""
+}
+
+func (x *ReplicaSeen) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *ReplicaSeen) GetCalls() uint64 {
+	if x != nil {
+		return x.Calls
+	}
+	return 0
+}
+
+func (x *ReplicaSeen) GetFailed() uint64 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
 }
 
 // ReplicaLeft says that a replica has stopped in good order. Written to
@@ -2329,17 +2392,1310 @@ func (x *ShadowCompared) GetFirst() []*ShadowDifference {
 	return nil
 }
 
+// MigrationPlanned says that a flow is managed from now on by this plan, and by no
+// other. It is said again for each generation of the plan's object. Written by the
+// operator, to flow-<name> under the expected revision, as are all events of a
+// migration.
+type MigrationPlanned struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The plan: a hash of its steps and of all that has to be so for each.
+	Plan string `protobuf:"bytes,2,opt,name=plan,proto3" json:"plan,omitempty"`
+	// The steps, the slowest first.
+	Steps []*PlannedStep `protobuf:"bytes,3,rep,name=steps,proto3" json:"steps,omitempty"`
+	// Who says so: the operator.
+	By string `protobuf:"bytes,4,opt,name=by,proto3" json:"by,omitempty"`
+	// The object that the plan is written in, as namespace/name.
+	Object string `protobuf:"bytes,5,opt,name=object,proto3" json:"object,omitempty"`
+	// The object's uid: another one of the same name is another plan.
+	ObjectUid string `protobuf:"bytes,6,opt,name=object_uid,json=objectUid,proto3" json:"object_uid,omitempty"`
+	// The object's generation.
+	Generation    int64 `protobuf:"varint,7,opt,name=generation,proto3" json:"generation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MigrationPlanned) Reset() {
+	*x = MigrationPlanned{}
+	mi := &file_flow_v1_events_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MigrationPlanned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MigrationPlanned) ProtoMessage() {}
+
+func (x *MigrationPlanned) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MigrationPlanned.ProtoReflect.Descriptor instead.
+func (*MigrationPlanned) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *MigrationPlanned) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *MigrationPlanned) GetPlan() string {
+	if x != nil {
+		return x.Plan
+	}
+	return ""
+}
+
+func (x *MigrationPlanned) GetSteps() []*PlannedStep {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+func (x *MigrationPlanned) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *MigrationPlanned) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *MigrationPlanned) GetObjectUid() string {
+	if x != nil {
+		return x.ObjectUid
+	}
+	return ""
+}
+
+func (x *MigrationPlanned) GetGeneration() int64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+// MigrationEnded says that a flow is managed no more. It goes on at its cadence.
+type MigrationEnded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The object's uid whose plan has ended.
+	ObjectUid string `protobuf:"bytes,2,opt,name=object_uid,json=objectUid,proto3" json:"object_uid,omitempty"`
+	// Who says so.
+	By string `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MigrationEnded) Reset() {
+	*x = MigrationEnded{}
+	mi := &file_flow_v1_events_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MigrationEnded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MigrationEnded) ProtoMessage() {}
+
+func (x *MigrationEnded) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MigrationEnded.ProtoReflect.Descriptor instead.
+func (*MigrationEnded) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *MigrationEnded) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *MigrationEnded) GetObjectUid() string {
+	if x != nil {
+		return x.ObjectUid
+	}
+	return ""
+}
+
+func (x *MigrationEnded) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *MigrationEnded) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// GateJudged tells that a gate has come to another result. What it says since
+// when is the time of the event.
+type GateJudged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The plan.
+	Plan string `protobuf:"bytes,2,opt,name=plan,proto3" json:"plan,omitempty"`
+	// The step that the gate is of.
+	Step string `protobuf:"bytes,3,opt,name=step,proto3" json:"step,omitempty"`
+	// The epoch that was judged.
+	Epoch uint64 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// The gate's name.
+	Gate string `protobuf:"bytes,5,opt,name=gate,proto3" json:"gate,omitempty"`
+	// What came of it.
+	Result GateVerdict `protobuf:"varint,6,opt,name=result,proto3,enum=flow.v1.GateVerdict" json:"result,omitempty"`
+	// What was seen.
+	Value string `protobuf:"bytes,7,opt,name=value,proto3" json:"value,omitempty"`
+	// What is wanted.
+	Threshold     string `protobuf:"bytes,8,opt,name=threshold,proto3" json:"threshold,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GateJudged) Reset() {
+	*x = GateJudged{}
+	mi := &file_flow_v1_events_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GateJudged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GateJudged) ProtoMessage() {}
+
+func (x *GateJudged) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GateJudged.ProtoReflect.Descriptor instead.
+func (*GateJudged) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *GateJudged) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *GateJudged) GetPlan() string {
+	if x != nil {
+		return x.Plan
+	}
+	return ""
+}
+
+func (x *GateJudged) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *GateJudged) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *GateJudged) GetGate() string {
+	if x != nil {
+		return x.Gate
+	}
+	return ""
+}
+
+func (x *GateJudged) GetResult() GateVerdict {
+	if x != nil {
+		return x.Result
+	}
+	return GateVerdict_GATE_VERDICT_UNSPECIFIED
+}
+
+func (x *GateJudged) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *GateJudged) GetThreshold() string {
+	if x != nil {
+		return x.Threshold
+	}
+	return ""
+}
+
+// ParityJudged tells what the operator itself found when it held an
+// AuditCompleted against the log: a proof, or the want of one.
+type ParityJudged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The plan.
+	Plan string `protobuf:"bytes,2,opt,name=plan,proto3" json:"plan,omitempty"`
+	// The step that the flow was at.
+	Step string `protobuf:"bytes,3,opt,name=step,proto3" json:"step,omitempty"`
+	// The epoch that was audited.
+	Epoch uint64 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// The id of the request for the audit.
+	RequestId string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The first place that was audited.
+	From *Position `protobuf:"bytes,6,opt,name=from,proto3" json:"from,omitempty"`
+	// The last one.
+	To *Position `protobuf:"bytes,7,opt,name=to,proto3" json:"to,omitempty"`
+	// How many events of the flow the log has there.
+	Produced uint64 `protobuf:"varint,8,opt,name=produced,proto3" json:"produced,omitempty"`
+	// How many of them were taken in.
+	Delivered uint64 `protobuf:"varint,9,opt,name=delivered,proto3" json:"delivered,omitempty"`
+	// How many are none of the consumer's business.
+	Filtered uint64 `protobuf:"varint,10,opt,name=filtered,proto3" json:"filtered,omitempty"`
+	// How many are parked.
+	Parked uint64 `protobuf:"varint,11,opt,name=parked,proto3" json:"parked,omitempty"`
+	// How many were neither taken in nor filtered nor parked.
+	Missing uint64 `protobuf:"varint,12,opt,name=missing,proto3" json:"missing,omitempty"`
+	// How many were taken in more than once, or answered more than once.
+	Duplicated uint64 `protobuf:"varint,13,opt,name=duplicated,proto3" json:"duplicated,omitempty"`
+	// How many were taken in, or answered, out of their key's order.
+	Reordered uint64 `protobuf:"varint,14,opt,name=reordered,proto3" json:"reordered,omitempty"`
+	// How the chains of the intake compare with those that the log makes.
+	Intake DigestMatch `protobuf:"varint,15,opt,name=intake,proto3,enum=flow.v1.DigestMatch" json:"intake,omitempty"`
+	// How the tables compare with what the events make of them.
+	Content DigestMatch `protobuf:"varint,16,opt,name=content,proto3,enum=flow.v1.DigestMatch" json:"content,omitempty"`
+	// What does not fit, in words; the first few.
+	Objections []string `protobuf:"bytes,17,rep,name=objections,proto3" json:"objections,omitempty"`
+	// How many of all objections no event that is missing, twice or out of order
+	// explains: what the consumer says of itself is not so.
+	Unexplained uint64 `protobuf:"varint,18,opt,name=unexplained,proto3" json:"unexplained,omitempty"`
+	// What came of it.
+	Outcome ParityOutcome `protobuf:"varint,19,opt,name=outcome,proto3,enum=flow.v1.ParityOutcome" json:"outcome,omitempty"`
+	// Why nothing was compared.
+	Reason        string `protobuf:"bytes,20,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ParityJudged) Reset() {
+	*x = ParityJudged{}
+	mi := &file_flow_v1_events_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ParityJudged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ParityJudged) ProtoMessage() {}
+
+func (x *ParityJudged) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ParityJudged.ProtoReflect.Descriptor instead.
+func (*ParityJudged) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ParityJudged) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *ParityJudged) GetPlan() string {
+	if x != nil {
+		return x.Plan
+	}
+	return ""
+}
+
+func (x *ParityJudged) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *ParityJudged) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *ParityJudged) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *ParityJudged) GetFrom() *Position {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *ParityJudged) GetTo() *Position {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *ParityJudged) GetProduced() uint64 {
+	if x != nil {
+		return x.Produced
+	}
+	return 0
+}
+
+func (x *ParityJudged) GetDelivered() uint64 {
+	if x != nil {
+		return x.Delivered
+	}
+	return 0
+}
+
+func (x *ParityJudged) GetFiltered() uint64 {
+	if x != nil {
+		return x.Filtered
+	}
+	return 0
+}
+
+func (x *ParityJudged) GetParked() uint64 {
+	if x != nil {
+		return x.Parked
+	}
+	return 0
+}
+
+func (x *ParityJudged) GetMissing() uint64 {
+	if x != nil {
+		return x.Missing
+	}
+	return 0
+}
+
+func (x *ParityJudged) GetDuplicated() uint64 {
+	if x != nil {
+		return x.Duplicated
+	}
+	return 0
+}
+
+func (x *ParityJudged) GetReordered() uint64 {
+	if x != nil {
+		return x.Reordered
+	}
+	return 0
+}
+
+func (x *ParityJudged) GetIntake() DigestMatch {
+	if x != nil {
+		return x.Intake
+	}
+	return DigestMatch_DIGEST_MATCH_UNSPECIFIED
+}
+
+func (x *ParityJudged) GetContent() DigestMatch {
+	if x != nil {
+		return x.Content
+	}
+	return DigestMatch_DIGEST_MATCH_UNSPECIFIED
+}
+
+func (x *ParityJudged) GetObjections() []string {
+	if x != nil {
+		return x.Objections
+	}
+	return nil
+}
+
+func (x *ParityJudged) GetUnexplained() uint64 {
+	if x != nil {
+		return x.Unexplained
+	}
+	return 0
+}
+
+func (x *ParityJudged) GetOutcome() ParityOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return ParityOutcome_PARITY_OUTCOME_UNSPECIFIED
+}
+
+func (x *ParityJudged) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ApprovalAwaited says that a step waits for somebody's word. A time-out runs from
+// here on.
+type ApprovalAwaited struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The plan.
+	Plan string `protobuf:"bytes,2,opt,name=plan,proto3" json:"plan,omitempty"`
+	// The step that is to begin.
+	Step          string `protobuf:"bytes,3,opt,name=step,proto3" json:"step,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApprovalAwaited) Reset() {
+	*x = ApprovalAwaited{}
+	mi := &file_flow_v1_events_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApprovalAwaited) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApprovalAwaited) ProtoMessage() {}
+
+func (x *ApprovalAwaited) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApprovalAwaited.ProtoReflect.Descriptor instead.
+func (*ApprovalAwaited) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ApprovalAwaited) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *ApprovalAwaited) GetPlan() string {
+	if x != nil {
+		return x.Plan
+	}
+	return ""
+}
+
+func (x *ApprovalAwaited) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+// ApprovalCounted says that a step may begin by somebody's word.
+type ApprovalCounted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The plan.
+	Plan string `protobuf:"bytes,2,opt,name=plan,proto3" json:"plan,omitempty"`
+	// The step that may begin.
+	Step string `protobuf:"bytes,3,opt,name=step,proto3" json:"step,omitempty"`
+	// The approval's name.
+	Approval string `protobuf:"bytes,4,opt,name=approval,proto3" json:"approval,omitempty"`
+	// The approval's uid: it counts once.
+	ApprovalUid string `protobuf:"bytes,5,opt,name=approval_uid,json=approvalUid,proto3" json:"approval_uid,omitempty"`
+	// Who has approved.
+	By            string `protobuf:"bytes,6,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApprovalCounted) Reset() {
+	*x = ApprovalCounted{}
+	mi := &file_flow_v1_events_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApprovalCounted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApprovalCounted) ProtoMessage() {}
+
+func (x *ApprovalCounted) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApprovalCounted.ProtoReflect.Descriptor instead.
+func (*ApprovalCounted) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ApprovalCounted) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *ApprovalCounted) GetPlan() string {
+	if x != nil {
+		return x.Plan
+	}
+	return ""
+}
+
+func (x *ApprovalCounted) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *ApprovalCounted) GetApproval() string {
+	if x != nil {
+		return x.Approval
+	}
+	return ""
+}
+
+func (x *ApprovalCounted) GetApprovalUid() string {
+	if x != nil {
+		return x.ApprovalUid
+	}
+	return ""
+}
+
+func (x *ApprovalCounted) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+// MigrationHeld says that a migration goes no further until somebody has it
+// retried, or writes another plan.
+type MigrationHeld struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The plan.
+	Plan string `protobuf:"bytes,2,opt,name=plan,proto3" json:"plan,omitempty"`
+	// The step that the flow is at; empty for a cadence that no step has.
+	Step string `protobuf:"bytes,3,opt,name=step,proto3" json:"step,omitempty"`
+	// Why.
+	Cause HoldCause `protobuf:"varint,4,opt,name=cause,proto3,enum=flow.v1.HoldCause" json:"cause,omitempty"`
+	// What else there is to say, and what to do.
+	Detail        string `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MigrationHeld) Reset() {
+	*x = MigrationHeld{}
+	mi := &file_flow_v1_events_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MigrationHeld) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MigrationHeld) ProtoMessage() {}
+
+func (x *MigrationHeld) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MigrationHeld.ProtoReflect.Descriptor instead.
+func (*MigrationHeld) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *MigrationHeld) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *MigrationHeld) GetPlan() string {
+	if x != nil {
+		return x.Plan
+	}
+	return ""
+}
+
+func (x *MigrationHeld) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *MigrationHeld) GetCause() HoldCause {
+	if x != nil {
+		return x.Cause
+	}
+	return HoldCause_HOLD_CAUSE_UNSPECIFIED
+}
+
+func (x *MigrationHeld) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+// MigrationSteered says that somebody's request about a migration is followed.
+type MigrationSteered struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Flow string `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	// The plan.
+	Plan string `protobuf:"bytes,2,opt,name=plan,proto3" json:"plan,omitempty"`
+	// What is wanted.
+	Action SteeringAction `protobuf:"varint,3,opt,name=action,proto3,enum=flow.v1.SteeringAction" json:"action,omitempty"`
+	// The request: it is followed once.
+	Token string `protobuf:"bytes,4,opt,name=token,proto3" json:"token,omitempty"`
+	// Who asked.
+	By            string `protobuf:"bytes,5,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MigrationSteered) Reset() {
+	*x = MigrationSteered{}
+	mi := &file_flow_v1_events_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MigrationSteered) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MigrationSteered) ProtoMessage() {}
+
+func (x *MigrationSteered) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MigrationSteered.ProtoReflect.Descriptor instead.
+func (*MigrationSteered) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *MigrationSteered) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *MigrationSteered) GetPlan() string {
+	if x != nil {
+		return x.Plan
+	}
+	return ""
+}
+
+func (x *MigrationSteered) GetAction() SteeringAction {
+	if x != nil {
+		return x.Action
+	}
+	return SteeringAction_STEERING_ACTION_UNSPECIFIED
+}
+
+func (x *MigrationSteered) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *MigrationSteered) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+// MigrationsWatched says that the operator watches the flows of this store, and
+// reaches it. Written about twice a minute by the one that leads, to operator,
+// which keeps only its last events.
+type MigrationsWatched struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The operator's replica.
+	Instance      string `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MigrationsWatched) Reset() {
+	*x = MigrationsWatched{}
+	mi := &file_flow_v1_events_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MigrationsWatched) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MigrationsWatched) ProtoMessage() {}
+
+func (x *MigrationsWatched) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MigrationsWatched.ProtoReflect.Descriptor instead.
+func (*MigrationsWatched) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *MigrationsWatched) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+// WatchLapsed says that nobody watched for a while: the operator was down, or the
+// store could not be reached. The clocks of all migrations stood still. Written to
+// operator-lapses, which keeps only its last events.
+type WatchLapsed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The last time that somebody watched, by the store's time.
+	From *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	// When somebody watched again.
+	Until         *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchLapsed) Reset() {
+	*x = WatchLapsed{}
+	mi := &file_flow_v1_events_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchLapsed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchLapsed) ProtoMessage() {}
+
+func (x *WatchLapsed) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchLapsed.ProtoReflect.Descriptor instead.
+func (*WatchLapsed) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *WatchLapsed) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *WatchLapsed) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+// ImageAnnounced says which contract an image has. Written by the image itself,
+// before it serves, to service-<name>.
+type ImageAnnounced struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// The image, as the one who started it named it.
+	Image string `protobuf:"bytes,2,opt,name=image,proto3" json:"image,omitempty"`
+	// Its build.
+	Build string `protobuf:"bytes,3,opt,name=build,proto3" json:"build,omitempty"`
+	// The id of its ContractAnnounced in this stream.
+	ContractId    string `protobuf:"bytes,4,opt,name=contract_id,json=contractId,proto3" json:"contract_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImageAnnounced) Reset() {
+	*x = ImageAnnounced{}
+	mi := &file_flow_v1_events_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImageAnnounced) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImageAnnounced) ProtoMessage() {}
+
+func (x *ImageAnnounced) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImageAnnounced.ProtoReflect.Descriptor instead.
+func (*ImageAnnounced) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ImageAnnounced) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ImageAnnounced) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *ImageAnnounced) GetBuild() string {
+	if x != nil {
+		return x.Build
+	}
+	return ""
+}
+
+func (x *ImageAnnounced) GetContractId() string {
+	if x != nil {
+		return x.ContractId
+	}
+	return ""
+}
+
+// RolloutBegan says that a service goes over to an image. From here on that image
+// may write.
+type RolloutBegan struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// The image that is brought in.
+	Image string `protobuf:"bytes,2,opt,name=image,proto3" json:"image,omitempty"`
+	// What the attempt is recognised by: one that has failed is not made again.
+	Attempt string `protobuf:"bytes,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// Who rolls out.
+	By string `protobuf:"bytes,4,opt,name=by,proto3" json:"by,omitempty"`
+	// The flows into the service that were staler than they ought to be already.
+	Stale         []string `protobuf:"bytes,5,rep,name=stale,proto3" json:"stale,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RolloutBegan) Reset() {
+	*x = RolloutBegan{}
+	mi := &file_flow_v1_events_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RolloutBegan) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RolloutBegan) ProtoMessage() {}
+
+func (x *RolloutBegan) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RolloutBegan.ProtoReflect.Descriptor instead.
+func (*RolloutBegan) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *RolloutBegan) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *RolloutBegan) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *RolloutBegan) GetAttempt() string {
+	if x != nil {
+		return x.Attempt
+	}
+	return ""
+}
+
+func (x *RolloutBegan) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *RolloutBegan) GetStale() []string {
+	if x != nil {
+		return x.Stale
+	}
+	return nil
+}
+
+// RolloutServing says that the image of a rollout is ready, and is watched from
+// here on.
+type RolloutServing struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// The image.
+	Image         string `protobuf:"bytes,2,opt,name=image,proto3" json:"image,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RolloutServing) Reset() {
+	*x = RolloutServing{}
+	mi := &file_flow_v1_events_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RolloutServing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RolloutServing) ProtoMessage() {}
+
+func (x *RolloutServing) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RolloutServing.ProtoReflect.Descriptor instead.
+func (*RolloutServing) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *RolloutServing) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *RolloutServing) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+// RolloutReturned says that a service goes back to the last good image.
+type RolloutReturned struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// The image that was brought in, and is taken back.
+	Image string `protobuf:"bytes,2,opt,name=image,proto3" json:"image,omitempty"`
+	// The image that the service goes back to.
+	GoodImage string `protobuf:"bytes,3,opt,name=good_image,json=goodImage,proto3" json:"good_image,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RolloutReturned) Reset() {
+	*x = RolloutReturned{}
+	mi := &file_flow_v1_events_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RolloutReturned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RolloutReturned) ProtoMessage() {}
+
+func (x *RolloutReturned) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RolloutReturned.ProtoReflect.Descriptor instead.
+func (*RolloutReturned) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *RolloutReturned) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *RolloutReturned) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *RolloutReturned) GetGoodImage() string {
+	if x != nil {
+		return x.GoodImage
+	}
+	return ""
+}
+
+func (x *RolloutReturned) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// RolloutEnded tells what came of a rollout.
+type RolloutEnded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// The image that was brought in.
+	Image string `protobuf:"bytes,2,opt,name=image,proto3" json:"image,omitempty"`
+	// What came of it.
+	Outcome RolloutOutcome `protobuf:"varint,3,opt,name=outcome,proto3,enum=flow.v1.RolloutOutcome" json:"outcome,omitempty"`
+	// Why, unless it was found good.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RolloutEnded) Reset() {
+	*x = RolloutEnded{}
+	mi := &file_flow_v1_events_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RolloutEnded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RolloutEnded) ProtoMessage() {}
+
+func (x *RolloutEnded) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_events_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RolloutEnded.ProtoReflect.Descriptor instead.
+func (*RolloutEnded) Descriptor() ([]byte, []int) {
+	return file_flow_v1_events_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *RolloutEnded) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *RolloutEnded) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+func (x *RolloutEnded) GetOutcome() RolloutOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return RolloutOutcome_ROLLOUT_OUTCOME_UNSPECIFIED
+}
+
+func (x *RolloutEnded) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 var File_flow_v1_events_proto protoreflect.FileDescriptor
 
 const file_flow_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x14flow/v1/events.proto\x12\aflow.v1\x1a\x14flow/v1/values.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"~\n" +
+	"\x14flow/v1/events.proto\x12\aflow.v1\x1a\x14flow/v1/values.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd0\x01\n" +
 	"\x10CadenceRequested\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x18\n" +
 	"\acadence\x18\x03 \x01(\tR\acadence\x12\x0e\n" +
 	"\x02by\x18\x04 \x01(\tR\x02by\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason\"\xd5\x02\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x12\n" +
+	"\x04step\x18\x06 \x01(\tR\x04step\x12\x12\n" +
+	"\x04plan\x18\a \x01(\tR\x04plan\x12(\n" +
+	"\x04move\x18\b \x01(\x0e2\x14.flow.v1.CadenceMoveR\x04move\"\xd5\x02\n" +
 	"\vEpochClosed\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x14\n" +
@@ -2436,20 +3792,24 @@ const file_flow_v1_events_proto_rawDesc = "" +
 	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x14\n" +
 	"\x05types\x18\x03 \x03(\tR\x05types\x12-\n" +
-	"\bposition\x18\x04 \x01(\v2\x11.flow.v1.PositionR\bposition\"\xb1\x01\n" +
+	"\bposition\x18\x04 \x01(\v2\x11.flow.v1.PositionR\bposition\"\xe7\x01\n" +
 	"\x11ContractAnnounced\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
 	"\x05build\x18\x02 \x01(\tR\x05build\x12\x14\n" +
 	"\x05reads\x18\x03 \x03(\tR\x05reads\x12\x16\n" +
 	"\x06writes\x18\x04 \x03(\tR\x06writes\x12\x14\n" +
 	"\x05gated\x18\x05 \x03(\tR\x05gated\x12(\n" +
-	"\x05flows\x18\x06 \x03(\v2\x12.flow.v1.FlowTypesR\x05flows\"z\n" +
+	"\x05flows\x18\x06 \x03(\v2\x12.flow.v1.FlowTypesR\x05flows\x124\n" +
+	"\tcatalogue\x18\a \x03(\v2\x16.flow.v1.CatalogueFlowR\tcatalogue\"\xbe\x01\n" +
 	"\vReplicaSeen\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\x12\x14\n" +
 	"\x05build\x18\x03 \x01(\tR\x05build\x12\x1f\n" +
 	"\vcontract_id\x18\x04 \x01(\tR\n" +
-	"contractId\"C\n" +
+	"contractId\x12\x14\n" +
+	"\x05image\x18\x05 \x01(\tR\x05image\x12\x14\n" +
+	"\x05calls\x18\x06 \x01(\x04R\x05calls\x12\x16\n" +
+	"\x06failed\x18\a \x01(\x04R\x06failed\"C\n" +
 	"\vReplicaLeft\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\"e\n" +
@@ -2509,7 +3869,115 @@ const file_flow_v1_events_proto_rawDesc = "" +
 	" \x01(\x04R\x0fcausesDiffering\x12+\n" +
 	"\x12causes_late_in_one\x18\v \x01(\x04R\x0fcausesLateInOne\x12)\n" +
 	"\x10parked_differing\x18\f \x01(\x04R\x0fparkedDiffering\x12/\n" +
-	"\x05first\x18\r \x03(\v2\x19.flow.v1.ShadowDifferenceR\x05firstB=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
+	"\x05first\x18\r \x03(\v2\x19.flow.v1.ShadowDifferenceR\x05first\"\xcd\x01\n" +
+	"\x10MigrationPlanned\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x12\n" +
+	"\x04plan\x18\x02 \x01(\tR\x04plan\x12*\n" +
+	"\x05steps\x18\x03 \x03(\v2\x14.flow.v1.PlannedStepR\x05steps\x12\x0e\n" +
+	"\x02by\x18\x04 \x01(\tR\x02by\x12\x16\n" +
+	"\x06object\x18\x05 \x01(\tR\x06object\x12\x1d\n" +
+	"\n" +
+	"object_uid\x18\x06 \x01(\tR\tobjectUid\x12\x1e\n" +
+	"\n" +
+	"generation\x18\a \x01(\x03R\n" +
+	"generation\"k\n" +
+	"\x0eMigrationEnded\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x1d\n" +
+	"\n" +
+	"object_uid\x18\x02 \x01(\tR\tobjectUid\x12\x0e\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xd4\x01\n" +
+	"\n" +
+	"GateJudged\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x12\n" +
+	"\x04plan\x18\x02 \x01(\tR\x04plan\x12\x12\n" +
+	"\x04step\x18\x03 \x01(\tR\x04step\x12\x14\n" +
+	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\x12\x12\n" +
+	"\x04gate\x18\x05 \x01(\tR\x04gate\x12,\n" +
+	"\x06result\x18\x06 \x01(\x0e2\x14.flow.v1.GateVerdictR\x06result\x12\x14\n" +
+	"\x05value\x18\a \x01(\tR\x05value\x12\x1c\n" +
+	"\tthreshold\x18\b \x01(\tR\tthreshold\"\xf9\x04\n" +
+	"\fParityJudged\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x12\n" +
+	"\x04plan\x18\x02 \x01(\tR\x04plan\x12\x12\n" +
+	"\x04step\x18\x03 \x01(\tR\x04step\x12\x14\n" +
+	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x05 \x01(\tR\trequestId\x12%\n" +
+	"\x04from\x18\x06 \x01(\v2\x11.flow.v1.PositionR\x04from\x12!\n" +
+	"\x02to\x18\a \x01(\v2\x11.flow.v1.PositionR\x02to\x12\x1a\n" +
+	"\bproduced\x18\b \x01(\x04R\bproduced\x12\x1c\n" +
+	"\tdelivered\x18\t \x01(\x04R\tdelivered\x12\x1a\n" +
+	"\bfiltered\x18\n" +
+	" \x01(\x04R\bfiltered\x12\x16\n" +
+	"\x06parked\x18\v \x01(\x04R\x06parked\x12\x18\n" +
+	"\amissing\x18\f \x01(\x04R\amissing\x12\x1e\n" +
+	"\n" +
+	"duplicated\x18\r \x01(\x04R\n" +
+	"duplicated\x12\x1c\n" +
+	"\treordered\x18\x0e \x01(\x04R\treordered\x12,\n" +
+	"\x06intake\x18\x0f \x01(\x0e2\x14.flow.v1.DigestMatchR\x06intake\x12.\n" +
+	"\acontent\x18\x10 \x01(\x0e2\x14.flow.v1.DigestMatchR\acontent\x12\x1e\n" +
+	"\n" +
+	"objections\x18\x11 \x03(\tR\n" +
+	"objections\x12 \n" +
+	"\vunexplained\x18\x12 \x01(\x04R\vunexplained\x120\n" +
+	"\aoutcome\x18\x13 \x01(\x0e2\x16.flow.v1.ParityOutcomeR\aoutcome\x12\x16\n" +
+	"\x06reason\x18\x14 \x01(\tR\x06reason\"M\n" +
+	"\x0fApprovalAwaited\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x12\n" +
+	"\x04plan\x18\x02 \x01(\tR\x04plan\x12\x12\n" +
+	"\x04step\x18\x03 \x01(\tR\x04step\"\x9c\x01\n" +
+	"\x0fApprovalCounted\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x12\n" +
+	"\x04plan\x18\x02 \x01(\tR\x04plan\x12\x12\n" +
+	"\x04step\x18\x03 \x01(\tR\x04step\x12\x1a\n" +
+	"\bapproval\x18\x04 \x01(\tR\bapproval\x12!\n" +
+	"\fapproval_uid\x18\x05 \x01(\tR\vapprovalUid\x12\x0e\n" +
+	"\x02by\x18\x06 \x01(\tR\x02by\"\x8d\x01\n" +
+	"\rMigrationHeld\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x12\n" +
+	"\x04plan\x18\x02 \x01(\tR\x04plan\x12\x12\n" +
+	"\x04step\x18\x03 \x01(\tR\x04step\x12(\n" +
+	"\x05cause\x18\x04 \x01(\x0e2\x12.flow.v1.HoldCauseR\x05cause\x12\x16\n" +
+	"\x06detail\x18\x05 \x01(\tR\x06detail\"\x91\x01\n" +
+	"\x10MigrationSteered\x12\x12\n" +
+	"\x04flow\x18\x01 \x01(\tR\x04flow\x12\x12\n" +
+	"\x04plan\x18\x02 \x01(\tR\x04plan\x12/\n" +
+	"\x06action\x18\x03 \x01(\x0e2\x17.flow.v1.SteeringActionR\x06action\x12\x14\n" +
+	"\x05token\x18\x04 \x01(\tR\x05token\x12\x0e\n" +
+	"\x02by\x18\x05 \x01(\tR\x02by\"/\n" +
+	"\x11MigrationsWatched\x12\x1a\n" +
+	"\binstance\x18\x01 \x01(\tR\binstance\"o\n" +
+	"\vWatchLapsed\x12.\n" +
+	"\x04from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"w\n" +
+	"\x0eImageAnnounced\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
+	"\x05image\x18\x02 \x01(\tR\x05image\x12\x14\n" +
+	"\x05build\x18\x03 \x01(\tR\x05build\x12\x1f\n" +
+	"\vcontract_id\x18\x04 \x01(\tR\n" +
+	"contractId\"~\n" +
+	"\fRolloutBegan\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
+	"\x05image\x18\x02 \x01(\tR\x05image\x12\x18\n" +
+	"\aattempt\x18\x03 \x01(\tR\aattempt\x12\x0e\n" +
+	"\x02by\x18\x04 \x01(\tR\x02by\x12\x14\n" +
+	"\x05stale\x18\x05 \x03(\tR\x05stale\"@\n" +
+	"\x0eRolloutServing\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
+	"\x05image\x18\x02 \x01(\tR\x05image\"x\n" +
+	"\x0fRolloutReturned\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
+	"\x05image\x18\x02 \x01(\tR\x05image\x12\x1d\n" +
+	"\n" +
+	"good_image\x18\x03 \x01(\tR\tgoodImage\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x89\x01\n" +
+	"\fRolloutEnded\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
+	"\x05image\x18\x02 \x01(\tR\x05image\x121\n" +
+	"\aoutcome\x18\x03 \x01(\x0e2\x17.flow.v1.RolloutOutcomeR\aoutcome\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reasonB=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
 
 var (
 	file_flow_v1_events_proto_rawDescOnce sync.Once
@@ -2523,7 +3991,7 @@ func file_flow_v1_events_proto_rawDescGZIP() []byte {
 	return file_flow_v1_events_proto_rawDescData
 }
 
-var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_flow_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_flow_v1_events_proto_goTypes = []any{
 	(*CadenceRequested)(nil),      // 0: flow.v1.CadenceRequested
 	(*EpochClosed)(nil),           // 1: flow.v1.EpochClosed
@@ -2552,64 +4020,102 @@ var file_flow_v1_events_proto_goTypes = []any{
 	(*ShadowStarted)(nil),         // 24: flow.v1.ShadowStarted
 	(*ShadowEnded)(nil),           // 25: flow.v1.ShadowEnded
 	(*ShadowCompared)(nil),        // 26: flow.v1.ShadowCompared
-	(*Position)(nil),              // 27: flow.v1.Position
-	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
-	(ParkingOutcome)(0),           // 29: flow.v1.ParkingOutcome
-	(*ParkedEvent)(nil),           // 30: flow.v1.ParkedEvent
-	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
-	(*Objective)(nil),             // 32: flow.v1.Objective
-	(*FlowTypes)(nil),             // 33: flow.v1.FlowTypes
-	(AuditOutcome)(0),             // 34: flow.v1.AuditOutcome
-	(*AuditedVersion)(nil),        // 35: flow.v1.AuditedVersion
-	(*AuditedEpoch)(nil),          // 36: flow.v1.AuditedEpoch
-	(*AuditedContent)(nil),        // 37: flow.v1.AuditedContent
-	(*AuditedReaction)(nil),       // 38: flow.v1.AuditedReaction
-	(*AuditFault)(nil),            // 39: flow.v1.AuditFault
-	(*AuditedEnd)(nil),            // 40: flow.v1.AuditedEnd
-	(ShadowOutcome)(0),            // 41: flow.v1.ShadowOutcome
-	(*ShadowSide)(nil),            // 42: flow.v1.ShadowSide
-	(*ShadowDifference)(nil),      // 43: flow.v1.ShadowDifference
+	(*MigrationPlanned)(nil),      // 27: flow.v1.MigrationPlanned
+	(*MigrationEnded)(nil),        // 28: flow.v1.MigrationEnded
+	(*GateJudged)(nil),            // 29: flow.v1.GateJudged
+	(*ParityJudged)(nil),          // 30: flow.v1.ParityJudged
+	(*ApprovalAwaited)(nil),       // 31: flow.v1.ApprovalAwaited
+	(*ApprovalCounted)(nil),       // 32: flow.v1.ApprovalCounted
+	(*MigrationHeld)(nil),         // 33: flow.v1.MigrationHeld
+	(*MigrationSteered)(nil),      // 34: flow.v1.MigrationSteered
+	(*MigrationsWatched)(nil),     // 35: flow.v1.MigrationsWatched
+	(*WatchLapsed)(nil),           // 36: flow.v1.WatchLapsed
+	(*ImageAnnounced)(nil),        // 37: flow.v1.ImageAnnounced
+	(*RolloutBegan)(nil),          // 38: flow.v1.RolloutBegan
+	(*RolloutServing)(nil),        // 39: flow.v1.RolloutServing
+	(*RolloutReturned)(nil),       // 40: flow.v1.RolloutReturned
+	(*RolloutEnded)(nil),          // 41: flow.v1.RolloutEnded
+	(CadenceMove)(0),              // 42: flow.v1.CadenceMove
+	(*Position)(nil),              // 43: flow.v1.Position
+	(*timestamppb.Timestamp)(nil), // 44: google.protobuf.Timestamp
+	(ParkingOutcome)(0),           // 45: flow.v1.ParkingOutcome
+	(*ParkedEvent)(nil),           // 46: flow.v1.ParkedEvent
+	(*durationpb.Duration)(nil),   // 47: google.protobuf.Duration
+	(*Objective)(nil),             // 48: flow.v1.Objective
+	(*FlowTypes)(nil),             // 49: flow.v1.FlowTypes
+	(*CatalogueFlow)(nil),         // 50: flow.v1.CatalogueFlow
+	(AuditOutcome)(0),             // 51: flow.v1.AuditOutcome
+	(*AuditedVersion)(nil),        // 52: flow.v1.AuditedVersion
+	(*AuditedEpoch)(nil),          // 53: flow.v1.AuditedEpoch
+	(*AuditedContent)(nil),        // 54: flow.v1.AuditedContent
+	(*AuditedReaction)(nil),       // 55: flow.v1.AuditedReaction
+	(*AuditFault)(nil),            // 56: flow.v1.AuditFault
+	(*AuditedEnd)(nil),            // 57: flow.v1.AuditedEnd
+	(ShadowOutcome)(0),            // 58: flow.v1.ShadowOutcome
+	(*ShadowSide)(nil),            // 59: flow.v1.ShadowSide
+	(*ShadowDifference)(nil),      // 60: flow.v1.ShadowDifference
+	(*PlannedStep)(nil),           // 61: flow.v1.PlannedStep
+	(GateVerdict)(0),              // 62: flow.v1.GateVerdict
+	(DigestMatch)(0),              // 63: flow.v1.DigestMatch
+	(ParityOutcome)(0),            // 64: flow.v1.ParityOutcome
+	(HoldCause)(0),                // 65: flow.v1.HoldCause
+	(SteeringAction)(0),           // 66: flow.v1.SteeringAction
+	(RolloutOutcome)(0),           // 67: flow.v1.RolloutOutcome
 }
 var file_flow_v1_events_proto_depIdxs = []int32{
-	27, // 0: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
-	27, // 1: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
-	28, // 2: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
-	27, // 3: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
-	27, // 4: flow.v1.EventParked.position:type_name -> flow.v1.Position
-	27, // 5: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
-	27, // 6: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
-	29, // 7: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
-	27, // 8: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
-	28, // 9: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
-	30, // 10: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
-	28, // 11: flow.v1.FlowProgressed.oldest_waiting:type_name -> google.protobuf.Timestamp
-	28, // 12: flow.v1.FreshnessMeasured.since:type_name -> google.protobuf.Timestamp
-	31, // 13: flow.v1.FreshnessMeasured.total:type_name -> google.protobuf.Duration
-	31, // 14: flow.v1.FreshnessMeasured.good:type_name -> google.protobuf.Duration
-	32, // 15: flow.v1.FreshnessMeasured.objective:type_name -> flow.v1.Objective
-	27, // 16: flow.v1.TypesAdopted.position:type_name -> flow.v1.Position
-	33, // 17: flow.v1.ContractAnnounced.flows:type_name -> flow.v1.FlowTypes
-	27, // 18: flow.v1.AuditRequested.from:type_name -> flow.v1.Position
-	27, // 19: flow.v1.AuditRequested.to:type_name -> flow.v1.Position
-	34, // 20: flow.v1.AuditCompleted.outcome:type_name -> flow.v1.AuditOutcome
-	27, // 21: flow.v1.AuditCompleted.position:type_name -> flow.v1.Position
-	35, // 22: flow.v1.AuditCompleted.versions:type_name -> flow.v1.AuditedVersion
-	36, // 23: flow.v1.AuditCompleted.epochs:type_name -> flow.v1.AuditedEpoch
-	37, // 24: flow.v1.AuditCompleted.content:type_name -> flow.v1.AuditedContent
-	38, // 25: flow.v1.AuditCompleted.reactions:type_name -> flow.v1.AuditedReaction
-	39, // 26: flow.v1.AuditCompleted.faults:type_name -> flow.v1.AuditFault
-	40, // 27: flow.v1.AuditCompleted.ends:type_name -> flow.v1.AuditedEnd
-	27, // 28: flow.v1.ShadowStarted.position:type_name -> flow.v1.Position
-	27, // 29: flow.v1.ShadowCompared.position:type_name -> flow.v1.Position
-	41, // 30: flow.v1.ShadowCompared.outcome:type_name -> flow.v1.ShadowOutcome
-	42, // 31: flow.v1.ShadowCompared.live:type_name -> flow.v1.ShadowSide
-	42, // 32: flow.v1.ShadowCompared.shadow:type_name -> flow.v1.ShadowSide
-	43, // 33: flow.v1.ShadowCompared.first:type_name -> flow.v1.ShadowDifference
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	42, // 0: flow.v1.CadenceRequested.move:type_name -> flow.v1.CadenceMove
+	43, // 1: flow.v1.EpochClosed.position:type_name -> flow.v1.Position
+	43, // 2: flow.v1.CadenceAdopted.position:type_name -> flow.v1.Position
+	44, // 3: flow.v1.WindowOpened.due:type_name -> google.protobuf.Timestamp
+	43, // 4: flow.v1.WindowClosed.position:type_name -> flow.v1.Position
+	43, // 5: flow.v1.EventParked.position:type_name -> flow.v1.Position
+	43, // 6: flow.v1.RetryRequested.position:type_name -> flow.v1.Position
+	43, // 7: flow.v1.SkipRequested.position:type_name -> flow.v1.Position
+	45, // 8: flow.v1.ParkingAnswered.outcome:type_name -> flow.v1.ParkingOutcome
+	43, // 9: flow.v1.FlowProgressed.position:type_name -> flow.v1.Position
+	44, // 10: flow.v1.FlowProgressed.as_of:type_name -> google.protobuf.Timestamp
+	46, // 11: flow.v1.FlowProgressed.parked_events:type_name -> flow.v1.ParkedEvent
+	44, // 12: flow.v1.FlowProgressed.oldest_waiting:type_name -> google.protobuf.Timestamp
+	44, // 13: flow.v1.FreshnessMeasured.since:type_name -> google.protobuf.Timestamp
+	47, // 14: flow.v1.FreshnessMeasured.total:type_name -> google.protobuf.Duration
+	47, // 15: flow.v1.FreshnessMeasured.good:type_name -> google.protobuf.Duration
+	48, // 16: flow.v1.FreshnessMeasured.objective:type_name -> flow.v1.Objective
+	43, // 17: flow.v1.TypesAdopted.position:type_name -> flow.v1.Position
+	49, // 18: flow.v1.ContractAnnounced.flows:type_name -> flow.v1.FlowTypes
+	50, // 19: flow.v1.ContractAnnounced.catalogue:type_name -> flow.v1.CatalogueFlow
+	43, // 20: flow.v1.AuditRequested.from:type_name -> flow.v1.Position
+	43, // 21: flow.v1.AuditRequested.to:type_name -> flow.v1.Position
+	51, // 22: flow.v1.AuditCompleted.outcome:type_name -> flow.v1.AuditOutcome
+	43, // 23: flow.v1.AuditCompleted.position:type_name -> flow.v1.Position
+	52, // 24: flow.v1.AuditCompleted.versions:type_name -> flow.v1.AuditedVersion
+	53, // 25: flow.v1.AuditCompleted.epochs:type_name -> flow.v1.AuditedEpoch
+	54, // 26: flow.v1.AuditCompleted.content:type_name -> flow.v1.AuditedContent
+	55, // 27: flow.v1.AuditCompleted.reactions:type_name -> flow.v1.AuditedReaction
+	56, // 28: flow.v1.AuditCompleted.faults:type_name -> flow.v1.AuditFault
+	57, // 29: flow.v1.AuditCompleted.ends:type_name -> flow.v1.AuditedEnd
+	43, // 30: flow.v1.ShadowStarted.position:type_name -> flow.v1.Position
+	43, // 31: flow.v1.ShadowCompared.position:type_name -> flow.v1.Position
+	58, // 32: flow.v1.ShadowCompared.outcome:type_name -> flow.v1.ShadowOutcome
+	59, // 33: flow.v1.ShadowCompared.live:type_name -> flow.v1.ShadowSide
+	59, // 34: flow.v1.ShadowCompared.shadow:type_name -> flow.v1.ShadowSide
+	60, // 35: flow.v1.ShadowCompared.first:type_name -> flow.v1.ShadowDifference
+	61, // 36: flow.v1.MigrationPlanned.steps:type_name -> flow.v1.PlannedStep
+	62, // 37: flow.v1.GateJudged.result:type_name -> flow.v1.GateVerdict
+	43, // 38: flow.v1.ParityJudged.from:type_name -> flow.v1.Position
+	43, // 39: flow.v1.ParityJudged.to:type_name -> flow.v1.Position
+	63, // 40: flow.v1.ParityJudged.intake:type_name -> flow.v1.DigestMatch
+	63, // 41: flow.v1.ParityJudged.content:type_name -> flow.v1.DigestMatch
+	64, // 42: flow.v1.ParityJudged.outcome:type_name -> flow.v1.ParityOutcome
+	65, // 43: flow.v1.MigrationHeld.cause:type_name -> flow.v1.HoldCause
+	66, // 44: flow.v1.MigrationSteered.action:type_name -> flow.v1.SteeringAction
+	44, // 45: flow.v1.WatchLapsed.from:type_name -> google.protobuf.Timestamp
+	44, // 46: flow.v1.WatchLapsed.until:type_name -> google.protobuf.Timestamp
+	67, // 47: flow.v1.RolloutEnded.outcome:type_name -> flow.v1.RolloutOutcome
+	48, // [48:48] is the sub-list for method output_type
+	48, // [48:48] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_flow_v1_events_proto_init() }
@@ -2625,7 +4131,7 @@ func file_flow_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flow_v1_events_proto_rawDesc), len(file_flow_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   27,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

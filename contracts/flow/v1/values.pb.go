@@ -285,6 +285,421 @@ func (AuditFaultKind) EnumDescriptor() ([]byte, []int) {
 	return file_flow_v1_values_proto_rawDescGZIP(), []int{3}
 }
 
+// CadenceMove tells which way a plan moves a flow.
+type CadenceMove int32
+
+const (
+	// No plan moves it: somebody set it.
+	CadenceMove_CADENCE_MOVE_UNSPECIFIED CadenceMove = 0
+	// On to a step of the plan.
+	CadenceMove_CADENCE_MOVE_FORWARD CadenceMove = 1
+	// Back to the step before, in one more epoch.
+	CadenceMove_CADENCE_MOVE_ROLLBACK CadenceMove = 2
+	// Somebody set it although a plan manages the flow: the plan holds.
+	CadenceMove_CADENCE_MOVE_BREAK_GLASS CadenceMove = 3
+)
+
+// Enum value maps for CadenceMove.
+var (
+	CadenceMove_name = map[int32]string{
+		0: "CADENCE_MOVE_UNSPECIFIED",
+		1: "CADENCE_MOVE_FORWARD",
+		2: "CADENCE_MOVE_ROLLBACK",
+		3: "CADENCE_MOVE_BREAK_GLASS",
+	}
+	CadenceMove_value = map[string]int32{
+		"CADENCE_MOVE_UNSPECIFIED": 0,
+		"CADENCE_MOVE_FORWARD":     1,
+		"CADENCE_MOVE_ROLLBACK":    2,
+		"CADENCE_MOVE_BREAK_GLASS": 3,
+	}
+)
+
+func (x CadenceMove) Enum() *CadenceMove {
+	p := new(CadenceMove)
+	*p = x
+	return p
+}
+
+func (x CadenceMove) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CadenceMove) Descriptor() protoreflect.EnumDescriptor {
+	return file_flow_v1_values_proto_enumTypes[4].Descriptor()
+}
+
+func (CadenceMove) Type() protoreflect.EnumType {
+	return &file_flow_v1_values_proto_enumTypes[4]
+}
+
+func (x CadenceMove) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CadenceMove.Descriptor instead.
+func (CadenceMove) EnumDescriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{4}
+}
+
+// GateVerdict is what comes of a gate.
+type GateVerdict int32
+
+const (
+	// Never written.
+	GateVerdict_GATE_VERDICT_UNSPECIFIED GateVerdict = 0
+	// It is as it has to be.
+	GateVerdict_GATE_VERDICT_PASS GateVerdict = 1
+	// It is not.
+	GateVerdict_GATE_VERDICT_FAIL GateVerdict = 2
+	// There are no data, or none that tell.
+	GateVerdict_GATE_VERDICT_UNKNOWN GateVerdict = 3
+)
+
+// Enum value maps for GateVerdict.
+var (
+	GateVerdict_name = map[int32]string{
+		0: "GATE_VERDICT_UNSPECIFIED",
+		1: "GATE_VERDICT_PASS",
+		2: "GATE_VERDICT_FAIL",
+		3: "GATE_VERDICT_UNKNOWN",
+	}
+	GateVerdict_value = map[string]int32{
+		"GATE_VERDICT_UNSPECIFIED": 0,
+		"GATE_VERDICT_PASS":        1,
+		"GATE_VERDICT_FAIL":        2,
+		"GATE_VERDICT_UNKNOWN":     3,
+	}
+)
+
+func (x GateVerdict) Enum() *GateVerdict {
+	p := new(GateVerdict)
+	*p = x
+	return p
+}
+
+func (x GateVerdict) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (GateVerdict) Descriptor() protoreflect.EnumDescriptor {
+	return file_flow_v1_values_proto_enumTypes[5].Descriptor()
+}
+
+func (GateVerdict) Type() protoreflect.EnumType {
+	return &file_flow_v1_values_proto_enumTypes[5]
+}
+
+func (x GateVerdict) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use GateVerdict.Descriptor instead.
+func (GateVerdict) EnumDescriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{5}
+}
+
+// DigestMatch tells how two digests compare.
+type DigestMatch int32
+
+const (
+	// Never written.
+	DigestMatch_DIGEST_MATCH_UNSPECIFIED DigestMatch = 0
+	// They are the same.
+	DigestMatch_DIGEST_MATCH_SAME DigestMatch = 1
+	// They differ.
+	DigestMatch_DIGEST_MATCH_DIFFERENT DigestMatch = 2
+	// One of them is not known.
+	DigestMatch_DIGEST_MATCH_UNKNOWN DigestMatch = 3
+)
+
+// Enum value maps for DigestMatch.
+var (
+	DigestMatch_name = map[int32]string{
+		0: "DIGEST_MATCH_UNSPECIFIED",
+		1: "DIGEST_MATCH_SAME",
+		2: "DIGEST_MATCH_DIFFERENT",
+		3: "DIGEST_MATCH_UNKNOWN",
+	}
+	DigestMatch_value = map[string]int32{
+		"DIGEST_MATCH_UNSPECIFIED": 0,
+		"DIGEST_MATCH_SAME":        1,
+		"DIGEST_MATCH_DIFFERENT":   2,
+		"DIGEST_MATCH_UNKNOWN":     3,
+	}
+)
+
+func (x DigestMatch) Enum() *DigestMatch {
+	p := new(DigestMatch)
+	*p = x
+	return p
+}
+
+func (x DigestMatch) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DigestMatch) Descriptor() protoreflect.EnumDescriptor {
+	return file_flow_v1_values_proto_enumTypes[6].Descriptor()
+}
+
+func (DigestMatch) Type() protoreflect.EnumType {
+	return &file_flow_v1_values_proto_enumTypes[6]
+}
+
+func (x DigestMatch) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DigestMatch.Descriptor instead.
+func (DigestMatch) EnumDescriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{6}
+}
+
+// HoldCause is why a migration goes no further until somebody does something.
+type HoldCause int32
+
+const (
+	// Never written.
+	HoldCause_HOLD_CAUSE_UNSPECIFIED HoldCause = 0
+	// Somebody else has set the flow's cadence.
+	HoldCause_HOLD_CAUSE_FOREIGN_CADENCE HoldCause = 1
+	// The flow runs at a cadence that is no step of the plan.
+	HoldCause_HOLD_CAUSE_NO_SUCH_STEP HoldCause = 2
+	// A gate failed, and there is no step to go back to, or the plan says to hold.
+	HoldCause_HOLD_CAUSE_GATE_FAILED HoldCause = 3
+	// Nobody has approved the next step in time.
+	HoldCause_HOLD_CAUSE_APPROVAL_TIMED_OUT HoldCause = 4
+	// The flow and its shadow differ.
+	HoldCause_HOLD_CAUSE_SHADOW_DIFFERS HoldCause = 5
+)
+
+// Enum value maps for HoldCause.
+var (
+	HoldCause_name = map[int32]string{
+		0: "HOLD_CAUSE_UNSPECIFIED",
+		1: "HOLD_CAUSE_FOREIGN_CADENCE",
+		2: "HOLD_CAUSE_NO_SUCH_STEP",
+		3: "HOLD_CAUSE_GATE_FAILED",
+		4: "HOLD_CAUSE_APPROVAL_TIMED_OUT",
+		5: "HOLD_CAUSE_SHADOW_DIFFERS",
+	}
+	HoldCause_value = map[string]int32{
+		"HOLD_CAUSE_UNSPECIFIED":        0,
+		"HOLD_CAUSE_FOREIGN_CADENCE":    1,
+		"HOLD_CAUSE_NO_SUCH_STEP":       2,
+		"HOLD_CAUSE_GATE_FAILED":        3,
+		"HOLD_CAUSE_APPROVAL_TIMED_OUT": 4,
+		"HOLD_CAUSE_SHADOW_DIFFERS":     5,
+	}
+)
+
+func (x HoldCause) Enum() *HoldCause {
+	p := new(HoldCause)
+	*p = x
+	return p
+}
+
+func (x HoldCause) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (HoldCause) Descriptor() protoreflect.EnumDescriptor {
+	return file_flow_v1_values_proto_enumTypes[7].Descriptor()
+}
+
+func (HoldCause) Type() protoreflect.EnumType {
+	return &file_flow_v1_values_proto_enumTypes[7]
+}
+
+func (x HoldCause) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use HoldCause.Descriptor instead.
+func (HoldCause) EnumDescriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{7}
+}
+
+// SteeringAction is what somebody wants of a migration.
+type SteeringAction int32
+
+const (
+	// Never written.
+	SteeringAction_STEERING_ACTION_UNSPECIFIED SteeringAction = 0
+	// To end where it is: a step that was begun is taken back.
+	SteeringAction_STEERING_ACTION_ABORT SteeringAction = 1
+	// To be tried again, after a rollback, an abort or a hold.
+	SteeringAction_STEERING_ACTION_RETRY SteeringAction = 2
+	// To be held for a while: its clocks stand still.
+	SteeringAction_STEERING_ACTION_PAUSE SteeringAction = 3
+	// To go on after a pause.
+	SteeringAction_STEERING_ACTION_RESUME SteeringAction = 4
+)
+
+// Enum value maps for SteeringAction.
+var (
+	SteeringAction_name = map[int32]string{
+		0: "STEERING_ACTION_UNSPECIFIED",
+		1: "STEERING_ACTION_ABORT",
+		2: "STEERING_ACTION_RETRY",
+		3: "STEERING_ACTION_PAUSE",
+		4: "STEERING_ACTION_RESUME",
+	}
+	SteeringAction_value = map[string]int32{
+		"STEERING_ACTION_UNSPECIFIED": 0,
+		"STEERING_ACTION_ABORT":       1,
+		"STEERING_ACTION_RETRY":       2,
+		"STEERING_ACTION_PAUSE":       3,
+		"STEERING_ACTION_RESUME":      4,
+	}
+)
+
+func (x SteeringAction) Enum() *SteeringAction {
+	p := new(SteeringAction)
+	*p = x
+	return p
+}
+
+func (x SteeringAction) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SteeringAction) Descriptor() protoreflect.EnumDescriptor {
+	return file_flow_v1_values_proto_enumTypes[8].Descriptor()
+}
+
+func (SteeringAction) Type() protoreflect.EnumType {
+	return &file_flow_v1_values_proto_enumTypes[8]
+}
+
+func (x SteeringAction) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SteeringAction.Descriptor instead.
+func (SteeringAction) EnumDescriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{8}
+}
+
+// ParityOutcome is what comes of an audit when it is held against the log.
+type ParityOutcome int32
+
+const (
+	// Never written.
+	ParityOutcome_PARITY_OUTCOME_UNSPECIFIED ParityOutcome = 0
+	// Everything fits.
+	ParityOutcome_PARITY_OUTCOME_VERIFIED ParityOutcome = 1
+	// Something does not.
+	ParityOutcome_PARITY_OUTCOME_REFUTED ParityOutcome = 2
+	// Nothing was compared.
+	ParityOutcome_PARITY_OUTCOME_NOT_COMPARED ParityOutcome = 3
+)
+
+// Enum value maps for ParityOutcome.
+var (
+	ParityOutcome_name = map[int32]string{
+		0: "PARITY_OUTCOME_UNSPECIFIED",
+		1: "PARITY_OUTCOME_VERIFIED",
+		2: "PARITY_OUTCOME_REFUTED",
+		3: "PARITY_OUTCOME_NOT_COMPARED",
+	}
+	ParityOutcome_value = map[string]int32{
+		"PARITY_OUTCOME_UNSPECIFIED":  0,
+		"PARITY_OUTCOME_VERIFIED":     1,
+		"PARITY_OUTCOME_REFUTED":      2,
+		"PARITY_OUTCOME_NOT_COMPARED": 3,
+	}
+)
+
+func (x ParityOutcome) Enum() *ParityOutcome {
+	p := new(ParityOutcome)
+	*p = x
+	return p
+}
+
+func (x ParityOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ParityOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_flow_v1_values_proto_enumTypes[9].Descriptor()
+}
+
+func (ParityOutcome) Type() protoreflect.EnumType {
+	return &file_flow_v1_values_proto_enumTypes[9]
+}
+
+func (x ParityOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ParityOutcome.Descriptor instead.
+func (ParityOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{9}
+}
+
+// RolloutOutcome is what came of a rollout.
+type RolloutOutcome int32
+
+const (
+	// Never written.
+	RolloutOutcome_ROLLOUT_OUTCOME_UNSPECIFIED RolloutOutcome = 0
+	// The image was found good, and serves.
+	RolloutOutcome_ROLLOUT_OUTCOME_GOOD RolloutOutcome = 1
+	// The image failed; the last good one serves again.
+	RolloutOutcome_ROLLOUT_OUTCOME_RETURNED RolloutOutcome = 2
+	// The image failed, and nothing could be done about it: it is somebody's turn.
+	RolloutOutcome_ROLLOUT_OUTCOME_HELD RolloutOutcome = 3
+	// Another image is wanted meanwhile; this one is neither good nor bad.
+	RolloutOutcome_ROLLOUT_OUTCOME_SUPERSEDED RolloutOutcome = 4
+)
+
+// Enum value maps for RolloutOutcome.
+var (
+	RolloutOutcome_name = map[int32]string{
+		0: "ROLLOUT_OUTCOME_UNSPECIFIED",
+		1: "ROLLOUT_OUTCOME_GOOD",
+		2: "ROLLOUT_OUTCOME_RETURNED",
+		3: "ROLLOUT_OUTCOME_HELD",
+		4: "ROLLOUT_OUTCOME_SUPERSEDED",
+	}
+	RolloutOutcome_value = map[string]int32{
+		"ROLLOUT_OUTCOME_UNSPECIFIED": 0,
+		"ROLLOUT_OUTCOME_GOOD":        1,
+		"ROLLOUT_OUTCOME_RETURNED":    2,
+		"ROLLOUT_OUTCOME_HELD":        3,
+		"ROLLOUT_OUTCOME_SUPERSEDED":  4,
+	}
+)
+
+func (x RolloutOutcome) Enum() *RolloutOutcome {
+	p := new(RolloutOutcome)
+	*p = x
+	return p
+}
+
+func (x RolloutOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RolloutOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_flow_v1_values_proto_enumTypes[10].Descriptor()
+}
+
+func (RolloutOutcome) Type() protoreflect.EnumType {
+	return &file_flow_v1_values_proto_enumTypes[10]
+}
+
+func (x RolloutOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RolloutOutcome.Descriptor instead.
+func (RolloutOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{10}
+}
+
 // Position is a place in the event store's $all.
 type Position struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1395,6 +1810,235 @@ func (x *AuditFault) GetDetail() string {
 	return ""
 }
 
+// PlannedStep is a step of a plan.
+type PlannedStep struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The step's name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The cadence that the flow runs at there, in the catalogue's notation.
+	Cadence       string `protobuf:"bytes,2,opt,name=cadence,proto3" json:"cadence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlannedStep) Reset() {
+	*x = PlannedStep{}
+	mi := &file_flow_v1_values_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlannedStep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlannedStep) ProtoMessage() {}
+
+func (x *PlannedStep) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_values_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlannedStep.ProtoReflect.Descriptor instead.
+func (*PlannedStep) Descriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *PlannedStep) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PlannedStep) GetCadence() string {
+	if x != nil {
+		return x.Cadence
+	}
+	return ""
+}
+
+// CatalogueFlow is a flow as the catalogue of a build has it.
+type CatalogueFlow struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The flow's name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The service that produces.
+	From string `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	// The service that consumes.
+	To string `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	// The event types that it carries, such as channel.ContactStarted.
+	Types []string `protobuf:"bytes,4,rep,name=types,proto3" json:"types,omitempty"`
+	// The fields that hold the key, by which its order is kept: the first of them that
+	// an event has is its key.
+	Key []string `protobuf:"bytes,5,rep,name=key,proto3" json:"key,omitempty"`
+	// Who answers for it.
+	Owner string `protobuf:"bytes,6,opt,name=owner,proto3" json:"owner,omitempty"`
+	// Why it is there, and why at this cadence.
+	Rationale string `protobuf:"bytes,7,opt,name=rationale,proto3" json:"rationale,omitempty"`
+	// What it runs at until another cadence is set, in the catalogue's notation.
+	Cadence string `protobuf:"bytes,8,opt,name=cadence,proto3" json:"cadence,omitempty"`
+	// How fresh it ought to be at cadences whose own objective will not do.
+	Objectives    []*CadenceObjective `protobuf:"bytes,9,rep,name=objectives,proto3" json:"objectives,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CatalogueFlow) Reset() {
+	*x = CatalogueFlow{}
+	mi := &file_flow_v1_values_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CatalogueFlow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CatalogueFlow) ProtoMessage() {}
+
+func (x *CatalogueFlow) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_values_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CatalogueFlow.ProtoReflect.Descriptor instead.
+func (*CatalogueFlow) Descriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *CatalogueFlow) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CatalogueFlow) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *CatalogueFlow) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *CatalogueFlow) GetTypes() []string {
+	if x != nil {
+		return x.Types
+	}
+	return nil
+}
+
+func (x *CatalogueFlow) GetKey() []string {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *CatalogueFlow) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *CatalogueFlow) GetRationale() string {
+	if x != nil {
+		return x.Rationale
+	}
+	return ""
+}
+
+func (x *CatalogueFlow) GetCadence() string {
+	if x != nil {
+		return x.Cadence
+	}
+	return ""
+}
+
+func (x *CatalogueFlow) GetObjectives() []*CadenceObjective {
+	if x != nil {
+		return x.Objectives
+	}
+	return nil
+}
+
+// CadenceObjective is how fresh a flow ought to be at a cadence.
+type CadenceObjective struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The cadence, in the catalogue's notation.
+	Cadence string `protobuf:"bytes,1,opt,name=cadence,proto3" json:"cadence,omitempty"`
+	// The objective.
+	Objective     *Objective `protobuf:"bytes,2,opt,name=objective,proto3" json:"objective,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CadenceObjective) Reset() {
+	*x = CadenceObjective{}
+	mi := &file_flow_v1_values_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CadenceObjective) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CadenceObjective) ProtoMessage() {}
+
+func (x *CadenceObjective) ProtoReflect() protoreflect.Message {
+	mi := &file_flow_v1_values_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CadenceObjective.ProtoReflect.Descriptor instead.
+func (*CadenceObjective) Descriptor() ([]byte, []int) {
+	return file_flow_v1_values_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *CadenceObjective) GetCadence() string {
+	if x != nil {
+		return x.Cadence
+	}
+	return ""
+}
+
+func (x *CadenceObjective) GetObjective() *Objective {
+	if x != nil {
+		return x.Objective
+	}
+	return nil
+}
+
 var File_flow_v1_values_proto protoreflect.FileDescriptor
 
 const file_flow_v1_values_proto_rawDesc = "" +
@@ -1487,7 +2131,25 @@ const file_flow_v1_values_proto_rawDesc = "" +
 	"\bposition\x18\x03 \x01(\v2\x11.flow.v1.PositionR\bposition\x12\x16\n" +
 	"\x06events\x18\x04 \x01(\x04R\x06events\x12\x10\n" +
 	"\x03key\x18\x05 \x01(\tR\x03key\x12\x16\n" +
-	"\x06detail\x18\x06 \x01(\tR\x06detail*\xc9\x01\n" +
+	"\x06detail\x18\x06 \x01(\tR\x06detail\";\n" +
+	"\vPlannedStep\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\acadence\x18\x02 \x01(\tR\acadence\"\xf8\x01\n" +
+	"\rCatalogueFlow\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\tR\x02to\x12\x14\n" +
+	"\x05types\x18\x04 \x03(\tR\x05types\x12\x10\n" +
+	"\x03key\x18\x05 \x03(\tR\x03key\x12\x14\n" +
+	"\x05owner\x18\x06 \x01(\tR\x05owner\x12\x1c\n" +
+	"\trationale\x18\a \x01(\tR\trationale\x12\x18\n" +
+	"\acadence\x18\b \x01(\tR\acadence\x129\n" +
+	"\n" +
+	"objectives\x18\t \x03(\v2\x19.flow.v1.CadenceObjectiveR\n" +
+	"objectives\"^\n" +
+	"\x10CadenceObjective\x12\x18\n" +
+	"\acadence\x18\x01 \x01(\tR\acadence\x120\n" +
+	"\tobjective\x18\x02 \x01(\v2\x12.flow.v1.ObjectiveR\tobjective*\xc9\x01\n" +
 	"\x0eParkingOutcome\x12\x1f\n" +
 	"\x1bPARKING_OUTCOME_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18PARKING_OUTCOME_TAKEN_IN\x10\x01\x12 \n" +
@@ -1515,7 +2177,46 @@ const file_flow_v1_values_proto_rawDesc = "" +
 	"\x14AUDIT_FAULT_KIND_ROW\x10\x06\x12\x1f\n" +
 	"\x1bAUDIT_FAULT_KIND_UNANSWERED\x10\a\x12#\n" +
 	"\x1fAUDIT_FAULT_KIND_ANSWERED_TWICE\x10\b\x12*\n" +
-	"&AUDIT_FAULT_KIND_ANSWERED_OUT_OF_ORDER\x10\tB=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
+	"&AUDIT_FAULT_KIND_ANSWERED_OUT_OF_ORDER\x10\t*~\n" +
+	"\vCadenceMove\x12\x1c\n" +
+	"\x18CADENCE_MOVE_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14CADENCE_MOVE_FORWARD\x10\x01\x12\x19\n" +
+	"\x15CADENCE_MOVE_ROLLBACK\x10\x02\x12\x1c\n" +
+	"\x18CADENCE_MOVE_BREAK_GLASS\x10\x03*s\n" +
+	"\vGateVerdict\x12\x1c\n" +
+	"\x18GATE_VERDICT_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11GATE_VERDICT_PASS\x10\x01\x12\x15\n" +
+	"\x11GATE_VERDICT_FAIL\x10\x02\x12\x18\n" +
+	"\x14GATE_VERDICT_UNKNOWN\x10\x03*x\n" +
+	"\vDigestMatch\x12\x1c\n" +
+	"\x18DIGEST_MATCH_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11DIGEST_MATCH_SAME\x10\x01\x12\x1a\n" +
+	"\x16DIGEST_MATCH_DIFFERENT\x10\x02\x12\x18\n" +
+	"\x14DIGEST_MATCH_UNKNOWN\x10\x03*\xc2\x01\n" +
+	"\tHoldCause\x12\x1a\n" +
+	"\x16HOLD_CAUSE_UNSPECIFIED\x10\x00\x12\x1e\n" +
+	"\x1aHOLD_CAUSE_FOREIGN_CADENCE\x10\x01\x12\x1b\n" +
+	"\x17HOLD_CAUSE_NO_SUCH_STEP\x10\x02\x12\x1a\n" +
+	"\x16HOLD_CAUSE_GATE_FAILED\x10\x03\x12!\n" +
+	"\x1dHOLD_CAUSE_APPROVAL_TIMED_OUT\x10\x04\x12\x1d\n" +
+	"\x19HOLD_CAUSE_SHADOW_DIFFERS\x10\x05*\x9e\x01\n" +
+	"\x0eSteeringAction\x12\x1f\n" +
+	"\x1bSTEERING_ACTION_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15STEERING_ACTION_ABORT\x10\x01\x12\x19\n" +
+	"\x15STEERING_ACTION_RETRY\x10\x02\x12\x19\n" +
+	"\x15STEERING_ACTION_PAUSE\x10\x03\x12\x1a\n" +
+	"\x16STEERING_ACTION_RESUME\x10\x04*\x89\x01\n" +
+	"\rParityOutcome\x12\x1e\n" +
+	"\x1aPARITY_OUTCOME_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17PARITY_OUTCOME_VERIFIED\x10\x01\x12\x1a\n" +
+	"\x16PARITY_OUTCOME_REFUTED\x10\x02\x12\x1f\n" +
+	"\x1bPARITY_OUTCOME_NOT_COMPARED\x10\x03*\xa3\x01\n" +
+	"\x0eRolloutOutcome\x12\x1f\n" +
+	"\x1bROLLOUT_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14ROLLOUT_OUTCOME_GOOD\x10\x01\x12\x1c\n" +
+	"\x18ROLLOUT_OUTCOME_RETURNED\x10\x02\x12\x18\n" +
+	"\x14ROLLOUT_OUTCOME_HELD\x10\x03\x12\x1e\n" +
+	"\x1aROLLOUT_OUTCOME_SUPERSEDED\x10\x04B=Z;github.com/triangle-suite/triangle/contracts/flow/v1;flowv1b\x06proto3"
 
 var (
 	file_flow_v1_values_proto_rawDescOnce sync.Once
@@ -1529,43 +2230,55 @@ func file_flow_v1_values_proto_rawDescGZIP() []byte {
 	return file_flow_v1_values_proto_rawDescData
 }
 
-var file_flow_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_flow_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_flow_v1_values_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
+var file_flow_v1_values_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_flow_v1_values_proto_goTypes = []any{
 	(ParkingOutcome)(0),           // 0: flow.v1.ParkingOutcome
 	(ShadowOutcome)(0),            // 1: flow.v1.ShadowOutcome
 	(AuditOutcome)(0),             // 2: flow.v1.AuditOutcome
 	(AuditFaultKind)(0),           // 3: flow.v1.AuditFaultKind
-	(*Position)(nil),              // 4: flow.v1.Position
-	(*Freshness)(nil),             // 5: flow.v1.Freshness
-	(*Objective)(nil),             // 6: flow.v1.Objective
-	(*ParkedEvent)(nil),           // 7: flow.v1.ParkedEvent
-	(*ShadowSide)(nil),            // 8: flow.v1.ShadowSide
-	(*ShadowDifference)(nil),      // 9: flow.v1.ShadowDifference
-	(*FlowTypes)(nil),             // 10: flow.v1.FlowTypes
-	(*AuditedVersion)(nil),        // 11: flow.v1.AuditedVersion
-	(*AuditedEpoch)(nil),          // 12: flow.v1.AuditedEpoch
-	(*AuditedEnd)(nil),            // 13: flow.v1.AuditedEnd
-	(*AuditedContent)(nil),        // 14: flow.v1.AuditedContent
-	(*AuditedReaction)(nil),       // 15: flow.v1.AuditedReaction
-	(*AuditFault)(nil),            // 16: flow.v1.AuditFault
-	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 18: google.protobuf.Duration
+	(CadenceMove)(0),              // 4: flow.v1.CadenceMove
+	(GateVerdict)(0),              // 5: flow.v1.GateVerdict
+	(DigestMatch)(0),              // 6: flow.v1.DigestMatch
+	(HoldCause)(0),                // 7: flow.v1.HoldCause
+	(SteeringAction)(0),           // 8: flow.v1.SteeringAction
+	(ParityOutcome)(0),            // 9: flow.v1.ParityOutcome
+	(RolloutOutcome)(0),           // 10: flow.v1.RolloutOutcome
+	(*Position)(nil),              // 11: flow.v1.Position
+	(*Freshness)(nil),             // 12: flow.v1.Freshness
+	(*Objective)(nil),             // 13: flow.v1.Objective
+	(*ParkedEvent)(nil),           // 14: flow.v1.ParkedEvent
+	(*ShadowSide)(nil),            // 15: flow.v1.ShadowSide
+	(*ShadowDifference)(nil),      // 16: flow.v1.ShadowDifference
+	(*FlowTypes)(nil),             // 17: flow.v1.FlowTypes
+	(*AuditedVersion)(nil),        // 18: flow.v1.AuditedVersion
+	(*AuditedEpoch)(nil),          // 19: flow.v1.AuditedEpoch
+	(*AuditedEnd)(nil),            // 20: flow.v1.AuditedEnd
+	(*AuditedContent)(nil),        // 21: flow.v1.AuditedContent
+	(*AuditedReaction)(nil),       // 22: flow.v1.AuditedReaction
+	(*AuditFault)(nil),            // 23: flow.v1.AuditFault
+	(*PlannedStep)(nil),           // 24: flow.v1.PlannedStep
+	(*CatalogueFlow)(nil),         // 25: flow.v1.CatalogueFlow
+	(*CadenceObjective)(nil),      // 26: flow.v1.CadenceObjective
+	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 28: google.protobuf.Duration
 }
 var file_flow_v1_values_proto_depIdxs = []int32{
-	17, // 0: flow.v1.Freshness.as_of:type_name -> google.protobuf.Timestamp
-	18, // 1: flow.v1.Freshness.staleness:type_name -> google.protobuf.Duration
-	4,  // 2: flow.v1.Freshness.position:type_name -> flow.v1.Position
-	18, // 3: flow.v1.Objective.staleness:type_name -> google.protobuf.Duration
-	4,  // 4: flow.v1.ParkedEvent.position:type_name -> flow.v1.Position
-	17, // 5: flow.v1.ParkedEvent.parked_at:type_name -> google.protobuf.Timestamp
+	27, // 0: flow.v1.Freshness.as_of:type_name -> google.protobuf.Timestamp
+	28, // 1: flow.v1.Freshness.staleness:type_name -> google.protobuf.Duration
+	11, // 2: flow.v1.Freshness.position:type_name -> flow.v1.Position
+	28, // 3: flow.v1.Objective.staleness:type_name -> google.protobuf.Duration
+	11, // 4: flow.v1.ParkedEvent.position:type_name -> flow.v1.Position
+	27, // 5: flow.v1.ParkedEvent.parked_at:type_name -> google.protobuf.Timestamp
 	3,  // 6: flow.v1.AuditFault.kind:type_name -> flow.v1.AuditFaultKind
-	4,  // 7: flow.v1.AuditFault.position:type_name -> flow.v1.Position
-	8,  // [8:8] is the sub-list for method output_type
-	8,  // [8:8] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	11, // 7: flow.v1.AuditFault.position:type_name -> flow.v1.Position
+	26, // 8: flow.v1.CatalogueFlow.objectives:type_name -> flow.v1.CadenceObjective
+	13, // 9: flow.v1.CadenceObjective.objective:type_name -> flow.v1.Objective
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_flow_v1_values_proto_init() }
@@ -1578,8 +2291,8 @@ func file_flow_v1_values_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flow_v1_values_proto_rawDesc), len(file_flow_v1_values_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   13,
+			NumEnums:      11,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

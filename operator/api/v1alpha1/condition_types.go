@@ -30,6 +30,9 @@ const (
 	ConditionRolledBack = "RolledBack"
 	// ConditionPaused is true while the spec, or somebody, holds the migration.
 	ConditionPaused = "Paused"
+	// ConditionTypesActive is false while an event type waits to be written; its message
+	// names who can't read it yet.
+	ConditionTypesActive = "TypesActive"
 	// ConditionEventStoreReachable is false while the operator can't reach the store:
 	// then all clocks of the migration stand still, and nothing is rolled back.
 	ConditionEventStoreReachable = "EventStoreReachable"

@@ -25,9 +25,10 @@ type FlowApprovalSpec struct {
 	// +required
 	PlanHash string `json:"planHash"`
 
-	// ApprovedBy is who approves: the user who makes the object, or it is refused.
+	// ApprovedBy is who approves: the user who makes the object, or it is refused. The
+	// name of a service account may take 339 characters.
 	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:MaxLength=512
 	// +required
 	ApprovedBy string `json:"approvedBy"`
 

@@ -100,9 +100,10 @@ type MaintenanceWindow struct {
 // +kubebuilder:validation:Enum=Mon;Tue;Wed;Thu;Fri;Sat;Sun
 type Weekday string
 
-// TimeZone is a name of the IANA time zone database; UTC when there is none.
+// TimeZone is a name of the IANA time zone database; UTC when there is none. The
+// server would take a distance such as +02:00 too, which knows no summer time.
 // +kubebuilder:validation:MaxLength=64
-// +kubebuilder:validation:XValidation:rule="timestamp('2000-01-01T00:00:00Z').getHours(self) >= 0",message="there is no such time zone: write a name of the IANA database such as Europe/Amsterdam"
+// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Z][-A-Za-z0-9_+/]*$') && self != 'Local' && timestamp('2000-01-01T00:00:00Z').getHours(self) >= 0",message="there is no such time zone: write a name of the IANA database such as Europe/Amsterdam"
 type TimeZone string
 
 // Step is a cadence, and what has to be so before the flow goes on to the next one.
@@ -194,6 +195,7 @@ const ApprovalRequired ApprovalMode = "Required"
 // Gate is one thing that has to be so. It passes, fails, or is not known for want of
 // data, which holds the migration and rolls nothing back.
 // +kubebuilder:validation:XValidation:rule="[has(self.parity), has(self.lag), has(self.freshness), has(self.errorBudget)].filter(x, x).size() == 1",message="a gate is exactly one of parity, lag, freshness and errorBudget"
+// +kubebuilder:validation:XValidation:rule="!has(self.lag) || !has(self.consecutive)",message="nothing is counted of lag: write for how long it has to be so, in for"
 type Gate struct {
 	// Name is the gate's own.
 	// +kubebuilder:validation:MinLength=1
@@ -222,7 +224,8 @@ type Gate struct {
 	// +optional
 	For Duration `json:"for,omitempty"`
 
-	// Consecutive is for how many windows, proofs or looks in a row; 1 by default.
+	// Consecutive is for how many in a row: of parity proofs, of freshness and the
+	// error budget hours that were measured; 1 by default. Of lag nothing is counted.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
 	// +optional
@@ -276,6 +279,7 @@ type FreshnessGate struct {
 	Max Duration `json:"max"`
 	// Objective is for which share of the time that has to hold, in per cent; 100
 	// when there is none.
+	// +kubebuilder:validation:XValidation:rule="self.matches('[1-9]')",message="an objective is above 0: what has to hold at no time is no gate"
 	// +optional
 	Objective Percent `json:"objective,omitempty"`
 }
@@ -289,7 +293,7 @@ type ErrorBudgetGate struct {
 	MinRemainingPercent int32 `json:"minRemainingPercent"`
 }
 
-// Percent is a number above 0 and up to 100 with at most four digits after the
+// Percent is a number from 0 to 100 with at most four digits after the
 // point, such as 99.9. It is text, as a number's digits would not come back as they
 // were written.
 // +kubebuilder:validation:MaxLength=8

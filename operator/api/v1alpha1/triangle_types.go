@@ -8,8 +8,8 @@ import (
 
 // TriangleSpec is an environment: the three services on one event store. There is
 // one in a namespace.
-// +kubebuilder:validation:XValidation:rule="!has(self.database.sqlite) || [self.channel, self.sales, self.marketing].all(s, !has(s.replicas) || s.replicas <= 1)",message="SQLite is a file of one replica: set replicas to 1, or use spec.database.postgres"
-// +kubebuilder:validation:XValidation:rule="!has(self.database.sqlite) || [self.channel, self.sales, self.marketing].all(s, !has(s.autoscaling))",message="SQLite is a file of one replica: leave autoscaling out, or use spec.database.postgres"
+// +kubebuilder:validation:XValidation:rule="!has(self.database.sqlite) || [self.channel.?replicas.orValue(1), self.sales.?replicas.orValue(1), self.marketing.?replicas.orValue(1)].all(n, n == 1)",message="SQLite is a file of one replica: set replicas to 1, or use spec.database.postgres"
+// +kubebuilder:validation:XValidation:rule="!has(self.database.sqlite) || ![has(self.channel.autoscaling), has(self.sales.autoscaling), has(self.marketing.autoscaling)].exists(scaled, scaled)",message="SQLite is a file of one replica: leave autoscaling out, or use spec.database.postgres"
 // +kubebuilder:validation:XValidation:rule="!has(self.database.postgres) || has(self.keyRing.postgres)",message="replicas on PostgreSQL share their keys: set spec.keyRing.postgres"
 type TriangleSpec struct {
 	// EventStore is the one thing that the services share.
@@ -69,6 +69,7 @@ type EventStore struct {
 }
 
 // EmbeddedStore is the store that Triangle brings along.
+// +kubebuilder:validation:XValidation:rule="has(self.storageClassName) == has(oldSelf.storageClassName)",message="the volume of a store can't change its class"
 type EmbeddedStore struct {
 	// Image is the store's image.
 	// +required
@@ -99,6 +100,7 @@ type Database struct {
 }
 
 // SQLite is a file on a volume.
+// +kubebuilder:validation:XValidation:rule="has(self.storageClassName) == has(oldSelf.storageClassName)",message="the volumes can't change their class"
 type SQLite struct {
 	// Size is that of the volume of each service.
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the volumes can't change their size here: grow the PersistentVolumeClaims themselves, where their class allows it"
@@ -117,8 +119,9 @@ type Postgres struct {
 	URLSecretRef SecretKey `json:"urlSecretRef"`
 }
 
-// KeyRing is where keys are kept: on the volume of the services where they have
-// one, else in PostgreSQL.
+// KeyRing is where keys are kept: in PostgreSQL, or, where the read models are
+// SQLite files, in one more on a volume that the three services share. They run on
+// one node then.
 type KeyRing struct {
 	// Postgres is the server that keeps the keys. It had better be another one than
 	// that of the read models, with backups of its own: to restore keys is to restore
@@ -145,7 +148,7 @@ type SecretKey struct {
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=512
 // +kubebuilder:validation:XValidation:rule="!self.matches('\\\\s')",message="an image's name has no spaces"
-// +kubebuilder:validation:XValidation:rule="self.matches('@sha256:[0-9a-f]{64}$') || self.matches(':[A-Za-z0-9_][-A-Za-z0-9_.]{0,127}$')",message="say which image: name it with a tag or a digest"
+// +kubebuilder:validation:XValidation:rule="self.matches('@sha256:[0-9a-f]{64}$') || !self.contains('@') && self.matches(':[A-Za-z0-9_][-A-Za-z0-9_.]{0,127}$')",message="say which image: name it with a tag or a digest"
 // +kubebuilder:validation:XValidation:rule="!self.endsWith(':latest')",message="the tag latest is another image tomorrow: name a version or a digest"
 type Image string
 
@@ -176,7 +179,7 @@ type Service struct {
 
 // Variable is a setting of a service.
 // +kubebuilder:validation:XValidation:rule="has(self.value) != has(self.secretRef)",message="write either value or secretRef"
-// +kubebuilder:validation:XValidation:rule="!(self.name in ['TRIANGLE_EVENTSTORE', 'TRIANGLE_DATABASE', 'TRIANGLE_KEYS', 'TRIANGLE_HTTP_ADDR', 'TRIANGLE_GRPC_ADDR'])",message="this setting follows from the rest of the spec"
+// +kubebuilder:validation:XValidation:rule="!(self.name in ['TRIANGLE_EVENTSTORE', 'TRIANGLE_DATABASE', 'TRIANGLE_KEYS', 'TRIANGLE_HTTP_ADDR', 'TRIANGLE_GRPC_ADDR', 'TRIANGLE_IMAGE'])",message="this setting follows from the rest of the spec"
 type Variable struct {
 	// Name is the variable's.
 	// +kubebuilder:validation:MaxLength=128

@@ -10,10 +10,17 @@ import (
 	"github.com/triangle-suite/triangle/contracts/flows"
 )
 
-// Step is one step of a migration: a cadence under a name.
+// Step is one step of a migration: a cadence under a name, and what has to be so.
 type Step struct {
 	Name    string
 	Cadence string // in the notation of flows.ParseCadence
+	// Shadow is how many comparisons in a row have to be equal before the step begins;
+	// 0: none is made.
+	Shadow int
+	// Approval is nil when nobody has to agree before the step begins.
+	Approval *Approval
+	// Gates are what has to be so while the flow runs at the step.
+	Gates []Gate
 }
 
 // Errors of CheckSteps.

@@ -65,8 +65,23 @@ type Common struct {
 	GRPCAddr   Address  `name:"grpc-addr" env:"TRIANGLE_GRPC_ADDR" default:"${grpc_addr}" placeholder:"HOST:PORT" help:"Where gRPC is served."`
 	LogLevel   Level    `name:"log-level" env:"TRIANGLE_LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"The least that is logged: debug, info, warn or error."`
 
+	Image string `name:"image" env:"TRIANGLE_IMAGE" placeholder:"IMAGE" help:"The image that this is, by which the operator recognises it."`
+
+	Command Command `arg:"" optional:"" enum:"serve,announce" default:"serve" help:"serve, which is the default, or announce: say in the event store what this build reads and writes, and exit. Neither database nor keys are needed for that."`
+
 	Version kong.VersionFlag `name:"version" help:"Show the version, and exit."`
 }
+
+// Command is what a service's program is to do.
+type Command string
+
+// The commands.
+const (
+	// Serve serves until the process is told to stop.
+	Serve Command = "serve"
+	// Announce says in the event store what the build reads and writes, and exits.
+	Announce Command = "announce"
+)
 
 func (c *Common) shared() *Common { return c }
 

@@ -52,6 +52,7 @@ func TestDefaultsAreTheServicesOwn(t *testing.T) {
 			HTTPAddr:   config.Address(service.HTTPAddr),
 			GRPCAddr:   config.Address(service.GRPCAddr),
 			LogLevel:   "info",
+			Command:    config.Serve,
 		}
 		if diff := cmp.Diff(want, s.Common); diff != "" {
 			t.Errorf("%s: %s", service.Name, diff)
@@ -155,9 +156,13 @@ func TestAWrongValueIsOneLineThatSaysWhatToWrite(t *testing.T) {
 			args: []string{"--databas=x.db"},
 			want: `unknown flag --databas, did you mean "--database"? (see channel-support --help)`,
 		},
-		"an argument too many": {
+		"a command that there is not": {
 			args: []string{"start"},
-			want: `unexpected argument start (see channel-support --help)`,
+			want: `[<command>] must be one of "serve","announce" but got "start" (see channel-support --help)`,
+		},
+		"an argument too many": {
+			args: []string{"announce", "twice"},
+			want: `unexpected argument twice (see channel-support --help)`,
 		},
 	}
 	for name, tc := range cases {

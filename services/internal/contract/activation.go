@@ -29,6 +29,13 @@ type Replica struct {
 	Seen     time.Time
 	Left     bool
 	Contract *flowv1.ContractAnnounced
+	// Since is when it said so first, as far as the stream keeps it.
+	Since time.Time
+	// Image is what it was started from; empty where it was not told.
+	Image string
+	// Calls is how many API calls it has answered since it started, and Failed how
+	// many of them failed for no fault of who called.
+	Calls, Failed uint64
 }
 
 // Running returns the replicas that run at now. Of a service of which none does it

@@ -16,9 +16,11 @@
 package contract
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
@@ -26,6 +28,7 @@ import (
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	"github.com/triangle-suite/triangle/contracts/flows"
 	"github.com/triangle-suite/triangle/services/internal/codec"
+	"github.com/triangle-suite/triangle/services/internal/decider"
 )
 
 // namespace is what the ids of contracts derive from.
@@ -52,7 +55,11 @@ func Of(service flows.Service, build string, taken ...flows.Flow) (*flowv1.Contr
 	}
 	for _, f := range taken {
 		c.Flows = append(c.Flows, &flowv1.FlowTypes{Flow: f.Name, Types: slices.Sorted(slices.Values(f.Types))})
+		if of, ok := flows.Find(f.Name); ok {
+			c.Catalogue = append(c.Catalogue, of.Data())
+		}
 	}
+	slices.SortFunc(c.Catalogue, func(a, b *flowv1.CatalogueFlow) int { return strings.Compare(a.GetName(), b.GetName()) })
 	slices.SortFunc(c.Flows, func(a, b *flowv1.FlowTypes) int { return strings.Compare(a.GetFlow(), b.GetFlow()) })
 	return c, nil
 }
@@ -67,6 +74,30 @@ func ID(c *flowv1.ContractAnnounced) (uuid.UUID, error) {
 		return uuid.Nil, fmt.Errorf("digest of a contract: %w", err)
 	}
 	return uuid.NewSHA1(namespace, text), nil
+}
+
+// Announce says once what a build reads and writes, whichever replica says it, and
+// returns the id of what was said. Where the image is known that has the build, it
+// says that, too.
+func Announce(ctx context.Context, s *decider.Streams, c *flowv1.ContractAnnounced, image string) (uuid.UUID, error) {
+	id, err := ID(c)
+	if err != nil {
+		return id, err
+	}
+	if err := ensure(ctx, s, c, id, c); err != nil || image == "" {
+		return id, err
+	}
+	of := &flowv1.ImageAnnounced{Service: c.GetService(), Image: image, Build: c.GetBuild(), ContractId: id.String()}
+	return id, ensure(ctx, s, c, uuid.NewSHA1(namespace, []byte(image+"\n"+c.GetBuild()+"\n"+id.String())), of)
+}
+
+func ensure(ctx context.Context, s *decider.Streams, c *flowv1.ContractAnnounced, id uuid.UUID, said proto.Message) error {
+	service := flows.Service(c.GetService())
+	origin := decider.Origin{Key: "contract:" + id.String(), Service: service, Time: time.Now().UTC()}
+	if _, err := decider.Ensure(ctx, s, origin, flows.ContractStream(service), id, said); err != nil {
+		return fmt.Errorf("announce the contract: %w", err)
+	}
+	return nil
 }
 
 // Lacks tells what a build lacks to take in an active type; empty when it lacks

@@ -48,8 +48,10 @@ func replicasOf(ctx context.Context, s *decider.Streams, service flows.Service) 
 	err = read(ctx, s, flows.ReplicasStream(service), 0, func(e codec.Event) {
 		switch m := e.Message.(type) {
 		case *flowv1.ReplicaSeen:
-			r := Replica{Service: service, Instance: m.GetInstance(), Build: m.GetBuild(), Seen: e.Created, Contract: contracts[m.GetContractId()]}
+			r := Replica{Service: service, Instance: m.GetInstance(), Build: m.GetBuild(), Since: e.Created, Seen: e.Created, Contract: contracts[m.GetContractId()]}
+			r.Image, r.Calls, r.Failed = m.GetImage(), m.GetCalls(), m.GetFailed()
 			if i, ok := place[r.Instance]; ok {
+				r.Since = all[i].Since
 				all[i] = r
 				return
 			}

@@ -90,10 +90,13 @@ type replica struct {
 	ended  chan error
 }
 
-func (w *world) run(c *flowv1.ContractAnnounced) *replica {
+func (w *world) run(c *flowv1.ContractAnnounced, with ...func(*contract.Member)) *replica {
 	ctx, end := context.WithCancel(context.Background())
 	r := &replica{active: &contract.Active{}, end: end, ended: make(chan error, 1)}
 	r.Member = contract.NewMember(w.streams, r.active, slog.New(slog.DiscardHandler), c)
+	for _, set := range with {
+		set(r.Member)
+	}
 	go func() { r.ended <- r.Run(ctx) }()
 	return r
 }

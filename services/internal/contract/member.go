@@ -48,6 +48,12 @@ func (a *Active) set(schema string) {
 
 // Member is this replica, among all that run on the store.
 type Member struct {
+	// Image is what the replica was started from; empty where nobody told it.
+	Image string
+	// Calls returns how many API calls it has answered, and how many of them failed
+	// for no fault of who called; nil: nobody counts.
+	Calls func() (calls, failed uint64)
+
 	streams  *decider.Streams
 	active   *Active
 	logger   *slog.Logger
@@ -206,12 +212,8 @@ const replicasKept = 300
 // runs.
 func (m *Member) announce(ctx context.Context) (id uuid.UUID, err error) {
 	service := flows.Service(m.contract.GetService())
-	if id, err = ID(m.contract); err != nil {
+	if id, err = Announce(ctx, m.streams, m.contract, m.Image); err != nil {
 		return id, err
-	}
-	origin := decider.Origin{Key: "contract:" + id.String(), Service: service, Time: time.Now().UTC()}
-	if _, err := decider.Ensure(ctx, m.streams, origin, flows.ContractStream(service), id, m.contract); err != nil {
-		return id, fmt.Errorf("announce the contract: %w", err)
 	}
 	if err := m.streams.Log.SetMaxCount(ctx, flows.ReplicasStream(service), replicasKept); err != nil {
 		return id, fmt.Errorf("bound %s: %w", flows.ReplicasStream(service), err)
@@ -220,8 +222,13 @@ func (m *Member) announce(ctx context.Context) (id uuid.UUID, err error) {
 }
 
 func (m *Member) sayThatItRuns(ctx context.Context, contract uuid.UUID) error {
+	var calls, failed uint64
+	if m.Calls != nil {
+		calls, failed = m.Calls()
+	}
 	return m.tell(ctx, &flowv1.ReplicaSeen{
 		Service: m.contract.GetService(), Instance: m.instance, Build: m.contract.GetBuild(), ContractId: contract.String(),
+		Image: m.Image, Calls: calls, Failed: failed,
 	})
 }
 

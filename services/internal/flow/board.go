@@ -2,11 +2,13 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	"github.com/triangle-suite/triangle/contracts/flows"
+	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 
@@ -63,6 +65,9 @@ func (b *Board) follow(ctx context.Context, streams *decider.Streams, name strin
 			continue
 		}
 		e, err := streams.Codec.Decode(ctx, m.Event)
+		if errors.Is(err, codec.ErrUnknownType) {
+			continue // a newer operator's: what the flow runs at is told as ever
+		}
 		if err != nil {
 			return fmt.Errorf("read the control stream of %s: %w", name, err)
 		}

@@ -10,13 +10,11 @@ import (
 	"github.com/google/uuid"
 
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
+	"github.com/triangle-suite/triangle/contracts/flows"
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 )
-
-// environmentStream says, in its first event, whose store it is.
-const environmentStream = "environment"
 
 // verifyEnvironment checks that the store belongs to the environment that the
 // database was filled from. Who comes first to a new store founds the
@@ -43,7 +41,7 @@ func (in *Intake) verifyEnvironment(ctx context.Context) error {
 // there is none.
 func (in *Intake) environment(ctx context.Context) (string, error) {
 	for {
-		for e, err := range in.streams.Log.ReadStream(ctx, environmentStream, eventlog.Forward, 0, 1) {
+		for e, err := range in.streams.Log.ReadStream(ctx, flows.EnvironmentStream, eventlog.Forward, 0, 1) {
 			if errors.Is(err, eventlog.ErrNoStream) {
 				break
 			}
@@ -56,7 +54,7 @@ func (in *Intake) environment(ctx context.Context) (string, error) {
 			}
 			founded, ok := event.Message.(*flowv1.EnvironmentFounded)
 			if !ok {
-				return "", fmt.Errorf("the stream %s begins with %s: %w", environmentStream, e.Type, ErrForeignStore)
+				return "", fmt.Errorf("the stream %s begins with %s: %w", flows.EnvironmentStream, e.Type, ErrForeignStore)
 			}
 			return founded.GetEnvironmentId(), nil
 		}
@@ -69,10 +67,10 @@ func (in *Intake) environment(ctx context.Context) (string, error) {
 func (in *Intake) foundEnvironment(ctx context.Context) error {
 	id := uuid.New()
 	e, err := in.streams.Codec.Encode(ctx, &flowv1.EnvironmentFounded{EnvironmentId: id.String()}, id,
-		codec.Metadata{Source: codec.Source(in.consumer.Flow.To), Subject: environmentStream, Time: time.Now().UTC()})
+		codec.Metadata{Source: codec.Source(in.consumer.Flow.To), Subject: flows.EnvironmentStream, Time: time.Now().UTC()})
 	if err != nil {
 		return err
 	}
-	_, err = in.streams.Log.Append(ctx, environmentStream, eventlog.NoStream, e)
+	_, err = in.streams.Log.Append(ctx, flows.EnvironmentStream, eventlog.NoStream, e)
 	return err
 }

@@ -114,7 +114,11 @@ type Build func(context.Context, Parts) (Application, error)
 // ends the process as config.Exit does.
 func Main(service config.Service, settings Settings, build Build) {
 	config.Load(service, settings)
-	config.Exit(service, Run(context.Background(), service, settings, build, nil))
+	do := func() error { return Run(context.Background(), service, settings, build, nil) }
+	if config.CommonOf(settings).Command == config.Announce {
+		do = func() error { return Announce(context.Background(), service, settings, build) }
+	}
+	config.Exit(service, do())
 }
 
 // Run runs the service until ctx ends or the process is told to stop. bound, if
@@ -138,7 +142,7 @@ func Run(ctx context.Context, service config.Service, settings Settings, build B
 		return fmt.Errorf("put the service together: %w", err)
 	}
 	options := app.Serving()
-	if err := join(&options, service, parts, app.Flows.Flows()); err != nil {
+	if err := join(&options, service, common.Image, parts, app.Flows.Flows()); err != nil {
 		return err
 	}
 	options.HTTPAddr, options.GRPCAddr, options.Bound = string(common.HTTPAddr), string(common.GRPCAddr), bound
@@ -153,12 +157,14 @@ func Run(ctx context.Context, service config.Service, settings Settings, build B
 // join makes the service a member of those that run on the store: what it reads
 // and writes is announced, and nothing that runs beside the API begins before it is
 // known to read all that is active.
-func join(options *serve.Options, service config.Service, parts Parts, taken []flows.Flow) error {
+func join(options *serve.Options, service config.Service, image string, parts Parts, taken []flows.Flow) error {
 	announced, err := contract.Of(flows.Service(service.Name), config.Version(), taken...)
 	if err != nil {
 		return err
 	}
+	options.Tally = &serve.Tally{}
 	member := contract.NewMember(parts.Streams, parts.active, parts.Logger, announced)
+	member.Image, member.Calls = image, options.Tally.Read
 	for i, w := range options.Workers {
 		options.Workers[i].Run = func(ctx context.Context) error {
 			if !member.Admitted(ctx) {

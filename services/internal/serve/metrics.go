@@ -23,10 +23,12 @@ type metrics struct {
 	duration *prometheus.HistogramVec
 	running  *prometheus.GaugeVec
 	rest     *prometheus.CounterVec
+	tally    *Tally
 }
 
-func newMetrics(registry *prometheus.Registry, api services) (*metrics, error) {
+func newMetrics(registry *prometheus.Registry, api services, tally *Tally) (*metrics, error) {
 	m := &metrics{
+		tally:   tally,
 		methods: map[string]struct{}{},
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "triangle_api_calls_total",
@@ -90,7 +92,9 @@ func (m *metrics) HandleRPC(ctx context.Context, event stats.RPCStats) {
 		m.running.WithLabelValues(method).Inc()
 	case *stats.End:
 		m.running.WithLabelValues(method).Dec()
-		m.calls.WithLabelValues(method, status.Code(e.Error).String()).Inc()
+		code := status.Code(e.Error)
+		m.calls.WithLabelValues(method, code.String()).Inc()
+		m.tally.count(code)
 		observe(ctx, m.duration.WithLabelValues(method), e.EndTime.Sub(e.BeginTime))
 	}
 }

@@ -62,6 +62,8 @@ type Options struct {
 	Workers []Worker
 	// Telemetry is shut down at the end.
 	Telemetry *telemetry.Telemetry
+	// Tally, if given, counts the calls.
+	Tally *Tally
 
 	BodyLimit    int           // 0: DefaultBodyLimit
 	CallTimeout  time.Duration // 0: DefaultCallTimeout

@@ -46,7 +46,7 @@ func newServer(o Options) (*server, error) {
 
 	var api services
 	o.Register(&api)
-	measured, err := newMetrics(o.Telemetry.Registry, api)
+	measured, err := newMetrics(o.Telemetry.Registry, api, o.Tally)
 	if err != nil {
 		return nil, err
 	}

@@ -36,13 +36,14 @@ type Streams struct {
 
 type commands struct {
 	JSON    bool             `name:"json" help:"Print one JSON object instead of text."`
-	Timeout time.Duration    `placeholder:"DURATION" help:"Give up after this long (up: until it serves). Default: 5s to read a flow, 30s to wait for one, 2m to audit one, 15m for up and demo, none for import."`
+	Timeout time.Duration    `placeholder:"DURATION" help:"Give up after this long (up: until it serves). Default: 5s to read a flow, 30s to wait for one, 2m to audit one, 15m for up and demo, none for import, 15s to ask a cluster."`
 	Data    string           `default:".triangle" placeholder:"DIR" help:"The folder that holds all data of the suite on this machine (${default})."`
 	Version kong.VersionFlag `help:"Show the version, and exit."`
 
 	Up         upCommand         `cmd:"" help:"Start everything on this machine, import the sample, play the scenario, then serve until Ctrl-C."`
 	Demo       demoCommand       `cmd:"" help:"The same, but exit when the scenario has been played: with status 1 when a step failed."`
 	Flow       flowCommands      `cmd:"" help:"Look at the information flows, and steer them."`
+	Migrate    migrateCommands   `cmd:"" help:"Look at the migrations of flows, and steer them."`
 	Types      typesCommands     `cmd:"" help:"Look at the event types that are new, and have them written."`
 	Nba        nbaCommands       `cmd:"" help:"Look at decisions on next best actions: why they are as they are, and whether they come out the same again."`
 	Import     importCommands    `cmd:"" help:"Import files into CRM."`

@@ -32,7 +32,7 @@ import (
 // TestMain lets the scripts run triangle, a real store, and services that are
 // ready but can do nothing.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(withCluster{m}, map[string]func(){
 		"triangle": func() {
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 			code := Run(ctx, os.Args[1:], Streams{Out: os.Stdout, Err: os.Stderr})
@@ -96,7 +96,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup:               func(env *testscript.Env) error { return setUp(env) },
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"adopt": adopt, "close-window": closeWindow, "await": await, "park": park, "answer": answer, "complete": complete, "waits": waits, "measured": measured, "replica": replica, "leave": leave, "carry": carry, "begin-shadow": beginShadow, "compared": compared},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"adopt": adopt, "close-window": closeWindow, "await": await, "park": park, "answer": answer, "complete": complete, "waits": waits, "measured": measured, "replica": replica, "leave": leave, "carry": carry, "begin-shadow": beginShadow, "compared": compared, "manage": manage, "release": release, "cluster": cluster, "apply": apply, "approved": approved, "annotated": annotated, "remove-kinds": removeKinds},
 	})
 }
 
@@ -109,6 +109,7 @@ func setUp(env *testscript.Env) error {
 	env.Setenv("TRIANGLE_EVENTSTORE", eventstoretest.Start(t).ConnectionString())
 	env.Setenv("USER", "ada")
 	env.Values[parkedKey] = parkedBy{}
+	env.Values[clusterKey{}] = t
 	if err := serveDecisions(env, t); err != nil {
 		return err
 	}

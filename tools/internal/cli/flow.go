@@ -59,6 +59,9 @@ type flowSet struct {
 	Name    string `arg:"" help:"The flow's name."`
 	Cadence string `required:"" placeholder:"CADENCE" help:"realtime, hourly, daily, weekly, paused, or a cron expression such as \"30 6 * * 1-5\" (in UTC, or with CRON_TZ=Europe/Amsterdam before it)."`
 	Epoch   uint64 `placeholder:"N" help:"The epoch that is to begin: fails when somebody else was first. Without it, whatever comes next."`
+
+	BreakGlass bool `help:"Set it although an InformationFlow manages the flow: its migration holds then, until somebody has it retried."`
+
 	steering
 }
 
@@ -186,7 +189,12 @@ func (c *flowSet) Run(s *session) error {
 }
 
 func (c *flowSet) ask(ctx context.Context, steered *control.Flows) (control.State, error) {
-	if c.Epoch > 0 {
+	switch {
+	case c.BreakGlass && c.Epoch > 0:
+		return steered.BeginBreakingGlass(ctx, c.Name, c.Epoch, c.Cadence, c.who(), c.Reason)
+	case c.BreakGlass:
+		return steered.BreakGlass(ctx, c.Name, c.Cadence, c.who(), c.Reason)
+	case c.Epoch > 0:
 		return steered.Begin(ctx, c.Name, c.Epoch, c.Cadence, c.who(), c.Reason)
 	}
 	return steered.Set(ctx, c.Name, c.Cadence, c.who(), c.Reason)

@@ -147,6 +147,9 @@ func (s Source) Steering(ctx context.Context) (*Steering, error) {
 			return nil, fmt.Errorf("read what was asked of %s: %w", s.Flow.Name, err)
 		}
 		event, err := s.Decode(ctx, e)
+		if errors.Is(err, codec.ErrUnknownType) {
+			continue // a newer operator's: no marker, and nothing that an audit rests on
+		}
 		if err != nil {
 			return nil, fmt.Errorf("read what was asked of %s: %w", s.Flow.Name, err)
 		}

@@ -1,0 +1,213 @@
+// Package migrate moves flows as InformationFlows want it: it reads what a flow's
+// streams say, has plan.Next decide, does what it says, and tells the status. All
+// that it does to a flow is an event on the flow's control stream, under the
+// revision that it has read; all that it has to remember is there, too, so that
+// whoever leads next goes on where the last one stopped.
+package migrate
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
+	"github.com/triangle-suite/triangle/operator/api/v1alpha1"
+	"github.com/triangle-suite/triangle/operator/internal/plan"
+	"github.com/triangle-suite/triangle/services/control"
+	"github.com/triangle-suite/triangle/services/control/migration"
+)
+
+const (
+	// most is how many actions are done for a flow before others have their turn.
+	most = 32
+	// atLeast is how often a flow is looked at where nothing has been heard of it: a
+	// hint may be lost.
+	atLeast = 5 * time.Minute
+)
+
+// Flows carries out what InformationFlows want.
+type Flows struct {
+	// Client reads from a cache that has the InformationFlows indexed (see Index), and
+	// writes. Reader reads past it.
+	Client client.Client
+	Reader client.Reader
+	// Stores finds the event store of a namespace.
+	Stores Stores
+	// Instance is who this replica of the operator is.
+	Instance string
+	// Now is the time; only maintenance windows and what is to be looked at again go
+	// by it. Ages go by the store's time.
+	Now func() time.Time
+	// Recorder tells Kubernetes events.
+	Recorder events.EventRecorder
+
+	// Every is how often the operator says that it watches: control.WatchEvery.
+	Every time.Duration
+
+	environments registry
+	news         chan event.TypedGenericEvent[News]
+	running      context.Context //nolint:containedctx // of the manager: what it starts ends with it
+}
+
+// Reconcile brings a flow on.
+func (r *Flows) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	object := &v1alpha1.InformationFlow{}
+	err := r.Client.Get(ctx, request.NamespacedName, object)
+	if apierrors.IsNotFound(err) || err == nil && !object.DeletionTimestamp.IsZero() {
+		return reconcile.Result{}, r.end(ctx, request.NamespacedName)
+	}
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("read InformationFlow %s: %w", request.NamespacedName, err)
+	}
+	approvals, err := r.approvals(ctx, request.NamespacedName)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	next, failure := r.advance(ctx, object, approvals)
+	err = errors.Join(r.tell(ctx, object, next.Status), r.pronounce(ctx, approvals, next.Verdicts))
+	if apierrors.IsConflict(err) {
+		return reconcile.Result{RequeueAfter: time.Second}, nil // the cache is behind, or another replica leads
+	}
+	if err = errors.Join(failure, err); err != nil {
+		return reconcile.Result{}, err
+	}
+	return reconcile.Result{RequeueAfter: r.again(next.LookAgain)}, nil
+}
+
+// again is in what time to look again.
+func (r *Flows) again(at time.Time) time.Duration {
+	if at.IsZero() {
+		return atLeast
+	}
+	return min(max(at.Sub(r.Now()), time.Second), atLeast)
+}
+
+// advance does one thing after the other until there is nothing to be done, and
+// returns the last plan. With an error it returns the plan whose action failed.
+func (r *Flows) advance(ctx context.Context, object *v1alpha1.InformationFlow, approvals []v1alpha1.FlowApproval) (plan.Plan, error) {
+	env, err := r.environment(ctx, object.Namespace)
+	if err != nil {
+		return r.unread(object, err.Error()), ignoreNoEnvironment(err)
+	}
+	if !env.known() {
+		return r.unread(object, silent), nil
+	}
+	known, err := env.follow(object, r.Now())
+	if err != nil {
+		return plan.Plan{Status: plan.Refused(object, err)}, nil
+	}
+	state, spec := known.state, known.spec
+	for range most {
+		o := r.observe(ctx, env, state, spec)
+		if state.Plan == nil && o.Unreachable != "" { // who knows what was read of it
+			return r.unread(object, silent), nil
+		}
+		o.Approvals = seen(approvals)
+		next := plan.Next(spec, o, r.Now())
+		if next.Action.Kind == plan.Nothing {
+			return next, nil
+		}
+		err := carryOut(ctx, env, state, next.Action)
+		if errors.Is(err, control.ErrDeposed) {
+			continue // somebody has written meanwhile: read that, and decide again
+		}
+		if err != nil {
+			return next, fmt.Errorf("flow %s: %s: %w", spec.Flow.Name, next.Action.Kind, err)
+		}
+		r.announce(object, next.Action)
+	}
+	return plan.Plan{}, fmt.Errorf("flow %s: more than %d things to do in a row", spec.Flow.Name, most)
+}
+
+// observe reads on in the flow's streams.
+func (r *Flows) observe(parent context.Context, env *environment, state *migration.State, spec plan.Spec) plan.Observation {
+	ctx, cancel := context.WithTimeout(parent, storeTimeout)
+	defer cancel()
+	if o := env.observation(); o.Unreachable != "" {
+		o.Migration = state
+		return o
+	}
+	if err := env.flows.FollowMigration(ctx, state, spec.WantsHours()); err != nil {
+		log.FromContext(parent).Error(err, "the flow's streams can't be read")
+		env.lost()
+	}
+	o := env.observation()
+	o.Migration = state
+	return o
+}
+
+// carryOut does what a plan says.
+func carryOut(ctx context.Context, env *environment, state *migration.State, do plan.Action) error {
+	switch do.Kind {
+	case plan.Compare:
+		return env.flows.RecordComparison(ctx, state, plan.Operator)
+	case plan.JudgeParity:
+		judged, err := env.flows.JudgeParity(ctx, state, do.Step)
+		if err != nil {
+			return err
+		}
+		return env.flows.Record(ctx, state, plan.Operator, judged)
+	default:
+		return env.flows.Record(ctx, state, plan.Operator, do.Event)
+	}
+}
+
+// announce tells in the cluster what was told to the stream.
+func (r *Flows) announce(object *v1alpha1.InformationFlow, done plan.Action) {
+	kind, reason, note := described(done)
+	if reason != "" {
+		r.Recorder.Eventf(object, nil, kind, reason, "Migrate", "%s", note)
+	}
+}
+
+// described is an action as a Kubernetes event tells it; the reason is empty for
+// what nobody has to hear of.
+func described(done plan.Action) (kind, reason, note string) {
+	switch m := done.Event.(type) {
+	case *flowv1.CadenceRequested:
+		if m.GetMove() == flowv1.CadenceMove_CADENCE_MOVE_ROLLBACK {
+			return corev1.EventTypeWarning, "RolledBack", fmt.Sprintf("back to step %s (%s): %s", m.GetStep(), m.GetCadence(), m.GetReason())
+		}
+		return corev1.EventTypeNormal, "StepBegun", fmt.Sprintf("on to step %s (%s)", m.GetStep(), m.GetCadence())
+	case *flowv1.MigrationHeld:
+		return corev1.EventTypeWarning, "Held", m.GetDetail()
+	case *flowv1.ApprovalAwaited:
+		return corev1.EventTypeNormal, "ApprovalAwaited", fmt.Sprintf("step %s waits for an approval", m.GetStep())
+	case *flowv1.ApprovalCounted:
+		return corev1.EventTypeNormal, "Approved", fmt.Sprintf("step %s was approved by %s", m.GetStep(), m.GetBy())
+	default:
+		return "", "", ""
+	}
+}
+
+// approvals returns those that name an InformationFlow, oldest first.
+func (r *Flows) approvals(ctx context.Context, flow types.NamespacedName) ([]v1alpha1.FlowApproval, error) {
+	var all v1alpha1.FlowApprovalList
+	if err := r.Client.List(ctx, &all, client.InNamespace(flow.Namespace), client.MatchingFields{byFlow: flow.Name}); err != nil {
+		return nil, fmt.Errorf("list the approvals of %s: %w", flow, err)
+	}
+	slices.SortFunc(all.Items, func(a, b v1alpha1.FlowApproval) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), strings.Compare(a.Name, b.Name))
+	})
+	return all.Items, nil
+}
+
+func seen(approvals []v1alpha1.FlowApproval) (all []plan.ApprovalSeen) {
+	for _, a := range approvals {
+		all = append(all, plan.ApprovalSeen{Name: a.Name, UID: string(a.UID), Step: a.Spec.Step, PlanHash: a.Spec.PlanHash, By: a.Spec.ApprovedBy})
+	}
+	return all
+}

@@ -1,0 +1,134 @@
+// Package run makes an operator of its parts.
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	metrics "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/triangle-suite/triangle/operator/api/v1alpha1"
+	"github.com/triangle-suite/triangle/operator/internal/controller"
+	"github.com/triangle-suite/triangle/operator/internal/migrate"
+)
+
+// Settings are the operator's, as flags and as environment variables.
+type Settings struct {
+	Namespaces    []string   `env:"TRIANGLE_NAMESPACES" placeholder:"NAME,…" help:"The namespaces to look after: in each it needs a Role."`
+	AllNamespaces bool       `env:"TRIANGLE_ALL_NAMESPACES" help:"Look after all namespaces: it needs a ClusterRole then."`
+	LeaderElect   bool       `env:"TRIANGLE_LEADER_ELECT" default:"true" negatable:"" help:"Let one replica of several do the work."`
+	Home          string     `name:"home-namespace" env:"POD_NAMESPACE" placeholder:"NAME" help:"Where the replicas agree who leads: where they run."`
+	MetricsAddr   string     `env:"TRIANGLE_METRICS_ADDR" default:":8080" help:"Where /metrics is served; 0: nowhere."`
+	HealthAddr    string     `env:"TRIANGLE_HEALTH_ADDR" default:":8081" help:"Where /healthz and /readyz are served; 0: nowhere."`
+	LogLevel      slog.Level `env:"TRIANGLE_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
+}
+
+// Errors of Check.
+var (
+	// ErrNamespaces says that it is not clear what to look after.
+	ErrNamespaces = errors.New("say what to look after: either --namespaces or --all-namespaces")
+	// ErrHome says that replicas have nowhere to agree.
+	ErrHome = errors.New("say where the replicas agree who leads, with --home-namespace or POD_NAMESPACE; or add --no-leader-elect where there is one only")
+)
+
+// Check tells what is wrong with the settings before anything starts.
+func (s Settings) Check() error {
+	switch {
+	case (len(s.Namespaces) > 0) == s.AllNamespaces:
+		return ErrNamespaces
+	case s.LeaderElect && s.Home == "":
+		return ErrHome
+	}
+	return nil
+}
+
+// The lease: a leader that can't renew it stops before another one begins.
+const (
+	leaseDuration = 15 * time.Second
+	renewDeadline = 10 * time.Second
+	retryPeriod   = 2 * time.Second
+)
+
+// Operator runs until ctx ends, or until it does not lead any more: then it fails,
+// so that its process ends and with it all that it was about to do.
+func Operator(ctx context.Context, cluster *rest.Config, settings Settings) error {
+	logger := logr.FromSlogHandler(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: settings.LogLevel}))
+	ctrl.SetLogger(logger)
+	klog.SetLogger(logger)
+	scheme, err := scheme()
+	if err != nil {
+		return err
+	}
+	manager, err := ctrl.NewManager(cluster, settings.options(scheme))
+	if err != nil {
+		return fmt.Errorf("reach the cluster: %w", err)
+	}
+	if err := add(ctx, manager); err != nil {
+		return err
+	}
+	return manager.Start(ctx)
+}
+
+// add has the manager run both controllers.
+func add(ctx context.Context, manager ctrl.Manager) error {
+	instance, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("the name of this replica: %w", err)
+	}
+	recorder := manager.GetEventRecorder("triangle-operator")
+	triangles := &controller.Triangles{Client: manager.GetClient(), Reader: manager.GetAPIReader(), Recorder: recorder, Now: time.Now}
+	if err := triangles.SetupWithManager(manager); err != nil {
+		return err
+	}
+	flows := &migrate.Flows{
+		Client: manager.GetClient(), Reader: manager.GetAPIReader(), Stores: triangles, Instance: instance, Now: time.Now, Recorder: recorder,
+	}
+	if err := flows.Setup(ctx, manager); err != nil {
+		return err
+	}
+	return errors.Join(manager.AddHealthzCheck("ping", healthz.Ping), manager.AddReadyzCheck("ping", healthz.Ping))
+}
+
+func (s Settings) options(scheme *runtime.Scheme) ctrl.Options {
+	o := ctrl.Options{
+		Scheme:                  scheme,
+		Metrics:                 metrics.Options{BindAddress: s.MetricsAddr},
+		HealthProbeBindAddress:  s.HealthAddr,
+		LeaderElection:          s.LeaderElect,
+		LeaderElectionID:        "triangle-operator",
+		LeaderElectionNamespace: s.Home,
+		LeaseDuration:           new(leaseDuration),
+		RenewDeadline:           new(renewDeadline),
+		RetryPeriod:             new(retryPeriod),
+		// Whoever stops in good order lets the next one begin at once; the process ends
+		// with it.
+		LeaderElectionReleaseOnCancel: true,
+	}
+	if !s.AllNamespaces {
+		o.Cache.DefaultNamespaces = map[string]cache.Config{}
+		for _, namespace := range s.Namespaces {
+			o.Cache.DefaultNamespaces[namespace] = cache.Config{}
+		}
+	}
+	return o
+}
+
+func scheme() (*runtime.Scheme, error) {
+	s := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(s), v1alpha1.AddToScheme(s)); err != nil {
+		return nil, fmt.Errorf("the kinds that the operator knows: %w", err)
+	}
+	return s, nil
+}
