@@ -142,7 +142,9 @@ func (n *nodes) job(ctx context.Context, job *batchv1.Job) {
 		if c.GetService() != service {
 			n.w.t.Errorf("%s is announced by %s", service, image)
 		}
-		n.suite.Announce(image, c)
+		if err := n.suite.Announce(image, c); err != nil {
+			n.w.t.Logf("the Job %s is tried again: %v", job.Name, err)
+		}
 		return
 	}
 	if job.Status.Failed > 0 {

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"strings"
 	"testing"
@@ -15,7 +16,10 @@ import (
 	"github.com/triangle-suite/triangle/operator/apitest"
 )
 
-func TestMain(m *testing.M) { os.Exit(apitest.Run(m)) }
+func TestMain(m *testing.M) {
+	Settings{LogLevel: slog.LevelWarn}.Log()
+	os.Exit(apitest.Run(m))
+}
 
 // An operator with no more rights than its Role says leads, and tells what is
 // missing before it can move a flow.

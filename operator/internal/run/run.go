@@ -26,7 +26,7 @@ import (
 
 // Settings are the operator's, as flags and as environment variables.
 type Settings struct {
-	Namespaces    []string   `env:"TRIANGLE_NAMESPACES" placeholder:"NAME,…" help:"The namespaces to look after: in each it needs a Role."`
+	Namespaces    []string   `env:"TRIANGLE_NAMESPACES" placeholder:"NAME" help:"The namespaces to look after: in each it needs a Role."`
 	AllNamespaces bool       `env:"TRIANGLE_ALL_NAMESPACES" help:"Look after all namespaces: it needs a ClusterRole then."`
 	LeaderElect   bool       `env:"TRIANGLE_LEADER_ELECT" default:"true" negatable:"" help:"Let one replica of several do the work."`
 	Home          string     `name:"home-namespace" env:"POD_NAMESPACE" placeholder:"NAME" help:"Where the replicas agree who leads: where they run."`
@@ -61,12 +61,17 @@ const (
 	retryPeriod   = 2 * time.Second
 )
 
+// Log has everything in this process log to the standard error, as JSON. It is for
+// the process to call, before anything else.
+func (s Settings) Log() {
+	logger := logr.FromSlogHandler(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: s.LogLevel}))
+	ctrl.SetLogger(logger)
+	klog.SetLogger(logger)
+}
+
 // Operator runs until ctx ends, or until it does not lead any more: then it fails,
 // so that its process ends and with it all that it was about to do.
 func Operator(ctx context.Context, cluster *rest.Config, settings Settings) error {
-	logger := logr.FromSlogHandler(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: settings.LogLevel}))
-	ctrl.SetLogger(logger)
-	klog.SetLogger(logger)
 	scheme, err := scheme()
 	if err != nil {
 		return err

@@ -52,11 +52,10 @@ func Contract(t testing.TB, service flows.Service, build string) *flowv1.Contrac
 }
 
 // Announce has an image announce a contract, as its program does when it is told to.
-func (s *Suite) Announce(image string, c *flowv1.ContractAnnounced) {
-	s.t.Helper()
-	if _, err := contract.Announce(s.t.Context(), s.streams, c, image); err != nil {
-		s.t.Fatal(err)
-	}
+// It fails when the store is away, as the program does.
+func (s *Suite) Announce(image string, c *flowv1.ContractAnnounced) error {
+	_, err := contract.Announce(s.t.Context(), s.streams, c, image)
+	return err
 }
 
 // Run runs a replica of an image, whose calls end as calls tells, until stop is

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,13 +33,13 @@ func (w *world) suite() control.Suite {
 func TestAReplicaTellsOfItsImageAndItsCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		calls := uint64(0)
+		var calls atomic.Uint64
 		r := w.run(build(flows.Sales, "newer"), func(m *contract.Member) {
-			m.Image, m.Calls = "registry/sales:2", func() (uint64, uint64) { return calls, calls / 10 }
+			m.Image, m.Calls = "registry/sales:2", func() (uint64, uint64) { return calls.Load(), calls.Load() / 10 }
 		})
 		synctest.Wait()
 		began := time.Now()
-		calls = 100
+		calls.Store(100)
 		<-time.After(contract.RenewEvery)
 		synctest.Wait()
 		replicas := w.suite().Of(flows.Sales).Replicas
