@@ -266,7 +266,7 @@ type ParityGate struct {
 
 // LagGate bounds how many events may wait.
 type LagGate struct {
-	// MaxEvents is how many, at most, by the store itself.
+	// MaxEvents is how many, at most, by the word of the flow's consumer.
 	// +kubebuilder:validation:Minimum=0
 	// +required
 	MaxEvents int64 `json:"maxEvents"`
