@@ -73,7 +73,7 @@ var may = map[string]map[string][]string{
 	"services.":                              {"operator": applies},
 	"serviceaccounts.":                       {"operator": applies},
 	"serviceaccounts/token.":                 {},
-	"configmaps.":                            {"operator": applies},
+	"configmaps.":                            {},
 	"jobs.batch":                             {"operator": applies},
 	"horizontalpodautoscalers.autoscaling":   {"operator": applies},
 	"poddisruptionbudgets.policy":            {"operator": applies},

@@ -186,6 +186,16 @@ func TestWhatTheSpecCannotMeanIsStalledWithWhatToDo(t *testing.T) {
 			func(t *v1alpha1.Triangle) { t.Spec.EventStore.ConnectionSecretRef.Key = "url" },
 			"the Secret store has no key url: add it",
 		},
+		"a connection string of something else": {
+			func(t *v1alpha1.Triangle) { t.Spec.EventStore.ConnectionSecretRef.Name = "odd" },
+			"write esdb://host:2113 for one node",
+		},
+		"a CA that is no certificate": {
+			func(t *v1alpha1.Triangle) {
+				t.Spec.EventStore.CASecretRef = &v1alpha1.SecretKey{Name: "odd", Key: "connection"}
+			},
+			"write PEM, which begins with -----BEGIN CERTIFICATE-----",
+		},
 		"a setting's Secret": {
 			func(t *v1alpha1.Triangle) {
 				t.Spec.Channel.Env = []v1alpha1.Variable{{Name: "TRIANGLE_SMTP", SecretRef: &v1alpha1.SecretKey{Name: "mail", Key: "url"}}}
@@ -206,6 +216,10 @@ func TestWhatTheSpecCannotMeanIsStalledWithWhatToDo(t *testing.T) {
 				}
 				return
 			}
+			w.create(&corev1.Secret{
+				ObjectMeta: metav1.ObjectMeta{Name: "odd", Namespace: w.namespace},
+				Data:       map[string][]byte{"connection": []byte("https://store:2113")},
+			})
 			w.create(triangle)
 			w.stands(v1alpha1.ConditionStalled, metav1.ConditionTrue, tc.want)
 			w.change(func(t *v1alpha1.Triangle) { t.Spec = w.triangle().Spec })

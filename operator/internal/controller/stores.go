@@ -3,6 +3,7 @@ package controller
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
@@ -60,8 +61,8 @@ func (s *stores) of(name types.NamespacedName, connection string, ca []byte) (*s
 		}
 	}
 	flows, err := control.Connect(connection)
-	if err != nil {
-		return nil, err
+	if err != nil { // nobody is connected to yet: it is the string
+		return nil, errors.Join(errConnectionString, made.forgetCA())
 	}
 	made.Flows = flows
 	if s.open == nil {
@@ -71,11 +72,21 @@ func (s *stores) of(name types.NamespacedName, connection string, ca []byte) (*s
 	return made, nil
 }
 
+// What somebody has to mend in a Secret. What the client itself says of a connection
+// string may have its password in it.
+var (
+	errConnectionString = errors.New("the connection string of the event store can't be used: write esdb://host:2113 for one node, or esdb+discover://host:2113 for a cluster")
+	errCertificates     = errors.New("the event store's CA holds no certificate: write PEM, which begins with -----BEGIN CERTIFICATE-----")
+)
+
 // withCA has the store's client trust certificates besides: it takes a file.
 func withCA(connection string, pem []byte) (with, file string, err error) {
 	u, err := url.Parse(connection)
 	if err != nil {
-		return "", "", errors.New("the connection string is none: write esdb://host:2113")
+		return "", "", errConnectionString
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		return "", "", errCertificates
 	}
 	dir, err := os.MkdirTemp("", "triangle-ca-")
 	if err != nil {
@@ -104,11 +115,18 @@ func (s *stores) close(name types.NamespacedName) error {
 		return nil
 	}
 	delete(s.open, name)
-	var gone error
-	if known.ca != "" {
-		gone = os.RemoveAll(filepath.Dir(known.ca))
+	return errors.Join(known.Close(), known.forgetCA())
+}
+
+// forgetCA removes the file of the certificates that the connection trusts.
+func (s *store) forgetCA() error {
+	if s.ca == "" {
+		return nil
 	}
-	return errors.Join(known.Close(), gone)
+	if err := os.RemoveAll(filepath.Dir(s.ca)); err != nil {
+		return fmt.Errorf("forget the store's certificates: %w", err)
+	}
+	return nil
 }
 
 // secretError is a Secret that is not as the spec wants it: somebody's turn.

@@ -131,8 +131,12 @@ func (s *step) take(ctx context.Context) error {
 		}
 		return err
 	}
-	if s.store, err = s.connect(ctx, s.t); err != nil { // nobody is connected to yet: it is the string
-		return s.stall("BadConnection", "the connection string of the event store can't be used: write esdb://host:2113 for one node, or esdb+discover://host:2113 for a cluster")
+	s.store, err = s.connect(ctx, s.t)
+	if errors.Is(err, errConnectionString) || errors.Is(err, errCertificates) {
+		return s.stall("BadConnection", err.Error())
+	}
+	if err != nil {
+		return err
 	}
 	if s.live, err = s.look(ctx); err != nil {
 		return err
