@@ -1,15 +1,11 @@
 package e2e
 
 import (
-	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // Whatever the scenario did, every flow adds up. A row that is deleted behind a
@@ -19,6 +15,7 @@ func TestEveryFlowOfTheScenarioAddsUp(t *testing.T) {
 	demo(t, data, func(int) {})
 	t.Run("after the scenario", func(t *testing.T) {
 		s := upOn(t, data)
+		t.Log(s.triangle("flow", "probe"))
 		for _, flow := range s.flows() {
 			out, status := s.audit(flow, "--from", "0")
 			if status != 0 {
@@ -59,17 +56,7 @@ func (s *suite) flows() (names []string) {
 // audit has a flow audited, and returns what the command prints and its status.
 func (s *suite) audit(flow string, more ...string) (out string, status int) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
-	defer cancel()
-	args := append([]string{"flow", "audit", flow, "--data", s.data}, more...)
-	text, err := exec.CommandContext(ctx, filepath.Join(programs, "triangle"), args...).CombinedOutput()
-	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
-		return string(text), failed.ExitCode()
-	}
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return string(text), 0
+	return s.try(append([]string{"flow", "audit", flow}, more...)...)
 }
 
 // deleteOne deletes a row of marketing's complaints from the file of the service,

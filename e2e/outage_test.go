@@ -14,6 +14,7 @@ import (
 func TestAStoreThatIsAwayFailsCallsInTimeAndLosesNothing(t *testing.T) {
 	s := up(t)
 	s.offerPropositions()
+	s.probeTells("sales", "contacts")
 	s.call(http.StatusOK, http.MethodPost, "sales", "/v1/customers", body{"customer_number": "c-1", "source": "test"})
 	contact := s.startContact("CHANNEL_WEBSITE", "c-1")
 
@@ -35,6 +36,19 @@ func TestAStoreThatIsAwayFailsCallsInTimeAndLosesNothing(t *testing.T) {
 	if steps != "2" { // the claim, and the interest
 		t.Errorf("the contact took %s steps, want 2: the claim, and the interest once", steps)
 	}
+}
+
+// probeTells freezes a service: a probe does not get through the flow that it takes
+// in, and does when it is let go on.
+func (s *suite) probeTells(service, flow string) {
+	s.t.Helper()
+	signalProcess(s.t, s.data, service, syscall.SIGSTOP)
+	out, status := s.try("flow", "probe", flow, "--timeout", "1s")
+	if status != 1 || !strings.Contains(out, "has not come to the probe") {
+		s.t.Errorf("triangle flow probe %s ended with %d, want 1, while %s does nothing:\n%s", flow, status, service, out)
+	}
+	signalProcess(s.t, s.data, service, syscall.SIGCONT)
+	s.triangle("flow", "probe", flow)
 }
 
 func (s *suite) ready(service string) int {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -160,14 +161,27 @@ func (s *suite) callAs(key string, status int, method, service, path string, req
 	return b
 }
 
-// triangle runs the command, and returns what it prints.
+// triangle runs the command, which has to end well, and returns what it prints.
 func (s *suite) triangle(args ...string) string {
+	s.t.Helper()
+	out, status := s.try(args...)
+	if status != 0 {
+		s.t.Fatalf("triangle %s ended with %d:\n%s", strings.Join(args, " "), status, out)
+	}
+	return out
+}
+
+// try runs the command, and returns what it prints and its status.
+func (s *suite) try(args ...string) (out string, status int) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, filepath.Join(programs, "triangle"), append(args, "--data", s.data)...).CombinedOutput()
-	if err != nil {
-		s.t.Fatalf("triangle %s: %v\n%s", strings.Join(args, " "), err, out)
+	text, err := exec.CommandContext(ctx, filepath.Join(programs, "triangle"), append(args, "--data", s.data)...).CombinedOutput()
+	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
+		return string(text), failed.ExitCode()
 	}
-	return string(out)
+	if err != nil {
+		s.t.Fatalf("triangle %s: %v", strings.Join(args, " "), err)
+	}
+	return string(text), 0
 }

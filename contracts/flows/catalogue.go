@@ -217,5 +217,8 @@ func ReplicasStream(service Service) string { return "replicas-" + string(servic
 // watches the flows.
 const OperatorStream = "operator"
 
+// ProbesStream is the bounded stream of the markers that show whether flows run.
+const ProbesStream = "probes"
+
 // LapsesStream is the bounded stream of the times when none did.
 const LapsesStream = "operator-lapses"

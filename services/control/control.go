@@ -14,6 +14,7 @@
 //	shadow-<name>:<id>   MarkerSet (who steers), WindowOpened, ShadowCompared
 //	progress-<name>      FlowProgressed, the last few
 //	freshness-<name>     FreshnessMeasured, those of the objective's window
+//	probes               MarkerSet, the last few (whoever sends a probe)
 //	operator             MigrationsWatched, the last few
 //	operator-lapses      WatchLapsed
 //

@@ -38,6 +38,9 @@ type Replica struct {
 	Calls, Failed uint64
 }
 
+// Runs tells whether it runs at now, by the store's time.
+func (r Replica) Runs(now time.Time) bool { return !r.Left && now.Sub(r.Seen) <= goneAfter }
+
 // Running returns the replicas that run at now. Of a service of which none does it
 // returns the one that was seen last: what comes back is likely to be that build.
 // It is pure.
@@ -50,7 +53,7 @@ func Running(known []Replica, now time.Time) []Replica {
 			if r.Service != service {
 				continue
 			}
-			if !r.Left && now.Sub(r.Seen) <= goneAfter {
+			if r.Runs(now) {
 				running, alone = append(running, r), false
 			}
 			if last == nil || !r.Seen.Before(last.Seen) {

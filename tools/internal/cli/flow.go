@@ -34,6 +34,7 @@ type flowCommands struct {
 	Run     flowRun        `cmd:"" help:"Have a periodic flow take in what is there, now."`
 	History flowHistory    `cmd:"" help:"Show what has been asked of a flow, and what it did."`
 	Audit   flowAudit      `cmd:"" help:"Hold what a flow's consumer has taken in against the log; fails when it does not add up."`
+	Probe   flowProbe      `cmd:"" help:"Send a probe through flows, which no handler sees; fails unless each takes events in, or is as fresh as it ought to be."`
 	Parked  parkedCommands `cmd:"" help:"Look at events that could not be taken in; retry them, or skip them."`
 	Shadow  shadowCommands `cmd:"" help:"See what another cadence would come to, before the flow goes on at it."`
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"math"
 	"strconv"
 	"testing"
 	"time"
@@ -21,6 +22,13 @@ func waits(ts *testscript.TestScript, _ bool, args []string) {
 		progressed.OldestWaiting = timestamppb.New(time.Now().Add(-duration(ts, args[2])))
 	}
 	ts.Check(write(ts, "progress-"+args[0], progressed))
+}
+
+// come FLOW tells, as the flow's consumer, that it has taken in all that there will
+// ever be.
+func come(ts *testscript.TestScript, _ bool, args []string) {
+	end := &flowv1.Position{Commit: math.MaxInt64, Prepare: math.MaxInt64}
+	ts.Check(write(ts, "progress-"+args[0], &flowv1.FlowProgressed{Flow: args[0], Epoch: 1, Position: end}))
 }
 
 // measured FLOW AGO STALENESS SHARE TOTAL GOOD tells, as the flow's consumer, how
