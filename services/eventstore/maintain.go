@@ -1,10 +1,14 @@
 package eventstore
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
 
+	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+
+	"github.com/triangle-suite/triangle/services/eventstore/internal/backup"
 	"github.com/triangle-suite/triangle/services/eventstore/internal/dump"
 	"github.com/triangle-suite/triangle/services/eventstore/internal/journal"
 	"github.com/triangle-suite/triangle/services/eventstore/internal/storage"
@@ -18,6 +22,8 @@ var (
 	ErrNotEmpty     = storage.ErrNotEmpty
 	ErrDamaged      = journal.ErrDamaged
 	ErrIndexDamaged = storage.ErrIndexDamaged
+	ErrOtherBackup  = backup.ErrOther
+	ErrBackupBusy   = backup.ErrBusy
 )
 
 // Verified is what Verify has read.
@@ -71,6 +77,15 @@ func Export(data Data, w io.Writer) (events int, err error) {
 			}
 		}
 	})
+}
+
+// Backup adds to a file the events that a running store holds and the file does not,
+// as Export writes them, and returns how many they are: in a new file, all. Broken
+// off at any time it leaves the store's first events, and the next one goes on from
+// there. It fails with ErrBackupBusy, and with ErrOtherBackup when the file does not
+// hold what this store holds.
+func Backup(ctx context.Context, store *esdb.Client, path string) (events int, err error) {
+	return backup.Continue(ctx, store, path)
 }
 
 // Import makes a new store of the events that r holds as Export writes them,

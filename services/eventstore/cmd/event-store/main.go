@@ -34,6 +34,7 @@ type commands struct {
 	Scavenge     scavenge     `cmd:"" help:"Remove for good the events that no reader of their stream sees any more: deleted, cut off, aged, too many."`
 	Reindex      reindex      `cmd:"" help:"Let the next start make the index again from the events."`
 	Export       export       `cmd:"" help:"Write all events of a store as lines of JSON."`
+	Backup       backup       `cmd:"" help:"Keep all events of a running store in a file, or add to it those that have come since."`
 	Import       importEvents `cmd:"" help:"Make a new store of exported events, which keep their positions, revisions and times."`
 	HashPassword hashPassword `cmd:"" help:"Make a line for the file that --users names: reads a password from standard input and prints its hash."`
 }

@@ -30,8 +30,10 @@ type line struct {
 	Metadata    []byte    `json:"metadata"`
 }
 
+// ContentJSON is the content type of an event whose data is JSON. All others are
+// written as contentBinary.
 const (
-	contentJSON   = "application/json"
+	ContentJSON   = "application/json"
 	contentBinary = "application/octet-stream"
 )
 
@@ -55,12 +57,20 @@ func Write(w io.Writer, events iter.Seq2[storage.Event, error]) (written int, er
 func lineOf(e *storage.Event) *line {
 	l := &line{
 		Position: e.Position, Stream: e.Stream, Revision: e.Revision, ID: e.ID, Type: e.Type,
-		Created: e.Created.Time().UTC(), ContentType: contentBinary, Data: e.Data, Metadata: e.Metadata,
+		Created: e.Created.Time().UTC(), ContentType: contentBinary, Data: present(e.Data), Metadata: present(e.Metadata),
 	}
 	if e.JSON {
-		l.ContentType = contentJSON
+		l.ContentType = ContentJSON
 	}
 	return l
+}
+
+// present makes none an empty one: both are written alike.
+func present(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
 }
 
 // Read reads events from r. What is no event ends the iteration with an error
@@ -90,12 +100,12 @@ func Read(r io.Reader) iter.Seq2[storage.Event, error] {
 }
 
 func (l *line) event() (storage.Event, error) {
-	if l.ContentType != contentJSON && l.ContentType != contentBinary {
-		return storage.Event{}, fmt.Errorf("contentType %q is neither %q nor %q", l.ContentType, contentJSON, contentBinary)
+	if l.ContentType != ContentJSON && l.ContentType != contentBinary {
+		return storage.Event{}, fmt.Errorf("contentType %q is neither %q nor %q", l.ContentType, ContentJSON, contentBinary)
 	}
 	return storage.Event{
 		NewEvent: storage.NewEvent{
-			ID: l.ID, Type: l.Type, JSON: l.ContentType == contentJSON, Data: l.Data, Metadata: l.Metadata,
+			ID: l.ID, Type: l.Type, JSON: l.ContentType == ContentJSON, Data: l.Data, Metadata: l.Metadata,
 		},
 		Stream: l.Stream, Revision: l.Revision, Position: l.Position, Created: storage.TicksOf(l.Created),
 	}, nil
