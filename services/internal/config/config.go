@@ -67,7 +67,9 @@ type Common struct {
 
 	Image string `name:"image" env:"TRIANGLE_IMAGE" placeholder:"IMAGE" help:"The image that this is, by which the operator recognises it."`
 
-	Command Command `arg:"" optional:"" enum:"serve,announce" default:"serve" help:"serve, which is the default, or announce: say in the event store what this build reads and writes, and exit. Neither database nor keys are needed for that."`
+	Command Command `arg:"" optional:"" enum:"serve,announce,copy-keys" default:"serve" help:"serve, which is the default; announce: say in the event store what this build reads and writes, and exit (neither database nor keys are needed for that); or copy-keys: copy the key ring, which may be in use, to the one of --to, and exit."`
+
+	To *Database `name:"to" placeholder:"FILE|URL" help:"The new key ring that copy-keys copies to."`
 
 	Version kong.VersionFlag `name:"version" help:"Show the version, and exit."`
 }
@@ -81,6 +83,8 @@ const (
 	Serve Command = "serve"
 	// Announce says in the event store what the build reads and writes, and exits.
 	Announce Command = "announce"
+	// CopyKeys copies the key ring to a new one, and exits.
+	CopyKeys Command = "copy-keys"
 )
 
 func (c *Common) shared() *Common { return c }
@@ -174,6 +178,9 @@ func check(parser *kong.Kong, common *Common) error {
 			return err
 		}
 	}
+	if (common.Command == CopyKeys) != (common.To != nil) {
+		return Wrong("copy-keys and --to go together: write copy-keys --to FILE, or postgres://user:password@host/database")
+	}
 	if common.HTTPAddr == common.GRPCAddr && !common.HTTPAddr.anyPort() {
 		return Wrong("TRIANGLE_HTTP_ADDR and TRIANGLE_GRPC_ADDR are both %s: give each a port of its own", common.HTTPAddr)
 	}
@@ -199,7 +206,14 @@ func checkFlag(flag *kong.Flag) error {
 	return nil
 }
 
+// valueOf is what a flag was given; a flag that may be left out is a pointer.
 func valueOf(target reflect.Value) any {
+	if target.Kind() == reflect.Pointer {
+		if target.IsNil() {
+			return nil
+		}
+		target = target.Elem()
+	}
 	if target.CanAddr() {
 		return target.Addr().Interface()
 	}

@@ -158,7 +158,19 @@ func TestAWrongValueIsOneLineThatSaysWhatToWrite(t *testing.T) {
 		},
 		"a command that there is not": {
 			args: []string{"start"},
-			want: `[<command>] must be one of "serve","announce" but got "start" (see channel-support --help)`,
+			want: `[<command>] must be one of "serve","announce","copy-keys" but got "start" (see channel-support --help)`,
+		},
+		"a copy to nowhere": {
+			args: []string{"copy-keys"},
+			want: `copy-keys and --to go together: write copy-keys --to FILE, or postgres://user:password@host/database`,
+		},
+		"where to copy what": {
+			args: []string{"--to", "keys.db"},
+			want: `copy-keys and --to go together: write copy-keys --to FILE, or postgres://user:password@host/database`,
+		},
+		"a copy to a server that is none": {
+			args: []string{"copy-keys", "--to", "postgres://u:secret@host"},
+			want: `--to names no database: write postgres://user:password@host:5432/database`,
 		},
 		"an argument too many": {
 			args: []string{"announce", "twice"},

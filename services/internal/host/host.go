@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
@@ -114,11 +115,19 @@ type Build func(context.Context, Parts) (Application, error)
 // ends the process as config.Exit does.
 func Main(service config.Service, settings Settings, build Build) {
 	config.Load(service, settings)
-	do := func() error { return Run(context.Background(), service, settings, build, nil) }
-	if config.CommonOf(settings).Command == config.Announce {
-		do = func() error { return Announce(context.Background(), service, settings, build) }
+	config.Exit(service, do(context.Background(), service, settings, build))
+}
+
+// do does what the process was started for.
+func do(ctx context.Context, service config.Service, settings Settings, build Build) error {
+	switch config.CommonOf(settings).Command {
+	case config.Announce:
+		return Announce(ctx, service, settings, build)
+	case config.CopyKeys:
+		return CopyKeys(ctx, settings, os.Stdout)
+	default:
+		return Run(ctx, service, settings, build, nil)
 	}
-	config.Exit(service, do())
 }
 
 // Run runs the service until ctx ends or the process is told to stop. bound, if
