@@ -1,42 +1,33 @@
 package faults_test
 
-import (
-	"testing"
-)
+import "testing"
 
 // A consumer that dies, or stands still and is replaced, at whatever point of a
 // migration: the flow comes to where its plan wants it all the same.
 func TestAConsumerFailsWhileItsFlowIsMoved(t *testing.T) {
-	type failure struct {
+	t.Parallel()
+	type moment struct {
 		name  string
-		until func(*world) // the moment
-		fail  func(*world)
+		await func(*world)
 	}
-	var all []failure
+	moments := []moment{{"before it has seen a request", (*world).unseen}, {"when it has drained and not told", (*world).untold}}
 	for _, p := range points {
-		at := func(w *world) { w.approve(); w.reach(p) }
-		all = append(
-			all,
-			failure{"is killed at " + p.String(), at, (*world).killConsumer},
-			failure{"stands still at " + p.String(), at, (*world).freezeConsumer},
-		)
+		moments = append(moments, moment{"at " + p.String(), func(w *world) { w.approve(); w.reach(p) }})
 	}
-	all = append(
-		all,
-		failure{"is killed before it has seen a request", (*world).unseen, (*world).killConsumer},
-		failure{"stands still before it has seen a request", (*world).unseen, (*world).freezeConsumer},
-		failure{"is killed when it has drained and not told", (*world).untold, (*world).killConsumer},
-		failure{"stands still when it has drained and not told", (*world).untold, (*world).freezeConsumer},
-	)
-	for _, tc := range chosen(t, 3, all) {
-		t.Run(tc.name, func(t *testing.T) {
-			w := newWorld(t)
-			w.operate("operator")
-			w.create(w.migration())
-			tc.until(w)
-			tc.fail(w)
-			w.arrives()
-		})
+	for salt, failure := range []struct {
+		name string
+		fail func(*world)
+	}{{"is killed", (*world).killConsumer}, {"stands still", (*world).freezeConsumer}} {
+		for _, m := range chosen(t, uint64(salt), moments) {
+			t.Run(failure.name+" "+m.name, func(t *testing.T) {
+				w := newWorld(t)
+				w.operate("operator")
+				w.create(w.migration())
+				m.await(w)
+				failure.fail(w)
+				w.arrives()
+			})
+		}
 	}
 }
 

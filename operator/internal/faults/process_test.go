@@ -14,10 +14,12 @@ import (
 // process is a program that runs until the test ends, or it is killed.
 type process struct {
 	t       *testing.T
-	name    string
-	command func() *exec.Cmd
-	log     string
-	ready   string // where it says that it is
+	name  string
+	path  string
+	args  []string
+	env   []string
+	log   string
+	ready string // where it says that it is
 
 	cmd   *exec.Cmd
 	ended chan struct{}
@@ -27,12 +29,7 @@ type process struct {
 // launch starts a program.
 func (w *world) launch(name, path string, args []string, env ...string) *process {
 	w.Helper()
-	p := &process{t: w.T, name: name, log: filepath.Join(w.data, name+".log")}
-	p.command = func() *exec.Cmd {
-		cmd := exec.Command(path, args...)
-		cmd.Env = append(os.Environ(), env...)
-		return cmd
-	}
+	p := &process{t: w.T, name: name, path: path, args: args, env: env, log: filepath.Join(w.data, name+".log")}
 	p.start()
 	w.Cleanup(func() {
 		p.thaw()
@@ -52,7 +49,8 @@ func (p *process) start() {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	cmd, ended := p.command(), make(chan struct{})
+	cmd, ended := exec.Command(p.path, p.args...), make(chan struct{})
+	cmd.Env = append(os.Environ(), p.env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		p.t.Fatal(err)

@@ -77,6 +77,9 @@ func (r *Flows) Reconcile(ctx context.Context, request reconcile.Request) (recon
 		return reconcile.Result{}, err
 	}
 	next, failure := r.advance(ctx, object, approvals)
+	if len(next.Verdicts) == 0 {
+		next.Verdicts = unheard(object, approvals)
+	}
 	err = errors.Join(r.tell(ctx, object, next.Status), r.pronounce(ctx, approvals, next.Verdicts))
 	if apierrors.IsConflict(err) {
 		return reconcile.Result{RequeueAfter: time.Second}, nil // the cache is behind, or another replica leads
@@ -208,6 +211,20 @@ func (r *Flows) approvals(ctx context.Context, flow types.NamespacedName) ([]v1a
 func seen(approvals []v1alpha1.FlowApproval) (all []plan.ApprovalSeen) {
 	for _, a := range approvals {
 		all = append(all, plan.ApprovalSeen{Name: a.Name, UID: string(a.UID), Step: a.Spec.Step, PlanHash: a.Spec.PlanHash, By: a.Spec.ApprovedBy})
+	}
+	return all
+}
+
+// unheard is said of approvals of a flow that can't be moved, and that nothing was
+// said of before: nobody is left to wonder.
+func unheard(object *v1alpha1.InformationFlow, approvals []v1alpha1.FlowApproval) (all []plan.Verdict) {
+	for _, a := range approvals {
+		if a.Status.Verdict == "" {
+			all = append(all, plan.Verdict{
+				Name: a.Name, UID: string(a.UID), Verdict: v1alpha1.ApprovalWaiting,
+				Message: "InformationFlow " + object.Name + " can't be moved yet: its conditions say why",
+			})
+		}
 	}
 	return all
 }
