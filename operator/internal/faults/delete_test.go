@@ -1,6 +1,8 @@
 package faults_test
 
 import (
+	"os"
+	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,16 +18,18 @@ func TestAFlowIsDeletedWhileTheStoreIsAway(t *testing.T) {
 	tests := []struct {
 		name            string
 		before, between func(*world, *operator)
+		every           string // how often it watches
 	}{
-		{"and the operator knows that", (*world).awaitDarkness, (*world).awaitNothing},
-		{"and the operator finds that out by it", (*world).awaitNothing, (*world).awaitDarkness},
-		{"and the operator is away, too", (*world).endOperator, (*world).awaitNothing},
-		{"and the operator is killed with it", (*world).awaitNothing, (*world).endOperator},
+		{"and the operator knows that", (*world).awaitDarkness, (*world).awaitNothing, "1s"},
+		{"and the operator finds that out by it", (*world).awaitNothing, (*world).awaitDarkness, "1s"},
+		{"and the operator is away, too", (*world).endOperator, (*world).awaitNothing, "1s"},
+		{"and the operator is killed with it", (*world).awaitNothing, (*world).endOperator, "1s"},
+		{"and is back before anybody else has missed it", (*world).awaitNothing, (*world).awaitFailure, "30s"},
 	}
 	for _, tc := range chosen(t, 40, tests) {
 		t.Run(tc.name, func(t *testing.T) {
 			w := newWorld(t)
-			o := w.operate("operator")
+			o := w.operate("operator", "--no-leader-elect", "--watch-every", tc.every)
 			w.create(w.migration())
 			w.stands(v1alpha1.ConditionAwaitingApproval, metav1.ConditionTrue)
 			w.store.Kill()
@@ -56,6 +60,18 @@ func (w *world) awaitNothing(*operator) {}
 func (w *world) endOperator(o *operator) {
 	w.Helper()
 	o.kill()
+}
+
+// awaitFailure waits until the operator has tried in vain to record the end.
+func (w *world) awaitFailure(o *operator) {
+	w.Helper()
+	w.await("a try in vain", func() bool {
+		text, err := os.ReadFile(o.log)
+		if err != nil {
+			w.Fatal(err)
+		}
+		return strings.Contains(string(text), "Reconciler error") && strings.Contains(string(text), "read flow-"+flow)
+	})
 }
 
 // awaitDarkness waits until the operator knows that the store is away, by what it says

@@ -13,7 +13,7 @@ import (
 
 // process is a program that runs until the test ends, or it is killed.
 type process struct {
-	t       *testing.T
+	t     *testing.T
 	name  string
 	path  string
 	args  []string

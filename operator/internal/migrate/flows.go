@@ -62,8 +62,13 @@ type Flows struct {
 	running      context.Context //nolint:containedctx // of the manager: what it starts ends with it
 }
 
-// Reconcile brings a flow on.
+// Reconcile brings a flow on; without a name, it watches the environment of the
+// namespace, which may have flows whose objects are no more.
 func (r *Flows) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	if request.Name == "" {
+		_, err := r.environment(ctx, request.Namespace)
+		return reconcile.Result{}, ignoreNoEnvironment(err)
+	}
 	object := &v1alpha1.InformationFlow{}
 	err := r.Client.Get(ctx, request.NamespacedName, object)
 	if apierrors.IsNotFound(err) || err == nil && !object.DeletionTimestamp.IsZero() {
