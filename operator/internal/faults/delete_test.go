@@ -24,7 +24,7 @@ func TestAFlowIsDeletedWhileTheStoreIsAway(t *testing.T) {
 		{"and the operator finds that out by it", (*world).awaitNothing, (*world).awaitDarkness, "1s"},
 		{"and the operator is away, too", (*world).endOperator, (*world).awaitNothing, "1s"},
 		{"and the operator is killed with it", (*world).awaitNothing, (*world).endOperator, "1s"},
-		{"and is back before anybody else has missed it", (*world).awaitNothing, (*world).awaitFailure, "30s"},
+		{"and is back before anybody else has missed it", (*world).awaitNothing, (*world).awaitFailure, "45s"},
 	}
 	for _, tc := range chosen(t, 40, tests) {
 		t.Run(tc.name, func(t *testing.T) {

@@ -1,8 +1,7 @@
 package faults_test
 
 import (
-	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -97,7 +96,7 @@ func serveAPI(t *testing.T, who *rest.Config, seen *writes) string {
 		Transport:      transport,
 		FlushInterval:  -1,
 		ModifyResponse: seen.note,
-		ErrorLog:       log.New(io.Discard, "", 0), // of who hung up
+		ErrorLog:       slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // of who hung up
 	})
 	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
 	return server.URL

@@ -127,10 +127,10 @@ func (p *prober) account() {
 
 func (p *prober) compare(orders map[string]int) (seen, lost, twice int) {
 	for _, customer := range p.sent {
-		switch n := orders[customer]; {
-		case n == 0:
+		switch orders[customer] {
+		case 0:
 			lost++
-		case n == 1:
+		case 1:
 			seen++
 		default:
 			twice++
