@@ -110,8 +110,9 @@ test-fast: ## Run the tests that take no real processes, without the race detect
 	go test -short $(filter-out %/e2e/...,$(PACKAGES))
 
 .PHONY: test-operator
-test-operator: $(CONTROL_PLANE) ## Run the operator's tests, and those of triangle migrate, against a real API server
+test-operator: $(CONTROL_PLANE) ## Run the operator's tests, its faults at every point, and those of triangle migrate, against a real API server
 	go test $(RACE) ./operator/... ./tools/internal/migrate
+	go test -timeout 60m -parallel 4 ./operator/internal/faults -faults.full
 	go test $(RACE) -run '^TestScripts$$/^migrate$$' ./tools/internal/cli
 
 .PHONY: kubernetes

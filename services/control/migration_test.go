@@ -110,6 +110,7 @@ func TestWhatIsNotUnderstoodIsRemembered(t *testing.T) {
 		"an event":            {"flow.MigrationBlessed", `{}`},
 		"a value":             {"flow.MigrationHeld", `{"flow":"stock-levels","plan":"9f2c","cause":"HOLD_CAUSE_FULL_MOON"}`},
 		"a value by a number": {"flow.MigrationSteered", `{"flow":"stock-levels","plan":"9f2c","action":99}`},
+		"a move of a plan":    {"flow.CadenceRequested", `{"flow":"stock-levels","epoch":"2","cadence":"realtime","plan":"9f2c","move":"CADENCE_MOVE_SIDEWAYS"}`},
 		"a broken event":      {"flow.CadenceRequested", `{"epoch":"many"}`},
 	} {
 		t.Run(what, func(t *testing.T) {

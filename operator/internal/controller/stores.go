@@ -42,8 +42,8 @@ type stores struct {
 }
 
 // of returns the connection of an environment, which is made anew when what it is
-// made of has changed.
-func (s *stores) of(name types.NamespacedName, connection string, ca []byte) (*store, error) {
+// made of has changed; written to it is only while one may.
+func (s *stores) of(name types.NamespacedName, connection string, ca []byte, may func() error) (*store, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	wanted := connection + "\n" + string(ca)
@@ -63,6 +63,9 @@ func (s *stores) of(name types.NamespacedName, connection string, ca []byte) (*s
 	flows, err := control.Connect(connection)
 	if err != nil { // nobody is connected to yet: it is the string
 		return nil, errors.Join(errConnectionString, made.forgetCA())
+	}
+	if may != nil {
+		flows = flows.Guarded(may)
 	}
 	made.Flows = flows
 	if s.open == nil {
@@ -176,7 +179,7 @@ func (r *Triangles) connect(ctx context.Context, t *v1alpha1.Triangle) (*store, 
 		}
 		ca = pem
 	}
-	return r.stores.of(client.ObjectKeyFromObject(t), connection, ca)
+	return r.stores.of(client.ObjectKeyFromObject(t), connection, ca, r.May)
 }
 
 // Store implements migrate.Stores: the store of the first Triangle of a namespace,

@@ -39,6 +39,9 @@ type Triangles struct {
 	// Poll is how often the streams are looked at while something goes on, and Idle
 	// how often while nothing does; 0: 5 s, and 1 min.
 	Poll, Idle time.Duration
+	// May fails when nothing may be written to event stores, as another replica leads;
+	// nil: always.
+	May func() error
 
 	stores stores
 }

@@ -40,7 +40,11 @@ func (r *Flows) end(ctx context.Context, name types.NamespacedName) error {
 	if state == nil {
 		return nil // nobody has looked at it; a sweep does
 	}
-	return endPlan(ctx, env, state, name, "InformationFlow "+name.String()+" was deleted")
+	err = endPlan(ctx, env, state, name, "InformationFlow "+name.String()+" was deleted")
+	if err != nil {
+		env.lost() // a sweep looks after it, when the store is heard again
+	}
+	return err
 }
 
 // sweep ends the plans of objects that have gone while nobody looked.

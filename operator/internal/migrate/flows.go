@@ -62,8 +62,13 @@ type Flows struct {
 	running      context.Context //nolint:containedctx // of the manager: what it starts ends with it
 }
 
-// Reconcile brings a flow on.
+// Reconcile brings a flow on; without a name, it watches the environment of the
+// namespace, which may have flows whose objects are no more.
 func (r *Flows) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	if request.Name == "" {
+		_, err := r.environment(ctx, request.Namespace)
+		return reconcile.Result{}, ignoreNoEnvironment(err)
+	}
 	object := &v1alpha1.InformationFlow{}
 	err := r.Client.Get(ctx, request.NamespacedName, object)
 	if apierrors.IsNotFound(err) || err == nil && !object.DeletionTimestamp.IsZero() {
@@ -77,6 +82,9 @@ func (r *Flows) Reconcile(ctx context.Context, request reconcile.Request) (recon
 		return reconcile.Result{}, err
 	}
 	next, failure := r.advance(ctx, object, approvals)
+	if len(next.Verdicts) == 0 {
+		next.Verdicts = unheard(object, approvals)
+	}
 	err = errors.Join(r.tell(ctx, object, next.Status), r.pronounce(ctx, approvals, next.Verdicts))
 	if apierrors.IsConflict(err) {
 		return reconcile.Result{RequeueAfter: time.Second}, nil // the cache is behind, or another replica leads
@@ -208,6 +216,20 @@ func (r *Flows) approvals(ctx context.Context, flow types.NamespacedName) ([]v1a
 func seen(approvals []v1alpha1.FlowApproval) (all []plan.ApprovalSeen) {
 	for _, a := range approvals {
 		all = append(all, plan.ApprovalSeen{Name: a.Name, UID: string(a.UID), Step: a.Spec.Step, PlanHash: a.Spec.PlanHash, By: a.Spec.ApprovedBy})
+	}
+	return all
+}
+
+// unheard is said of approvals of a flow that can't be moved, and that nothing was
+// said of before: nobody is left to wonder.
+func unheard(object *v1alpha1.InformationFlow, approvals []v1alpha1.FlowApproval) (all []plan.Verdict) {
+	for _, a := range approvals {
+		if a.Status.Verdict == "" {
+			all = append(all, plan.Verdict{
+				Name: a.Name, UID: string(a.UID), Verdict: v1alpha1.ApprovalWaiting,
+				Message: "InformationFlow " + object.Name + " can't be moved yet: its conditions say why",
+			})
+		}
 	}
 	return all
 }

@@ -19,6 +19,16 @@ type registry struct {
 	open map[string]*watched
 }
 
+// drop ends the watch of an environment that is no more.
+func (r *registry) drop(namespace string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if known := r.open[namespace]; known != nil {
+		known.end()
+		delete(r.open, namespace)
+	}
+}
+
 // watched is an environment with the connection that it was made of.
 type watched struct {
 	*environment
@@ -27,9 +37,12 @@ type watched struct {
 }
 
 // environment returns that of a namespace. It is watched from the first time on that
-// somebody asks for it.
+// somebody asks for it, until there is none any more.
 func (r *Flows) environment(ctx context.Context, namespace string) (*environment, error) {
 	connection, err := r.Stores.Store(ctx, namespace)
+	if errors.Is(err, ErrNoEnvironment) {
+		r.environments.drop(namespace)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -68,11 +81,12 @@ func (r *Flows) watch(namespace string, connection *control.Flows) *watched {
 func (r *Flows) beat(ctx context.Context, namespace string, env *environment) {
 	ticks := time.NewTicker(r.Every)
 	defer ticks.Stop()
-	for {
+	for swept := false; ; {
 		before := env.isHeard()
 		err := env.beat(ctx)
-		if err == nil && !before {
+		if swept = swept && before; err == nil && !swept {
 			err = r.sweep(ctx, namespace, env)
+			swept = err == nil
 		}
 		if err != nil && ctx.Err() == nil {
 			log.FromContext(ctx).Error(err, "the flows are not watched", "namespace", namespace)

@@ -58,6 +58,7 @@ func (r *Flows) Setup(ctx context.Context, manager ctrl.Manager) error {
 		// What changes nothing that is wanted needs no look: its own status, above all.
 		For(&v1alpha1.InformationFlow{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, statusWiped))).
 		Watches(&v1alpha1.FlowApproval{}, handler.EnqueueRequestsFromMapFunc(approved), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&v1alpha1.Triangle{}, handler.EnqueueRequestsFromMapFunc(inhabited), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(source.TypedChannel(r.news, handler.TypedFuncs[News, reconcile.Request]{GenericFunc: r.enqueue})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: atOnce}).
 		Complete(r)
@@ -69,6 +70,11 @@ var statusWiped = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 	flow, ok := e.ObjectNew.(*v1alpha1.InformationFlow)
 	return ok && len(flow.Status.Conditions) == 0
 }}
+
+// inhabited has the environment of a namespace watched: see Reconcile.
+func inhabited(_ context.Context, o client.Object) []reconcile.Request {
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace()}}}
+}
 
 func approved(_ context.Context, o client.Object) []reconcile.Request {
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: o.(*v1alpha1.FlowApproval).Spec.Flow}}}

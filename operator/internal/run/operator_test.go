@@ -32,6 +32,7 @@ func TestAnOperatorTellsThatAFlowHasNoEnvironment(t *testing.T) {
 	go func() {
 		ended <- Operator(ctx, operator, Settings{
 			Namespaces: []string{namespace}, LeaderElect: true, Home: namespace, MetricsAddr: "0", HealthAddr: "0",
+			LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second, WatchEvery: 30 * time.Second,
 		})
 	}()
 	t.Cleanup(func() {

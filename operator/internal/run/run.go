@@ -22,6 +22,7 @@ import (
 	"github.com/triangle-suite/triangle/operator/api/v1alpha1"
 	"github.com/triangle-suite/triangle/operator/internal/controller"
 	"github.com/triangle-suite/triangle/operator/internal/migrate"
+	"github.com/triangle-suite/triangle/services/control"
 )
 
 // Settings are the operator's, as flags and as environment variables.
@@ -33,6 +34,11 @@ type Settings struct {
 	MetricsAddr   string     `env:"TRIANGLE_METRICS_ADDR" default:":8080" help:"Where /metrics is served; 0: nowhere."`
 	HealthAddr    string     `env:"TRIANGLE_HEALTH_ADDR" default:":8081" help:"Where /healthz and /readyz are served; 0: nowhere."`
 	LogLevel      slog.Level `env:"TRIANGLE_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
+
+	LeaseDuration time.Duration `env:"TRIANGLE_LEASE_DURATION" default:"15s" help:"How long the others wait for a leader of whom nothing is heard."`
+	RenewDeadline time.Duration `env:"TRIANGLE_RENEW_DEADLINE" default:"10s" help:"How long a leader goes on that can't say that it leads: shorter than that."`
+	RetryPeriod   time.Duration `env:"TRIANGLE_RETRY_PERIOD" default:"2s" help:"How often a leader says that it leads, and the others look."`
+	WatchEvery    time.Duration `env:"TRIANGLE_WATCH_EVERY" default:"30s" help:"How often it looks whether the event store answers, and says there that it watches: at most 45s."`
 }
 
 // Errors of Check.
@@ -41,6 +47,10 @@ var (
 	ErrNamespaces = errors.New("say what to look after: either --namespaces or --all-namespaces")
 	// ErrHome says that replicas have nowhere to agree.
 	ErrHome = errors.New("say where the replicas agree who leads, with --home-namespace or POD_NAMESPACE; or add --no-leader-elect where there is one only")
+	// ErrLease says that two replicas might lead at once, or none for long.
+	ErrLease = errors.New("of the lease's times, --retry-period has to be the shortest, and --lease-duration the longest: 2s, 10s and 15s are usual")
+	// ErrWatch says that time would count as not watched.
+	ErrWatch = errors.New("--watch-every has to be more than 0, and at most half of the " + control.WatchTolerance.String() + " after which time counts as not watched")
 )
 
 // Check tells what is wrong with the settings before anything starts.
@@ -50,16 +60,16 @@ func (s Settings) Check() error {
 		return ErrNamespaces
 	case s.LeaderElect && s.Home == "":
 		return ErrHome
+	case s.LeaderElect && (s.RetryPeriod <= 0 || s.RenewDeadline < 2*s.RetryPeriod || s.LeaseDuration <= s.RenewDeadline):
+		return ErrLease
+	case s.WatchEvery <= 0 || s.WatchEvery > control.WatchTolerance/2:
+		return ErrWatch
 	}
 	return nil
 }
 
-// The lease: a leader that can't renew it stops before another one begins.
-const (
-	leaseDuration = 15 * time.Second
-	renewDeadline = 10 * time.Second
-	retryPeriod   = 2 * time.Second
-)
+// leaseName is the Lease's.
+const leaseName = "triangle-operator"
 
 // Log has everything in this process log to the standard error, as JSON. It is for
 // the process to call, before anything else.
@@ -76,29 +86,38 @@ func Operator(ctx context.Context, cluster *rest.Config, settings Settings) erro
 	if err != nil {
 		return err
 	}
-	manager, err := ctrl.NewManager(cluster, settings.options(scheme))
+	options, may := settings.options(scheme), func() error { return nil }
+	instance, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("the name of this replica: %w", err)
+	}
+	if settings.LeaderElect {
+		lease, err := newLease(cluster, settings)
+		if err != nil {
+			return err
+		}
+		options.LeaderElectionResourceLockInterface = lease
+		cluster, may, instance = guard(cluster, lease.held), lease.held, lease.Identity()
+	}
+	manager, err := ctrl.NewManager(cluster, options)
 	if err != nil {
 		return fmt.Errorf("reach the cluster: %w", err)
 	}
-	if err := add(ctx, manager); err != nil {
+	if err := settings.add(ctx, manager, instance, may); err != nil {
 		return err
 	}
 	return manager.Start(ctx)
 }
 
-// add has the manager run both controllers.
-func add(ctx context.Context, manager ctrl.Manager) error {
-	instance, err := os.Hostname()
-	if err != nil {
-		return fmt.Errorf("the name of this replica: %w", err)
-	}
+// add has the manager run both controllers, which write only while they may.
+func (s Settings) add(ctx context.Context, manager ctrl.Manager, instance string, may func() error) error {
 	recorder := manager.GetEventRecorder("triangle-operator")
-	triangles := &controller.Triangles{Client: manager.GetClient(), Reader: manager.GetAPIReader(), Recorder: recorder, Now: time.Now}
+	triangles := &controller.Triangles{Client: manager.GetClient(), Reader: manager.GetAPIReader(), Recorder: recorder, Now: time.Now, May: may}
 	if err := triangles.SetupWithManager(manager); err != nil {
 		return err
 	}
 	flows := &migrate.Flows{
-		Client: manager.GetClient(), Reader: manager.GetAPIReader(), Stores: triangles, Instance: instance, Now: time.Now, Recorder: recorder,
+		Client: manager.GetClient(), Reader: manager.GetAPIReader(), Stores: triangles, Instance: instance, Now: time.Now, Recorder: recorder, Every: s.WatchEvery,
 	}
 	if err := flows.Setup(ctx, manager); err != nil {
 		return err
@@ -112,11 +131,11 @@ func (s Settings) options(scheme *runtime.Scheme) ctrl.Options {
 		Metrics:                 metrics.Options{BindAddress: s.MetricsAddr},
 		HealthProbeBindAddress:  s.HealthAddr,
 		LeaderElection:          s.LeaderElect,
-		LeaderElectionID:        "triangle-operator",
+		LeaderElectionID:        leaseName,
 		LeaderElectionNamespace: s.Home,
-		LeaseDuration:           new(leaseDuration),
-		RenewDeadline:           new(renewDeadline),
-		RetryPeriod:             new(retryPeriod),
+		LeaseDuration:           new(s.LeaseDuration),
+		RenewDeadline:           new(s.RenewDeadline),
+		RetryPeriod:             new(s.RetryPeriod),
 		// Whoever stops in good order lets the next one begin at once; the process ends
 		// with it.
 		LeaderElectionReleaseOnCancel: true,

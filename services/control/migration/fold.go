@@ -62,7 +62,7 @@ func (s *State) note(e Event, why string) {
 
 // unknownEnum names a field whose value a newer writer has added. Such a value
 // reads as the first one, which is never written: but for CadenceMove, where it
-// says that no plan has asked.
+// says that no plan has asked, and where none is named.
 func unknownEnum(m protoreflect.Message) string {
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {
@@ -71,7 +71,7 @@ func unknownEnum(m protoreflect.Message) string {
 			continue
 		}
 		number := m.Get(field).Enum()
-		zeroMeans := field.Enum().FullName() == "flow.v1.CadenceMove"
+		zeroMeans := field.Enum().FullName() == "flow.v1.CadenceMove" && !m.Has(fields.ByName("plan"))
 		if field.Enum().Values().ByNumber(number) == nil || number == 0 && !zeroMeans {
 			return string(field.Name())
 		}
