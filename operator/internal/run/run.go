@@ -22,6 +22,7 @@ import (
 	"github.com/triangle-suite/triangle/operator/api/v1alpha1"
 	"github.com/triangle-suite/triangle/operator/internal/controller"
 	"github.com/triangle-suite/triangle/operator/internal/migrate"
+	"github.com/triangle-suite/triangle/operator/internal/writes"
 )
 
 // Settings are the operator's, as flags and as environment variables.
@@ -76,7 +77,7 @@ func Operator(ctx context.Context, cluster *rest.Config, settings Settings) erro
 	if err != nil {
 		return err
 	}
-	manager, err := ctrl.NewManager(cluster, settings.options(scheme))
+	manager, err := ctrl.NewManager(writes.Total.Watch(cluster), settings.options(scheme))
 	if err != nil {
 		return fmt.Errorf("reach the cluster: %w", err)
 	}
