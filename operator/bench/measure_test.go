@@ -2,17 +2,20 @@ package bench_test
 
 import (
 	"context"
+	"errors"
+	"io"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/triangle-suite/triangle/operator/api/v1alpha1"
-	"github.com/triangle-suite/triangle/operator/internal/writes"
 )
 
 // patience is how long anything may take.
@@ -65,29 +68,62 @@ func count(of map[string]bool) (n int) {
 // counts are writes by resource and verb.
 type counts map[string]float64
 
-func countsOf(w *world, c writes.Counter) counts {
-	w.Helper()
-	registry := prometheus.NewPedanticRegistry()
-	w.check(registry.Register(c))
-	families, err := registry.Gather()
-	w.check(err)
+// written is what the operators of this process have written.
+func (w *world) written() counts {
 	all := counts{}
-	for _, f := range families {
-		for _, m := range f.GetMetric() {
-			all[label(m, "verb")+" "+label(m, "resource")] = m.GetCounter().GetValue()
+	for line := range strings.Lines(w.scrape()) {
+		if m := counted.FindStringSubmatch(line); m != nil {
+			n, err := strconv.ParseFloat(m[3], 64)
+			w.check(err)
+			all[m[2]+" "+m[1]] = n
 		}
 	}
 	return all
 }
 
-func label(m *dto.Metric, name string) string {
-	for _, l := range m.GetLabel() {
-		if l.GetName() == name {
-			return l.GetValue()
+var counted = regexp.MustCompile(`^triangle_operator_api_writes_total\{resource="([^"]*)",verb="([^"]*)"\} (\S+)`)
+
+// scrape reads the operator's metrics as Prometheus does.
+func (w *world) scrape() string {
+	w.Helper()
+	request, err := http.NewRequestWithContext(w.Context(), http.MethodGet, "http://"+w.metrics+"/metrics", http.NoBody)
+	w.check(err)
+	answer, err := http.DefaultClient.Do(request)
+	w.check(err)
+	text, err := io.ReadAll(answer.Body)
+	w.check(errors.Join(err, answer.Body.Close()))
+	return string(text)
+}
+
+// await looks until it is so.
+func (w *world) await(what string, isSo func() bool) {
+	w.Helper()
+	ctx, cancel := context.WithTimeout(w.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for !isSo() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			w.Fatalf("waited for long, and not so: %s", what)
 		}
 	}
-	return ""
 }
+
+// looks is how often the operators of this process have looked at a flow.
+func (w *world) looks() (n float64) {
+	for line := range strings.Lines(w.scrape()) {
+		if m := looked.FindStringSubmatch(line); m != nil {
+			more, err := strconv.ParseFloat(m[1], 64)
+			w.check(err)
+			n += more
+		}
+	}
+	return n
+}
+
+var looked = regexp.MustCompile(`^controller_runtime_reconcile_total\{controller="informationflow",.*\} (\S+)`)
 
 // since are those that were not there before.
 func (c counts) since(before counts) counts {

@@ -47,6 +47,7 @@ type world struct {
 	flows     *control.Flows
 	players   *controltest.Players
 	names     []string
+	metrics   string // the address of the operator's
 }
 
 func newWorld(tb testing.TB, n int) *world {
@@ -159,14 +160,15 @@ func (w *world) Store(_ context.Context, namespace string) (*control.Flows, erro
 	return w.flows, nil
 }
 
-// operate runs an operator, and returns the count of its writes.
-func (w *world) operate() writes.Counter {
+// operate runs an operator, which serves its metrics.
+func (w *world) operate() {
 	w.Helper()
 	scheme, err := apitest.Scheme()
 	w.check(err)
-	counter, again := writes.New(), true
-	manager, err := ctrl.NewManager(counter.Watch(w.server.Config), ctrl.Options{
-		Scheme: scheme, Metrics: metrics.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: &again},
+	again := true
+	w.metrics = freeAddress(w)
+	manager, err := ctrl.NewManager(writes.Total.Watch(w.server.Config), ctrl.Options{
+		Scheme: scheme, Metrics: metrics.Options{BindAddress: w.metrics}, Controller: config.Controller{SkipNameValidation: &again},
 		Cache: cache.Options{DefaultNamespaces: map[string]cache.Config{w.namespace: {}}},
 	})
 	w.check(err)
@@ -177,7 +179,6 @@ func (w *world) operate() writes.Counter {
 	w.background(func(ctx context.Context) error {
 		return errors.Join(operator.Setup(ctx, manager), manager.Start(ctx))
 	})
-	return counter
 }
 
 // create makes an InformationFlow of each flow, or of some of them.

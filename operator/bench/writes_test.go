@@ -1,11 +1,13 @@
 package bench_test
 
 import (
-	"context"
+	"fmt"
+	"strings"
 	"testing"
-	"time"
 
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/triangle-suite/triangle/operator/api/v1alpha1"
 )
 
 // All flows at once: a step takes a flow at most two writes, and a flow that stays
@@ -14,21 +16,23 @@ func TestAStepTakesAFlowAtMostTwoWrites(t *testing.T) {
 	const n, moves = 20, 3
 	w := newWorld(t, n)
 	w.create(w.names)
-	counter := w.operate()
+	w.operate()
 	w.reached(0, n)
 	for step := range moves {
-		before := countsOf(w, counter)
+		before := w.written()
 		w.move(step)
-		if told := countsOf(w, counter).since(before); told.sum() > 2*n {
+		if told := w.written().since(before); told.sum() > 2*n {
 			t.Errorf("a step of %d flows took %v writes, want two each at most: %v", n, told.sum(), told)
 		}
 	}
-	before := countsOf(w, counter)
+	before := w.written()
 	for lag := range uint64(3) { // what the first look would write is written by the last
 		w.check(w.players.Progress(t.Context(), moves, lag)) // of an epoch that is over
-		w.looked(lag)
+		w.await("the operator has looked at all flows", func() bool {
+			return strings.Count(w.scrape(), fmt.Sprintf("namespace=%q} %d\n", w.namespace, lag)) >= n
+		})
 	}
-	if told := countsOf(w, counter).since(before); told.sum() > 0 {
+	if told := w.written().since(before); told.sum() > 0 {
 		t.Errorf("flows that stay where they are took writes: %v", told)
 	}
 }
@@ -40,32 +44,34 @@ func (w *world) move(from int) {
 	w.reached(from+1, len(w.names))
 }
 
-// looked waits until the operator has seen of every flow how many events wait.
-func (w *world) looked(lag uint64) {
-	w.Helper()
-	ctx, cancel := context.WithTimeout(w.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for w.seen(float64(lag)) < len(w.names) {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			w.Fatalf("waited for long, and the operator has not seen of every flow that %d events wait", lag)
-		}
+// The figures of a flow are served for as long as its object is there.
+func TestAFlowsFiguresAreServedAsLongAsItIsThere(t *testing.T) {
+	w := newWorld(t, 2)
+	w.create(w.names)
+	w.operate()
+	w.reached(0, 2)
+	w.check(w.players.Progress(t.Context(), 1, 7))
+	w.reached(1, 2)
+	w.check(w.players.Progress(t.Context(), 2, 77)) // more than the gate wants: it goes back
+	w.reached(0, 2)
+	of := func(name string) string { return fmt.Sprintf("flow=%q,", name) }
+	here, gone := of(w.names[0]), of(w.names[1])
+	for _, want := range []string{
+		"triangle_operator_flow_epoch{" + here + fmt.Sprintf("namespace=%q} 3\n", w.namespace),
+		"triangle_operator_flow_store_reachable{" + here + fmt.Sprintf("namespace=%q} 1\n", w.namespace),
+		"triangle_operator_flow_lag_events{" + here + fmt.Sprintf("namespace=%q} 77\n", w.namespace),
+		"triangle_operator_flow_gate_result{" + here + fmt.Sprintf("gate=\"lag\",namespace=%q,result=\"Unknown\"} 1\n", w.namespace),
+		"triangle_operator_flow_step_info{" + here + fmt.Sprintf("namespace=%q,step=\"step-0\",target=\"step-0\"} 1\n", w.namespace),
+		`triangle_operator_api_writes_total{resource="informationflows/status",verb="patch"} `,
+		`triangle_operator_api_writes_total{resource="events",verb="create"} `,
+		`controller_runtime_reconcile_time_seconds_count{controller="informationflow"} `,
+		gone,
+	} {
+		w.await(want, func() bool { return strings.Contains(w.scrape(), want) })
 	}
-}
-
-func (w *world) seen(lag float64) (n int) {
-	w.Helper()
-	families, err := metrics.Registry.Gather()
-	w.check(err)
-	for _, f := range families {
-		for _, m := range f.GetMetric() {
-			if f.GetName() == "triangle_operator_flow_lag_events" && label(m, "namespace") == w.namespace && m.GetGauge().GetValue() == lag {
-				n++
-			}
-		}
+	w.check(w.client.Delete(t.Context(), &v1alpha1.InformationFlow{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: w.names[1]}}))
+	w.await("the series have gone", func() bool { return !strings.Contains(w.scrape(), gone) })
+	if !strings.Contains(w.scrape(), here) {
+		t.Error("the series of the other flow have gone, too")
 	}
-	return n
 }
