@@ -99,8 +99,8 @@ func (c *bare) look(ctx context.Context, name string) error {
 	defer f.mu.Unlock()
 	f.waiting = false
 	s, by := f.state, "bare"
-	read := func() error { return c.world.flows.FollowMigration(ctx, s, true) }
-	if err := read(); err != nil {
+	read := func() error { return c.world.flows.FollowControl(ctx, s) }
+	if err := c.world.flows.FollowMigration(ctx, s, true); err != nil {
 		return err
 	}
 	if s.Plan == nil {

@@ -120,8 +120,9 @@ func (r *Flows) advance(ctx context.Context, object *v1alpha1.InformationFlow, a
 		return plan.Plan{Status: plan.Refused(object, err), Figures: plan.Figures{Reachable: true}}, nil
 	}
 	state, spec := known.state, known.spec
+	read := func(ctx context.Context) error { return env.flows.FollowMigration(ctx, state, spec.WantsHours()) }
 	for range most {
-		o := r.observe(ctx, env, state, spec)
+		o := observe(ctx, env, state, read)
 		if state.Plan == nil && o.Unreachable != "" { // who knows what was read of it
 			return r.unread(object, silent), nil
 		}
@@ -138,19 +139,21 @@ func (r *Flows) advance(ctx context.Context, object *v1alpha1.InformationFlow, a
 			return next, fmt.Errorf("flow %s: %s: %w", spec.Flow.Name, next.Action.Kind, err)
 		}
 		r.warn(object, next.Action)
+		// What the consumer tells all the time was just read.
+		read = func(ctx context.Context) error { return env.flows.FollowControl(ctx, state) }
 	}
 	return plan.Plan{}, fmt.Errorf("flow %s: more than %d things to do in a row", spec.Flow.Name, most)
 }
 
 // observe reads on in the flow's streams.
-func (r *Flows) observe(parent context.Context, env *environment, state *migration.State, spec plan.Spec) plan.Observation {
+func observe(parent context.Context, env *environment, state *migration.State, read func(context.Context) error) plan.Observation {
 	ctx, cancel := context.WithTimeout(parent, storeTimeout)
 	defer cancel()
 	if o := env.observation(); o.Unreachable != "" {
 		o.Migration = state
 		return o
 	}
-	if err := env.flows.FollowMigration(ctx, state, spec.WantsHours()); err != nil {
+	if err := read(ctx); err != nil {
 		log.FromContext(parent).Error(err, "the flow's streams can't be read")
 		env.lost()
 	}
