@@ -19,7 +19,7 @@ import (
 )
 
 // patience is how long anything may take.
-const patience = 10 * time.Minute
+const patience = 4 * time.Minute
 
 // reached waits until each of so many flows is told to be at a step, with nothing on
 // the way.
