@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,11 +27,12 @@ type bare struct {
 }
 
 type bareFlow struct {
-	mu      sync.Mutex
-	state   *migration.State
-	object  *v1alpha1.InformationFlow
-	waiting bool // for its turn
-	told    uint64
+	waiting atomic.Bool // for its turn
+
+	mu     sync.Mutex
+	state  *migration.State
+	object *v1alpha1.InformationFlow
+	told   uint64 // the epoch that the status tells of
 }
 
 // atOnce is how many flows the operator works on at once.
@@ -71,11 +73,7 @@ func (c *bare) run(ctx context.Context) error {
 
 // turn has a flow looked at, once for all that has come until then.
 func (c *bare) turn(name string) {
-	f := c.flows[name]
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.waiting {
-		f.waiting = true
+	if !c.flows[name].waiting.Swap(true) {
 		c.work <- name
 	}
 }
@@ -97,7 +95,7 @@ func (c *bare) look(ctx context.Context, name string) error {
 	f := c.flows[name]
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.waiting = false
+	f.waiting.Store(false)
 	s, by := f.state, "bare"
 	read := func() error { return c.world.flows.FollowControl(ctx, s) }
 	if err := c.world.flows.FollowMigration(ctx, s, true); err != nil {
