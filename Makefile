@@ -64,6 +64,7 @@ BENCH ?=
 ROUNDS ?= 16
 EVENTS ?= 200000
 KEYS ?= 10000,1000000
+FLOWS ?= 1000
 
 ##@ Use
 
@@ -155,8 +156,8 @@ fuzz: ## Fuzz every parser for FUZZTIME each
 		done; done
 
 .PHONY: bench
-bench: bench-store bench-flows bench-contacts ## Measure the store, the flows and contacts beside their peers, then run the modules' benchmarks
-	go test -run '^$$' -bench . -benchmem $(PACKAGES)
+bench: bench-store bench-flows bench-contacts bench-operator ## Measure the store, the flows, contacts and the operator beside their peers, then run the modules' benchmarks
+	go test -run '^$$' -bench . -skip '^BenchmarkOperator$$' -benchmem $(PACKAGES)
 
 .PHONY: bench-store
 bench-store: ## Measure the store beside its peers: BENCH="process restart" for some measures, ROUNDS=n
@@ -169,6 +170,10 @@ bench-flows: ## Measure the flows: BENCH="window growth" for some measures, ROUN
 .PHONY: bench-contacts
 bench-contacts: ## Measure contacts, from the start to the next best actions: ROUNDS=n KEYS=customers,customers
 	cd $(PEERS) && GOWORK=off go test ./... && GOWORK=off go run . --rounds $(ROUNDS) --keys $(KEYS) contacts
+
+.PHONY: bench-operator
+bench-operator: $(CONTROL_PLANE) ## Measure the operator with very many flows: FLOWS=n ROUNDS=n
+	go test -run '^$$' -bench '^BenchmarkOperator$$' -benchtime 1x -timeout 0 -v ./operator/bench -flows $(FLOWS) -rounds $(ROUNDS)
 
 .PHONY: e2e
 e2e: ## Run the black-box tests against real processes

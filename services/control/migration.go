@@ -26,15 +26,23 @@ var ErrDeposed = errors.New("the stream has gone on since it was read; nothing w
 // tells whether to read how fresh the flow was, which only some gates want. When it
 // fails the state is still whole, and is gone on with later.
 func (f *Flows) FollowMigration(ctx context.Context, s *migration.State, hours bool) error {
-	err := f.follow(ctx, flows.ControlStream(s.Flow), s.Next, s.Apply)
-	if err == nil && s.Shadow != nil && !s.Shadow.StartedAt.IsZero() {
-		err = f.follow(ctx, flows.ShadowStream(s.Flow, s.Shadow.ID), s.Shadow.Next, s.ApplyShadow)
-	}
+	err := f.FollowControl(ctx, s)
 	if err == nil {
 		err = f.followProgress(ctx, s)
 	}
 	if err == nil && hours {
 		err = f.follow(ctx, flows.FreshnessStream(s.Flow), s.NextHour, s.ApplyHour)
+	}
+	return err
+}
+
+// FollowControl reads on where the operator itself writes, in the control stream and
+// that of the shadow: all that changes by what it has just recorded. It fails as
+// FollowMigration does.
+func (f *Flows) FollowControl(ctx context.Context, s *migration.State) error {
+	err := f.follow(ctx, flows.ControlStream(s.Flow), s.Next, s.Apply)
+	if err == nil && s.Shadow != nil && !s.Shadow.StartedAt.IsZero() {
+		err = f.follow(ctx, flows.ShadowStream(s.Flow, s.Shadow.ID), s.Shadow.Next, s.ApplyShadow)
 	}
 	return err
 }

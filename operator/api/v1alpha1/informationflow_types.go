@@ -301,7 +301,8 @@ type ErrorBudgetGate struct {
 type Percent string
 
 // InformationFlowStatus is what the flow's control stream says, at the last
-// transition. Live figures, such as lag and staleness, are metrics.
+// transition. Live figures, such as lag and staleness, are metrics of the operator
+// (triangle_operator_flow_...).
 type InformationFlowStatus struct {
 	// ObservedGeneration is the generation of the spec that was looked at.
 	// +optional
@@ -341,7 +342,8 @@ type InformationFlowStatus struct {
 	// +optional
 	StepSince *metav1.Time `json:"stepSince,omitempty"`
 
-	// LastParity is the last proof.
+	// LastParity is the last proof as it stood at the last transition: what others find
+	// that come between two transitions is a metric.
 	// +optional
 	LastParity *Parity `json:"lastParity,omitempty"`
 	// Gates are those of the present step, at the last transition of one of them.
@@ -403,7 +405,8 @@ type GateStatus struct {
 	Name string `json:"name"`
 	// Result is what came of it.
 	Result GateResult `json:"result"`
-	// Value and Threshold are what was seen, and what was wanted.
+	// Value and Threshold are what was seen then, and what was wanted; what is seen now
+	// is a metric.
 	// +optional
 	Value string `json:"value,omitempty"`
 	// +optional

@@ -16,20 +16,16 @@ import (
 	"github.com/triangle-suite/triangle/contracts/flows"
 	"github.com/triangle-suite/triangle/operator/api/v1alpha1"
 	"github.com/triangle-suite/triangle/operator/internal/rollout"
+	"github.com/triangle-suite/triangle/operator/internal/status"
 	"github.com/triangle-suite/triangle/services/control"
 )
 
-// patchStatus writes the status if something has come to differ, and under the
-// resourceVersion that was read.
+// patchStatus writes the status if something has come to differ.
 func (s *step) patchStatus(ctx context.Context) error {
 	if equality.Semantic.DeepEqual(s.before.Status, s.t.Status) {
 		return nil
 	}
-	patch := client.MergeFromWithOptions(s.before, client.MergeFromWithOptimisticLock{})
-	if err := s.Client.Status().Patch(ctx, s.t, patch); client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("tell the status: %w", err)
-	}
-	return nil
+	return status.Patch(ctx, s.Client, s.t, s.before)
 }
 
 func (s *step) condition(kind string, status metav1.ConditionStatus, reason, message string) {

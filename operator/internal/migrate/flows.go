@@ -58,6 +58,7 @@ type Flows struct {
 	Every time.Duration
 
 	environments registry
+	attention    attention
 	news         chan event.TypedGenericEvent[News]
 	running      context.Context //nolint:containedctx // of the manager: what it starts ends with it
 }
@@ -69,9 +70,12 @@ func (r *Flows) Reconcile(ctx context.Context, request reconcile.Request) (recon
 		_, err := r.environment(ctx, request.Namespace)
 		return reconcile.Result{}, ignoreNoEnvironment(err)
 	}
+	r.attention.look(request.NamespacedName)
 	object := &v1alpha1.InformationFlow{}
 	err := r.Client.Get(ctx, request.NamespacedName, object)
 	if apierrors.IsNotFound(err) || err == nil && !object.DeletionTimestamp.IsZero() {
+		r.attention.forget(request.NamespacedName)
+		unshow(request.NamespacedName)
 		return reconcile.Result{}, r.end(ctx, request.NamespacedName)
 	}
 	if err != nil {
@@ -85,14 +89,20 @@ func (r *Flows) Reconcile(ctx context.Context, request reconcile.Request) (recon
 	if len(next.Verdicts) == 0 {
 		next.Verdicts = unheard(object, approvals)
 	}
-	err = errors.Join(r.tell(ctx, object, next.Status), r.pronounce(ctx, approvals, next.Verdicts))
+	show(request.NamespacedName, next.Figures)
+	wait, err := r.tell(ctx, object, next.Status)
+	err = errors.Join(err, r.pronounce(ctx, approvals, next.Verdicts))
 	if apierrors.IsConflict(err) {
 		return reconcile.Result{RequeueAfter: time.Second}, nil // the cache is behind, or another replica leads
 	}
 	if err = errors.Join(failure, err); err != nil {
 		return reconcile.Result{}, err
 	}
-	return reconcile.Result{RequeueAfter: r.again(next.LookAgain)}, nil
+	again := r.again(next.LookAgain)
+	if wait > 0 {
+		again = min(again, wait)
+	}
+	return reconcile.Result{RequeueAfter: again}, nil
 }
 
 // again is in what time to look again.
@@ -115,11 +125,12 @@ func (r *Flows) advance(ctx context.Context, object *v1alpha1.InformationFlow, a
 	}
 	known, err := env.follow(object, r.Now())
 	if err != nil {
-		return plan.Plan{Status: plan.Refused(object, err)}, nil
+		return plan.Plan{Status: plan.Refused(object, err), Figures: plan.Figures{Reachable: true}}, nil
 	}
 	state, spec := known.state, known.spec
+	read := func(ctx context.Context) error { return env.flows.FollowMigration(ctx, state, spec.WantsHours()) }
 	for range most {
-		o := r.observe(ctx, env, state, spec)
+		o := observe(ctx, env, state, read)
 		if state.Plan == nil && o.Unreachable != "" { // who knows what was read of it
 			return r.unread(object, silent), nil
 		}
@@ -135,20 +146,22 @@ func (r *Flows) advance(ctx context.Context, object *v1alpha1.InformationFlow, a
 		if err != nil {
 			return next, fmt.Errorf("flow %s: %s: %w", spec.Flow.Name, next.Action.Kind, err)
 		}
-		r.announce(object, next.Action)
+		r.warn(object, next.Action)
+		// What the consumer tells all the time was just read.
+		read = func(ctx context.Context) error { return env.flows.FollowControl(ctx, state) }
 	}
 	return plan.Plan{}, fmt.Errorf("flow %s: more than %d things to do in a row", spec.Flow.Name, most)
 }
 
 // observe reads on in the flow's streams.
-func (r *Flows) observe(parent context.Context, env *environment, state *migration.State, spec plan.Spec) plan.Observation {
+func observe(parent context.Context, env *environment, state *migration.State, read func(context.Context) error) plan.Observation {
 	ctx, cancel := context.WithTimeout(parent, storeTimeout)
 	defer cancel()
 	if o := env.observation(); o.Unreachable != "" {
 		o.Migration = state
 		return o
 	}
-	if err := env.flows.FollowMigration(ctx, state, spec.WantsHours()); err != nil {
+	if err := read(ctx); err != nil {
 		log.FromContext(parent).Error(err, "the flow's streams can't be read")
 		env.lost()
 	}
@@ -173,31 +186,18 @@ func carryOut(ctx context.Context, env *environment, state *migration.State, do 
 	}
 }
 
-// announce tells in the cluster what was told to the stream.
-func (r *Flows) announce(object *v1alpha1.InformationFlow, done plan.Action) {
-	kind, reason, note := described(done)
-	if reason != "" {
-		r.Recorder.Eventf(object, nil, kind, reason, "Migrate", "%s", note)
-	}
-}
-
-// described is an action as a Kubernetes event tells it; the reason is empty for
-// what nobody has to hear of.
-func described(done plan.Action) (kind, reason, note string) {
+// warn tells in the cluster what somebody should hear of who does not look. All that
+// goes as it should is in the status, with its history, and in the flow's stream: an
+// event of Kubernetes is one more write at its API.
+func (r *Flows) warn(object *v1alpha1.InformationFlow, done plan.Action) {
 	switch m := done.Event.(type) {
 	case *flowv1.CadenceRequested:
 		if m.GetMove() == flowv1.CadenceMove_CADENCE_MOVE_ROLLBACK {
-			return corev1.EventTypeWarning, "RolledBack", fmt.Sprintf("back to step %s (%s): %s", m.GetStep(), m.GetCadence(), m.GetReason())
+			r.Recorder.Eventf(object, nil, corev1.EventTypeWarning, "RolledBack", "Migrate",
+				"back to step %s (%s): %s", m.GetStep(), m.GetCadence(), m.GetReason())
 		}
-		return corev1.EventTypeNormal, "StepBegun", fmt.Sprintf("on to step %s (%s)", m.GetStep(), m.GetCadence())
 	case *flowv1.MigrationHeld:
-		return corev1.EventTypeWarning, "Held", m.GetDetail()
-	case *flowv1.ApprovalAwaited:
-		return corev1.EventTypeNormal, "ApprovalAwaited", fmt.Sprintf("step %s waits for an approval", m.GetStep())
-	case *flowv1.ApprovalCounted:
-		return corev1.EventTypeNormal, "Approved", fmt.Sprintf("step %s was approved by %s", m.GetStep(), m.GetBy())
-	default:
-		return "", "", ""
+		r.Recorder.Eventf(object, nil, corev1.EventTypeWarning, "Held", "Migrate", "%s", m.GetDetail())
 	}
 }
 

@@ -26,8 +26,8 @@ const (
 	// byFlow indexes both kinds: InformationFlows by their flow, and approvals by the
 	// InformationFlow that they name.
 	byFlow = "spec.flow"
-	// patience is how long news of the frequent kind may gather before a flow is
-	// looked at.
+	// patience is how long news of the frequent kind gathers once a flow has been
+	// looked at; the first after that has it looked at at once.
 	patience = 5 * time.Second
 	// atOnce is how many flows are worked on at once: they wait for the store, mostly.
 	atOnce = 8
@@ -93,7 +93,7 @@ func (r *Flows) enqueue(ctx context.Context, e event.TypedGenericEvent[News], q 
 	for _, flow := range all.Items {
 		request := reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&flow)}
 		if e.Object.Frequent {
-			q.AddAfter(request, patience)
+			q.AddAfter(request, r.attention.rest(request.NamespacedName))
 		} else {
 			q.Add(request)
 		}

@@ -17,27 +17,38 @@ import (
 
 	"github.com/triangle-suite/triangle/operator/api/v1alpha1"
 	"github.com/triangle-suite/triangle/operator/internal/plan"
+	"github.com/triangle-suite/triangle/operator/internal/status"
 )
 
-// tell writes the status if something has come to differ, and under the
-// resourceVersion that was read.
-func (r *Flows) tell(ctx context.Context, object *v1alpha1.InformationFlow, wanted v1alpha1.InformationFlowStatus) error {
+// tell writes the status if something has come to differ. It waits for a moment, as
+// one transition often leads to the next, and both are told by one write then: it
+// returns in what time to come back. Who has just applied another spec, or wiped the
+// status, is told at once.
+//
+// So a step of a flow takes two writes: one when it has begun, with what let it begin
+// (gates that have passed, an approval that counts), and one when it is reached; or
+// a single one where the cut-over takes no longer than that moment. Whatever it has
+// to wait for between the two steps, such as a gate that turns before another one or
+// somebody's word, is a transition of its own, and one more.
+func (r *Flows) tell(ctx context.Context, object *v1alpha1.InformationFlow, wanted v1alpha1.InformationFlowStatus) (again time.Duration, err error) {
 	wanted.Conditions = r.settled(wanted.Conditions, object.Status.Conditions)
-	status, err := asStored(wanted)
-	if err != nil || equality.Semantic.DeepEqual(object.Status, status) {
-		return err
+	told, err := asStored(wanted)
+	if err != nil {
+		return 0, err
+	}
+	name, turned := client.ObjectKeyFromObject(object), !equality.Semantic.DeepEqual(object.Status, told)
+	left := r.attention.untold(name, turned)
+	isNew := object.Status.ObservedGeneration != told.ObservedGeneration || len(object.Status.Conditions) == 0
+	if !turned || left > 0 && !isNew {
+		return left, nil
 	}
 	before := object.DeepCopy()
-	object.Status = status
-	return r.patch(ctx, object, before)
-}
-
-func (r *Flows) patch(ctx context.Context, object, before client.Object) error {
-	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if err := r.Client.Status().Patch(ctx, object, patch); client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("tell the status of %s: %w", client.ObjectKeyFromObject(object), err)
+	object.Status = told
+	err = status.Patch(ctx, r.Client, object, before)
+	if err == nil {
+		r.attention.untold(name, false)
 	}
-	return nil
+	return 0, err
 }
 
 // settled gives each condition of which no event tells when it turned the time that
@@ -59,8 +70,8 @@ func (r *Flows) settled(wanted, before []metav1.Condition) []metav1.Condition {
 
 // asStored is a status as it comes back from the API server, which keeps times to
 // the second.
-func asStored(status v1alpha1.InformationFlowStatus) (stored v1alpha1.InformationFlowStatus, err error) {
-	text, err := json.Marshal(status)
+func asStored(wanted v1alpha1.InformationFlowStatus) (stored v1alpha1.InformationFlowStatus, err error) {
+	text, err := json.Marshal(wanted)
 	if err == nil {
 		err = json.Unmarshal(text, &stored)
 	}
@@ -73,18 +84,18 @@ func asStored(status v1alpha1.InformationFlowStatus) (stored v1alpha1.Informatio
 // unread is the status while nothing can be known: what was known last stands, and
 // why no more is.
 func (r *Flows) unread(object *v1alpha1.InformationFlow, why string) plan.Plan {
-	status := *object.Status.DeepCopy()
-	meta.SetStatusCondition(&status.Conditions, metav1.Condition{
+	last := *object.Status.DeepCopy()
+	meta.SetStatusCondition(&last.Conditions, metav1.Condition{
 		Type: v1alpha1.ConditionEventStoreReachable, Status: metav1.ConditionFalse, Reason: "Unreachable", Message: why,
 		LastTransitionTime: metav1.NewTime(r.Now()), ObservedGeneration: object.Generation,
 	})
-	if meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady) == nil {
-		meta.SetStatusCondition(&status.Conditions, metav1.Condition{
+	if meta.FindStatusCondition(last.Conditions, v1alpha1.ConditionReady) == nil {
+		meta.SetStatusCondition(&last.Conditions, metav1.Condition{
 			Type: v1alpha1.ConditionReady, Status: metav1.ConditionUnknown, Reason: "Unreachable", Message: why,
 			LastTransitionTime: metav1.NewTime(r.Now()), ObservedGeneration: object.Generation,
 		})
 	}
-	return plan.Plan{Status: status, LookAgain: r.Now().Add(30 * time.Second)}
+	return plan.Plan{Status: last, LookAgain: r.Now().Add(30 * time.Second)}
 }
 
 // pronounce says of each approval what becomes of it.
@@ -98,7 +109,7 @@ func (r *Flows) pronounce(ctx context.Context, approvals []v1alpha1.FlowApproval
 		}
 		before := approvals[i].DeepCopy()
 		approvals[i].Status = wanted
-		failures = append(failures, r.patch(ctx, &approvals[i], before))
+		failures = append(failures, status.Patch(ctx, r.Client, &approvals[i], before))
 	}
 	return errors.Join(failures...)
 }

@@ -160,7 +160,7 @@ func (p *planner) gatesPassing() metav1.Condition {
 
 func (p *planner) parityVerified() metav1.Condition {
 	const kind = v1alpha1.ConditionParityVerified
-	proof := p.s.Proof
+	proof := p.s.Told
 	switch {
 	case proof == nil:
 		return condition(kind, metav1.ConditionUnknown, "NoProof", "there is no proof yet", p.s.Attempt)

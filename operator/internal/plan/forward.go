@@ -46,15 +46,20 @@ func (p *planner) shadow() bool {
 	return p.compare(s, step)
 }
 
+// compare waits in the same words from one comparison to the next: they are told in
+// the status, which is to turn when what is waited for does.
 func (p *planner) compare(s *migration.Shadow, step Step) bool {
+	waits := fmt.Sprintf("the flow and its shadow at %s have to be equal %d times in a row", s.Cadence, step.Shadow)
+	missed := s.Outcome == flowv1.ShadowOutcome_SHADOW_OUTCOME_NOT_COMPARED
+	if missed {
+		waits += "; nothing was compared: " + s.Detail
+	}
 	switch {
-	case s.StartedAt.IsZero():
-		return p.wait("WaitingForShadow", "the shadow at "+s.Cadence+" is to begin")
-	case s.Waiting != "":
-		return p.wait("WaitingForShadow", fmt.Sprintf("the flow and its shadow at %s have to be equal %d times in a row", s.Cadence, step.Shadow))
-	case s.Outcome == flowv1.ShadowOutcome_SHADOW_OUTCOME_NOT_COMPARED && p.now.Sub(s.ComparedAt) < comparePause:
+	case s.StartedAt.IsZero() || s.Waiting != "":
+		return p.wait("WaitingForShadow", waits)
+	case missed && p.now.Sub(s.ComparedAt) < comparePause:
 		p.lookAt(s.ComparedAt.Add(comparePause))
-		return p.wait("WaitingForShadow", "nothing was compared: "+s.Detail)
+		return p.wait("WaitingForShadow", waits)
 	}
 	return p.do(Compare, nil)
 }

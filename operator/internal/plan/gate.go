@@ -24,9 +24,14 @@ const silence = 2 * time.Hour
 // reading is what a gate sees now.
 type reading struct {
 	result flowv1.GateVerdict
-	value  string
-	row    int // how many in a row pass, as the gate counts them
+	value  string   // in words
+	row    int      // how many in a row pass, as the gate counts them
+	figure *float64 // see GateFigures.Value
+	why    string   // why nothing is known, without figures, where value has some
 }
+
+// noData is the reading of a gate that knows nothing.
+func noData(why string) reading { return reading{result: unknown, value: why} }
 
 // read looks at what a gate is about, as far as it counts: since the attempt began.
 func (g Gate) read(o Observation, now time.Time) reading {
@@ -47,21 +52,31 @@ func (g Gate) read(o Observation, now time.Time) reading {
 // whatever is tolerated.
 func (g Gate) readParity(s *migration.State) reading {
 	if len(s.Runs) == 0 {
-		return reading{unknown, "no proof yet", 0}
+		return noData(noProof)
 	}
 	last := s.Runs[len(s.Runs)-1]
 	switch {
 	case last.Outcome == flowv1.ParityOutcome_PARITY_OUTCOME_NOT_COMPARED:
-		return reading{unknown, "the consumer could not compare", 0}
+		return noData("the consumer could not compare")
 	case !g.tolerates(last):
-		return reading{fail, fmt.Sprintf("%d missing, %d duplicated, %d reordered, %d unexplained", last.Missing, last.Duplicated, last.Reordered, last.Unexplained), 0}
+		value := fmt.Sprintf("%d missing, %d duplicated, %d reordered, %d unexplained", last.Missing, last.Duplicated, last.Reordered, last.Unexplained)
+		return reading{result: fail, value: value, figure: new(wrong(last))}
 	case !last.Produced:
-		return reading{unknown, "no event came yet", 0}
+		return noData(noProof)
 	}
 	return reading{
-		pass, fmt.Sprintf("%d missing, %d duplicated, %d reordered", last.Missing, last.Duplicated, last.Reordered),
-		s.InARow(func(r migration.Run) bool { return r.Produced && g.tolerates(r) }),
+		result: pass, value: fmt.Sprintf("%d missing, %d duplicated, %d reordered", last.Missing, last.Duplicated, last.Reordered),
+		row:    s.InARow(func(r migration.Run) bool { return r.Produced && g.tolerates(r) }),
+		figure: new(wrong(last)),
 	}
+}
+
+// noProof is so before the first proof, and as long as proofs are of no event.
+const noProof = "no event was proven yet"
+
+// wrong is how many events of a proof are not as they should be.
+func wrong(r migration.Run) float64 {
+	return float64(r.Missing + r.Duplicated + r.Reordered + r.Unexplained)
 }
 
 func (g Gate) tolerates(r migration.Run) bool {
@@ -86,14 +101,15 @@ func (g Gate) readLag(o Observation) reading {
 	}
 	switch {
 	case p == nil || p.Lag == nil || p.GetEpoch() != s.Epoch:
-		return reading{unknown, "the consumer has not told yet", 1}
+		return noData("the consumer has not told yet")
 	case o.watched(heard) > silence:
-		return reading{unknown, "the consumer is silent", 1}
-	case p.GetLag() > g.MaxEvents:
-		return reading{fail, strconv.FormatUint(p.GetLag(), 10), 1}
-	default:
-		return reading{pass, strconv.FormatUint(p.GetLag(), 10), 1}
+		return noData("the consumer is silent")
 	}
+	seen := reading{result: pass, value: strconv.FormatUint(p.GetLag(), 10), row: 1, figure: new(float64(p.GetLag()))}
+	if p.GetLag() > g.MaxEvents {
+		seen.result = fail
+	}
+	return seen
 }
 
 // hours are the hours of this epoch that were measured since the attempt began, the
@@ -112,7 +128,7 @@ func hours(s *migration.State) (all []*flowv1.FreshnessMeasured) {
 func (g Gate) readFreshness(s *migration.State) reading {
 	measured := hours(s)
 	if len(measured) == 0 {
-		return reading{unknown, "no hour was measured yet", 0}
+		return noData(noHour)
 	}
 	over := max(g.For, time.Duration(g.Consecutive)*time.Hour)
 	var total, stale time.Duration
@@ -120,7 +136,7 @@ func (g Gate) readFreshness(s *migration.State) reading {
 	for i := len(measured) - 1; i >= 0 && total < over; i-- {
 		m := measured[i]
 		if m.GetObjective().GetStaleness().AsDuration() > g.Max {
-			return reading{unknown, "the flow is measured against " + flows.ObjectiveOf(m).Staleness.String(), 0}
+			return noData("the flow is measured against " + flows.ObjectiveOf(m).Staleness.String())
 		}
 		certain = certain && m.GetObjective().GetStaleness().AsDuration() == g.Max
 		whole, bad := m.GetTotal().AsDuration(), m.GetTotal().AsDuration()-m.GetGood().AsDuration()
@@ -129,16 +145,22 @@ func (g Gate) readFreshness(s *migration.State) reading {
 			row++
 		}
 	}
-	value := fmt.Sprintf("stale for %s of %s", stale.Round(time.Second), total.Round(time.Second))
+	seen := reading{
+		result: pass, row: row, figure: new(stale.Seconds()),
+		value: fmt.Sprintf("stale for %s of %s", stale.Round(time.Second), total.Round(time.Second)),
+	}
 	switch {
 	case float64(stale) <= float64(over)*(1-g.Share):
-		return reading{pass, value, row}
+		return seen
 	case certain:
-		return reading{fail, value, 0}
+		seen.result, seen.row = fail, 0
 	default: // by the flow's own objective, which is stricter than the gate
-		return reading{unknown, value, 0}
+		seen.result, seen.row, seen.why = unknown, 0, "staler than wanted, by the flow's own objective, which is stricter"
 	}
+	return seen
 }
+
+const noHour = "no hour was measured yet"
 
 // readBudget fails only for what this attempt has spent itself: what was spent
 // before comes back as the window moves on.
@@ -146,16 +168,20 @@ func (g Gate) readBudget(s *migration.State, now time.Time) reading {
 	own := hours(s)
 	left, ok := flows.BudgetLeft(s.Hours, now)
 	if !ok || len(own) == 0 {
-		return reading{unknown, "no hour was measured yet", 0}
+		return noData(noHour)
 	}
-	value := fmt.Sprintf("%.0f %% left", 100*left)
+	seen := reading{result: pass, value: fmt.Sprintf("%.0f %% left", 100*left), figure: &left}
 	if 100*left >= float64(g.MinLeft) {
-		return reading{pass, value, g.budgetRow(s.Hours, len(own))}
+		seen.row = g.budgetRow(s.Hours, len(own))
+		return seen
 	}
 	if ownLeft, _ := flows.BudgetLeft(own, now); 100*ownLeft < float64(g.MinLeft) {
-		return reading{fail, value, 0}
+		seen.result = fail
+		return seen
 	}
-	return reading{unknown, value + ", spent before this step", 0}
+	seen.result, seen.why = unknown, "too little is left, spent before this step"
+	seen.value += ", spent before this step"
+	return seen
 }
 
 // budgetRow is at the end of how many hours in a row, and no more than wanted,

@@ -90,6 +90,8 @@ type Plan struct {
 	// Waits is what the migration waits for, as a reason, and Detail in words; empty
 	// when there is something to do, and when it is complete.
 	Waits, Detail string
+	// Figures are what changes between transitions.
+	Figures Figures
 	// Warnings are what is wrong and holds nothing up.
 	Warnings []string
 }
@@ -104,7 +106,7 @@ func Next(spec Spec, o Observation, now time.Time) Plan {
 			p.decide()
 		}
 	}
-	made := Plan{Action: p.action, Status: p.status(), Verdicts: p.verdicts(), LookAgain: p.again, Warnings: p.warnings()}
+	made := Plan{Action: p.action, Status: p.status(), Verdicts: p.verdicts(), LookAgain: p.again, Warnings: p.warnings(), Figures: p.figures()}
 	if made.Action.Kind == Nothing {
 		made.Waits, made.Detail = p.waits, p.detail
 	}

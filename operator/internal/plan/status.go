@@ -31,7 +31,7 @@ func (p *planner) status() v1alpha1.InformationFlowStatus {
 	status.Epoch, status.Cadence, status.CurrentStep = int64(p.s.Epoch), p.s.Cadence, p.stepName()
 	status.TargetStep = p.targetStep()
 	status.StepSince = at(p.s.Since)
-	status.LastParity = parity(p.s.Proof)
+	status.LastParity = parity(p.s.Told)
 	for i, g := range p.gates() {
 		told := p.told(i)
 		status.Gates = append(status.Gates, v1alpha1.GateStatus{
@@ -49,11 +49,14 @@ func (p *planner) status() v1alpha1.InformationFlowStatus {
 }
 
 // told is what came of a gate at its last transition; of one that has had none, why
-// nothing is known.
+// nothing is known, in words that have no live figures in them.
 func (p *planner) told(i int) migration.Gate {
-	told := p.s.Gate(p.gates()[i].Name)
-	if told.Value == "" && p.readings[i].result == told.Result {
-		told.Value = p.readings[i].value
+	told, seen := p.s.Gate(p.gates()[i].Name), p.readings[i]
+	if told.Value == "" && seen.result == told.Result {
+		told.Value = seen.value
+		if seen.why != "" {
+			told.Value = seen.why
+		}
 	}
 	return told
 }

@@ -5,6 +5,7 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/triangle-suite/triangle/contracts/flows"
@@ -37,7 +38,7 @@ var (
 
 // CheckSteps tells whether the steps of a migration lead from slow to fast. A
 // step is faster than another when its longest gap between two windows, in the
-// year after from, is shorter: an expression that runs often on working days
+// year from the day of from on, is shorter: an expression that runs often on working days
 // only may still be the slower one.
 func CheckSteps(steps []Step, from time.Time) error {
 	if len(steps) == 0 {
@@ -67,9 +68,51 @@ func longestGap(step Step, from time.Time) (time.Duration, error) {
 	if err != nil {
 		return 0, fmt.Errorf("step %q: %w", step.Name, err)
 	}
-	gap, ok := cadence.LongestGap(from)
+	gap, ok := gaps.of(cadence, from)
 	if !ok {
 		return 0, fmt.Errorf("step %q: %w", step.Name, ErrPausedStep)
 	}
 	return gap, nil
+}
+
+// gaps are the longest gaps that were looked up: to look one up takes a walk through
+// the windows of a year, and most flows go by the same few cadences.
+var gaps memo
+
+// memo remembers what always comes out the same.
+type memo struct {
+	mu    sync.Mutex
+	known map[asked]gap
+}
+
+type asked struct {
+	cadence string
+	from    time.Time
+}
+
+type gap struct {
+	longest time.Duration
+	ok      bool
+}
+
+// memorized is how many gaps are remembered, at most, before all are forgotten.
+const memorized = 1024
+
+// of is the longest gap of a cadence in the year that begins with a day.
+func (m *memo) of(cadence flows.Cadence, from time.Time) (time.Duration, bool) {
+	of := asked{cadence.String(), from.UTC().Truncate(24 * time.Hour)}
+	m.mu.Lock()
+	g, known := m.known[of]
+	m.mu.Unlock()
+	if known {
+		return g.longest, g.ok
+	}
+	g.longest, g.ok = cadence.LongestGap(of.from)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.known == nil || len(m.known) >= memorized {
+		m.known = map[asked]gap{}
+	}
+	m.known[of] = g
+	return g.longest, g.ok
 }

@@ -29,6 +29,8 @@ type walk struct {
 	object *v1alpha1.InformationFlow
 	steps  int
 	tokens int
+	turned turn // see compareTold
+	told   v1alpha1.InformationFlowStatus
 }
 
 const walked = 60
@@ -139,6 +141,7 @@ func (w *walk) look() {
 	w.operate()
 	w.consume()
 	p := w.operate()
+	w.compareTold(p)
 	if again := w.plan(); !reflect.DeepEqual(p, again) {
 		w.wrong("the same input gave two plans:\n%+v\n%+v", p, again)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/triangle-suite/triangle/operator/api/v1alpha1"
 	"github.com/triangle-suite/triangle/operator/internal/controller"
 	"github.com/triangle-suite/triangle/operator/internal/migrate"
+	"github.com/triangle-suite/triangle/operator/internal/writes"
 	"github.com/triangle-suite/triangle/services/control"
 )
 
@@ -97,9 +98,9 @@ func Operator(ctx context.Context, cluster *rest.Config, settings Settings) erro
 			return err
 		}
 		options.LeaderElectionResourceLockInterface = lease
-		cluster, may, instance = guard(cluster, lease.held), lease.held, lease.Identity()
+		may, instance = lease.held, lease.Identity()
 	}
-	manager, err := ctrl.NewManager(cluster, options)
+	manager, err := ctrl.NewManager(guard(writes.Total.Watch(cluster), may), options)
 	if err != nil {
 		return fmt.Errorf("reach the cluster: %w", err)
 	}

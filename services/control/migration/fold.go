@@ -24,6 +24,9 @@ func (s *State) Apply(e Event) {
 		s.note(e, "its "+field+" has a value that is not known here")
 		return
 	}
+	if isTransition(message) {
+		s.Told = s.Proof
+	}
 	switch m := message.(type) {
 	case *flowv1.CadenceRequested:
 		s.request(e, m)
@@ -50,6 +53,19 @@ func (s *State) Apply(e Event) {
 	default:
 		s.prove(e, message)
 		s.shade(e, message)
+	}
+}
+
+// isTransition tells whether an event is one by which a flow, or its migration, comes
+// to another state.
+func isTransition(message proto.Message) bool {
+	switch message.(type) {
+	case *flowv1.CadenceRequested, *flowv1.CadenceAdopted,
+		*flowv1.MigrationPlanned, *flowv1.MigrationEnded, *flowv1.MigrationHeld, *flowv1.MigrationSteered,
+		*flowv1.GateJudged, *flowv1.ApprovalAwaited, *flowv1.ApprovalCounted:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -226,10 +242,11 @@ func (s *State) prove(e Event, message proto.Message) {
 }
 
 func (s *State) judged(e Event, m *flowv1.ParityJudged) {
-	if s.Proof == nil || s.Proof.GetOutcome() != m.GetOutcome() {
-		s.ProvenAt = e.At
-	}
+	turned := s.Proof == nil || s.Proof.GetOutcome() != m.GetOutcome()
 	s.Proof = &Proof{m, e.At}
+	if turned {
+		s.ProvenAt, s.Told = e.At, s.Proof
+	}
 	if s.Audit == nil || s.Audit.ID != m.GetRequestId() {
 		return // of an attempt that is over
 	}

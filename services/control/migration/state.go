@@ -178,6 +178,9 @@ type State struct {
 	Proof    *Proof
 	ProvenAt time.Time
 	Runs     []Run
+	// Told is Proof as it stood at the last transition: the proofs between two, which
+	// found the same, are not told of one by one.
+	Told *Proof
 	// Audit is the one that is not judged; nil when there is none.
 	Audit *Audit
 	// Shadow is nil when there was none in this attempt.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,7 +25,19 @@ type migrateCommands struct {
 }
 
 type migrateStatus struct {
-	Flow string `arg:"" optional:"" help:"The InformationFlow's name; all of them without it."`
+	Flow          string `arg:"" optional:"" help:"The InformationFlow's name; all of them without it."`
+	AllNamespaces bool   `short:"A" help:"Show those of all namespaces."`
+}
+
+// check tells what can't be meant.
+func (c *migrateStatus) check(namespace string) error {
+	switch {
+	case c.AllNamespaces && c.Flow != "":
+		return errors.New("--all-namespaces shows all flows: name the namespace of the one that you mean with --namespace")
+	case c.AllNamespaces && namespace != "":
+		return errors.New("write either --all-namespaces or --namespace")
+	}
+	return nil
 }
 
 type migrateApprove struct {
@@ -61,6 +74,9 @@ const clusterTimeout = 15 * time.Second
 
 // Run implements triangle migrate status.
 func (c *migrateStatus) Run(s *session) error {
+	if err := c.check(s.commands.Migrate.Namespace); err != nil {
+		return err
+	}
 	return s.commands.Migrate.with(s, func(ctx context.Context, cluster *migrate.Cluster) error {
 		if c.Flow != "" {
 			flow, err := cluster.Flow(ctx, c.Flow)
@@ -68,6 +84,13 @@ func (c *migrateStatus) Run(s *session) error {
 				return err
 			}
 			return s.printMigration(migrate.ProgressOf(flow))
+		}
+		if c.AllNamespaces {
+			all, err := cluster.AllFlows(ctx)
+			if err != nil {
+				return err
+			}
+			return s.printMigrations("", all)
 		}
 		all, err := cluster.Flows(ctx)
 		if err != nil {

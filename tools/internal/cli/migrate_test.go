@@ -31,7 +31,8 @@ func (w withCluster) Run() int { return apitest.Run(w.M) }
 type clusterKey struct{}
 
 // cluster leads the script to a namespace of a real API server: as anna, who may
-// approve, ed, who may steer, vic, who may look, and nobody, who may do nothing.
+// approve, ed, who may steer, vic, who may look, olga, who may look everywhere, and
+// nobody, who may do nothing.
 func cluster(ts *testscript.TestScript, _ bool, _ []string) {
 	t, ok := ts.Value(clusterKey{}).(testing.TB)
 	if !ok {
@@ -45,7 +46,12 @@ func cluster(ts *testscript.TestScript, _ bool, _ []string) {
 	for _, role := range roles {
 		ts.Check(client.IgnoreAlreadyExists(admin.Create(t.Context(), role)))
 	}
-	who := map[string]*rest.Config{}
+	who := map[string]*rest.Config{"olga": server.User(t, "olga@example.com")}
+	ts.Check(client.IgnoreAlreadyExists(admin.Create(t.Context(), &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "olga"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "triangle-viewer"},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: "olga@example.com"}},
+	})))
 	for name, role := range map[string]string{"anna": "approver", "ed": "editor", "vic": "viewer", "nobody": ""} {
 		user := name + "@example.com"
 		who[name] = server.User(t, user)

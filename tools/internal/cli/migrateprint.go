@@ -56,6 +56,7 @@ func cadenceText(c v1alpha1.Cadence) string {
 	return c.Cron
 }
 
+// printMigrations shows the migrations of a namespace; of all where none is named.
 func (s *session) printMigrations(namespace string, all []v1alpha1.InformationFlow) error {
 	if s.commands.JSON {
 		migrations := make([]migration, 0, len(all))
@@ -64,15 +65,25 @@ func (s *session) printMigrations(namespace string, all []v1alpha1.InformationFl
 		}
 		return printJSON(s.Out, map[string]any{"migrations": migrations})
 	}
+	if len(all) == 0 && namespace == "" {
+		_, err := fmt.Fprintln(s.Out, "the cluster has no InformationFlows in any namespace")
+		return err
+	}
 	if len(all) == 0 {
 		_, err := fmt.Fprintf(s.Out, "namespace %s has no InformationFlows; name another one with --namespace\n", namespace)
 		return err
 	}
 	w := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
+	if namespace == "" {
+		fmt.Fprint(w, "NAMESPACE\t")
+	}
 	fmt.Fprintln(w, "FLOW\tFROM → TO\tCADENCE\tSTEP\tTARGET\tREADY\tMIGRATION")
 	for i := range all {
 		p := migrate.ProgressOf(&all[i])
 		status := p.Flow.Status
+		if namespace == "" {
+			fmt.Fprint(w, p.Flow.Namespace+"\t")
+		}
 		fmt.Fprintf(w, "%s\t%s → %s\t%s\t%s\t%s\t%s\t%s\n", p.Flow.Name, dash(status.From), dash(status.To), dash(status.Cadence),
 			stepColumn(p), dash(status.TargetStep), readyColumn(p), p.Summary())
 	}

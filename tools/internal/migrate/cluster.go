@@ -4,6 +4,7 @@
 package migrate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // whatever way of logging in the kubeconfig names
 	"k8s.io/client-go/rest"
@@ -107,14 +109,25 @@ func connect(config *rest.Config, namespace string) (*Cluster, error) {
 
 // Flows returns all flows of the namespace, by name.
 func (c *Cluster) Flows(ctx context.Context) ([]v1alpha1.InformationFlow, error) {
+	return c.flowsIn(ctx, c.Namespace)
+}
+
+// AllFlows returns the flows of all namespaces, by namespace and name.
+func (c *Cluster) AllFlows(ctx context.Context) ([]v1alpha1.InformationFlow, error) {
+	return c.flowsIn(ctx, metav1.NamespaceAll)
+}
+
+func (c *Cluster) flowsIn(ctx context.Context, namespace string) ([]v1alpha1.InformationFlow, error) {
 	var all v1alpha1.InformationFlowList
-	if err := c.client.List(ctx, &all, client.InNamespace(c.Namespace)); err != nil {
+	if err := c.client.List(ctx, &all, client.InNamespace(namespace)); err != nil {
 		if apierrors.IsNotFound(err) { // a list is always there, unless its kind is not
 			return nil, ErrNoKinds
 		}
 		return nil, c.explain(err)
 	}
-	slices.SortFunc(all.Items, func(a, b v1alpha1.InformationFlow) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(all.Items, func(a, b v1alpha1.InformationFlow) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+	})
 	return all.Items, nil
 }
 
