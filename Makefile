@@ -42,8 +42,8 @@ endif
 export KUBEBUILDER_ASSETS
 
 # Helm and promtool, each in a module outside go.work that says of which version. The
-# charts' tests in make test take helm 4 alone, as promtool takes five minutes to build;
-# make test-charts takes all three.
+# charts' tests in make test take helm 4 alone, as promtool takes six minutes of a
+# processor's time to build; make test-charts takes all three.
 within = $(shell awk '$$1 == "$(2)" && $$2 ~ /^v[0-9]/ {print $$2; exit}' tools/$(1)/go.mod)
 HELM3_VERSION := $(call within,helm3,helm.sh/helm/v3)
 HELM4_VERSION := $(call within,helm4,helm.sh/helm/v4)
@@ -219,7 +219,7 @@ clean-tree:
 ##@ Change
 
 .PHONY: gen
-gen: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc $(TOOLS)/protoc-gen-grpc-gateway $(TOOLS)/protoc-gen-openapiv2 $(TOOLS)/controller-gen ## Generate code from the contracts, the operator's CRDs, and the README's diagram from the catalogue
+gen: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc $(TOOLS)/protoc-gen-grpc-gateway $(TOOLS)/protoc-gen-openapiv2 $(TOOLS)/controller-gen ## Generate code from the contracts, the operator's CRDs, what the charts hold of other sources, and the README's diagram
 	cd contracts && buf generate && buf generate --template buf.gen.openapi.yaml
 	cd contracts && buf breaking --against baseline.binpb && buf build --exclude-source-info -o baseline.binpb
 	go run ./tools/cmd/flowdiagram README.md

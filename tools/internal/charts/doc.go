@@ -5,7 +5,6 @@
 //	values.yaml, its comments  → values.schema.json, README.md   see Values
 //	the kinds' schemas         → values.schema.json              where a value is like one of theirs
 //	the catalogue of flows     → values.schema.json              the flows that there are
-//	alerts.yaml                → README.md                       what each alert means
 //
 // Its tests play the charts on a real Kubernetes API, with the helm programs that
 // TRIANGLE_HELM names; make test-charts sets it.

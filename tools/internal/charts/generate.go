@@ -36,8 +36,8 @@ func Generate(folder string) (map[string][]byte, error) {
 	return made, nil
 }
 
-// copies are the operator's manifests as they are, but for those of a ServiceAccount
-// and a RoleBinding, which the chart makes of what it is told; so it reads the files.
+// copies are the operator's manifests as they are. The chart's templates read them, and
+// add what depends on a release: names, labels, and whether they stay when it goes.
 func copies() (map[string][]byte, error) {
 	made := map[string][]byte{}
 	for _, from := range copied {
