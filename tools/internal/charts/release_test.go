@@ -7,8 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -54,6 +56,41 @@ func TestBothProfilesAreAdmitted(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A namespace that lets in what is restricted alone lets in the pods of both charts, and
+// not just any pod.
+func TestThePodsAreRestricted(t *testing.T) {
+	withEachHelm(t, func(t *testing.T, h helm) {
+		c := bare(t)
+		namespace := c.restricted()
+		made := h.render(chart("triangle-operator"), "--set", registry)
+		pods := map[string]corev1.PodSpec{
+			"the operator":           as[appsv1.Deployment](t, made.the("Deployment", "")).Spec.Template.Spec,
+			"the test, evaluating":   as[corev1.Pod](t, h.render(profile("evaluation")...).the("Pod", "")).Spec,
+			"the test, in earnest":   as[corev1.Pod](t, h.render(profile("production")...).the("Pod", "")).Spec,
+			"any pod: it is refused": {Containers: []corev1.Container{{Name: "any", Image: "any"}}},
+		}
+		for name, spec := range pods {
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "pod"}, Spec: spec}
+			err := c.admin.Create(t.Context(), pod, client.DryRunAll)
+			if refused := strings.HasSuffix(name, "refused"); refused != apierrors.IsForbidden(err) || !refused && err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
+// restricted is a namespace under the pod security standard restricted.
+func (c cluster) restricted() string {
+	c.t.Helper()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+		GenerateName: "restricted-", Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
+	}}
+	if err := c.admin.Create(c.t.Context(), namespace); err != nil {
+		c.t.Fatal(err)
+	}
+	return namespace.Name
 }
 
 // A release comes, changes, goes back and goes. The kinds stay, and with them whatever
