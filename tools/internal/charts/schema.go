@@ -142,7 +142,7 @@ func (s schemas) like(to string) (object, error) {
 		}
 		return object{"type": "string", "enum": names}, nil
 	case strings.HasPrefix(to, "."):
-		return object{"$ref": "#/properties" + strings.ReplaceAll(strings.ReplaceAll(to, ".", "/"), "/", "/properties/")[len("/properties"):]}, nil
+		return object{"$ref": "#/properties/" + strings.ReplaceAll(strings.TrimPrefix(to, "."), ".", "/properties/")}, nil
 	default:
 		return s.kinds.field(to)
 	}
