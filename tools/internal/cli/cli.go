@@ -46,6 +46,7 @@ type commands struct {
 	Migrate    migrateCommands   `cmd:"" help:"Look at the migrations of flows, and steer them."`
 	Types      typesCommands     `cmd:"" help:"Look at the event types that are new, and have them written."`
 	Nba        nbaCommands       `cmd:"" help:"Look at decisions on next best actions: why they are as they are, and whether they come out the same again."`
+	Probe      probeCommand      `cmd:"" help:"Tell whether an environment does what it is for: services ready, flows fresh."`
 	Import     importCommands    `cmd:"" help:"Import files into CRM."`
 	Backoffice backOfficeCommand `cmd:"" hidden:"" help:"Run the small back office that up starts beside the suite."`
 }

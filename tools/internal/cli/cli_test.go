@@ -113,6 +113,7 @@ func setUp(env *testscript.Env) error {
 	if err := serveDecisions(env, t); err != nil {
 		return err
 	}
+	serveProbes(env)
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err

@@ -1,0 +1,72 @@
+package e2e
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// An environment that runs passes what helm test asks of it, and tells every metric that
+// the chart's alerts and its dashboard rest on.
+func TestAnEnvironmentIsAsItsChartTakesItToBe(t *testing.T) {
+	s := up(t)
+	found := s.triangle("probe", "--contact", "--eventstore", "esdb://"+s.eventStore+"?tls=false",
+		"--channel", s.at["channel"], "--sales", s.at["sales"], "--marketing", s.at["marketing"])
+	for _, want := range []string{"marketing", "began and ended", "lead-dispatch"} {
+		if !strings.Contains(found, want) {
+			t.Errorf("it tells nothing of %s:\n%s", want, found)
+		}
+	}
+	var told strings.Builder
+	for _, service := range services {
+		told.WriteString(s.metrics(service))
+	}
+	wanted := restOn(t)
+	if len(wanted) < 8 {
+		t.Fatalf("the chart rests on %v only", wanted)
+	}
+	for name := range wanted {
+		if !strings.Contains(told.String(), "# TYPE "+name+" ") {
+			t.Errorf("no service tells %s", name)
+		}
+	}
+}
+
+// restOn are the metrics that the chart names.
+func restOn(t *testing.T) map[string]bool {
+	t.Helper()
+	names := map[string]bool{}
+	for _, file := range []string{"alerts.yaml", "dashboards/flows.json"} {
+		text, err := os.ReadFile(filepath.Join("../charts/triangle/files", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range regexp.MustCompile(`\btriangle_[a-z_]+`).FindAllString(string(text), -1) {
+			names[strings.TrimSuffix(name, "_bucket")] = true
+		}
+	}
+	return names
+}
+
+// metrics is what a service tells at /metrics.
+func (s *suite) metrics(service string) string {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.at[service]+"/metrics", nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(text)
+}
