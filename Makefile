@@ -31,7 +31,7 @@ BINARIES := channel-support sales-support marketing-support event-store triangle
 # versions it is of stands in that module's go.mod alone. Where there are binaries
 # already, KUBEBUILDER_ASSETS names their folder, and nothing is built.
 KUBERNETES := tools/kubernetes
-pinned = $(shell awk '$$1 == "$(1)" && $$2 ~ /^v[0-9]/ {print $$2; exit}' $(KUBERNETES)/go.mod)
+pinned = $(shell awk '$$1 == "$(1)" && $$2 ~ /^v[0-9]/ {print $$2; exit}' $(KUBERNETES)/go.mod tools/coredns/go.mod)
 KUBERNETES_VERSION := $(call pinned,k8s.io/kubernetes)
 ETCD_VERSION := $(call pinned,go.etcd.io/etcd/server/v3)
 BUILT := $(CACHE)/kubernetes-$(KUBERNETES_VERSION)-etcd-$(ETCD_VERSION)
@@ -40,6 +40,19 @@ CONTROL_PLANE := $(BUILT)/etcd $(BUILT)/kube-apiserver
 override KUBEBUILDER_ASSETS := $(BUILT)
 endif
 export KUBEBUILDER_ASSETS
+
+# What makes a whole node of it, with the name server in a module of its own: its
+# requirements are not Kubernetes's.
+NODE := kube-controller-manager kube-scheduler kubelet kube-proxy kubectl
+COREDNS := $(CACHE)/coredns-$(call pinned,github.com/coredns/coredns)/coredns
+WHOLE := $(addprefix $(BUILT)/,etcd kube-apiserver $(NODE)) $(COREDNS) $(BIN)/pause
+export TRIANGLE_CLUSTER_PROGRAMS := $(BUILT):$(dir $(COREDNS)):$(BIN)
+
+# What images are called, and what they are for.
+IMAGES    := $(BIN)/images
+REGISTRY  ?= ghcr.io/triangle-suite
+VERSION   ?= dev
+PLATFORMS ?= linux/amd64
 
 # The race detector needs a C compiler. Where there is none the tests run without.
 # It leaves out memory that is not Go's, which is all that SQLite works in, C that
@@ -82,6 +95,21 @@ build: ## Build the binaries into bin/
 		./services/eventstore/cmd/event-store ./services/channel/cmd/channel-support \
 		./services/sales/cmd/sales-support ./services/marketing/cmd/marketing-support \
 		./operator/cmd/triangle-operator ./tools/cmd/triangle
+
+.PHONY: images
+images: ## Write images of the programs into bin/images/, as OCI archives: VERSION=tag PLATFORMS=linux/amd64,linux/arm64
+	go run ./tools/cmd/images --out $(IMAGES) --registry $(REGISTRY) --version $(VERSION) --platforms $(PLATFORMS)
+
+.PHONY: cluster
+cluster: $(WHOLE) ## Start a Kubernetes of one node on this machine, as root, and print the KUBECONFIG to export
+	go run ./tools/cmd/cluster up
+
+.PHONY: cluster-down
+cluster-down: ## End it, and take away all that it has made
+	go run ./tools/cmd/cluster down
+
+$(BIN)/pause: $(wildcard tools/cmd/pause/*.go)
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $@ ./tools/cmd/pause
 
 ##@ Check
 
@@ -217,6 +245,7 @@ tidy: ## Tidy every module
 	@for module in $(MODULES); do (cd $$module && go mod tidy) || exit 1; done
 	cd $(PEERS) && GOWORK=off go mod tidy
 	cd $(KUBERNETES) && GOWORK=off go mod tidy
+	cd tools/coredns && GOWORK=off go mod tidy
 
 ##@ Help
 
@@ -247,10 +276,11 @@ STAMP = -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION) \
 	-X k8s.io/component-base/version.gitMajor=$(word 1,$(version)) \
 	-X k8s.io/component-base/version.gitMinor=$(word 2,$(version))
 define part
-$(BUILT)/$(1):
-	@mkdir -p $$(@D) && echo "build $(2), which takes minutes the first time" >&2
-	@cd $(KUBERNETES) && GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $$(STAMP)' -o $$@.$$$$$$$$ $(2) && \
+$(1):
+	@mkdir -p $$(@D) && echo "build $(3), which takes minutes the first time" >&2
+	@cd $(2) && GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $$(STAMP)' -o $$@.$$$$$$$$ $(3) && \
 		mv $$@.$$$$$$$$ $$@ || { rm -f $$@.$$$$$$$$; exit 1; }
 endef
-$(eval $(call part,etcd,go.etcd.io/etcd/server/v3))
-$(eval $(call part,kube-apiserver,k8s.io/kubernetes/cmd/kube-apiserver))
+$(eval $(call part,$(BUILT)/etcd,$(KUBERNETES),go.etcd.io/etcd/server/v3))
+$(foreach name,kube-apiserver $(NODE),$(eval $(call part,$(BUILT)/$(name),$(KUBERNETES),k8s.io/kubernetes/cmd/$(name))))
+$(eval $(call part,$(COREDNS),tools/coredns,github.com/coredns/coredns))
