@@ -31,7 +31,7 @@ BINARIES := channel-support sales-support marketing-support event-store triangle
 # versions it is of stands in that module's go.mod alone. Where there are binaries
 # already, KUBEBUILDER_ASSETS names their folder, and nothing is built.
 KUBERNETES := tools/kubernetes
-pinned = $(shell awk '$$1 == "$(1)" && $$2 ~ /^v[0-9]/ {print $$2; exit}' $(KUBERNETES)/go.mod tools/coredns/go.mod)
+pinned = $(shell awk '{sub(/^require /, "")} $$1 == "$(1)" && $$2 ~ /^v[0-9]/ {print $$2; exit}' $(KUBERNETES)/go.mod tools/coredns/go.mod)
 KUBERNETES_VERSION := $(call pinned,k8s.io/kubernetes)
 ETCD_VERSION := $(call pinned,go.etcd.io/etcd/server/v3)
 BUILT := $(CACHE)/kubernetes-$(KUBERNETES_VERSION)-etcd-$(ETCD_VERSION)
@@ -199,7 +199,11 @@ bench-contacts: ## Measure contacts, from the start to the next best actions: RO
 
 .PHONY: e2e
 e2e: ## Run the black-box tests against real processes
-	go test $(RACE) -count=1 ./e2e/...
+	go test $(RACE) -count=1 ./e2e
+
+.PHONY: e2e-cluster
+e2e-cluster: $(WHOLE) images ## Prove the suite on a real Kubernetes: one on this machine, as root, or that of KUBECONFIG=file
+	TRIANGLE_IMAGES=$(IMAGES) TRIANGLE_REGISTRY=$(REGISTRY) TRIANGLE_VERSION=$(VERSION) go test -count=1 -v -timeout 20m ./e2e/kubernetes
 
 .PHONY: conformance
 conformance: ## Run the suite of EventStoreDB's own Go client against the event store
@@ -277,10 +281,10 @@ STAMP = -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION) \
 	-X k8s.io/component-base/version.gitMinor=$(word 2,$(version))
 define part
 $(1):
-	@mkdir -p $$(@D) && echo "build $(3), which takes minutes the first time" >&2
+	@mkdir -p $$(@D) && echo "build $(notdir $(1)), which takes minutes the first time" >&2
 	@cd $(2) && GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $$(STAMP)' -o $$@.$$$$$$$$ $(3) && \
 		mv $$@.$$$$$$$$ $$@ || { rm -f $$@.$$$$$$$$; exit 1; }
 endef
 $(eval $(call part,$(BUILT)/etcd,$(KUBERNETES),go.etcd.io/etcd/server/v3))
 $(foreach name,kube-apiserver $(NODE),$(eval $(call part,$(BUILT)/$(name),$(KUBERNETES),k8s.io/kubernetes/cmd/$(name))))
-$(eval $(call part,$(COREDNS),tools/coredns,github.com/coredns/coredns))
+$(eval $(call part,$(COREDNS),tools/coredns,.))

@@ -152,14 +152,24 @@ func (c *Cluster) Kubeconfig() string { return c.kubeconfig }
 // Kubectl runs kubectl, and returns what it prints. The error holds what it
 // complains of.
 func (c *Cluster) Kubectl(ctx context.Context, stdin io.Reader, args ...string) (string, error) {
-	program, err := c.program("kubectl")
+	cmd, err := c.KubectlCommand(ctx, args...)
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, program, append([]string{"--kubeconfig", c.kubeconfig}, args...)...)
 	cmd.Stdin = stdin
-	cmd.WaitDelay = time.Second
 	return run(cmd)
+}
+
+// KubectlCommand is kubectl as a command to run, such as one that goes on until it is
+// told to end.
+func (c *Cluster) KubectlCommand(ctx context.Context, args ...string) (*exec.Cmd, error) {
+	program, err := c.program("kubectl")
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, program, append([]string{"--kubeconfig", c.kubeconfig}, args...)...)
+	cmd.WaitDelay = time.Second
+	return cmd, nil
 }
 
 // run runs a command, and returns what it prints, and what it complains of in the

@@ -1,0 +1,155 @@
+package kubernetes
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"text/template"
+
+	"github.com/triangle-suite/triangle/operator/config"
+)
+
+// An environment as the sample has it is installed by an operator that runs in the
+// cluster, serves, and has one of its flows moved from weekly to real time, with a
+// proof and somebody's word; then it is deleted, and its data stays.
+func TestAnEnvironmentServesAndMigratesAFlow(t *testing.T) {
+	w := newWorld(t)
+	w.installOperator()
+	w.apply(w.sample("triangle-evaluation.yaml"))
+	w.wait("triangle/triangle", "condition=Ready")
+	w.podsAreRestricted()
+
+	sales, channel := "http://"+w.forward("triangle-sales", "8082"), "http://"+w.forward("triangle-channel", "8081")
+	store := w.forward("triangle-event-store", "2113")
+	w.register(sales, 20)
+	contact := w.call(channel+"/v1/contacts", map[string]any{"channel": "CHANNEL_CALL_CENTRE", "visitor_id": "phone", "claims": map[string]any{"customer_number": "prober-1"}})
+	if id, _ := contact["contactId"].(string); id == "" {
+		t.Errorf("the channel answers %v, want a contact", contact)
+	}
+
+	w.apply(flow)
+	w.wait("informationflow/facts", "jsonpath={.status.currentStep}=often")
+	w.register(sales, 20)
+	w.wait("informationflow/facts", "condition=AwaitingApproval")
+	w.mustCommand(store, "migrate", "approve", "facts", "--namespace", w.namespace, "--step", "realtime", "--reason", "the proof holds")
+	w.wait("informationflow/facts", "condition=MigrationComplete")
+	w.register(sales, 20)
+	w.until("every customer is accounted for", func() bool {
+		seen, lost, twice := w.account(store)
+		if lost+twice != 0 {
+			t.Fatalf("of %d customers %d are lost, %d came twice", w.registered, lost, twice)
+		}
+		return seen == w.registered
+	})
+	t.Logf("customers: %d sent, %d seen, 0 lost, 0 twice", w.registered, w.registered)
+
+	w.kubectl("delete", "informationflow/facts", "triangle/triangle")
+	w.until("what it owned is gone", func() bool {
+		return w.kubectl("get", "statefulsets,jobs,services,serviceaccounts,pods", "--selector=app.kubernetes.io/instance=triangle", "--output=name") == ""
+	})
+	if claims := w.kubectl("get", "persistentvolumeclaims", "--output=name"); strings.Count(claims, "\n") != 5 {
+		t.Errorf("of its volumes these stay:\n%swant the store's, the services' and that of the keys", claims)
+	}
+}
+
+// flow is one from weekly to real time, with minutes for weeks.
+const flow = `
+apiVersion: triangle.dev/v1alpha1
+kind: InformationFlow
+metadata:
+  name: facts
+spec:
+  flow: customer-facts
+  migration:
+    steps:
+    - name: weekly
+      cadence: {cron: "0 0 2 * * 1"}
+    - name: often
+      cadence: {cron: "*/2 * * * * *"}
+      gates:
+      - {name: parity, parity: {missing: 0, duplicated: 0, reordered: 0}}
+    - name: realtime
+      cadence: {mode: RealTime}
+      approval: {mode: Required}
+`
+
+// installOperator installs the kinds, who may do what, and the operator itself.
+func (w *world) installOperator() {
+	w.Helper()
+	for _, folder := range []string{config.CRD, config.RBAC, config.Admission} {
+		w.applyFolder(folder)
+	}
+	text, err := os.ReadFile("testdata/operator.yaml")
+	if err != nil {
+		w.Fatal(err)
+	}
+	var manifests strings.Builder
+	if err := template.Must(template.New("").Parse(string(text))).Execute(&manifests, the.images.of("triangle-operator")); err != nil {
+		w.Fatal(err)
+	}
+	w.apply(manifests.String())
+	w.wait("deployment/triangle-operator", "condition=Available")
+}
+
+// podsAreRestricted wants each pod to be as the namespace admits them, and to serve
+// since it was started, without a restart.
+func (w *world) podsAreRestricted() {
+	w.Helper()
+	var pods struct {
+		Items []struct {
+			Metadata struct{ Name string }
+			Spec     struct {
+				SecurityContext struct{ RunAsNonRoot bool }
+				Containers      []struct {
+					SecurityContext struct{ ReadOnlyRootFilesystem bool }
+				}
+			}
+			Status struct {
+				ContainerStatuses []struct{ RestartCount int }
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(w.kubectl("get", "pods", "--output=json")), &pods); err != nil {
+		w.Fatal(err)
+	}
+	if len(pods.Items) < 5 {
+		w.Errorf("there are %d pods, want the operator, the store and three services", len(pods.Items))
+	}
+	for _, pod := range pods.Items {
+		for i, c := range pod.Spec.Containers {
+			if !pod.Spec.SecurityContext.RunAsNonRoot || !c.SecurityContext.ReadOnlyRootFilesystem {
+				w.Errorf("pod %s is %+v", pod.Metadata.Name, pod.Spec)
+			}
+			if n := pod.Status.ContainerStatuses[i].RestartCount; n != 0 {
+				w.Errorf("pod %s was restarted %d times", pod.Metadata.Name, n)
+			}
+		}
+	}
+}
+
+// register has customers registered, each with a number of its own.
+func (w *world) register(sales string, n int) {
+	w.Helper()
+	for range n {
+		w.registered++
+		w.call(sales+"/v1/customers", map[string]any{"customer_number": fmt.Sprintf("prober-%d", w.registered), "source": "prober"})
+	}
+}
+
+// account has the flow audited from the first event on.
+func (w *world) account(store string) (seen, lost, twice int) {
+	w.Helper()
+	out, err := w.command(store, "flow", "audit", "customer-facts", "--from", "0", "--json")
+	var audit struct {
+		Versions []struct{ Delivered, Missing, Twice int }
+	}
+	if jsonErr := json.Unmarshal([]byte(out), &audit); jsonErr != nil {
+		w.Fatalf("%v: %v", err, jsonErr)
+	}
+	for _, v := range audit.Versions {
+		seen, lost, twice = seen+v.Delivered, lost+v.Missing, twice+v.Twice
+	}
+	return seen, lost, twice
+}
