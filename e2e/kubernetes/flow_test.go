@@ -24,11 +24,12 @@ func TestAnEnvironmentServesAndMigratesAFlow(t *testing.T) {
 	sales, channel := "http://"+w.forward("triangle-sales", "8082"), "http://"+w.forward("triangle-channel", "8081")
 	store := w.forward("triangle-event-store", "2113")
 	w.register(sales, 20)
-	contact := w.call(channel+"/v1/contacts", map[string]any{"channel": "CHANNEL_CALL_CENTRE", "visitor_id": "phone", "claims": map[string]any{"customer_number": "prober-1"}})
-	if id, _ := contact["contactId"].(string); id == "" {
-		t.Errorf("the channel answers %v, want a contact", contact)
+	answer := w.call(channel+"/v1/contacts", map[string]any{"channel": "CHANNEL_CALL_CENTRE", "visitor_id": "phone", "claims": map[string]any{"customer_number": "prober-1"}})
+	if contact, _ := answer["contact"].(map[string]any); contact["customerId"] == nil || contact["contactId"] == nil {
+		t.Errorf("the channel answers %v, want a contact of the customer", answer)
 	}
 
+	w.mustCommand(store, "flow", "set", "customer-facts", "--cadence", "0 0 2 * * 1", "--reason", "so it was before")
 	w.apply(flow)
 	w.wait("informationflow/facts", "jsonpath={.status.currentStep}=often")
 	w.register(sales, 20)
@@ -54,7 +55,7 @@ func TestAnEnvironmentServesAndMigratesAFlow(t *testing.T) {
 	}
 }
 
-// flow is one from weekly to real time, with minutes for weeks.
+// flow is one from weekly to real time, with two seconds for what comes between.
 const flow = `
 apiVersion: triangle.dev/v1alpha1
 kind: InformationFlow
