@@ -23,7 +23,9 @@ func nothingLeft(c *cluster.Cluster) error {
 		"mounts":    func() (string, error) { return read("/proc/self/mountinfo") },
 		"links":     func() (string, error) { return output("ip", "-o", "link") },
 		"tables":    func() (string, error) { return output("nft", "list", "tables") },
-		"folders":   func() (string, error) { return names("/var/lib/triangle-*", "/run/netns/cni-*", "/sys/fs/cgroup/*/kubepods", "/var/log/containers/*") },
+		"folders": func() (string, error) {
+			return names("/var/lib/triangle-*", "/run/netns/cni-*", "/sys/fs/cgroup/*/kubepods", "/var/log/containers/*")
+		},
 	} {
 		told, err := text()
 		if err != nil {

@@ -29,8 +29,7 @@ func (i images) of(program string) string { return i.registry + "/" + program + 
 func TestMain(m *testing.M) { os.Exit(onCluster(m)) }
 
 func onCluster(m *testing.M) (status int) {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
+	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM) //nolint:govet // it ends with the process
 	dir, err := os.MkdirTemp("", "triangle-kubernetes-")
 	if err == nil {
 		defer func() { _ = os.RemoveAll(dir) }()
@@ -40,6 +39,11 @@ func onCluster(m *testing.M) (status int) {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	// Who is told to end takes the cluster along.
+	context.AfterFunc(ctx, func() {
+		fmt.Fprintln(os.Stderr, "told to end", the.cluster.Stop(context.Background()))
+		os.Exit(1)
+	})
 	status = m.Run()
 	if status != 0 {
 		kept, err := the.cluster.KeepLogs(context.WithoutCancel(ctx), failures())

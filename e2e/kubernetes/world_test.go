@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -29,17 +30,21 @@ type world struct {
 	namespace  string
 	keys       int // of calls: each has one of its own
 	registered int // customers: each has a number
+	reachable  map[string]*forwarded
 }
 
 // newWorld makes a namespace that admits restricted pods alone, and takes it away at
 // the end of the test.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{T: t, namespace: "triangle"}
+	w := &world{T: t, namespace: "triangle", reachable: map[string]*forwarded{}}
 	w.apply(fmt.Sprintf(`{apiVersion: v1, kind: Namespace, metadata: {name: %s, labels: {pod-security.kubernetes.io/enforce: restricted}}}`, w.namespace))
 	t.Cleanup(func() {
 		if t.Failed() {
 			w.keepLogs()
+		}
+		for component := range w.reachable {
+			w.lost(component)
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
@@ -136,83 +141,142 @@ func (w *world) until(what string, isSo func() bool) {
 
 var forwarding = regexp.MustCompile(`Forwarding from (127\.0\.0\.1:\d+)`)
 
-// forward makes a Service of the namespace reachable, until the test ends, and
-// returns where.
-func (w *world) forward(service, port string) string {
+// forwarded is a Service that is reachable from here.
+type forwarded struct {
+	address string
+	process *exec.Cmd
+	ended   chan struct{}
+}
+
+var ports = map[string]string{"channel": "8081", "sales": "8082", "marketing": "8083", "event-store": "2113"}
+
+// at is where a component is reachable from here: as long as its pod lives.
+func (w *world) at(component string) string {
 	w.Helper()
+	if f := w.reachable[component]; f != nil {
+		select {
+		case <-f.ended:
+		default:
+			return f.address
+		}
+	}
+	w.until(component+" is reachable", func() bool {
+		w.lost(component)
+		f, err := w.forward("triangle-"+component, ports[component])
+		if err == nil {
+			w.reachable[component] = f
+		}
+		return err == nil
+	})
+	return w.reachable[component].address
+}
+
+// lost is that a component is not reachable where it was.
+func (w *world) lost(component string) {
+	if f := w.reachable[component]; f != nil {
+		_ = f.process.Process.Signal(syscall.SIGTERM) // it may have ended with its pod
+		<-f.ended
+		delete(w.reachable, component)
+	}
+}
+
+func (w *world) forward(service, port string) (*forwarded, error) {
 	cmd, err := the.cluster.KubectlCommand(context.Background(), "--namespace", w.namespace, "port-forward", "service/"+service, ":"+port)
 	if err != nil {
-		w.Fatal(err)
+		return nil, err
 	}
 	var complained bytes.Buffer
 	cmd.Stderr = &complained
 	told, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
 	if err != nil {
-		w.Fatal(err)
+		return nil, err
 	}
-	w.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended with its pod
-		_ = cmd.Wait()
-	})
-	for lines := bufio.NewScanner(told); lines.Scan(); {
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	f := &forwarded{process: cmd, ended: make(chan struct{})}
+	lines := bufio.NewScanner(told)
+	for f.address == "" && lines.Scan() {
 		if at := forwarding.FindStringSubmatch(lines.Text()); at != nil {
-			go func() { _, _ = io.Copy(io.Discard, told) }()
-			return at[1]
+			f.address = at[1]
 		}
 	}
-	w.Fatalf("%s is not reachable: %s", service, complained.String())
-	return ""
+	go func() {
+		_, _ = io.Copy(io.Discard, told)
+		_ = cmd.Wait() // it ends with its pod, or as it is told to
+		close(f.ended)
+	}()
+	if f.address == "" {
+		<-f.ended
+		return nil, fmt.Errorf("%s is not reachable: %s", service, complained.String())
+	}
+	return f, nil
 }
 
-// call posts to an API, and wants it to be done.
-func (w *world) call(url string, request map[string]any) map[string]any {
+// call posts to a service's API until it is done, with the key of one request: what
+// was done although nobody was told is not done again.
+func (w *world) call(service, path string, request map[string]any) (answer map[string]any) {
 	w.Helper()
 	w.keys++
 	text, err := json.Marshal(request)
 	if err != nil {
 		w.Fatal(err)
 	}
-	r, err := http.NewRequestWithContext(w.Context(), http.MethodPost, url, bytes.NewReader(text))
+	var last error
+	defer func() {
+		if w.Failed() {
+			w.Logf("%s%s: %v", service, path, last)
+		}
+	}()
+	w.until(service+path+" answers", func() bool {
+		answer, last = w.post(w.at(service)+path, fmt.Sprintf("%s-%d", w.Name(), w.keys), text)
+		if last != nil {
+			w.lost(service)
+		}
+		return last == nil
+	})
+	return answer
+}
+
+func (w *world) post(url, key string, text []byte) (body map[string]any, err error) {
+	r, err := http.NewRequestWithContext(w.Context(), http.MethodPost, "http://"+url, bytes.NewReader(text))
 	if err != nil {
-		w.Fatal(err)
+		return nil, err
 	}
-	r.Header.Set("Idempotency-Key", fmt.Sprintf("%s-%d", w.Name(), w.keys))
+	r.Header.Set("Idempotency-Key", key)
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
-		w.Fatal(err)
+		return nil, err
 	}
 	defer func() { _ = answer.Body.Close() }()
 	raw, err := io.ReadAll(answer.Body)
-	if err != nil {
-		w.Fatal(err)
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", answer.Status, raw)
 	}
-	var body map[string]any
-	if err := json.Unmarshal(raw, &body); err != nil || answer.StatusCode != http.StatusOK {
-		w.Fatalf("POST %s answered %s: %s", url, answer.Status, raw)
-	}
-	return body
+	return body, errors.Join(err, json.Unmarshal(raw, &body))
 }
 
 // command runs the triangle command on the cluster and its store, and returns what
 // it prints.
-func (w *world) command(store string, args ...string) (string, error) {
+func (w *world) command(args ...string) (string, error) {
 	w.Helper()
 	ctx, cancel := context.WithTimeout(w.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, the.triangle, args...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+the.cluster.Kubeconfig(), "TRIANGLE_EVENTSTORE=esdb://"+store+"?tls=false")
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+the.cluster.Kubeconfig(), "TRIANGLE_EVENTSTORE=esdb://"+w.at("event-store")+"?tls=false")
 	out, err := cmd.CombinedOutput()
-	w.Logf("$ triangle %s\n%s", strings.Join(args, " "), out)
+	if len(out) > 1000 {
+		w.Logf("$ triangle %s (%d bytes)", strings.Join(args, " "), len(out))
+	} else {
+		w.Logf("$ triangle %s\n%s", strings.Join(args, " "), out)
+	}
 	return string(out), err
 }
 
 // mustCommand is command, which has to succeed.
-func (w *world) mustCommand(store string, args ...string) {
+func (w *world) mustCommand(args ...string) {
 	w.Helper()
-	if _, err := w.command(store, args...); err != nil {
+	if _, err := w.command(args...); err != nil {
 		w.Fatal(err)
 	}
 }

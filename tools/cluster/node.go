@@ -69,7 +69,7 @@ func (c *Cluster) rest() []part {
 		c.client("kube-scheduler"), "--requestheader-client-ca-file="+c.cert("ca"),
 	)}, {name: "kubelet", args: []string{
 		"--config=" + c.config("kubelet.yaml"), "--kubeconfig=" + c.config("kubelet.kubeconfig"),
-		"--hostname-override=" + nodeName, "--node-ip=" + nodeAddress,
+		"--root-dir=" + c.path("kubelet"), "--hostname-override=" + nodeName, "--node-ip=" + nodeAddress,
 	}}, {name: "kube-proxy", args: []string{
 		"--kubeconfig=" + c.config("kube-proxy.kubeconfig"), "--proxy-mode=nftables", "--cluster-cidr=" + podRange,
 		"--hostname-override=" + nodeName, "--bind-address=" + nodeAddress,
