@@ -264,13 +264,11 @@ func (w *world) command(args ...string) (string, error) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, the.triangle, args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+the.cluster.Kubeconfig(), "TRIANGLE_EVENTSTORE=esdb://"+w.at("event-store")+"?tls=false")
-	out, err := cmd.CombinedOutput()
-	if len(out) > 1000 {
-		w.Logf("$ triangle %s (%d bytes)", strings.Join(args, " "), len(out))
-	} else {
-		w.Logf("$ triangle %s\n%s", strings.Join(args, " "), out)
-	}
-	return string(out), err
+	var told, complained bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &told, &complained
+	err := cmd.Run()
+	w.Logf("$ triangle %s (%d bytes)\n%s", strings.Join(args, " "), told.Len(), complained.String())
+	return told.String(), err
 }
 
 // mustCommand is command, which has to succeed.

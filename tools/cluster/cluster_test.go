@@ -152,7 +152,9 @@ func TestOnlyTheProcessThatWasStartedIsEnded(t *testing.T) {
 	if err := p.end(t.Context(), 10*time.Second); err != nil || p.alive() {
 		t.Errorf("its end: %v, and alive is %t", err, p.alive())
 	}
-	<-ended
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "terminated") {
+		t.Errorf("it ended with %v", err)
+	}
 	_ = stdin.Close()
 }
 

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -169,7 +170,7 @@ func (c *Cluster) check() error {
 	for _, r := range c.running {
 		select {
 		case <-r.ended:
-			return fmt.Errorf("%s has ended (%v); its last words:\n%s", r.Name, r.why, lastLines(r.log, 10))
+			return fmt.Errorf("%s has ended: %w; its last words:\n%s", r.Name, cmp.Or(r.why, errors.New("exit status 0")), lastLines(r.log, 10))
 		default:
 		}
 	}

@@ -93,7 +93,7 @@ func (s settings) bills(p images.Program) error {
 			return err
 		}
 		file := filepath.Join(s.Out, p.Name+"."+strings.ReplaceAll(platform, "/", "-")+".cdx.json")
-		if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil { //nolint:gosec // it is for everybody to read
+		if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil {
 			return fmt.Errorf("write what %s consists of: %w", p.Name, err)
 		}
 	}
