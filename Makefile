@@ -203,7 +203,9 @@ e2e: ## Run the black-box tests against real processes
 
 .PHONY: e2e-cluster
 e2e-cluster: $(WHOLE) images ## Prove the suite on a real Kubernetes: one on this machine, as root, or that of KUBECONFIG=file
-	TRIANGLE_IMAGES=$(IMAGES) TRIANGLE_REGISTRY=$(REGISTRY) TRIANGLE_VERSION=$(VERSION) go test -count=1 -v -timeout 20m ./e2e/kubernetes
+	TRIANGLE_IMAGES=$(IMAGES) TRIANGLE_REGISTRY=$(REGISTRY) TRIANGLE_VERSION=$(VERSION) \
+		TRIANGLE_E2E_KUBECONFIG='$(if $(filter command,$(origin KUBECONFIG)),$(abspath $(KUBECONFIG)))' \
+		go test -count=1 -v -timeout 20m ./e2e/kubernetes
 
 .PHONY: conformance
 conformance: ## Run the suite of EventStoreDB's own Go client against the event store

@@ -14,7 +14,7 @@ import (
 // nothingLeft looks for what a cluster of this machine has left behind when it has
 // been ended.
 func nothingLeft(c *cluster.Cluster) error {
-	if c.Kubeconfig() == os.Getenv("KUBECONFIG") {
+	if c.Kubeconfig() == os.Getenv(envKubeconfig) {
 		return nil // it goes on
 	}
 	var found []error

@@ -14,6 +14,10 @@ import (
 	"github.com/triangle-suite/triangle/tools/cluster"
 )
 
+// envKubeconfig names the cluster to use. It is not KUBECONFIG: nobody is to find the
+// tests on the cluster that he happens to work on.
+const envKubeconfig = "TRIANGLE_E2E_KUBECONFIG"
+
 // the cluster that all tests of this package run on, and what was made for it.
 var the struct {
 	cluster  *cluster.Cluster
@@ -78,7 +82,7 @@ func prepare(ctx context.Context, dir string) (err error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the command: %w\n%s", err, out)
 	}
-	if kubeconfig := os.Getenv("KUBECONFIG"); kubeconfig != "" {
+	if kubeconfig := os.Getenv(envKubeconfig); kubeconfig != "" {
 		the.cluster = cluster.Use(kubeconfig, cluster.Options{Log: os.Stderr})
 	} else if the.cluster, err = cluster.Start(ctx, cluster.Options{Log: os.Stderr}); err != nil {
 		return err

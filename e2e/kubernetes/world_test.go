@@ -37,8 +37,12 @@ type world struct {
 // the end of the test.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{T: t, namespace: "triangle", reachable: map[string]*forwarded{}}
-	w.apply(fmt.Sprintf(`{apiVersion: v1, kind: Namespace, metadata: {name: %s, labels: {pod-security.kubernetes.io/enforce: restricted}}}`, w.namespace))
+	const namespace = `{apiVersion: v1, kind: Namespace, metadata: {generateName: triangle-e2e-, labels: {pod-security.kubernetes.io/enforce: restricted}}}`
+	name, err := the.cluster.Kubectl(t.Context(), strings.NewReader(namespace), "create", "-f", "-", "--output=jsonpath={.metadata.name}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{T: t, namespace: name, reachable: map[string]*forwarded{}}
 	t.Cleanup(func() {
 		if t.Failed() {
 			w.keepLogs()
@@ -94,7 +98,7 @@ func (w *world) applyFolder(folder string) {
 		if err != nil {
 			w.Fatal(err)
 		}
-		w.apply(string(text))
+		w.apply(strings.ReplaceAll(string(text), "namespace: triangle #", "namespace: "+w.namespace+" #"))
 	}
 }
 
