@@ -98,7 +98,8 @@ build: ## Build the binaries into bin/
 
 .PHONY: images
 images: ## Write images of the programs into bin/images/, as OCI archives: VERSION=tag PLATFORMS=linux/amd64,linux/arm64
-	go run ./tools/cmd/images --out $(IMAGES) --registry $(REGISTRY) --version $(VERSION) --platforms $(PLATFORMS)
+	go run ./tools/cmd/images --out $(IMAGES) --registry $(REGISTRY) --version $(VERSION) --platforms $(PLATFORMS) \
+		$(shell git log -1 --format='--revision %H --created %cI' 2>/dev/null)
 
 .PHONY: cluster
 cluster: $(WHOLE) ## Start a Kubernetes of one node on this machine, as root, and print the KUBECONFIG to export

@@ -48,6 +48,26 @@ func TestAnEnvironmentServesAndMigratesAFlow(t *testing.T) {
 	w.wait("triangle/triangle", "condition=Ready")
 	w.register(20)
 	w.allAreAccountedFor()
+
+	w.anImageThatIsNotThereChangesNothing()
+}
+
+// anImageThatIsNotThereChangesNothing names an image that no registry has: the
+// environment says so, and goes on serving with the one that it has.
+func (w *world) anImageThatIsNotThereChangesNothing() {
+	w.Helper()
+	const pod = "pod/triangle-channel-0"
+	before := w.kubectl("get", pod, "--output=jsonpath={.metadata.uid}")
+	w.kubectl("patch", "triangle", "triangle", "--type=merge", "--patch",
+		fmt.Sprintf(`{"spec": {"rollout": {"deadline": "10s"}, "channel": {"image": %q}}}`, the.images.of("channel-support")+"-that-never-was"))
+	w.wait("triangle/triangle", "condition=Stalled")
+	if why := w.kubectl("get", "triangle", "triangle", `--output=jsonpath={.status.conditions[?(@.type=="Stalled")].message}`); !strings.Contains(why, "-that-never-was") {
+		w.Errorf("it stalls with %q, which does not name the image", why)
+	}
+	if after := w.kubectl("get", pod, "--output=jsonpath={.metadata.uid}"); after != before {
+		w.Error("the channel's pod has been replaced")
+	}
+	w.aContactIsAnswered()
 }
 
 // aContactIsAnswered has a customer call, whom the channel knows.

@@ -24,7 +24,7 @@ func nothingLeft(c *cluster.Cluster) error {
 		"links":     func() (string, error) { return output("ip", "-o", "link") },
 		"tables":    func() (string, error) { return output("nft", "list", "tables") },
 		"folders": func() (string, error) {
-			return names("/var/lib/triangle-*", "/run/netns/cni-*", "/sys/fs/cgroup/*/kubepods", "/var/log/containers/*")
+			return names("/var/lib/triangle-*", "/var/lib/kubelet", "/run/netns/cni-*", "/sys/fs/cgroup/*/kubepods", "/var/log/containers/*")
 		},
 	} {
 		told, err := text()
@@ -32,7 +32,7 @@ func nothingLeft(c *cluster.Cluster) error {
 			found = append(found, err)
 		}
 		for line := range strings.Lines(told) {
-			for _, sign := range []string{"triangle-cluster", "triangle0", "kube-proxy", "cni-", "kubepods", "/var/log/containers/"} {
+			for _, sign := range []string{"triangle-cluster", "triangle0", "kube-proxy", "cni-", "kubepods", "/var/lib/kubelet", "/var/log/containers/"} {
 				if strings.Contains(line, sign) {
 					found = append(found, fmt.Errorf("left of the cluster's %s: %s", what, strings.TrimSpace(line)))
 					break

@@ -28,13 +28,16 @@ type state struct {
 	Owner     process           `json:"owner"`
 	Processes []process         `json:"processes"`
 	Sysctls   map[string]string `json:"sysctls"` // as they were before
-	// HadPods tells that there were control groups of another kubelet's pods before.
-	HadPods bool `json:"hadPods"`
-	Used    bool `json:"-"`
+	// HadPods and HadKubelet tell that there were control groups and a folder of
+	// another kubelet before.
+	HadPods    bool `json:"hadPods"`
+	HadKubelet bool `json:"hadKubelet"`
+	Used       bool `json:"-"` // it is somebody else's
 }
 
 func newState(detach bool) state {
-	s := state{Sysctls: map[string]string{}, HadPods: len(podGroups()) > 0}
+	_, err := os.Stat(kubeletFolder)
+	s := state{Sysctls: map[string]string{}, HadPods: len(podGroups()) > 0, HadKubelet: err == nil}
 	if !detach {
 		s.Owner = newProcess("owner", os.Getpid())
 	}

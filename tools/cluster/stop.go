@@ -32,10 +32,25 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	if !c.state.HadPods {
 		err = errors.Join(err, removePodGroups())
 	}
+	if !c.state.HadKubelet {
+		err = errors.Join(err, removeKubeletFolder())
+	}
 	if err != nil {
 		return fmt.Errorf("end the cluster in %s: %w", c.dir, err)
 	}
 	return os.RemoveAll(c.dir)
+}
+
+// kubeletFolder is where every kubelet has the sockets of devices, wherever the rest
+// of it is.
+const kubeletFolder = "/var/lib/kubelet"
+
+func removeKubeletFolder() error {
+	err := os.RemoveAll(filepath.Join(kubeletFolder, "device-plugins"))
+	if removeErr := os.Remove(kubeletFolder); removeErr != nil && !errors.Is(removeErr, os.ErrNotExist) {
+		err = errors.Join(err, removeErr)
+	}
+	return err
 }
 
 // endProcesses ends the kubelet first, that it starts nothing again, and containerd

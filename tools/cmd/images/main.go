@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -23,11 +24,13 @@ import (
 )
 
 type settings struct {
-	Out       string   `default:"bin/images" help:"The folder to write to."`
-	Registry  string   `default:"ghcr.io/triangle-suite" help:"What the images' names begin with."`
-	Version   string   `default:"dev" help:"The images' tag."`
-	Platforms []string `default:"linux/amd64" help:"What to build for: linux/amd64, linux/arm64, or both."`
-	Only      []string `placeholder:"NAME" help:"Make these images alone."`
+	Out       string    `default:"bin/images" help:"The folder to write to."`
+	Registry  string    `default:"ghcr.io/triangle-suite" help:"What the images' names begin with."`
+	Version   string    `default:"dev" help:"The images' tag."`
+	Platforms []string  `default:"linux/amd64" help:"What to build for: linux/amd64, linux/arm64, or both."`
+	Revision  string    `help:"The commit that they are built from."`
+	Created   time.Time `default:"1970-01-01T00:00:00Z" placeholder:"TIME" help:"When that was committed, as 2026-01-31T09:30:00Z."`
+	Only      []string  `placeholder:"NAME" help:"Make these images alone."`
 }
 
 func main() {
@@ -68,9 +71,7 @@ func (s settings) make(ctx context.Context, w io.Writer, target images.Target) e
 	if err != nil {
 		return err
 	}
-	if err := program.Describe(target, s.Version); err != nil {
-		return err
-	}
+	program.Describe(target, images.Origin{Version: s.Version, Revision: s.Revision, Created: s.Created})
 	index, err := program.Index()
 	if err != nil {
 		return err

@@ -8,7 +8,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"time"
 
 	cdx "github.com/CycloneDX/cyclonedx-go"
 )
@@ -66,25 +65,4 @@ func refs(components []cdx.Component) *[]string {
 		all = append(all, c.BOMRef)
 	}
 	return &all
-}
-
-// origin is what a binary was built from: the commit, and its time; nothing of one
-// that was built outside of a repository.
-func origin(binary []byte) (revision string, at time.Time, err error) {
-	info, err := buildinfo.Read(bytes.NewReader(binary))
-	if err != nil {
-		return "", time.Time{}, fmt.Errorf("read what it was built from: %w", err)
-	}
-	at = time.Unix(0, 0)
-	for _, setting := range info.Settings {
-		switch setting.Key {
-		case "vcs.revision":
-			revision = setting.Value
-		case "vcs.time":
-			if at, err = time.Parse(time.RFC3339, setting.Value); err != nil {
-				return "", time.Time{}, fmt.Errorf("when it was committed: %w", err)
-			}
-		}
-	}
-	return revision, at, nil
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -34,7 +35,7 @@ var Targets = []Target{
 }
 
 // Build builds a target's program for each platform: static, and without the paths of
-// this machine.
+// this machine, or what its repository is like.
 func Build(ctx context.Context, t Target, platforms []string) (p Program, err error) {
 	dir, err := os.MkdirTemp("", "triangle-build-")
 	if err != nil {
@@ -55,7 +56,7 @@ func Build(ctx context.Context, t Target, platforms []string) (p Program, err er
 }
 
 func compile(ctx context.Context, to string, t Target, platform v1.Platform) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", to, modulePrefix+t.Package)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", to, modulePrefix+t.Package)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+platform.OS, "GOARCH="+platform.Architecture)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build %s for %s: %w\n%s", t.Name, platform.String(), err, out)
@@ -63,23 +64,25 @@ func compile(ctx context.Context, to string, t Target, platform v1.Platform) ([]
 	return os.ReadFile(to)
 }
 
+// Origin is what a program was built from.
+type Origin struct {
+	Version  string
+	Revision string    // the commit; empty when there is none
+	Created  time.Time // when it was committed
+}
+
 // Describe labels a program, by the words that registries and scanners know.
-func (p *Program) Describe(t Target, version string) error {
-	for _, binary := range p.Binaries {
-		revision, at, err := origin(binary)
-		if err != nil {
-			return fmt.Errorf("%s: %w", p.Name, err)
-		}
-		p.Created = at
-		p.Labels = map[string]string{
-			"org.opencontainers.image.title":       t.Name,
-			"org.opencontainers.image.description": t.Description,
-			"org.opencontainers.image.version":     version,
-			"org.opencontainers.image.source":      Source,
-			"org.opencontainers.image.licenses":    "Apache-2.0",
-			"org.opencontainers.image.revision":    revision,
-			"org.opencontainers.image.created":     at.UTC().Format("2006-01-02T15:04:05Z"),
-		}
+func (p *Program) Describe(t Target, o Origin) {
+	p.Created = o.Created.UTC()
+	p.Labels = map[string]string{
+		"org.opencontainers.image.title":       t.Name,
+		"org.opencontainers.image.description": t.Description,
+		"org.opencontainers.image.version":     o.Version,
+		"org.opencontainers.image.source":      Source,
+		"org.opencontainers.image.licenses":    "Apache-2.0",
+		"org.opencontainers.image.created":     p.Created.Format(time.RFC3339),
 	}
-	return nil
+	if o.Revision != "" {
+		p.Labels["org.opencontainers.image.revision"] = o.Revision
+	}
 }

@@ -33,9 +33,7 @@ func build(t *testing.T) Program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Describe(pause, "1.4.0"); err != nil {
-		t.Fatal(err)
-	}
+	p.Describe(pause, Origin{Version: "1.4.0", Revision: "0123456", Created: time.Unix(1700000000, 0)})
 	return p
 }
 
@@ -173,7 +171,7 @@ func TestAnImageHoldsTheProgramAndWhatItNeeds(t *testing.T) {
 	if c := config.Config; c.User != "65532:65532" || !slices.Equal(c.Entrypoint, []string{"/pause"}) {
 		t.Errorf("it runs %v as %s, want /pause as somebody without rights", c.Entrypoint, c.User)
 	}
-	for _, label := range []string{"title", "description", "version", "source", "licenses", "created"} {
+	for _, label := range []string{"title", "description", "version", "source", "licenses", "created", "revision"} {
 		if config.Config.Labels["org.opencontainers.image."+label] == "" {
 			t.Errorf("it has no label %s", label)
 		}

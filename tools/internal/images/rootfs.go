@@ -84,7 +84,7 @@ func goRoot() string {
 	if root := os.Getenv("GOROOT"); root != "" {
 		return root
 	}
-	return runtime.GOROOT() //nolint:staticcheck // go run and go test set GOROOT, and are what this is run by
+	return runtime.GOROOT() //nolint:staticcheck // this is run by go run and go test, whose programs know it
 }
 
 func contentOf(file *zip.File) ([]byte, error) {
