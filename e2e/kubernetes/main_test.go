@@ -49,24 +49,11 @@ func onCluster(m *testing.M) (status int) {
 		os.Exit(1)
 	})
 	status = m.Run()
-	if status != 0 {
-		kept, err := the.cluster.KeepLogs(context.WithoutCancel(ctx), failures())
-		fmt.Fprintln(os.Stderr, "the logs are in", kept, err)
-	}
 	if err := errors.Join(the.cluster.Stop(context.WithoutCancel(ctx)), nothingLeft(the.cluster)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return status
-}
-
-// failures is an empty folder for what a failed run leaves.
-func failures() string {
-	dir := filepath.Join("..", "failures", "kubernetes")
-	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
-		return ""
-	}
-	return dir
 }
 
 // prepare starts the cluster, or takes the one that it is told of, and puts the

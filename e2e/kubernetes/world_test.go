@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -63,8 +64,12 @@ func newWorld(t *testing.T) *world {
 func (w *world) keepLogs() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	kept, err := the.cluster.KeepLogs(ctx, "")
-	w.Logf("what the cluster was like is in %s (%v)", kept, err)
+	dir := filepath.Join("..", "failures", w.Name())
+	err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755))
+	if err == nil {
+		_, err = the.cluster.KeepLogs(ctx, dir)
+	}
+	w.Logf("what the cluster was like is in e2e/failures/%s (%v)", w.Name(), err)
 }
 
 // kubectl runs kubectl in the namespace, and returns what it prints.

@@ -167,7 +167,11 @@ func (c *Cluster) KubectlCommand(ctx context.Context, args ...string) (*exec.Cmd
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, program, append([]string{"--kubeconfig", c.kubeconfig}, args...)...)
+	common := []string{"--kubeconfig", c.kubeconfig}
+	if c.dir != "" { // what the last cluster of this address had is of no use
+		common = append(common, "--cache-dir", c.path("kubectl"))
+	}
+	cmd := exec.CommandContext(ctx, program, append(common, args...)...)
 	cmd.WaitDelay = time.Second
 	return cmd, nil
 }

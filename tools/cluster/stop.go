@@ -209,7 +209,7 @@ func (c *Cluster) KeepLogs(ctx context.Context, to string) (string, error) {
 	}
 	for file, args := range map[string][]string{
 		"events.txt":  {"get", "events", "--all-namespaces", "--sort-by=.lastTimestamp"},
-		"objects.txt": {"get", "all,pv,pvc,triangle", "--all-namespaces", "--output=wide"},
+		"objects.txt": {"get", "all,pv,pvc", "--all-namespaces", "--output=wide"},
 		"pods.txt":    {"describe", "pods", "--all-namespaces"},
 	} {
 		asked, cancel := context.WithTimeout(ctx, 20*time.Second)
