@@ -30,10 +30,9 @@ BINARIES := channel-support sales-support marketing-support event-store triangle
 # A Kubernetes of our own, in a module outside go.work for the same reason; which
 # versions it is of stands in that module's go.mod alone. Where there are binaries
 # already, KUBEBUILDER_ASSETS names their folder, and nothing is built.
-KUBERNETES := tools/kubernetes
-pinned = $(shell awk '$$1 == "$(1)" && $$2 ~ /^v[0-9]/ {print $$2; exit}' $(KUBERNETES)/go.mod)
-KUBERNETES_VERSION := $(call pinned,k8s.io/kubernetes)
-ETCD_VERSION := $(call pinned,go.etcd.io/etcd/server/v3)
+pinned = $(shell awk '{sub(/^require /, "")} $$1 == "$(2)" && $$2 ~ /^v[0-9]/ {print $$2; exit}' tools/$(1)/go.mod)
+KUBERNETES_VERSION := $(call pinned,kubernetes,k8s.io/kubernetes)
+ETCD_VERSION := $(call pinned,kubernetes,go.etcd.io/etcd/server/v3)
 BUILT := $(CACHE)/kubernetes-$(KUBERNETES_VERSION)-etcd-$(ETCD_VERSION)
 ifeq ($(KUBEBUILDER_ASSETS),)
 CONTROL_PLANE := $(BUILT)/etcd $(BUILT)/kube-apiserver
@@ -44,16 +43,28 @@ export KUBEBUILDER_ASSETS
 # Helm and promtool, each in a module outside go.work that says of which version. The
 # charts' tests in make test take helm 4 alone, as promtool takes six minutes of a
 # processor's time to build; make test-charts takes all three.
-within = $(shell awk '$$1 == "$(2)" && $$2 ~ /^v[0-9]/ {print $$2; exit}' tools/$(1)/go.mod)
-HELM3_VERSION := $(call within,helm3,helm.sh/helm/v3)
-HELM4_VERSION := $(call within,helm4,helm.sh/helm/v4)
-PROMETHEUS_VERSION := $(call within,promtool,github.com/prometheus/prometheus)
+HELM3_VERSION := $(call pinned,helm3,helm.sh/helm/v3)
+HELM4_VERSION := $(call pinned,helm4,helm.sh/helm/v4)
+PROMETHEUS_VERSION := $(call pinned,promtool,github.com/prometheus/prometheus)
 HELM3 := $(CACHE)/helm-$(HELM3_VERSION)/helm
 HELM4 := $(CACHE)/helm-$(HELM4_VERSION)/helm
 HELMS := $(HELM3) $(HELM4)
 PROMTOOL := $(CACHE)/promtool-$(PROMETHEUS_VERSION)/promtool
 empty :=
 listed = $(subst $(empty) $(empty),:,$(strip $(1)))
+
+# What makes a whole node of it, with the name server in a module of its own: its
+# requirements are not Kubernetes's.
+NODE := kube-controller-manager kube-scheduler kubelet kube-proxy kubectl
+COREDNS := $(CACHE)/coredns-$(call pinned,coredns,github.com/coredns/coredns)/coredns
+WHOLE := $(addprefix $(BUILT)/,etcd kube-apiserver $(NODE)) $(COREDNS) $(BIN)/pause
+export TRIANGLE_CLUSTER_PROGRAMS := $(BUILT):$(dir $(COREDNS)):$(BIN)
+
+# What images are called, and what they are for.
+IMAGES    := $(BIN)/images
+REGISTRY  ?= ghcr.io/triangle-suite
+VERSION   ?= dev
+PLATFORMS ?= linux/amd64
 
 # The race detector needs a C compiler. Where there is none the tests run without.
 # It leaves out memory that is not Go's, which is all that SQLite works in, C that
@@ -97,6 +108,22 @@ build: ## Build the binaries into bin/
 		./services/eventstore/cmd/event-store ./services/channel/cmd/channel-support \
 		./services/sales/cmd/sales-support ./services/marketing/cmd/marketing-support \
 		./operator/cmd/triangle-operator ./tools/cmd/triangle
+
+.PHONY: images
+images: ## Write images of the programs into bin/images/, as OCI archives: VERSION=tag PLATFORMS=linux/amd64,linux/arm64
+	go run ./tools/cmd/images --out $(IMAGES) --registry $(REGISTRY) --version $(VERSION) --platforms $(PLATFORMS) \
+		$(shell git log -1 --format='--revision %H --created %cI' 2>/dev/null)
+
+.PHONY: cluster
+cluster: $(WHOLE) ## Start a Kubernetes of one node on this machine, as root, and print the KUBECONFIG to export
+	go run ./tools/cmd/cluster up
+
+.PHONY: cluster-down
+cluster-down: ## End it, and take away all that it has made
+	go run ./tools/cmd/cluster down
+
+$(BIN)/pause: $(wildcard tools/cmd/pause/*.go)
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $@ ./tools/cmd/pause
 
 ##@ Check
 
@@ -192,7 +219,13 @@ bench-operator: $(CONTROL_PLANE) ## Measure the operator with very many flows: F
 
 .PHONY: e2e
 e2e: ## Run the black-box tests against real processes
-	go test $(RACE) -count=1 ./e2e/...
+	go test $(RACE) -count=1 ./e2e
+
+.PHONY: e2e-cluster
+e2e-cluster: $(WHOLE) images ## Prove the suite on a real Kubernetes: one on this machine, as root, or that of KUBECONFIG=file
+	TRIANGLE_IMAGES=$(IMAGES) TRIANGLE_REGISTRY=$(REGISTRY) TRIANGLE_VERSION=$(VERSION) \
+		TRIANGLE_E2E_KUBECONFIG='$(if $(filter command,$(origin KUBECONFIG)),$(abspath $(KUBECONFIG)))' \
+		go test -count=1 -v -timeout 20m ./e2e/kubernetes
 
 .PHONY: conformance
 conformance: ## Run the suite of EventStoreDB's own Go client against the event store
@@ -242,8 +275,7 @@ tidy: ## Tidy every module
 	go work sync
 	@for module in $(MODULES); do (cd $$module && go mod tidy) || exit 1; done
 	cd $(PEERS) && GOWORK=off go mod tidy
-	cd $(KUBERNETES) && GOWORK=off go mod tidy
-	@for module in helm3 helm4 promtool; do (cd tools/$$module && GOWORK=off go mod tidy) || exit 1; done
+	@for module in kubernetes coredns helm3 helm4 promtool; do (cd tools/$$module && GOWORK=off go mod tidy) || exit 1; done
 
 ##@ Help
 
@@ -267,31 +299,25 @@ $(eval $(call tool,protoc-gen-openapiv2,$(PROTOC_GEN_OPENAPI)))
 $(eval $(call tool,gofumpt,$(GOFUMPT)))
 $(eval $(call tool,golangci-lint,$(GOLANGCI_LINT)))
 
-# A part of Kubernetes is built once per version too. It gets its name only when it
-# is whole: a build that was broken off leaves nothing that looks like one.
+# A program of a module outside go.work is built once per version too. It gets its name
+# only when it is whole: a build that was broken off leaves nothing that looks like one.
 version = $(subst ., ,$(KUBERNETES_VERSION:v%=%))
 STAMP = -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION) \
 	-X k8s.io/component-base/version.gitMajor=$(word 1,$(version)) \
 	-X k8s.io/component-base/version.gitMinor=$(word 2,$(version))
-define part
-$(BUILT)/$(1):
-	@mkdir -p $$(@D) && echo "build $(2), which takes minutes the first time" >&2
-	@cd $(KUBERNETES) && GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $$(STAMP)' -o $$@.$$$$$$$$ $(2) && \
-		mv $$@.$$$$$$$$ $$@ || { rm -f $$@.$$$$$$$$; exit 1; }
-endef
-$(eval $(call part,etcd,go.etcd.io/etcd/server/v3))
-$(eval $(call part,kube-apiserver,k8s.io/kubernetes/cmd/kube-apiserver))
-
-# So are helm and promtool. Helm 3 takes the version of Kubernetes, where it asks no
-# cluster, from its linker, as its own release does.
 define program
 $(1):
-	@mkdir -p $$(@D) && echo "build $(3), which takes minutes the first time" >&2
+	@mkdir -p $$(@D) && echo "build $$(@F) in $$(@D), which takes minutes the first time" >&2
 	@cd tools/$(2) && GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $(4)' -o $$@.$$$$$$$$ $(3) && \
 		mv $$@.$$$$$$$$ $$@ || { rm -f $$@.$$$$$$$$; exit 1; }
 endef
+$(eval $(call program,$(BUILT)/etcd,kubernetes,go.etcd.io/etcd/server/v3))
+$(foreach name,kube-apiserver $(NODE),$(eval $(call program,$(BUILT)/$(name),kubernetes,k8s.io/kubernetes/cmd/$(name),$(STAMP))))
+$(eval $(call program,$(COREDNS),coredns,.))
+$(eval $(call program,$(HELM4),helm4,helm.sh/helm/v4/cmd/helm,-X helm.sh/helm/v4/internal/version.version=$(HELM4_VERSION)))
+$(eval $(call program,$(PROMTOOL),promtool,github.com/prometheus/prometheus/cmd/promtool))
+# Helm 3 takes the version of Kubernetes, where it asks no cluster, from its linker, as
+# its own release does.
 $(eval $(call program,$(HELM3),helm3,helm.sh/helm/v3/cmd/helm,-X helm.sh/helm/v3/internal/version.version=$(HELM3_VERSION) \
 	-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=$(word 1,$(version)) -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=$(word 2,$(version)) \
 	-X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor=$(word 1,$(version)) -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor=$(word 2,$(version))))
-$(eval $(call program,$(HELM4),helm4,helm.sh/helm/v4/cmd/helm,-X helm.sh/helm/v4/internal/version.version=$(HELM4_VERSION)))
-$(eval $(call program,$(PROMTOOL),promtool,github.com/prometheus/prometheus/cmd/promtool))

@@ -67,7 +67,7 @@ const (
 // FlowApproval lets a step of a migration begin.
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
-// +kubebuilder:resource:categories=triangle
+// +kubebuilder:resource:categories=triangle-suite
 // +kubebuilder:printcolumn:name="Flow",type=string,JSONPath=`.spec.flow`
 // +kubebuilder:printcolumn:name="Step",type=string,JSONPath=`.spec.step`
 // +kubebuilder:printcolumn:name="By",type=string,JSONPath=`.spec.approvedBy`

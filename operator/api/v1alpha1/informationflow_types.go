@@ -445,7 +445,7 @@ type Transition struct {
 // InformationFlow moves one flow of the triangle from slow to fast.
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
-// +kubebuilder:resource:shortName=flow,categories=triangle
+// +kubebuilder:resource:shortName=flow,categories=triangle-suite
 // +kubebuilder:printcolumn:name="From",type=string,JSONPath=`.status.from`
 // +kubebuilder:printcolumn:name="To",type=string,JSONPath=`.status.to`
 // +kubebuilder:printcolumn:name="Cadence",type=string,JSONPath=`.status.cadence`

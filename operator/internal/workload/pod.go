@@ -30,6 +30,9 @@ const nobody = 65532
 const (
 	preStopSeconds = 5
 	graceSeconds   = 40
+	// storePreStopSeconds is how long the embedded store goes on when all end at once:
+	// the services tell it that they leave, after their own preStopSeconds.
+	storePreStopSeconds = 12
 )
 
 // pod makes a pod of one container, under the restricted pod security standard.
@@ -128,6 +131,6 @@ func probe(path, port string, period, failures int32) *corev1.Probe {
 }
 
 // preStop leaves the cluster time to send nobody any more.
-func preStop() *corev1.Lifecycle {
-	return &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: preStopSeconds}}}
+func preStop(seconds int64) *corev1.Lifecycle {
+	return &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: seconds}}}
 }

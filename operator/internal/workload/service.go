@@ -100,7 +100,7 @@ func (b builder) servicePod(p part, service flows.Service) corev1.PodTemplateSpe
 		StartupProbe:   probe("/healthz", "http", 2, 60),
 		LivenessProbe:  probe("/healthz", "http", 0, 0),
 		ReadinessProbe: probe("/readyz", "http", 5, 0),
-		Lifecycle:      preStop(),
+		Lifecycle:      preStop(preStopSeconds),
 		VolumeMounts:   mounts,
 	}, volumes...)
 	pod.Spec.ServiceAccountName = Name(b.t, Component(service))

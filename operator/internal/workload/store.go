@@ -42,6 +42,7 @@ func (b builder) store() []runtime.Object {
 		StartupProbe:   probe("/health/live", "esdb", 2, 150), // it may have an index to make
 		LivenessProbe:  probe("/health/live", "esdb", 0, 0),
 		ReadinessProbe: probe("/health/live", "esdb", 5, 0),
+		Lifecycle:      preStop(storePreStopSeconds),
 		VolumeMounts:   []corev1.VolumeMount{{Name: "data", MountPath: dataDir}},
 	})
 	pod.Spec.ServiceAccountName = name

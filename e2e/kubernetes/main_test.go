@@ -1,0 +1,88 @@
+package kubernetes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/triangle-suite/triangle/tools/cluster"
+)
+
+// envKubeconfig names the cluster to use. It is not KUBECONFIG: nobody is to find the
+// tests on the cluster that he happens to work on.
+const envKubeconfig = "TRIANGLE_E2E_KUBECONFIG"
+
+// the cluster that all tests of this package run on, and what was made for it.
+var the struct {
+	cluster  *cluster.Cluster
+	triangle string // the command
+	images   images
+}
+
+// images are where ours are, and what they are called.
+type images struct{ folder, registry, version string }
+
+func (i images) of(program string) string { return i.registry + "/" + program + ":" + i.version }
+
+func TestMain(m *testing.M) { os.Exit(onCluster(m)) }
+
+func onCluster(m *testing.M) (status int) {
+	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM) //nolint:govet // it ends with the process
+	dir, err := os.MkdirTemp("", "triangle-kubernetes-")
+	if err == nil {
+		defer func() { _ = os.RemoveAll(dir) }()
+		err = prepare(ctx, dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	// Who is told to end takes the cluster along.
+	context.AfterFunc(ctx, func() {
+		fmt.Fprintln(os.Stderr, "told to end", the.cluster.Stop(context.Background()))
+		os.Exit(1)
+	})
+	status = m.Run()
+	if err := errors.Join(the.cluster.Stop(context.WithoutCancel(ctx)), nothingLeft(the.cluster)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return status
+}
+
+// prepare starts the cluster, or takes the one that it is told of, and puts the
+// images on it.
+func prepare(ctx context.Context, dir string) (err error) {
+	the.images = images{os.Getenv("TRIANGLE_IMAGES"), os.Getenv("TRIANGLE_REGISTRY"), os.Getenv("TRIANGLE_VERSION")}
+	if the.images.folder == "" || the.images.registry == "" || the.images.version == "" {
+		return errors.New("TRIANGLE_IMAGES, TRIANGLE_REGISTRY and TRIANGLE_VERSION say which images to test: run make e2e-cluster")
+	}
+	the.triangle = filepath.Join(dir, "triangle")
+	build := exec.CommandContext(ctx, "go", "build", "-o", the.triangle, "../../tools/cmd/triangle")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the command: %w\n%s", err, out)
+	}
+	if kubeconfig := os.Getenv(envKubeconfig); kubeconfig != "" {
+		the.cluster = cluster.Use(kubeconfig, cluster.Options{Log: os.Stderr})
+	} else if the.cluster, err = cluster.Start(ctx, cluster.Options{Log: os.Stderr}); err != nil {
+		return err
+	}
+	archives, err := filepath.Glob(filepath.Join(the.images.folder, "*.tar"))
+	if err == nil {
+		err = the.cluster.Load(ctx, archives...)
+	}
+	if errors.Is(err, cluster.ErrForeign) {
+		err = nil // it pulls them
+	}
+	if err != nil {
+		return errors.Join(err, the.cluster.Stop(context.WithoutCancel(ctx)))
+	}
+	return nil
+}
