@@ -137,10 +137,10 @@ func (p Probe) in(s State, runs bool, now time.Time) Probing {
 func (f *Flows) WaitProbed(ctx context.Context, p Probe) (last []Probed, err error) {
 	for {
 		seen, err := f.LookAt(ctx, p)
+		if last != nil && errors.Is(err, context.DeadlineExceeded) {
+			return last, nil // time was up within a look
+		}
 		if err != nil {
-			if last != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return last, nil
-			}
 			return nil, err
 		}
 		last = seen

@@ -11,8 +11,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/triangle-suite/triangle/contracts/flows"
-
 	"github.com/triangle-suite/triangle/services/control"
 	"github.com/triangle-suite/triangle/tools/internal/probe"
 )
@@ -31,24 +29,44 @@ type probeCommand struct {
 
 var errProbe = errors.New("the environment does not do what it is for")
 
-// Run implements triangle probe. All checks are tried beside each other until each
-// holds, or time is up.
+// Run implements triangle probe. All is looked at beside each other until it is well,
+// or time is up.
 func (c *probeCommand) Run(s *session) error {
 	ctx, cancel := s.within(probeTimeout)
 	defer cancel()
 	return c.with(s, probeTimeout, func(_ context.Context, steered *control.Flows) error {
-		checks := c.checks(steered)
+		sent, err := steered.SendProbe(ctx, whoAsks(""))
+		if err != nil {
+			return err
+		}
+		checks := c.checks()
 		results := make([]probe.Result, len(checks))
 		var all sync.WaitGroup
 		for i, check := range checks {
 			all.Go(func() { results[i] = check.Until(ctx) })
 		}
+		seen, err := steered.WaitProbed(ctx, sent)
 		all.Wait()
+		if err != nil {
+			return err
+		}
+		for _, one := range seen {
+			results = append(results, flowResult(one))
+		}
 		return s.printProbe(results)
 	})
 }
 
-func (c *probeCommand) checks(steered *control.Flows) (all []probe.Check) {
+// flowResult is what came of the probe of a flow.
+func flowResult(one control.Probed) probe.Result {
+	r := probe.Result{Name: one.Flow.Name, Found: one.Cadence + ", " + probing(one)}
+	if !one.IsWell() {
+		r.Err = errors.New(r.Found)
+	}
+	return r
+}
+
+func (c *probeCommand) checks() (all []probe.Check) {
 	for _, service := range []struct{ name, url string }{{"channel", c.Channel}, {"sales", c.Sales}, {"marketing", c.Marketing}} {
 		url := strings.TrimSuffix(service.url, "/")
 		all = append(all, probe.Check{Name: service.name, Do: func(ctx context.Context) (string, error) { return probe.Ready(ctx, url) }})
@@ -57,15 +75,6 @@ func (c *probeCommand) checks(steered *control.Flows) (all []probe.Check) {
 		id := uuid.New()
 		all = append(all, probe.Check{Name: "contact", Do: func(ctx context.Context) (string, error) {
 			return probe.Contact(ctx, strings.TrimSuffix(c.Channel, "/"), id)
-		}})
-	}
-	for _, flow := range flows.Catalogue {
-		all = append(all, probe.Check{Name: flow.Name, Do: func(ctx context.Context) (string, error) {
-			state, err := steered.Get(ctx, flow.Name)
-			if err != nil {
-				return "", err
-			}
-			return probe.Fresh(state, time.Now())
 		}})
 	}
 	return all
