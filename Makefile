@@ -131,7 +131,8 @@ $(BIN)/pause: $(wildcard tools/cmd/pause/*.go)
 test: export TRIANGLE_HELM := $(HELM4)
 test: $(CONTROL_PLANE) $(HELM4) ## Run all tests but e2e, with the race detector on
 	$(if $(RACE),,@echo 'No C compiler: the tests run without the race detector.')
-	go test $(RACE) -timeout 20m -skip '^(TestQuickBugsAreFound|TestScenariosInSimulation)$$' $(TESTED)
+	@echo 'go test $(RACE) -timeout 20m, all packages but $(PLAYED) and e2e'
+	@go test $(RACE) -timeout 20m -skip '^(TestQuickBugsAreFound|TestScenariosInSimulation)$$' $(TESTED)
 	go test -timeout 20m -skip '^(TestTheAlerts|TestTheOperatorWorksWithWhatItsChartGives)$$' $(PLAYED:%=./%)
 	go test -run $(FAULTS)'|DoNotLiveInMemory|AStartReads' ./services/eventstore/internal/storage
 	go test -timeout 20m -parallel 4 ./services/internal/flow

@@ -3,6 +3,7 @@ package control_test
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -123,6 +124,32 @@ func TestWhatIsNotUnderstoodIsRemembered(t *testing.T) {
 				t.Error("it was passed over")
 			}
 			t.Log(s.Unknown)
+		})
+	}
+}
+
+// An approval counts once: neither under another plan and back, nor for an object that
+// is made again with the same steps.
+func TestWhatCountedIsRememberedWhateverIsPlanned(t *testing.T) {
+	again := &flowv1.MigrationPlanned{Flow: announced.Name, Plan: "9f2c", By: "operator", Object: "shop/stock", ObjectUid: "two", Generation: 1}
+	another := &flowv1.MigrationPlanned{Flow: announced.Name, Plan: "ab01", By: "operator", Object: "shop/stock", ObjectUid: "one", Generation: 2}
+	for what, then := range map[string][]proto.Message{
+		"the object is made again": {&flowv1.MigrationEnded{Flow: announced.Name, ObjectUid: "one"}, again},
+		"another plan, and back":   {another, planned(3)},
+	} {
+		t.Run(what, func(t *testing.T) {
+			d := newDesk(t)
+			s := migration.New(announced)
+			for _, m := range append([]proto.Message{
+				planned(1),
+				&flowv1.ApprovalAwaited{Flow: announced.Name, Plan: "9f2c", Step: "daily"},
+				&flowv1.ApprovalCounted{Flow: announced.Name, Plan: "9f2c", Step: "daily", Approval: "yes", ApprovalUid: "u-1", By: "ada"},
+			}, then...) {
+				d.record(s, m)
+			}
+			if !slices.Equal(s.Counted, []string{"u-1"}) || s.Approval != nil {
+				t.Errorf("counted have %v, and what is awaited is %+v; want u-1, and nothing yet", s.Counted, s.Approval)
+			}
 		})
 	}
 }

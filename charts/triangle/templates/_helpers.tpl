@@ -48,3 +48,59 @@ ports:
 - {port: {{ int . }}, protocol: {{ $.protocol | default "TCP" }}}
 {{- end }}
 {{- end -}}
+
+{{/* Whether there are certificates to trust besides; "" when there are none. */}}
+{{- define "triangle.trusts" -}}
+{{- or .Values.eventStore.ca.existingSecret.name .Values.pods.ca.existingSecret.name -}}
+{{- end -}}
+
+{{/* Where a container finds them: its variable, its mount, and the volume. */}}
+{{- define "triangle.trust.env" -}}
+{name: SSL_CERT_DIR, value: "/etc/ssl/certs:/etc/triangle/trust"}
+{{- end -}}
+
+{{- define "triangle.trust.mount" -}}
+{name: trust, mountPath: /etc/triangle/trust, readOnly: true}
+{{- end -}}
+
+{{- define "triangle.trust.volume" -}}
+name: trust
+projected:
+  sources:
+  {{- range $file, $ca := dict "event-store-ca.crt" .Values.eventStore.ca "pods-ca.crt" .Values.pods.ca }}
+  {{- with $ca.existingSecret }}
+  {{- if .name }}
+  - secret: {name: {{ .name | quote }}, items: [{key: {{ .key | quote }}, path: {{ $file }}}]}
+  {{- end }}
+  {{- end }}
+  {{- end }}
+{{- end -}}
+
+{{/* What pods of the chart's own have in common: those of the tests, and of backups. */}}
+{{- define "triangle.pod" -}}
+restartPolicy: Never
+automountServiceAccountToken: false
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  fsGroup: 65532
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile: {type: RuntimeDefault}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 0 }}
+{{- end }}
+{{- range $field := list "nodeSelector" "tolerations" "priorityClassName" }}
+{{- with get $.Values.pods $field }}
+{{ $field }}: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* What their containers may not do. */}}
+{{- define "triangle.restricted" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}

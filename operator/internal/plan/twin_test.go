@@ -179,8 +179,8 @@ func (w twin) checkApproval(step plan.Step, events []migration.Event) {
 	}
 	uses := map[string]int{}
 	for _, e := range w.control {
-		if m, ok := e.Message.(*flowv1.ApprovalCounted); ok && m.GetPlan() == w.spec.Hash {
-			if uses[m.GetApprovalUid()]++; uses[m.GetApprovalUid()] > 1 && !w.replanned() {
+		if m, ok := e.Message.(*flowv1.ApprovalCounted); ok {
+			if uses[m.GetApprovalUid()]++; uses[m.GetApprovalUid()] > 1 {
 				w.wrong("approval %s counts twice", m.GetApproval())
 			}
 		}
@@ -195,18 +195,6 @@ func (w twin) checkApproval(step plan.Step, events []migration.Event) {
 		}
 	}
 	w.wrong("nobody has approved step %s", step.Name)
-}
-
-// replanned tells whether there was more than one plan: who comes back to one may
-// use its approvals again.
-func (w twin) replanned() bool {
-	hashes := map[string]bool{}
-	for _, e := range w.control {
-		if m, ok := e.Message.(*flowv1.MigrationPlanned); ok {
-			hashes[m.GetPlan()] = true
-		}
-	}
-	return len(hashes) > 1
 }
 
 func (w twin) checkShadow(step plan.Step) {

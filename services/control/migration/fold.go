@@ -145,9 +145,6 @@ func (s *State) plan(e Event, m *flowv1.MigrationPlanned) {
 	before := s.Plan
 	s.Plan = &Planned{m, e.At}
 	same := before != nil && before.GetPlan() == m.GetPlan() && before.GetObjectUid() == m.GetObjectUid()
-	if !same {
-		s.Counted = nil
-	}
 	if !same || s.stopped() {
 		s.retry(e.At)
 	}
@@ -164,7 +161,7 @@ func (s *State) retry(at time.Time) {
 
 func (s *State) end(e Event, m *flowv1.MigrationEnded) {
 	if s.Plan != nil && s.Plan.GetObjectUid() == m.GetObjectUid() {
-		s.Plan, s.Paused, s.Counted = nil, time.Time{}, nil
+		s.Plan, s.Paused = nil, time.Time{}
 		s.retry(e.At)
 	}
 }

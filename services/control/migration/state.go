@@ -187,8 +187,8 @@ type State struct {
 	Shadow *Shadow
 	// Approval is nil when none was awaited in this attempt.
 	Approval *Approval
-	// Counted are the uids of the approvals that have counted under this plan: each
-	// counts once.
+	// Counted are the uids of the last approvals that have counted, under whatever plan:
+	// each counts once, and not again when somebody comes back to its plan.
 	Counted []string
 
 	// Progress is the consumer's last word of how far it is; nil when there is none.

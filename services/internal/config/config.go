@@ -69,7 +69,8 @@ type Common struct {
 
 	Command Command `arg:"" optional:"" enum:"serve,announce,copy-keys" default:"serve" help:"serve, which is the default; announce: say in the event store what this build reads and writes, and exit (neither database nor keys are needed for that); or copy-keys: copy the key ring, which may be in use, to the one of --to, and exit."`
 
-	To *Database `name:"to" placeholder:"FILE|URL" help:"The new key ring that copy-keys copies to."`
+	To      *Database `name:"to" placeholder:"FILE|URL" help:"The new key ring that copy-keys copies to."`
+	Replace bool      `name:"replace" help:"Have copy-keys take the place of the file that is there, once the copy is whole."`
 
 	Version kong.VersionFlag `name:"version" help:"Show the version, and exit."`
 }
@@ -178,7 +179,7 @@ func check(parser *kong.Kong, common *Common) error {
 			return err
 		}
 	}
-	if (common.Command == CopyKeys) != (common.To != nil) {
+	if (common.Command == CopyKeys) != (common.To != nil) || common.Replace && common.To == nil {
 		return Wrong("copy-keys and --to go together: write copy-keys --to FILE, or postgres://user:password@host/database")
 	}
 	if common.HTTPAddr == common.GRPCAddr && !common.HTTPAddr.anyPort() {

@@ -168,6 +168,10 @@ func TestAWrongValueIsOneLineThatSaysWhatToWrite(t *testing.T) {
 			args: []string{"--to", "keys.db"},
 			want: `copy-keys and --to go together: write copy-keys --to FILE, or postgres://user:password@host/database`,
 		},
+		"a place to take of nothing": {
+			args: []string{"--replace"},
+			want: `copy-keys and --to go together: write copy-keys --to FILE, or postgres://user:password@host/database`,
+		},
 		"a copy to a server that is none": {
 			args: []string{"copy-keys", "--to", "postgres://u:secret@host"},
 			want: `--to names no database: write postgres://user:password@host:5432/database`,

@@ -17,7 +17,11 @@ func CopyKeys(ctx context.Context, settings Settings, out io.Writer) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	common := config.CommonOf(settings)
-	copied, err := keyring.Copy(ctx, string(common.Keys), string(*common.To))
+	how := keyring.Copy
+	if common.Replace {
+		how = keyring.Replace
+	}
+	copied, err := how(ctx, string(common.Keys), string(*common.To))
 	if err != nil {
 		return err
 	}

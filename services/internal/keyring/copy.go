@@ -5,6 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/triangle-suite/triangle/services/internal/postgres"
 )
 
 const (
@@ -47,6 +51,40 @@ func Copy(ctx context.Context, from, to string) (copied int, err error) {
 		return 0, fmt.Errorf("copy the keys: %w", err)
 	}
 	return copied, nil
+}
+
+// Replace makes the file at to what the key ring at from is at one moment, and returns
+// how many keys and tombstones these are. What was in the file stays until the new one
+// is whole; a key that was destroyed meanwhile is then in neither. Nobody may have the
+// file open.
+func Replace(ctx context.Context, from, to string) (copied int, err error) {
+	if postgres.IsURL(to) {
+		return 0, ErrNoFile
+	}
+	next := to + ".new"
+	if err := removeFile(next); err != nil {
+		return 0, err
+	}
+	if copied, err = Copy(ctx, from, next); err != nil {
+		return 0, errors.Join(err, removeFile(next))
+	}
+	if err := os.Rename(next, to); err != nil {
+		return 0, fmt.Errorf("copy the keys: %w", err)
+	}
+	return copied, syncDirs(to)
+}
+
+// ErrNoFile says that a key ring in PostgreSQL is not replaced as a whole.
+var ErrNoFile = errors.New("only a file takes the place of another one: copy to a database that is new")
+
+// removeFile removes a key ring that is none yet, with SQLite's files beside it.
+func removeFile(path string) error {
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("copy the keys: %w", err)
+		}
+	}
+	return nil
 }
 
 // pour writes all that the ring is into the tables of another one. All keys are read

@@ -3,6 +3,7 @@ package keyring_test
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -76,5 +77,37 @@ func TestNoRingIsCopiedOverAnother(t *testing.T) {
 				t.Errorf("onto itself: %v, want %v", err, keyring.ErrNotEmpty)
 			}
 		})
+	}
+}
+
+// A copy that is made again and again takes the place of the one before, and has no key
+// any more that was destroyed since.
+func TestACopyIsReplacedByTheNext(t *testing.T) {
+	ctx := context.Background()
+	from, to := filepath.Join(t.TempDir(), "keys.db"), filepath.Join(t.TempDir(), "kept.db")
+	ring := open(t, from)
+	mustKey(t, ring, "customer:bob")
+	for range 2 {
+		if copied, err := keyring.Replace(ctx, from, to); err != nil || copied != 1 {
+			t.Fatalf("%d copied with %v, want 1", copied, err)
+		}
+	}
+	if err := ring.Destroy(ctx, "customer:bob", keyring.Erasure{By: "dora"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to+".new", []byte("what a copy left that was broken off"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := keyring.Replace(ctx, from, to); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open(t, to).Key(ctx, "customer:bob"); !errors.Is(err, keyring.ErrDestroyed) {
+		t.Errorf("bob's key in the copy: %v, want %v", err, keyring.ErrDestroyed)
+	}
+	if left, err := filepath.Glob(to + ".new*"); err != nil || len(left) > 0 {
+		t.Errorf("left are %v, %v", left, err)
+	}
+	if _, err := keyring.Replace(ctx, from, "postgres://host/db"); !errors.Is(err, keyring.ErrNoFile) {
+		t.Errorf("in place of a database: %v, want %v", err, keyring.ErrNoFile)
 	}
 }

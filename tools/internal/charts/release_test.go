@@ -9,6 +9,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -44,7 +45,7 @@ func TestBothProfilesAreAdmitted(t *testing.T) {
 		c.operator(h, namespace, "--set", "replicas=2,podMonitor.enabled=true")
 		for _, name := range []string{"evaluation", "production"} {
 			h.must(append([]string{"install", "shop", "--namespace", namespace, "--dry-run=server"}, profile(name)...)...)
-			objects := h.render(profile(name)...).objects
+			objects := h.render(backups(name)...).objects
 			if len(objects) < 6 {
 				t.Fatalf("%s makes %d objects only", name, len(objects))
 			}
@@ -65,7 +66,12 @@ func TestThePodsAreRestricted(t *testing.T) {
 		c := bare(t)
 		namespace := c.restricted()
 		made := h.render(chart("triangle-operator"), "--set", registry)
+		backup := func(name string) corev1.PodSpec {
+			return as[batchv1.CronJob](t, h.render(backups(name)...).the("CronJob", "")).Spec.JobTemplate.Spec.Template.Spec
+		}
 		pods := map[string]corev1.PodSpec{
+			"a backup, evaluating":   backup("evaluation"),
+			"a backup, in earnest":   backup("production"),
 			"the operator":           as[appsv1.Deployment](t, made.the("Deployment", "")).Spec.Template.Spec,
 			"the test, evaluating":   as[corev1.Pod](t, h.render(profile("evaluation")...).the("Pod", "")).Spec,
 			"the test, in earnest":   as[corev1.Pod](t, h.render(profile("production")...).the("Pod", "")).Spec,

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -192,12 +193,12 @@ func checkRestricted(t *testing.T, pod corev1.PodSpec) {
 }
 
 // The chart makes the Triangle, its flows and what is around them; the workloads are the
-// operator's. Only the test is a pod.
+// operator's. Only the test, and backups, are pods.
 func TestTheWorkloadsAreTheOperators(t *testing.T) {
 	withEachHelm(t, func(t *testing.T, h helm) {
 		for _, name := range []string{"evaluation", "production"} {
 			made := h.render(profile(name)...)
-			for _, kind := range []string{"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Service", "Secret"} {
+			for _, kind := range []string{"Deployment", "StatefulSet", "DaemonSet", "Job", "Service", "Secret"} {
 				if n := len(made.of(kind)); n != 0 {
 					t.Errorf("%s: %d of kind %s", name, n, kind)
 				}
@@ -207,6 +208,58 @@ func TestTheWorkloadsAreTheOperators(t *testing.T) {
 			if pod.Annotations["helm.sh/hook"] != "test" {
 				t.Errorf("%s: the pod is no test", name)
 			}
+		}
+	})
+}
+
+// backups has each profile make backups.
+func backups(name string) []string { return append(profile(name), "--set", "backup.enabled=true") }
+
+// A backup keeps the events, and then the keys, on a volume that stays: of a key ring
+// that is a file, beside the services that share it.
+func TestABackupKeepsEventsAndKeys(t *testing.T) {
+	withEachHelm(t, func(t *testing.T, h helm) {
+		if n := len(h.render(profile("evaluation")...).of("CronJob")); n != 0 {
+			t.Errorf("nobody asked for %d backups", n)
+		}
+		for name, tc := range map[string]struct {
+			keys    corev1.EnvVar
+			volumes []string
+			near    bool
+		}{
+			"evaluation": {corev1.EnvVar{Name: "TRIANGLE_KEYS", Value: "/var/lib/triangle/keys/keys.db"}, []string{"shop-backup", "shop-keys"}, true},
+			"production": {corev1.EnvVar{Name: "TRIANGLE_KEYS", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
+				LocalObjectReference: corev1.LocalObjectReference{Name: "key-ring"}, Key: "url",
+			}}}, []string{"shop-backup"}, false},
+		} {
+			t.Run(name, func(t *testing.T) {
+				made := h.render(backups(name)...)
+				pod := as[batchv1.CronJob](t, made.the("CronJob", "shop-backup")).Spec.JobTemplate.Spec.Template.Spec
+				checkRestricted(t, pod)
+				if events := pod.InitContainers[0]; !slices.Equal(events.Args, []string{"backup", "/backup/events.jsonl"}) || events.Env[0].Name != "TRIANGLE_EVENTSTORE" {
+					t.Errorf("the events are kept by %+v", events)
+				}
+				if diff := cmp.Diff(tc.keys, pod.Containers[0].Env[0]); diff != "" {
+					t.Errorf("the keys (-want +got):\n%s", diff)
+				}
+				var volumes []string
+				for _, v := range pod.Volumes {
+					if v.PersistentVolumeClaim != nil {
+						volumes = append(volumes, v.PersistentVolumeClaim.ClaimName)
+					}
+				}
+				if !slices.Equal(volumes, tc.volumes) || (pod.Affinity != nil) != tc.near {
+					t.Errorf("its volumes are %q, near %+v; want %q", volumes, pod.Affinity, tc.volumes)
+				}
+				if made.the("PersistentVolumeClaim", "shop-backup").GetAnnotations()["helm.sh/resource-policy"] != "keep" {
+					t.Error("the volume goes with the release")
+				}
+			})
+		}
+		own := h.render(append(backups("production"), "--set", "backup.existingClaim=tapes")...)
+		claim := as[batchv1.CronJob](t, own.the("CronJob", "")).Spec.JobTemplate.Spec.Template.Spec.Volumes[0].PersistentVolumeClaim.ClaimName
+		if claim != "tapes" || len(own.of("PersistentVolumeClaim")) != 0 {
+			t.Errorf("it is kept on %s, and claims are made; want tapes, and none", claim)
 		}
 	})
 }
@@ -255,6 +308,8 @@ func TestWhoMayReachWhom(t *testing.T) {
 			"a service, with the store beside": {profile("evaluation"), "shop-sales", []string{"event-store:2113/TCP"}, []string{"all here:8082/TCP", "all here:9082/TCP", "test:8082/TCP"}},
 			"the store that is beside":         {profile("evaluation"), "shop-event-store", nil, []string{"triangle-operator:2113/TCP", "triangle:2113/TCP"}},
 			"the test, with the store beside":  {profile("evaluation"), "shop-test", []string{"triangle:2113/TCP", "triangle:8081/TCP", "triangle:8082/TCP", "triangle:8083/TCP"}, nil},
+			"a backup, with the store beside":  {backups("evaluation"), "shop-backup", []string{"event-store:2113/TCP"}, nil},
+			"a backup, of servers":             {backups("production"), "shop-backup", []string{"anywhere:2113/TCP", "anywhere:5432/TCP"}, nil},
 			"a service, on servers":            {profile("production"), "shop-channel", []string{"anywhere:2113/TCP", "anywhere:5432/TCP"}, []string{"all here:8081/TCP", "all here:9081/TCP", "test:8081/TCP"}},
 			"a service that tells":             {append(profile("production"), "--set", "telemetry.endpoint=http://c:4317"), "shop-channel", []string{"anywhere:2113/TCP", "anywhere:4317/TCP", "anywhere:4318/TCP", "anywhere:5432/TCP"}, []string{"all here:8081/TCP", "all here:9081/TCP", "test:8081/TCP"}},
 			"the operator":                     {[]string{chart("triangle-operator"), "--set", registry}, "shop", []string{"anywhere:2113/TCP", "anywhere:443/TCP", "anywhere:6443/TCP", "names:53/TCP", "names:53/UDP"}, nil},
