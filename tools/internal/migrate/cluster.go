@@ -48,24 +48,31 @@ type Cluster struct {
 // Connect takes the cluster of the kubeconfig's context, and that one's namespace,
 // unless it is told others. It asks nothing of the cluster.
 func Connect(contextName, namespace string) (*Cluster, error) {
+	config, namespace, err := Config(contextName, namespace)
+	if err != nil {
+		return nil, err
+	}
+	return connect(config, namespace)
+}
+
+// Config is how to reach the cluster that Connect takes, and the namespace.
+func Config(contextName, namespace string) (*rest.Config, string, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	loaded := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: contextName})
 	if err := checkContext(loaded, contextName); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	config, err := loaded.ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {
-		return nil, ErrNoCluster
+		return nil, "", ErrNoCluster
+	}
+	if err == nil && namespace == "" {
+		namespace, _, err = loaded.Namespace()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the kubeconfig: %w", err)
+		return nil, "", fmt.Errorf("read the kubeconfig: %w", err)
 	}
-	if namespace == "" {
-		if namespace, _, err = loaded.Namespace(); err != nil {
-			return nil, fmt.Errorf("read the kubeconfig: %w", err)
-		}
-	}
-	return connect(config, namespace)
+	return config, namespace, nil
 }
 
 func checkContext(loaded clientcmd.ClientConfig, name string) error {
