@@ -228,8 +228,8 @@ e2e: ## Run the black-box tests against real processes
 	go test $(RACE) -count=1 ./e2e
 
 .PHONY: e2e-cluster
-e2e-cluster: $(WHOLE) images ## Prove the suite on a real Kubernetes: one on this machine, as root, or that of KUBECONFIG=file
-	TRIANGLE_IMAGES=$(IMAGES) TRIANGLE_REGISTRY=$(REGISTRY) TRIANGLE_VERSION=$(VERSION) \
+e2e-cluster: $(WHOLE) $(HELM4) images ## Prove the suite on a real Kubernetes: one on this machine, as root, or that of KUBECONFIG=file
+	TRIANGLE_HELM=$(HELM4) TRIANGLE_IMAGES=$(IMAGES) TRIANGLE_REGISTRY=$(REGISTRY) TRIANGLE_VERSION=$(VERSION) \
 		TRIANGLE_E2E_KUBECONFIG='$(if $(filter command,$(origin KUBECONFIG)),$(abspath $(KUBECONFIG)))' \
 		go test -count=1 -v -timeout 20m ./e2e/kubernetes
 

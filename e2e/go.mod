@@ -41,7 +41,6 @@ require (
 	github.com/ncruces/go-strftime v1.0.0 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
 	github.com/triangle-suite/triangle/contracts v0.0.0 // indirect
-	github.com/triangle-suite/triangle/operator v0.0.0
 	github.com/triangle-suite/triangle/services v0.0.0
 	github.com/triangle-suite/triangle/tools v0.0.0
 	golang.org/x/sys v0.49.0 // indirect

@@ -3,29 +3,25 @@ package kubernetes
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
-	"text/template"
-
-	"github.com/triangle-suite/triangle/operator/config"
 )
 
-// An environment as the sample has it is installed by an operator that runs in the
-// cluster, serves, and has one of its flows moved from weekly to real time, with a
-// proof and somebody's word, while pods die; it is deleted, and what is installed
+// An environment is installed with helm, in the profile for evaluation, passes its test,
+// serves, and has one of its flows moved from weekly to real time, with a proof and
+// somebody's word, while pods die; it is backed up, uninstalled, and what is installed
 // again in its place has its data.
 func TestAnEnvironmentServesAndMigratesAFlow(t *testing.T) {
 	w := newWorld(t)
 	w.installOperator()
-	w.apply(w.sample("triangle-evaluation.yaml"))
-	w.wait("triangle/triangle", "condition=Ready")
+	w.installEnvironment()
 	w.podsAreRestricted()
 	w.aContactIsAnswered()
+	w.helm("test", "triangle", "--timeout", patience.String())
 
 	w.mustCommand("flow", "set", "customer-facts", "--cadence", "0 0 2 * * 1", "--reason", "so it was before")
 	w.register(20)
-	w.apply(flow)
+	w.upgrade("--values", w.file("flows.yaml", flows), "--wait")
 	w.wait("informationflow/facts", "jsonpath={.status.currentStep}=often")
 	w.register(20)
 	w.kill("marketing")
@@ -36,18 +32,19 @@ func TestAnEnvironmentServesAndMigratesAFlow(t *testing.T) {
 	w.register(20)
 	w.allAreAccountedFor()
 
-	w.kubectl("delete", "informationflow/facts", "triangle/triangle")
+	w.isBackedUp()
+	w.helm("uninstall", "triangle", "--wait", "--timeout", patience.String())
 	w.until("what it owned is gone", func() bool {
-		return w.kubectl("get", "statefulsets,jobs,services,serviceaccounts,pods", "--selector=app.kubernetes.io/instance=triangle", "--output=name") == ""
+		return w.kubectl("get", "statefulsets,jobs,services,serviceaccounts,pods", "--selector=app.kubernetes.io/instance=triangle,app.kubernetes.io/component!=test", "--output=name") == ""
 	})
-	if claims := w.kubectl("get", "persistentvolumeclaims", "--output=name"); strings.Count(claims, "\n") != 5 {
-		t.Errorf("of its volumes these stay:\n%swant the store's, the services' and that of the keys", claims)
+	if claims := w.kubectl("get", "persistentvolumeclaims", "--output=name"); strings.Count(claims, "\n") != 6 {
+		t.Errorf("of its volumes these stay:\n%swant the store's, the services', that of the keys and that of backups", claims)
 	}
 
-	w.apply(w.sample("triangle-evaluation.yaml"))
-	w.wait("triangle/triangle", "condition=Ready")
+	w.installEnvironment()
 	w.register(20)
 	w.allAreAccountedFor()
+	w.helm("test", "triangle", "--timeout", patience.String())
 
 	w.anImageThatIsNotThereChangesNothing()
 }
@@ -58,10 +55,9 @@ func (w *world) anImageThatIsNotThereChangesNothing() {
 	w.Helper()
 	const pod = "pod/triangle-channel-0"
 	before := w.kubectl("get", pod, "--output=jsonpath={.metadata.uid}")
-	w.kubectl("patch", "triangle", "triangle", "--type=merge", "--patch",
-		fmt.Sprintf(`{"spec": {"rollout": {"deadline": "10s"}, "channel": {"image": %q}}}`, the.images.of("channel-support")+"-that-never-was"))
+	w.upgrade("--set", "rollout.deadline=10s,channel.image.tag=that-never-was")
 	w.wait("triangle/triangle", "condition=Stalled")
-	if why := w.kubectl("get", "triangle", "triangle", `--output=jsonpath={.status.conditions[?(@.type=="Stalled")].message}`); !strings.Contains(why, "-that-never-was") {
+	if why := w.kubectl("get", "triangle", "triangle", `--output=jsonpath={.status.conditions[?(@.type=="Stalled")].message}`); !strings.Contains(why, ":that-never-was") {
 		w.Errorf("it stalls with %q, which does not name the image", why)
 	}
 	if after := w.kubectl("get", pod, "--output=jsonpath={.metadata.uid}"); after != before {
@@ -111,13 +107,10 @@ func (w *world) allAreAccountedFor() {
 	}
 }
 
-// flow is one from weekly to real time, with two seconds for what comes between.
-const flow = `
-apiVersion: triangle.dev/v1alpha1
-kind: InformationFlow
-metadata:
-  name: facts
-spec:
+// flows has one from weekly to real time, with two seconds for what comes between.
+const flows = `
+flows:
+- name: facts
   flow: customer-facts
   migration:
     steps:
@@ -135,19 +128,38 @@ spec:
 // installOperator installs the kinds, who may do what, and the operator itself.
 func (w *world) installOperator() {
 	w.Helper()
-	for _, folder := range []string{config.CRD, config.RBAC, config.Admission} {
-		w.applyFolder(folder)
+	w.helm("install", "triangle-operator", "../../charts/triangle-operator", "--set", w.images(), "--wait", "--timeout", patience.String())
+}
+
+// installEnvironment installs the Triangle, and waits until it serves.
+func (w *world) installEnvironment() {
+	w.Helper()
+	w.helm("install", "triangle", "../../charts/triangle", "--values", "../../charts/triangle/values-evaluation.yaml",
+		"--set", w.images()+",backup.enabled=true")
+	w.wait("triangle/triangle", "condition=Ready")
+}
+
+// upgrade changes what is said, and nothing else.
+func (w *world) upgrade(args ...string) {
+	w.Helper()
+	w.helm(append([]string{"upgrade", "triangle", "../../charts/triangle", "--reuse-values", "--timeout", patience.String()}, args...)...)
+}
+
+// images are those under test.
+func (w *world) images() string {
+	return "image.registry=" + the.images.registry + ",image.tag=" + the.images.version
+}
+
+// isBackedUp has a backup made now, as somebody does before he changes something.
+func (w *world) isBackedUp() {
+	w.Helper()
+	w.kubectl("create", "job", "--from=cronjob/triangle-backup", "now")
+	w.wait("job/now", "condition=Complete")
+	for container, want := range map[string]string{"events": "events added to /backup/events.jsonl", "keys": "keys copied"} {
+		if told := w.kubectl("logs", "job/now", "--container="+container); !strings.Contains(told, want) {
+			w.Errorf("the backup of the %s says %q, want that %q", container, told, want)
+		}
 	}
-	text, err := os.ReadFile("testdata/operator.yaml")
-	if err != nil {
-		w.Fatal(err)
-	}
-	var manifests strings.Builder
-	if err := template.Must(template.New("").Parse(string(text))).Execute(&manifests, the.images.of("triangle-operator")); err != nil {
-		w.Fatal(err)
-	}
-	w.apply(manifests.String())
-	w.wait("deployment/triangle-operator", "condition=Available")
 }
 
 // podsAreRestricted wants each pod to be as the namespace admits them, and to serve

@@ -22,6 +22,7 @@ const envKubeconfig = "TRIANGLE_E2E_KUBECONFIG"
 var the struct {
 	cluster  *cluster.Cluster
 	triangle string // the command
+	helm     string
 	images   images
 }
 
@@ -62,6 +63,9 @@ func prepare(ctx context.Context, dir string) (err error) {
 	the.images = images{os.Getenv("TRIANGLE_IMAGES"), os.Getenv("TRIANGLE_REGISTRY"), os.Getenv("TRIANGLE_VERSION")}
 	if the.images.folder == "" || the.images.registry == "" || the.images.version == "" {
 		return errors.New("TRIANGLE_IMAGES, TRIANGLE_REGISTRY and TRIANGLE_VERSION say which images to test: run make e2e-cluster")
+	}
+	if the.helm = os.Getenv("TRIANGLE_HELM"); the.helm == "" {
+		return errors.New("TRIANGLE_HELM says which helm to install them with: run make e2e-cluster")
 	}
 	the.triangle = filepath.Join(dir, "triangle")
 	build := exec.CommandContext(ctx, "go", "build", "-o", the.triangle, "../../tools/cmd/triangle")

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,8 +17,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/triangle-suite/triangle/operator/config"
 )
 
 // patience bounds each wait, on a machine that is busy with other things.
@@ -82,42 +79,31 @@ func (w *world) kubectl(args ...string) string {
 	return out
 }
 
-// apply applies manifests in the namespace.
-func (w *world) apply(manifests string) {
+// helm runs helm in the namespace, as a user has it: with nothing of his own.
+func (w *world) helm(args ...string) string {
 	w.Helper()
-	_, err := the.cluster.Kubectl(w.Context(), strings.NewReader(manifests), "apply", "--server-side", "--namespace", w.namespace, "-f", "-")
+	ctx, cancel := context.WithTimeout(w.Context(), 2*patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, the.helm, append(args, "--namespace", w.namespace)...)
+	home := w.TempDir()
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+the.cluster.Kubeconfig(), "HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home)
+	began := time.Now()
+	out, err := cmd.CombinedOutput()
 	if err != nil {
-		w.Fatal(err)
+		w.Fatalf("helm %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
+	w.Logf("%5.1f s  helm %s %s", time.Since(began).Seconds(), args[0], args[1])
+	return string(out)
 }
 
-// applyFolder applies a folder of operator/config.
-func (w *world) applyFolder(folder string) {
+// file is one that holds a text.
+func (w *world) file(name, text string) string {
 	w.Helper()
-	files, err := fs.Glob(config.Files, folder+"/*.yaml")
-	if err != nil || len(files) == 0 {
-		w.Fatalf("no manifests in %s: %v", folder, err)
-	}
-	for _, file := range files {
-		text, err := fs.ReadFile(config.Files, file)
-		if err != nil {
-			w.Fatal(err)
-		}
-		w.apply(strings.ReplaceAll(string(text), "namespace: triangle #", "namespace: "+w.namespace+" #"))
-	}
-}
-
-// sample is a file of operator/config/samples, with the images under test.
-func (w *world) sample(name string) string {
-	w.Helper()
-	text, err := fs.ReadFile(config.Files, config.Samples+"/"+name)
-	if err != nil {
+	path := filepath.Join(w.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		w.Fatal(err)
 	}
-	return regexp.MustCompile(`registry\.example\.com/triangle/([a-z-]+):[0-9.]+`).ReplaceAllStringFunc(string(text), func(image string) string {
-		name, _, _ := strings.Cut(image[strings.LastIndex(image, "/")+1:], ":")
-		return the.images.of(name)
-	})
+	return path
 }
 
 // wait waits as kubectl does, and tells how the object stands when that takes too

@@ -94,10 +94,29 @@ func (p *play) phoneIn(ctx context.Context, number string) error {
 	if err := p.requestIs(ctx, p.complainer.request, journeyv1.RequestStatus_REQUEST_STATUS_IN_PROGRESS); err != nil {
 		return err
 	}
+	if err := p.isHandedOn(ctx, complaint); err != nil {
+		return err
+	}
 	_, err = p.Services.Channel.EndContact(p.keyed(ctx, "hang-up"), &channelv1.EndContactRequest{
 		ContactId: call, Outcome: channelv1.ContactOutcome_CONTACT_OUTCOME_PENDING,
 	})
 	return err
+}
+
+// isHandedOn waits until CRM keeps a request by the back office's own reference. Nothing
+// more is told of it then until it is resolved: what a flow takes in before and after a
+// cut-over is no matter of chance.
+func (p *play) isHandedOn(ctx context.Context, submitted *channelv1.SubmitRequestResponse) error {
+	return p.until(ctx, "sales keeps the reference of request "+submitted.GetRequestId(), func(ctx context.Context) error {
+		found, err := p.Services.Sales.GetRequest(ctx, &salesv1.GetRequestRequest{RequestId: submitted.GetRequestId()})
+		if err != nil {
+			return err
+		}
+		if found.GetRequest().GetDetail() == submitted.GetDetail() {
+			return await.NotYetf("it was not handed on")
+		}
+		return nil
+	})
 }
 
 // statusIsStale waits until marketing knows that it does not know everything.
