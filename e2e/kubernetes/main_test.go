@@ -29,8 +29,6 @@ var the struct {
 // images are where ours are, and what they are called.
 type images struct{ folder, registry, version string }
 
-func (i images) of(program string) string { return i.registry + "/" + program + ":" + i.version }
-
 func TestMain(m *testing.M) { os.Exit(onCluster(m)) }
 
 func onCluster(m *testing.M) (status int) {
