@@ -197,6 +197,11 @@ func (k *keeper) dropOther(ctx context.Context, id string) error {
 	if err != nil || p == nil || p.shadow == id {
 		return err
 	}
+	// Who stood still since it read what is wished for must not take away what the next
+	// owner has begun.
+	if err := k.confirm(ctx); err != nil {
+		return fmt.Errorf("drop a shadow: %w", err)
+	}
 	if err := k.rest(); err != nil {
 		return err
 	}
@@ -220,6 +225,13 @@ func (k *keeper) dropOther(ctx context.Context, id string) error {
 		return fmt.Errorf("drop a shadow: %w", err)
 	}
 	return k.forgetAllCauses(ctx)
+}
+
+// confirm fails with errFenced when another process has taken the flow over.
+func (k *keeper) confirm(ctx context.Context) error {
+	return k.db.UpdateQuietly(ctx, func(tx *projection.Tx) error {
+		return fence(ctx, tx, checkpoint{flow: k.consumer.Flow.Name, owner: k.lease.token})
+	})
 }
 
 // forgetAllCauses deletes what has been noted for a shadow that is no more.
