@@ -35,7 +35,7 @@ func TestWhatIsRefused(t *testing.T) {
 			"a flow twice":                     {production, "flows[1].flow=request-status,flows[1].migration.steps[0].name=a,flows[1].migration.steps[0].cadence.mode=RealTime", "flows: request-status is there twice"},
 			"the tag latest":                   {evaluation, "marketing.image.tag=latest", "the tag latest is another image tomorrow: name a version, or a digest"},
 			"a name that is too long":          {evaluation, "name=an-environment-with-a-name-without-end", "give it a name of at most 35 characters"},
-			"a value that there is not":        {evaluation, "replicaCount=3", "at '/replicaCount': value must be 'left out, as there are only channel, database, eventStore, "},
+			"a value that there is not":        {evaluation, "replicaCount=3", "at '/replicaCount': value must be 'left out, as there are only backup, channel, database, eventStore, "},
 			"a value that there is not within": {evaluation, "channel.replica=3", "at '/channel/replica': value must be 'left out, as there are only autoscaling, env, image, replicas, resources'"},
 			"an URL where a Secret should be":  {production, "database.postgres.url=postgres://me:hush@db/x", "at '/database/postgres/url': value must be 'left out, as there are only existingSecret'"},
 			"a number that is text":            {production, "sales.replicas=many", "got string, want integer"},
