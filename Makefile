@@ -62,7 +62,7 @@ export TRIANGLE_CLUSTER_PROGRAMS := $(BUILT):$(dir $(COREDNS)):$(BIN)
 
 # What images are called, and what they are for.
 IMAGES    := $(BIN)/images
-REGISTRY  ?= ghcr.io/triangle-suite
+REGISTRY  ?= registry.example.com/triangle
 VERSION   ?= dev
 PLATFORMS ?= linux/amd64
 

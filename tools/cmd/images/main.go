@@ -1,7 +1,7 @@
 // Command images makes container images of the project's programs: OCI archives, and
 // beside each, per platform, its bill of materials. It needs no container engine.
 //
-//	images --out bin/images --registry ghcr.io/triangle-suite --version 1.4.0
+//	images --out bin/images --registry registry.example.com/triangle --version 1.4.0
 package main
 
 import (
@@ -25,7 +25,7 @@ import (
 
 type settings struct {
 	Out       string    `default:"bin/images" help:"The folder to write to."`
-	Registry  string    `default:"ghcr.io/triangle-suite" help:"What the images' names begin with."`
+	Registry  string    `default:"registry.example.com/triangle" help:"What the images' names begin with."`
 	Version   string    `default:"dev" help:"The images' tag."`
 	Platforms []string  `default:"linux/amd64" help:"What to build for: linux/amd64, linux/arm64, or both."`
 	Revision  string    `help:"The commit that they are built from."`

@@ -16,7 +16,7 @@ import (
 )
 
 // Write writes an image to an OCI archive, which containerd, podman, skopeo and kind
-// load by the name that it is given, such as ghcr.io/triangle-suite/event-store:1.4.0.
+// load by the name that it is given, such as registry.example.com/triangle/event-store:1.4.0.
 func Write(file, reference string, index v1.ImageIndex) (err error) {
 	dir, err := os.MkdirTemp("", "triangle-image-")
 	if err != nil {
