@@ -21,11 +21,29 @@ const (
 // ErrNotEmpty says that a key ring holds keys already.
 var ErrNotEmpty = errors.New("there are keys already: copy to a ring that is new, so that none is lost")
 
+// ErrNoRing says that there is nothing to copy. To open it would make a ring, and a copy
+// of nothing would be taken for all keys.
+var ErrNoRing = errors.New("there is no key ring: write where the services have theirs")
+
+// isThere fails with ErrNoRing where a file is to be that is not.
+func isThere(where string) error {
+	if postgres.IsURL(where) {
+		return nil
+	}
+	if _, err := os.Stat(where); err != nil {
+		return fmt.Errorf("%s: %w (%w)", where, ErrNoRing, err)
+	}
+	return nil
+}
+
 // Copy makes the key ring at to, which is new, what the one at from is at one moment:
 // its keys, its tombstones, and the secret of its hashes. It returns how many keys and
 // tombstones these are. Either may be a file or in PostgreSQL, see Open; the one at
-// from may be in use. It fails with ErrNotEmpty, and then has copied nothing.
+// from may be in use. It fails with ErrNoRing and ErrNotEmpty, and then has copied nothing.
 func Copy(ctx context.Context, from, to string) (copied int, err error) {
+	if err := isThere(from); err != nil {
+		return 0, err
+	}
 	source, err := Open(ctx, from)
 	if err != nil {
 		return 0, err

@@ -80,6 +80,21 @@ func TestNoRingIsCopiedOverAnother(t *testing.T) {
 	}
 }
 
+// A path that was mistyped makes no ring, and no copy that holds nothing.
+func TestNothingIsNotCopied(t *testing.T) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "typo.db"), filepath.Join(dir, "kept.db")
+	if _, err := keyring.Copy(t.Context(), from, to); !errors.Is(err, keyring.ErrNoRing) {
+		t.Errorf("copied with %v, want %v", err, keyring.ErrNoRing)
+	}
+	if _, err := keyring.Replace(t.Context(), from, to); !errors.Is(err, keyring.ErrNoRing) {
+		t.Errorf("replaced with %v, want %v", err, keyring.ErrNoRing)
+	}
+	if made, err := os.ReadDir(dir); err != nil || len(made) > 0 {
+		t.Errorf("it has made %v, %v", made, err)
+	}
+}
+
 // A copy that is made again and again takes the place of the one before, and has no key
 // any more that was destroyed since.
 func TestACopyIsReplacedByTheNext(t *testing.T) {
