@@ -133,13 +133,28 @@ func TestABackupTakesNoOtherStoresEvents(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A path that was mistyped may be a file of somebody else's: it stays as it is.
+func TestABackupLeavesOtherFilesAsTheyAre(t *testing.T) {
 	runStore(t, eventstore.Memory(), func(client *esdb.Client) {
-		odd := filepath.Join(t.TempDir(), "odd")
-		if err := os.WriteFile(odd, []byte("no event\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := eventstore.Backup(t.Context(), client, odd); err == nil || !strings.Contains(err.Error(), "read the end of "+odd) {
-			t.Errorf("a file of something else: %v", err)
+		write(t, client, 1)
+		for name, text := range map[string]string{
+			"lines":                    "no event\nnor this\n",
+			"a line without an end":    "no event",
+			"lines, the last one open": "no event\nnor this",
+		} {
+			odd := filepath.Join(t.TempDir(), "odd")
+			if err := os.WriteFile(odd, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err := eventstore.Backup(t.Context(), client, odd)
+			if err == nil || !strings.Contains(err.Error(), "it is no backup: name another file") {
+				t.Errorf("%s: %v", name, err)
+			}
+			if got := content(t, odd); got != text {
+				t.Errorf("%s: it holds %q now, want %q", name, got, text)
+			}
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"iter"
 	"math"
 	"os"
+	"strings"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -33,16 +34,16 @@ var (
 // What has been added is durable when it returns without an error. The store goes on
 // meanwhile; events that are appended while it reads may be in the file or not.
 func Continue(ctx context.Context, store *esdb.Client, path string) (added int, err error) {
-	lock, err := vfs.Default.Lock(path + ".lock")
-	if err != nil {
-		return 0, fmt.Errorf("%w (%s): %w", ErrBusy, path, err)
-	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return 0, fmt.Errorf("open the backup: %w", err)
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
+	lock, err := vfs.Default.Lock(path + ".lock")
+	if err != nil {
+		return 0, fmt.Errorf("%w (%s): %w", ErrBusy, path, err)
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
 	last, err := end(file)
 	if err != nil {
 		return 0, fmt.Errorf("read the end of %s: %w", path, err)
@@ -53,8 +54,12 @@ func Continue(ctx context.Context, store *esdb.Client, path string) (added int, 
 	return added, file.Sync()
 }
 
+// errNoBackup says that a file is somebody's who did not mean it.
+var errNoBackup = errors.New("it is no backup: name another file")
+
 // end cuts off a line that was broken off, leaves the file to be written behind its
-// last whole one, and returns the event of that; nil when there is none.
+// last whole one, and returns the event of that; nil when there is none. A file of
+// something else stays as it is.
 func end(file *os.File) (*storage.Event, error) {
 	size, err := file.Seek(0, io.SeekEnd)
 	if err != nil {
@@ -64,20 +69,48 @@ func end(file *os.File) (*storage.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := file.Truncate(whole); err != nil {
-		return nil, err
+	last, err := eventBefore(file, whole)
+	if err == nil {
+		err = checkBegun(io.NewSectionReader(file, whole, size-whole))
 	}
-	if _, err = file.Seek(whole, io.SeekStart); err != nil || whole == 0 {
-		return nil, err
+	if err == nil {
+		err = file.Truncate(whole)
+	}
+	if err == nil {
+		_, err = file.Seek(whole, io.SeekStart)
+	}
+	return last, err
+}
+
+// eventBefore reads the line that ends at an offset; nil at the beginning.
+func eventBefore(file io.ReaderAt, whole int64) (*storage.Event, error) {
+	if whole == 0 {
+		return nil, nil //nolint:nilnil // there is none, and nothing is wrong
 	}
 	begin, err := newlineBefore(file, whole-1)
 	if err != nil {
 		return nil, err
 	}
 	for e, err := range dump.Read(io.NewSectionReader(file, begin, whole-begin)) {
-		return &e, err
+		if err != nil {
+			return nil, fmt.Errorf("%w (%w)", errNoBackup, err)
+		}
+		return &e, nil
 	}
-	return nil, errors.New("its last line holds no event")
+	return nil, errNoBackup
+}
+
+// checkBegun fails unless a rest is the beginning of an event's line, or empty.
+func checkBegun(rest io.Reader) error {
+	begun := make([]byte, len(dump.Begin))
+	n, err := io.ReadFull(rest, begun)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	if !strings.HasPrefix(dump.Begin, string(begun[:n])) {
+		return errNoBackup
+	}
+	return nil
 }
 
 // newlineBefore returns the offset behind the last newline before an offset; 0 when

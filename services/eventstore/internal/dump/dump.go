@@ -30,6 +30,9 @@ type line struct {
 	Metadata    []byte    `json:"metadata"`
 }
 
+// Begin is what each line begins with.
+const Begin = `{"position":`
+
 // ContentJSON is the content type of an event whose data is JSON. All others are
 // written as contentBinary.
 const (
