@@ -22,7 +22,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
-	"github.com/triangle-suite/triangle/services/internal/telemetry"
+	"github.com/triangle-suite/triangle/services/telemetry"
 )
 
 const (

@@ -15,7 +15,7 @@ import (
 
 	journeyv1 "github.com/triangle-suite/triangle/contracts/journey/v1"
 	"github.com/triangle-suite/triangle/services/internal/backoffice"
-	"github.com/triangle-suite/triangle/services/internal/telemetry"
+	"github.com/triangle-suite/triangle/services/telemetry"
 )
 
 var quote = backoffice.Request{ID: "r-1", Kind: journeyv1.RequestKind_REQUEST_KIND_QUOTE, Text: "my secret"}

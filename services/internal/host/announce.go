@@ -12,7 +12,7 @@ import (
 	"github.com/triangle-suite/triangle/contracts/flows"
 	"github.com/triangle-suite/triangle/services/internal/config"
 	"github.com/triangle-suite/triangle/services/internal/contract"
-	"github.com/triangle-suite/triangle/services/internal/telemetry"
+	"github.com/triangle-suite/triangle/services/telemetry"
 )
 
 // Announce says in the event store what this build of a service reads and writes,

@@ -37,8 +37,8 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/keyring"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 	"github.com/triangle-suite/triangle/services/internal/serve"
-	"github.com/triangle-suite/triangle/services/internal/telemetry"
 	"github.com/triangle-suite/triangle/services/internal/worker"
+	"github.com/triangle-suite/triangle/services/telemetry"
 )
 
 // Parts are what a service works with.

@@ -10,7 +10,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/triangle-suite/triangle/services/internal/fault"
-	"github.com/triangle-suite/triangle/services/internal/telemetry"
+	"github.com/triangle-suite/triangle/services/telemetry"
 )
 
 // calls holds the interceptors that every call passes, in the order trace,

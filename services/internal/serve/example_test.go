@@ -8,7 +8,7 @@ import (
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	"github.com/triangle-suite/triangle/services/internal/config"
 	"github.com/triangle-suite/triangle/services/internal/serve"
-	"github.com/triangle-suite/triangle/services/internal/telemetry"
+	"github.com/triangle-suite/triangle/services/telemetry"
 )
 
 // The main of a service: settings, telemetry, then Run until the end.

@@ -18,7 +18,7 @@ import (
 
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	"github.com/triangle-suite/triangle/services/internal/serve"
-	"github.com/triangle-suite/triangle/services/internal/telemetry"
+	"github.com/triangle-suite/triangle/services/telemetry"
 )
 
 // patience is how long a test waits for what must happen.

@@ -9,7 +9,7 @@ import (
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc"
 
-	"github.com/triangle-suite/triangle/services/internal/telemetry"
+	"github.com/triangle-suite/triangle/services/telemetry"
 )
 
 // The limits that hold where Options say nothing.

@@ -18,7 +18,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/triangle-suite/triangle/services/internal/telemetry"
+	"github.com/triangle-suite/triangle/services/telemetry"
 )
 
 // rest serves the REST API.

@@ -12,8 +12,8 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/projection"
-	"github.com/triangle-suite/triangle/services/internal/telemetry"
 	"github.com/triangle-suite/triangle/services/internal/worker"
+	"github.com/triangle-suite/triangle/services/telemetry"
 )
 
 // Driver hands requests that are in progress to the back office, each until it

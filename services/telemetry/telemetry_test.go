@@ -17,7 +17,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/triangle-suite/triangle/services/internal/config"
-	"github.com/triangle-suite/triangle/services/internal/telemetry"
+	"github.com/triangle-suite/triangle/services/telemetry"
 )
 
 const parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
