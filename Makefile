@@ -228,7 +228,11 @@ bench-operator: $(CONTROL_PLANE) ## Measure the operator with very many flows: F
 
 .PHONY: e2e
 e2e: ## Run the black-box tests against real processes
-	go test $(RACE) -count=1 ./e2e
+	go test $(RACE) -count=1 -skip ^TestTelemetry ./e2e
+
+.PHONY: test-telemetry
+test-telemetry: $(PROMETHEUS) $(JAEGER) ## Ask a real Prometheus and a real Jaeger what they know of a suite that runs
+	TRIANGLE_PROMETHEUS=$(PROMETHEUS) TRIANGLE_JAEGER=$(JAEGER) go test -count=1 -v -run '^TestTelemetry' ./e2e
 
 .PHONY: e2e-cluster
 e2e-cluster: $(WHOLE) $(HELM4) images ## Prove the suite on a real Kubernetes: one on this machine, as root, or that of KUBECONFIG=file
