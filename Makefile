@@ -152,9 +152,10 @@ test: $(CONTROL_PLANE) $(HELM4) ## Run all tests but e2e, with the race detector
 # and then. The last ones read what is outside of their modules, whose changes a
 # cached result would not see.
 FAULTS := 'PowerCuts|Killed|Fault|Damage'
-# What drives programs of their own, of which the race detector sees nothing, or
-# counts what others are tested for with it.
-PLAYED := operator/internal/faults operator/bench tools/internal/charts
+# What drives programs of their own, of which the race detector sees nothing, counts
+# what others are tested for with it, or is pure and long: nothing is shared in it.
+PLAYED := operator/internal/faults operator/bench operator/internal/plan tools/internal/charts \
+	services/channel/internal/experiment services/marketing/internal/segment
 TESTED = $(filter-out $(addprefix %/,$(PLAYED)),$(shell go list $(filter-out %/e2e/...,$(PACKAGES))))
 
 .PHONY: test-fast
