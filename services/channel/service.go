@@ -96,7 +96,7 @@ func newService(ctx context.Context, parts host.Parts, settings Settings) (*serv
 	return &service{
 		api: &api{
 			contacts: &contact.API{
-				Streams: parts.Streams, DB: parts.DB, Lists: nba.NewLists(parts.DB, cadence),
+				Streams: parts.Streams, DB: parts.DB, Lists: nba.NewLists(parts.DB, cadence, parts.Streams.Tracer),
 				BackOffice: settings.backOffice(), Kinds: kinds,
 				Lead:    func(ctx context.Context, id string) (bool, error) { return outbound.HasLead(ctx, parts.DB, id) },
 				Origins: origins, Cadence: cadence, Freshness: runtime.Freshness,

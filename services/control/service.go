@@ -134,13 +134,10 @@ type Rolling interface {
 // TellRollout appends an event of a service's rollout, under the revision that the
 // suite was read at: who was deposed meanwhile can't. It fails with ErrOvertaken.
 func (f *Flows) TellRollout(ctx context.Context, suite Suite, told Rolling, by string) error {
-	e, err := f.codec.Encode(ctx, told, uuid.New(), codec.Metadata{
+	_, err := f.append(ctx, flows.RolloutsStream, suite.revision, told, uuid.New(), codec.Metadata{
 		Source: "/triangle/control/" + by, Subject: told.GetService(), Time: time.Now().UTC(),
 	})
-	if err != nil {
-		return err
-	}
-	switch _, err := f.log.Append(ctx, flows.RolloutsStream, suite.revision, e); {
+	switch {
 	case errors.Is(err, eventlog.ErrWrongRevision):
 		return fmt.Errorf("%s: %w", flows.RolloutsStream, ErrOvertaken)
 	case err != nil:

@@ -104,13 +104,9 @@ func (f *Flows) Activate(ctx context.Context, schema, by, reason string) (Type, 
 			return t, fmt.Errorf("%s: %w: %s", schema, ErrNotRead, strings.Join(t.Missing, "; "))
 		}
 		t.Activation, t.Activated = &flowv1.TypeActivated{Schema: schema, Flows: t.Flows, By: by, Reason: reason}, time.Now().UTC()
-		e, err := f.codec.Encode(ctx, t.Activation, uuid.New(), codec.Metadata{
+		_, err = f.append(ctx, flows.ActivationsStream, expected, t.Activation, uuid.New(), codec.Metadata{
 			Source: "/triangle/control/" + by, Subject: schema, Time: t.Activated,
 		})
-		if err != nil {
-			return t, err
-		}
-		_, err = f.log.Append(ctx, flows.ActivationsStream, expected, e)
 		if errors.Is(err, eventlog.ErrWrongRevision) {
 			continue
 		}

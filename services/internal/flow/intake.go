@@ -20,6 +20,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/fault"
 	"github.com/triangle-suite/triangle/services/internal/projection"
+	"github.com/triangle-suite/triangle/services/internal/tracing"
 )
 
 // The control events that every intake reads, whatever its flow.
@@ -52,6 +53,7 @@ type Intake struct {
 	filter     eventlog.Filter
 	parkMax    uint64
 	posted     chan<- struct{} // tells that the outbox may hold something
+	traces     *postedTraces   // of what it holds
 	epochEnded chan<- struct{}
 	delivery   prometheus.Observer
 
@@ -69,9 +71,11 @@ type Intake struct {
 	handed     handed
 	shadowNews chan struct{}
 
-	// cp, recent, history, suspect and lease belong to the goroutine that runs the
+	// cp, window, ended, recent, history, suspect and lease belong to the goroutine that runs the
 	// intake, or that stands by.
 	cp      checkpoint
+	window  *tracing.Batch // nil: the gate is not open up to a marker, or nobody traces
+	ended   endedEpoch     // the last one
 	recent  recentChains
 	history typesHistory
 	suspect suspect
@@ -110,7 +114,7 @@ type State struct {
 
 func newIntake(rt *Runtime, c Consumer) *Intake {
 	in := &Intake{
-		consumer: seeing(rt.Streams, c), streams: rt.Streams, db: rt.DB, parkMax: rt.parkMax, posted: rt.posted, epochEnded: rt.epochEnded,
+		consumer: seeing(rt.Streams, c), streams: rt.Streams, db: rt.DB, parkMax: rt.parkMax, posted: rt.posted, traces: &rt.traces, epochEnded: rt.epochEnded,
 		logger: rt.Logger.With("flow", c.Flow.Name),
 		types:  map[string]bool{},
 		filter: filterOf(c.Flow), shadowNews: make(chan struct{}, 1),
@@ -216,16 +220,19 @@ func (in *Intake) follow(ctx context.Context) error {
 		case openForGood:
 			err = in.open(ctx, uuid.Nil)
 		case openToMarker:
+			in.beginWindow(ctx)
 			var marker uuid.UUID
-			if marker, err = in.setWindowMarker(ctx, at); err == nil {
+			if marker, err = in.setWindowMarker(in.window.In(ctx), at); err == nil {
 				err = in.open(ctx, marker)
 			}
 		case stayClosed:
 			var marker uuid.UUID
 			if marker, err = in.rest(ctx, at); err == nil && marker != uuid.Nil {
+				in.beginWindow(ctx)
 				err = in.open(ctx, marker)
 			}
 		}
+		in.endWindow(err)
 		if err != nil {
 			return err
 		}
@@ -307,6 +314,13 @@ func (in *Intake) publishCheckpoint() {
 // the transaction fails after that, their answers are found when the causes come
 // again.
 func (in *Intake) takeIn(ctx context.Context, batch []*incoming) error {
+	d := in.beginDelivery(ctx, batch)
+	err := in.deliver(ctx, batch, d)
+	d.end(err)
+	return err
+}
+
+func (in *Intake) deliver(ctx context.Context, batch []*incoming, d *delivery) error {
 	answered, err := in.answerAhead(ctx, batch)
 	if err != nil {
 		if cause, ok := errors.AsType[*causeError](err); ok {
@@ -315,6 +329,7 @@ func (in *Intake) takeIn(ctx context.Context, batch []*incoming) error {
 		return err
 	}
 	culprit := batch[0].Event.ID
+	d.transacting()
 	err = in.transact(ctx, answered, func(t *taking) error {
 		if err := t.chains.load(ctx, t.tx, in.keysOf(batch)...); err != nil {
 			return err
@@ -341,12 +356,14 @@ func (in *Intake) transact(ctx context.Context, answered map[uuid.UUID]bool, do 
 	was, is := in.cp, in.cp
 	var left chains
 	var posted bool
+	var spans []tracing.Span
 	err := in.db.Update(ctx, func(tx *projection.Tx) error {
 		if err := fence(ctx, tx, was); err != nil {
 			return err
 		}
 		t := &taking{Intake: in, tx: tx, cp: was, chains: newChains(was.flow, was.epoch, &in.recent), answered: answered, noting: in.parity.Load() != nil}
-		if err := do(t); err != nil {
+		err := do(t)
+		if spans = t.spans; err != nil {
 			return err
 		}
 		if in.isRealTime(t.cp) {
@@ -360,6 +377,7 @@ func (in *Intake) transact(ctx context.Context, answered map[uuid.UUID]bool, do 
 		is, left, posted = t.cp, t.chains, t.posted
 		return swapCheckpoint(ctx, tx, was, is)
 	})
+	endAll(spans, err)
 	if err != nil {
 		return err
 	}

@@ -173,6 +173,7 @@ func (in *Intake) open(ctx context.Context, target uuid.UUID) error {
 			if err := in.closeEpochs(ctx); err != nil {
 				return err
 			}
+			in.endWindow(nil)
 			epoch, target = in.cp.epoch, uuid.Nil
 			in.publish(func(s *State) { s.Window = false })
 		case reached, in.cp.epoch != epoch:

@@ -56,6 +56,7 @@ type Runtime struct {
 	parkMax    uint64
 	posted     chan struct{} // wakes deliver
 	epochEnded chan struct{} // wakes purge
+	traces     postedTraces  // of what waits to be delivered
 	lastSeen   atomic.Int64  // when the store answered last, Unix nanoseconds
 }
 
@@ -138,7 +139,7 @@ func (rt *Runtime) watchStore(ctx context.Context) error {
 // deliver appends what the outbox holds, when something has been posted.
 func (rt *Runtime) deliver(ctx context.Context) error {
 	return repeat(ctx, rt.Logger, "control events wait to be told", func() error {
-		return emptyOutbox(ctx, rt.DB, rt.Streams)
+		return emptyOutbox(ctx, rt.DB, rt.Streams, &rt.traces)
 	}, rt.posted)
 }
 

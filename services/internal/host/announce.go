@@ -44,7 +44,7 @@ func Announce(ctx context.Context, service config.Service, settings Settings, bu
 		return err
 	}
 	defer func() { err = errors.Join(err, closeParts()) }()
-	parts.Metrics = t.Registry
+	parts.Metrics, parts.Streams.Tracer = t.Registry, Tracer(t)
 	app, err := build(ctx, parts)
 	if err != nil {
 		return fmt.Errorf("put the service together: %w", err)

@@ -37,6 +37,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/keyring"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 	"github.com/triangle-suite/triangle/services/internal/serve"
+	"github.com/triangle-suite/triangle/services/internal/tracing"
 	"github.com/triangle-suite/triangle/services/internal/worker"
 	"github.com/triangle-suite/triangle/services/telemetry"
 )
@@ -62,6 +63,15 @@ func Origins(ring keyring.Ring, service flows.Service, now func() time.Time) cal
 	return func(ctx context.Context, method string, request proto.Message) (decider.Origin, error) {
 		return decider.CallOrigin(ring, service, method, serve.IdempotencyKey(ctx), request, now().UTC())
 	}
+}
+
+// Tracer returns the tracer of a service; nil where traces are not installed.
+func Tracer(t *telemetry.Telemetry) *tracing.Tracer {
+	provider, installed := t.TracerProvider()
+	if !installed {
+		return nil
+	}
+	return tracing.New(provider)
 }
 
 // Application is what a service is made of.
@@ -145,7 +155,7 @@ func Run(ctx context.Context, service config.Service, settings Settings, build B
 		return err
 	}
 	defer func() { err = errors.Join(err, closeParts()) }()
-	parts.Metrics = t.Registry
+	parts.Metrics, parts.Streams.Tracer = t.Registry, Tracer(t)
 	app, err := build(ctx, parts)
 	if err != nil {
 		return fmt.Errorf("put the service together: %w", err)

@@ -8,6 +8,7 @@ import (
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	"github.com/triangle-suite/triangle/contracts/flows"
 	"github.com/triangle-suite/triangle/services/internal/projection"
+	"github.com/triangle-suite/triangle/services/internal/tracing"
 )
 
 // The flows on the path from an event to the list that it leads to.
@@ -22,12 +23,13 @@ var (
 type Lists struct {
 	db      *projection.DB
 	cadence func(flow string) string
+	tracer  *tracing.Tracer
 }
 
 // NewLists returns the lists in db. cadence tells at which cadence a flow runs;
-// empty when that is not known yet.
-func NewLists(db *projection.DB, cadence func(flow string) string) *Lists {
-	return &Lists{db: db, cadence: cadence}
+// empty when that is not known yet. tracer tells of waits; it may be nil.
+func NewLists(db *projection.DB, cadence func(flow string) string, tracer *tracing.Tracer) *Lists {
+	return &Lists{db: db, cadence: cadence, tracer: tracer}
 }
 
 // Call is a call whose caller waits for the list that it leads to.
@@ -52,6 +54,17 @@ func (l *Lists) Await(ctx context.Context, call Call) (list *channelv1.Actions, 
 	if reason := l.slow(call.Path); reason != "" {
 		return nil, reason, nil
 	}
+	ctx, span := l.tracer.Wait(ctx, Flow, call.Budget)
+	list, reason, err = l.wait(ctx, call)
+	l.tellWaited(ctx, span, call, list != nil, reason != "", err)
+	if list == nil && reason == "" && err == nil {
+		reason = fmt.Sprintf("no decision within %s", call.Budget)
+	}
+	return list, reason, err
+}
+
+// wait waits for the list, or for why there will be none; neither when time is up.
+func (l *Lists) wait(ctx context.Context, call Call) (list *channelv1.Actions, reason string, err error) {
 	waiting, cancel := context.WithTimeout(ctx, call.Budget)
 	defer cancel()
 	came, err := l.db.Await(waiting, func(ctx context.Context, q projection.Querier) (_ bool, err error) {
@@ -62,10 +75,26 @@ func (l *Lists) Await(ctx context.Context, call Call) (list *channelv1.Actions, 
 		return list, reason, err
 	}
 	// It may have come in the very moment that time was up.
-	if list, reason, err = l.settled(ctx, l.db, call); list == nil && reason == "" && err == nil {
-		reason = fmt.Sprintf("no decision within %s", call.Budget)
+	return l.settled(ctx, l.db, call)
+}
+
+// tellWaited ends the span of a wait, which leads on to that of the decision. What
+// that takes is looked up only where somebody records it.
+func (l *Lists) tellWaited(ctx context.Context, span tracing.Span, call Call, came, inVain bool, failed error) {
+	if !span.IsRecording() {
+		return
 	}
-	return list, reason, err
+	outcome, decision := tracing.TimeUp, tracing.Origin{}
+	switch {
+	case came:
+		outcome = tracing.Came
+		// Without its trace there is no link: nothing else is lost by it.
+		_ = l.db.QueryRow(ctx, `SELECT traceparent FROM nba WHERE contact_id = ? AND correlation_id = ?`,
+			call.ContactID, call.CorrelationID).Scan(&decision.TraceParent)
+	case inVain:
+		outcome = tracing.InVain
+	}
+	span.Waited(outcome, decision, failed)
 }
 
 // settled returns the list, or why there will be none; neither when it is still to be
