@@ -94,7 +94,10 @@ func (in *Intake) answerAudit(ctx context.Context, e eventlog.Event) error {
 	}
 	completed.Flow, completed.RequestId = in.consumer.Flow.Name, e.ID.String()
 	c := newControl(in.consumer.Flow, e.Stream, "audit-completed:"+e.ID.String(), completed, time.Now().UTC())
-	_, err = c.ensure(ctx, in.streams)
+	told, err := c.ensure(ctx, in.streams)
+	if err == nil && !told.Repeated {
+		in.measured.audited(completed)
+	}
 	return err
 }
 

@@ -12,7 +12,6 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/google/uuid"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/triangle-suite/triangle/contracts/flows"
 	"github.com/triangle-suite/triangle/services/internal/codec"
@@ -53,7 +52,7 @@ type Intake struct {
 	parkMax    uint64
 	posted     chan<- struct{} // tells that the outbox may hold something
 	epochEnded chan<- struct{}
-	delivery   prometheus.Observer
+	measured   *measured
 
 	closing sync.WaitGroup // what closes epochs beside the intake
 
@@ -69,13 +68,14 @@ type Intake struct {
 	handed     handed
 	shadowNews chan struct{}
 
-	// cp, recent, history, suspect and lease belong to the goroutine that runs the
+	// cp, recent, history, suspect, lease and opened belong to the goroutine that runs the
 	// intake, or that stands by.
 	cp      checkpoint
 	recent  recentChains
 	history typesHistory
 	suspect suspect
-	lease   lease // its token names this process in the checkpoint
+	lease   lease     // its token names this process in the checkpoint
+	opened  time.Time // when the gate opened up to a marker that is not taken in yet
 
 	mu      sync.Mutex
 	state   State // what others may know; of what waits, waiting tells
@@ -115,7 +115,7 @@ func newIntake(rt *Runtime, c Consumer) *Intake {
 		types:  map[string]bool{},
 		filter: filterOf(c.Flow), shadowNews: make(chan struct{}, 1),
 
-		delivery: rt.delivery.WithLabelValues(c.Flow.Name),
+		measured: rt.measures.of(c.Flow.Name),
 	}
 	in.retain = in.handOver
 	for _, t := range c.Flow.Types {
@@ -148,7 +148,7 @@ func (in *Intake) publish(change func(*State)) {
 // back-off, and shown in State: only what parks an event, or another owner, ends
 // trying.
 func (in *Intake) run(ctx context.Context, l lease) error {
-	in.lease, in.suspect = l, suspect{}
+	in.lease, in.suspect, in.opened = l, suspect{}, time.Time{}
 	in.publish(func(*State) { in.taken = time.Time{} })
 	defer in.closing.Wait()
 	wait := backoff.NewExponentialBackOff()
@@ -306,7 +306,9 @@ func (in *Intake) publishCheckpoint() {
 // windows and the checkpoint. Reactions append within it, or ahead of it; when
 // the transaction fails after that, their answers are found when the causes come
 // again.
-func (in *Intake) takeIn(ctx context.Context, batch []*incoming) error {
+func (in *Intake) takeIn(ctx context.Context, batch []*incoming) (err error) {
+	began := time.Now()
+	defer func() { in.measured.processed(time.Since(began), err) }()
 	answered, err := in.answerAhead(ctx, batch)
 	if err != nil {
 		if cause, ok := errors.AsType[*causeError](err); ok {
@@ -341,6 +343,7 @@ func (in *Intake) transact(ctx context.Context, answered map[uuid.UUID]bool, do 
 	was, is := in.cp, in.cp
 	var left chains
 	var posted bool
+	var closed *uint64
 	err := in.db.Update(ctx, func(tx *projection.Tx) error {
 		if err := fence(ctx, tx, was); err != nil {
 			return err
@@ -357,7 +360,7 @@ func (in *Intake) transact(ctx context.Context, answered map[uuid.UUID]bool, do 
 		if err := t.chains.write(ctx, tx); err != nil {
 			return err
 		}
-		is, left, posted = t.cp, t.chains, t.posted
+		is, left, posted, closed = t.cp, t.chains, t.posted, t.closed
 		return swapCheckpoint(ctx, tx, was, is)
 	})
 	if err != nil {
@@ -369,8 +372,13 @@ func (in *Intake) transact(ctx context.Context, answered map[uuid.UUID]bool, do 
 	if posted {
 		wake(in.posted)
 	}
+	if closed != nil {
+		in.noteWindow(*closed)
+	}
 	if is.epoch != was.epoch {
 		wake(in.epochEnded)
+		in.measured.cutOver()
+		in.opened = time.Time{}
 	}
 	return nil
 }
