@@ -21,7 +21,16 @@ func newProvider(ctx context.Context, settings Settings) (*sdktrace.TracerProvid
 	if err != nil || delivery == nil {
 		return nil, err
 	}
-	// What the environment says of the service comes last, and so wins.
+	about, err := resourceOf(ctx, settings)
+	if err != nil {
+		return nil, err
+	}
+	return sdktrace.NewTracerProvider(delivery, sdktrace.WithResource(about)), nil
+}
+
+// resourceOf is the service as all signals name it. What the environment says of it
+// comes last, and so wins.
+func resourceOf(ctx context.Context, settings Settings) (*resource.Resource, error) {
 	about, err := resource.New(ctx,
 		resource.WithAttributes(
 			attribute.String("service.name", settings.Service),
@@ -33,7 +42,7 @@ func newProvider(ctx context.Context, settings Settings) (*sdktrace.TracerProvid
 	if err != nil {
 		return nil, config.Wrong("OTEL_RESOURCE_ATTRIBUTES: write key=value,key=value: %w", err)
 	}
-	return sdktrace.NewTracerProvider(delivery, sdktrace.WithResource(about)), nil
+	return about, nil
 }
 
 // newDelivery says how spans leave the process; nil: they don't.
@@ -81,7 +90,7 @@ func exporterName() (string, error) {
 	case "none", "console":
 		return name, nil
 	case "otlp":
-		return name, checkProtocol()
+		return name, checkProtocol("TRACES")
 	default:
 		return "", config.Wrong("OTEL_TRACES_EXPORTER is %q: write otlp, console or none", name)
 	}
@@ -89,8 +98,8 @@ func exporterName() (string, error) {
 
 // checkProtocol refuses a protocol that this build does not speak, rather than
 // sending gRPC to a port that expects another one.
-func checkProtocol() error {
-	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
+func checkProtocol(signal string) error {
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_" + signal + "_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
 		switch protocol := os.Getenv(name); protocol {
 		case "":
 		case "grpc":

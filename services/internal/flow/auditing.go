@@ -98,7 +98,10 @@ func (in *Intake) answerAudit(ctx context.Context, e eventlog.Event) (err error)
 	span.Outcome(completed.GetOutcome().String())
 	completed.Flow, completed.RequestId = in.consumer.Flow.Name, e.ID.String()
 	c := newControl(in.consumer.Flow, e.Stream, "audit-completed:"+e.ID.String(), completed, time.Now().UTC())
-	_, err = c.ensure(ctx, in.streams)
+	told, err := c.ensure(ctx, in.streams)
+	if err == nil && !told.Repeated {
+		in.measured.audited(completed)
+	}
 	return err
 }
 

@@ -262,7 +262,10 @@ func (k *keeper) concluded(ctx context.Context, at checkpoint) error {
 
 func (k *keeper) tellCompared(ctx context.Context, at checkpoint, m *flowv1.ShadowCompared) error {
 	m.Flow, m.ShadowId, m.MarkerId, m.Position = at.flow, k.run.shadow, at.eventID, wire(at.position)
-	_, err := newControl(k.consumer.Flow, k.run.stream, "shadow-compared:"+m.GetShadowId()+":"+m.GetMarkerId(), m, time.Now().UTC()).ensure(ctx, k.streams)
+	told, err := newControl(k.consumer.Flow, k.run.stream, "shadow-compared:"+m.GetShadowId()+":"+m.GetMarkerId(), m, time.Now().UTC()).ensure(ctx, k.streams)
+	if err == nil && !told.Repeated {
+		k.measured.compared(m)
+	}
 	return err
 }
 

@@ -12,7 +12,6 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/google/uuid"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/triangle-suite/triangle/contracts/flows"
 	"github.com/triangle-suite/triangle/services/internal/codec"
@@ -55,7 +54,7 @@ type Intake struct {
 	posted     chan<- struct{} // tells that the outbox may hold something
 	traces     *postedTraces   // of what it holds
 	epochEnded chan<- struct{}
-	delivery   prometheus.Observer
+	measured   *measured
 
 	closing sync.WaitGroup // what closes epochs beside the intake
 
@@ -71,7 +70,7 @@ type Intake struct {
 	handed     handed
 	shadowNews chan struct{}
 
-	// cp, window, ended, recent, history, suspect and lease belong to the goroutine that runs the
+	// cp, window, ended, recent, history, suspect, lease and opened belong to the goroutine that runs the
 	// intake, or that stands by.
 	cp      checkpoint
 	window  *tracing.Batch // nil: the gate is not open up to a marker, or nobody traces
@@ -79,7 +78,8 @@ type Intake struct {
 	recent  recentChains
 	history typesHistory
 	suspect suspect
-	lease   lease // its token names this process in the checkpoint
+	lease   lease     // its token names this process in the checkpoint
+	opened  time.Time // when the gate opened up to a marker that is not taken in yet
 
 	mu      sync.Mutex
 	state   State // what others may know; of what waits, waiting tells
@@ -119,7 +119,7 @@ func newIntake(rt *Runtime, c Consumer) *Intake {
 		types:  map[string]bool{},
 		filter: filterOf(c.Flow), shadowNews: make(chan struct{}, 1),
 
-		delivery: rt.delivery.WithLabelValues(c.Flow.Name),
+		measured: rt.measures.of(c.Flow.Name),
 	}
 	in.retain = in.handOver
 	for _, t := range c.Flow.Types {
@@ -152,7 +152,7 @@ func (in *Intake) publish(change func(*State)) {
 // back-off, and shown in State: only what parks an event, or another owner, ends
 // trying.
 func (in *Intake) run(ctx context.Context, l lease) error {
-	in.lease, in.suspect = l, suspect{}
+	in.lease, in.suspect, in.opened = l, suspect{}, time.Time{}
 	in.publish(func(*State) { in.taken = time.Time{} })
 	defer in.closing.Wait()
 	wait := backoff.NewExponentialBackOff()
@@ -314,9 +314,11 @@ func (in *Intake) publishCheckpoint() {
 // the transaction fails after that, their answers are found when the causes come
 // again.
 func (in *Intake) takeIn(ctx context.Context, batch []*incoming) error {
+	began := time.Now()
 	d := in.beginDelivery(ctx, batch)
 	err := in.deliver(ctx, batch, d)
 	d.end(err)
+	in.measured.processed(time.Since(began), err)
 	return err
 }
 
@@ -357,6 +359,7 @@ func (in *Intake) transact(ctx context.Context, answered map[uuid.UUID]bool, do 
 	var left chains
 	var posted bool
 	var spans []tracing.Span
+	var closed *uint64
 	err := in.db.Update(ctx, func(tx *projection.Tx) error {
 		if err := fence(ctx, tx, was); err != nil {
 			return err
@@ -374,7 +377,7 @@ func (in *Intake) transact(ctx context.Context, answered map[uuid.UUID]bool, do 
 		if err := t.chains.write(ctx, tx); err != nil {
 			return err
 		}
-		is, left, posted = t.cp, t.chains, t.posted
+		is, left, posted, closed = t.cp, t.chains, t.posted, t.closed
 		return swapCheckpoint(ctx, tx, was, is)
 	})
 	endAll(spans, err)
@@ -387,8 +390,13 @@ func (in *Intake) transact(ctx context.Context, answered map[uuid.UUID]bool, do 
 	if posted {
 		wake(in.posted)
 	}
+	if closed != nil {
+		in.noteWindow(*closed)
+	}
 	if is.epoch != was.epoch {
 		wake(in.epochEnded)
+		in.measured.cutOver()
+		in.opened = time.Time{}
 	}
 	return nil
 }

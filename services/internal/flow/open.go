@@ -140,6 +140,9 @@ func (in *Intake) open(ctx context.Context, target uuid.UUID) error {
 		<-queue.over
 	}()
 	in.publish(func(s *State) { s.Window = target != uuid.Nil })
+	if target != uuid.Nil && in.opened.IsZero() { // one that was broken off counts from its beginning
+		in.opened = time.Now()
+	}
 	defer in.publish(func(s *State) { s.Window = false })
 	epoch, live := in.cp.epoch, false
 	for {

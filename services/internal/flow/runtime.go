@@ -52,7 +52,7 @@ type Runtime struct {
 	intakes    map[string]*Intake
 	terms      terms
 	versions   versions
-	delivery   *prometheus.HistogramVec
+	measures   measures
 	parkMax    uint64
 	posted     chan struct{} // wakes deliver
 	epochEnded chan struct{} // wakes purge
@@ -63,7 +63,7 @@ type Runtime struct {
 // NewRuntime creates the tables of the consumers, and returns a Runtime that
 // takes them in once it runs. Tables of another version are rebuilt then.
 func NewRuntime(ctx context.Context, o Options, consumers ...Consumer) (*Runtime, error) {
-	rt := &Runtime{Options: o, intakes: map[string]*Intake{}, delivery: newDelivery(), parkMax: o.ParkMax, posted: make(chan struct{}, 1), epochEnded: make(chan struct{}, 1)}
+	rt := &Runtime{Options: o, intakes: map[string]*Intake{}, measures: newMeasures(), parkMax: o.ParkMax, posted: make(chan struct{}, 1), epochEnded: make(chan struct{}, 1)}
 	rt.terms.changed = make(chan struct{})
 	if rt.parkMax == 0 {
 		rt.parkMax = defaultParkMax

@@ -30,7 +30,8 @@ type taking struct {
 	answered map[uuid.UUID]bool // causes that have been answered ahead
 	noting   bool               // whether causes are noted, as there is a shadow
 
-	posted bool // whether it has put something into the outbox
+	posted bool    // whether it has put something into the outbox
+	closed *uint64 // of the window that it has closed, how many events came
 
 	spans   []tracing.Span // that end with the transaction
 	request tracing.Origin // whose parked events are seen to
@@ -255,6 +256,7 @@ func (t *taking) closeWindow(ctx context.Context, e eventlog.Event, due time.Tim
 		return err
 	}
 	closed := &flowv1.WindowClosed{Flow: t.cp.flow, Epoch: t.cp.epoch, MarkerId: e.ID.String(), Count: t.cp.window, Position: wire(e.Position)}
+	t.closed = &closed.Count
 	t.cp.window = 0
 	if due.After(t.cp.lastDue) {
 		t.cp.lastDue = due

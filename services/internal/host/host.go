@@ -150,12 +150,12 @@ func Run(ctx context.Context, service config.Service, settings Settings, build B
 	if err != nil {
 		return fmt.Errorf("set up telemetry: %w", err)
 	}
-	parts, closeParts, err := open(ctx, service, *common, t.Logger)
+	parts, closeParts, err := open(ctx, service, *common, t)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeParts()) }()
-	parts.Metrics, parts.Streams.Tracer = t.Registry, Tracer(t)
+	parts.Streams.Tracer = Tracer(t)
 	app, err := build(ctx, parts)
 	if err != nil {
 		return fmt.Errorf("put the service together: %w", err)
@@ -198,7 +198,7 @@ func join(options *serve.Options, service config.Service, image string, parts Pa
 }
 
 // open opens what the service works with. The store need not be there yet.
-func open(ctx context.Context, service config.Service, common config.Common, logger *slog.Logger) (Parts, func() error, error) {
+func open(ctx context.Context, service config.Service, common config.Common, t *telemetry.Telemetry) (Parts, func() error, error) {
 	var closers []func() error
 	closeAll := func() (err error) {
 		for i := len(closers) - 1; i >= 0; i-- {
@@ -224,13 +224,13 @@ func open(ctx context.Context, service config.Service, common config.Common, log
 		return fail("open the read models (TRIANGLE_DATABASE)", err)
 	}
 	closers = append(closers, db.Close)
-	log, err := esdb.Open(string(common.EventStore), esdb.WithLogger(logger))
+	log, err := esdb.Open(string(common.EventStore), esdb.WithLogger(t.Logger), esdb.WithMetrics(t.Registry))
 	if err != nil {
 		return fail("connect the event store (TRIANGLE_EVENTSTORE)", err)
 	}
 	closers = append(closers, log.Close)
 	return Parts{
-		DB: db, Streams: &decider.Streams{Log: log, Codec: c.WriteOnceActive(active.Active)}, Ring: ring, Logger: logger,
+		DB: db, Streams: &decider.Streams{Log: log, Codec: c.WriteOnceActive(active.Active)}, Ring: ring, Logger: t.Logger, Metrics: t.Registry,
 		active:  active,
 		Origins: Origins(ring, flows.Service(service.Name), time.Now),
 	}, closeAll, nil
