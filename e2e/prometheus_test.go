@@ -33,9 +33,12 @@ func observed(s *suite, rules string) *prometheus {
 	s.t.Helper()
 	dir, address := s.t.TempDir(), freeAddress(s.t)
 	config := "global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [rules.yaml]\nscrape_configs:\n"
+	targets := map[string]string{"event-store": s.eventStore}
 	for _, service := range services {
-		config += fmt.Sprintf("- job_name: %s\n  static_configs:\n  - {targets: [%q], labels: {namespace: %s, container: %[1]s, pod: %[1]s-0}}\n",
-			service, strings.TrimPrefix(s.at[service], "http://"), namespace)
+		targets[service] = strings.TrimPrefix(s.at[service], "http://")
+	}
+	for name, at := range targets {
+		config += fmt.Sprintf("- job_name: %s\n  static_configs:\n  - {targets: [%q], labels: {namespace: %s, container: %[1]s, pod: %[1]s-0}}\n", name, at, namespace)
 	}
 	if err := errors.Join(
 		os.WriteFile(filepath.Join(dir, "prometheus.yaml"), []byte(config), 0o600),

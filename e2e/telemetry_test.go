@@ -7,24 +7,30 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
-// Every question that a dashboard asks has an answer: there is a metric of that name,
-// with those labels, and what is asked of it makes sense to Prometheus. What the
-// operator tells is asked where there is an operator.
+// Every question that a dashboard asks of a suite in which something happens has an
+// answer, and that is a number: there is a metric of that name, with those labels, and
+// what is asked of it makes sense to Prometheus. What the operator tells is asked where
+// there is an operator.
 func TestTelemetryAnswersEveryPanel(t *testing.T) {
 	s := up(t)
 	s.triangle("probe", "--contact", "--eventstore", "esdb://"+s.eventStore+"?tls=false",
 		"--channel", s.at["channel"], "--sales", s.at["sales"], "--marketing", s.at["marketing"])
+	s.triangle("flow", "set", "customer-facts", "--cadence", "0 0 2 * * 1", "--reason", "to have windows")
 	p := observed(s, "")
 	for _, panel := range panels(t) {
 		p.await(fmt.Sprintf("an answer to %s, panel %s: %s", panel.dashboard, panel.title, panel.query), func() bool {
 			s.call(404, "GET", "channel", "/v1/contacts/none", nil)
-			return len(p.query(panel.query)) > 0
+			customer := s.register()
+			s.startsAContact(body{"customer_number": customer})
+			s.triangle("flow", "run", "customer-facts")
+			return slices.ContainsFunc(p.query(panel.query), func(s sample) bool { return s.Value[1] != "NaN" })
 		})
 	}
 }
@@ -71,13 +77,13 @@ func TestTelemetryAlertsWhileAFlowStalls(t *testing.T) {
 	const alert, flow = "TriangleFlowBudgetBurnsFast", "contact-events"
 	s := up(t)
 	p := observed(s, rules(t))
-	s.startsAContact()
+	s.startsAContact(nil)
 	s.await("that the flow is known to be fresh", func() bool {
 		staleness, known := p.number(staleness(flow))
 		return known && staleness == 0
 	})
 	release := s.holdDatabase("marketing")
-	s.startsAContact()
+	s.startsAContact(nil)
 	s.await(alert, func() bool { return p.fires(alert, flow) })
 	if p.fires(alert, "contacts") {
 		t.Error("it fires for a flow of sales, too, which goes on")
@@ -106,10 +112,12 @@ func rules(t *testing.T) string {
 	return strings.NewReplacer("NAMESPACE", namespace, "ERROR_RATIO", "0.01").Replace(faster)
 }
 
-// startsAContact has somebody call.
-func (s *suite) startsAContact() {
+// startsAContact has somebody call, who claims to be somebody, or nobody.
+func (s *suite) startsAContact(claims body) {
 	s.t.Helper()
-	s.call(200, "POST", "channel", "/v1/contacts", body{"channel": "CHANNEL_CALL_CENTRE", "visitor_id": "phone-" + strconv.Itoa(s.keys)})
+	s.call(200, "POST", "channel", "/v1/contacts", body{
+		"channel": "CHANNEL_CALL_CENTRE", "visitor_id": "phone-" + strconv.Itoa(s.keys), "claims": claims,
+	})
 }
 
 // holdDatabase keeps a service from writing to its database, until it is released.
@@ -162,8 +170,10 @@ func TestTelemetryShowsStalenessFallWithEachStep(t *testing.T) {
 	}
 }
 
-// register has a customer registered.
-func (s *suite) register() {
+// register has a customer registered, and returns the number.
+func (s *suite) register() (number string) {
 	s.t.Helper()
-	s.call(200, "POST", "sales", "/v1/customers", body{"customer_number": "prober-" + strconv.Itoa(s.keys), "source": "prober"})
+	number = "prober-" + strconv.Itoa(s.keys)
+	s.call(200, "POST", "sales", "/v1/customers", body{"customer_number": number, "source": "prober"})
+	return number
 }

@@ -51,7 +51,7 @@ func panels(t *testing.T, h helm) string {
 	t.Helper()
 	objects := h.render(profile("production")...)
 	var rules []map[string]string
-	for _, name := range []string{"glance", "flow", "service", "migrations"} {
+	for _, name := range []string{"glance", "flow", "service", "store", "migrations"} {
 		text := objects.the("ConfigMap", "shop-dashboard-"+name).Object["data"].(map[string]any)[name+".json"].(string)
 		var dashboard struct {
 			Panels []struct{ Targets []struct{ Expr string } }
