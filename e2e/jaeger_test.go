@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // jaeger is a real one, that the suite's traces go to by OTLP.
@@ -204,4 +205,35 @@ func TestTelemetryAWindowIsATraceInChunks(t *testing.T) {
 	if !slices.Equal(chunks, []string{"128", "128", "44"}) {
 		t.Errorf("its chunks have %v events, want 128, 128 and 44", chunks)
 	}
+}
+
+// From a point of a graph to its trace: an example that Prometheus has of a slow
+// delivery names a trace that Jaeger has.
+func TestTelemetryLeadsFromAGraphToATrace(t *testing.T) {
+	j := traced(t)
+	s := up(t)
+	p := observed(s, "")
+	from := time.Now()
+	s.await("an example that is a trace", func() bool {
+		s.startsAContact(body{"customer_number": s.register()})
+		var answer struct {
+			Data []struct {
+				Exemplars []struct{ Labels map[string]string }
+			}
+		}
+		if err := p.get("/api/v1/query_exemplars", url.Values{
+			"query": {`triangle_flow_delivery_duration_seconds_bucket{flow="contact-events"}`},
+			"start": {from.Format(time.RFC3339)}, "end": {time.Now().Format(time.RFC3339)},
+		}, &answer); err != nil {
+			t.Fatal(err)
+		}
+		for _, series := range answer.Data {
+			for _, example := range series.Exemplars {
+				if slices.Contains(operations(j.trace(t, example.Labels["trace_id"])), "marketing-support: process contact-events") {
+					return true
+				}
+			}
+		}
+		return false
+	})
 }
