@@ -90,7 +90,7 @@ func (s span) String() string { return string(s.service) + ": " + s.Name }
 func (s span) value(key string) string {
 	for _, kv := range s.Attributes {
 		if string(kv.Key) == key {
-			return kv.Value.Emit()
+			return kv.Value.String()
 		}
 	}
 	return ""
@@ -294,7 +294,7 @@ func checkNothingPersonal(t *testing.T, o observed, name string) {
 
 func all(attributes []attribute.KeyValue) (text []string) {
 	for _, kv := range attributes {
-		text = append(text, string(kv.Key)+"="+kv.Value.Emit())
+		text = append(text, string(kv.Key)+"="+kv.Value.String())
 	}
 	return text
 }

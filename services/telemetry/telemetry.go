@@ -55,7 +55,7 @@ func Start(ctx context.Context, settings Settings) (*Telemetry, error) {
 	}
 	grpcTarget.Store(t.Logger)
 
-	provider, err := newProvider(ctx, settings)
+	provider, err := newProvider(ctx, settings, t)
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: %w", err)
 	}

@@ -11,13 +11,14 @@ import (
 	"go.opentelemetry.io/otel/exporters/stdout/stdouttrace"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"google.golang.org/grpc"
 
 	"github.com/triangle-suite/triangle/services/internal/config"
 )
 
 // newProvider returns nil where nobody asked for traces.
-func newProvider(ctx context.Context, settings Settings) (*sdktrace.TracerProvider, error) {
-	delivery, err := newDelivery(ctx, settings)
+func newProvider(ctx context.Context, settings Settings, t *Telemetry) (*sdktrace.TracerProvider, error) {
+	delivery, err := newDelivery(ctx, settings, t)
 	if err != nil || delivery == nil {
 		return nil, err
 	}
@@ -46,7 +47,7 @@ func resourceOf(ctx context.Context, settings Settings) (*resource.Resource, err
 }
 
 // newDelivery says how spans leave the process; nil: they don't.
-func newDelivery(ctx context.Context, settings Settings) (sdktrace.TracerProviderOption, error) {
+func newDelivery(ctx context.Context, settings Settings, t *Telemetry) (sdktrace.TracerProviderOption, error) {
 	if settings.Exporter != nil {
 		return sdktrace.WithSyncer(settings.Exporter), nil
 	}
@@ -63,11 +64,15 @@ func newDelivery(ctx context.Context, settings Settings) (sdktrace.TracerProvide
 		return sdktrace.WithSyncer(exporter), nil
 	case "otlp":
 		// It connects in the background: a collector that is away stops nobody.
-		exporter, err := otlptracegrpc.New(ctx)
+		exporter, err := otlptracegrpc.New(ctx, otlptracegrpc.WithDialOption(grpc.WithChainUnaryInterceptor(noteRefusal)))
 		if err != nil {
 			return nil, fmt.Errorf("export traces by OTLP: %w", err)
 		}
-		return sdktrace.WithBatcher(exporter), nil
+		processor, err := newSpans(exporter, t.Registry, t.Logger)
+		if err != nil {
+			return nil, err
+		}
+		return sdktrace.WithSpanProcessor(processor), nil
 	default:
 		return nil, nil
 	}

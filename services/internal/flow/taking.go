@@ -281,7 +281,7 @@ func (t *taking) cutOver(ctx context.Context, e codec.Event, m *flowv1.CadenceRe
 		return err
 	}
 	span.EpochEnded(t.cp.epoch, t.cp.taken, e.Event)
-	t.Intake.ended = endedEpoch{t.cp.epoch, span.Context()}
+	t.ended = endedEpoch{t.cp.epoch, span.Context()}
 	t.cp.epoch, t.cp.taken, t.cp.window, t.cp.digest = m.GetEpoch(), 0, 0, digest.Sum{}
 	t.chains = newChains(t.cp.flow, t.cp.epoch, &t.recent)
 	t.cp.lastDue = e.Created
