@@ -102,7 +102,7 @@ func TestTheStoreIsMeasured(t *testing.T) {
 	if n := got["events_written_total"]; n != 5 {
 		t.Errorf("%v events were written", n)
 	}
-	if got["last_position"] < float64(last.CommitPosition) || got["journal_bytes_written_total"] < 500 || got["sync_duration_seconds_sum"] <= 0 {
+	if got["last_position"] < float64(last.CommitPosition) || got["journal_bytes_written_total"] < got["last_position"] || got["sync_duration_seconds_sum"] <= 0 {
 		t.Errorf("position %v, %v bytes, synced for %v s", got["last_position"], got["journal_bytes_written_total"], got["sync_duration_seconds_sum"])
 	}
 	if got["journal_bytes"] < got["journal_bytes_written_total"] || got["group_commands_count"] < 1 || empty["group_commands_count"] != 0 {

@@ -7,6 +7,7 @@ package metrics
 import (
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,6 +28,7 @@ type Metrics struct {
 	reads                               *prometheus.CounterVec
 	delivered                           *prometheus.CounterVec
 	calls                               *prometheus.CounterVec
+	well                                sync.Map // the counters of calls that went well, by method
 }
 
 var _ storage.Meter = (*Metrics)(nil)
@@ -88,16 +90,23 @@ func (m *Metrics) Synced(commands, events, bytes int, took time.Duration) {
 // Appended implements storage.Meter.
 func (m *Metrics) Appended(took time.Duration, err error) {
 	m.appendDuration.Observe(took.Seconds())
+	if err == nil {
+		m.written.Inc()
+		return
+	}
+	m.refused(err).Inc()
+}
+
+// refused returns the counter of an error.
+func (m *Metrics) refused(err error) prometheus.Counter {
 	var wrong *storage.WrongVersionError
 	switch {
-	case err == nil:
-		m.written.Inc()
 	case errors.As(err, &wrong):
-		m.conflicts.Inc()
+		return m.conflicts
 	case errors.Is(err, storage.ErrDeleted):
-		m.deleted.Inc()
+		return m.deleted
 	default:
-		m.failed.Inc()
+		return m.failed
 	}
 }
 
