@@ -271,11 +271,7 @@ func (f *Flows) steer(ctx context.Context, flow flows.Flow, by string, id uuid.U
 		if err != nil || m == nil {
 			return s, err
 		}
-		e, err := f.codec.Encode(ctx, m, id, codec.Metadata{Source: "/triangle/control/" + by, Subject: flow.Name, Time: time.Now().UTC()})
-		if err != nil {
-			return s, err
-		}
-		appended, err := f.log.Append(ctx, flows.ControlStream(flow.Name), s.revision, e)
+		appended, err := f.append(ctx, flows.ControlStream(flow.Name), s.revision, told{id: id, message: m, by: by, subject: flow.Name})
 		if errors.Is(err, eventlog.ErrWrongRevision) {
 			continue
 		}

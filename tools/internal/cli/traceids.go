@@ -11,8 +11,8 @@ import (
 // idLength is how much of an id is printed, unless two ids begin alike.
 const idLength = 8
 
-// anyID finds UUIDs, and ids of traces.
-var anyID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{32}\b`)
+// anyID finds UUIDs, ids of traces, and the keyed hashes that streams are called by.
+var anyID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b(?:[0-9a-f]{32}){1,2}\b`)
 
 // shortener cuts ids to as much of them as tells each from all others of a story.
 type shortener struct{ short map[string]string }

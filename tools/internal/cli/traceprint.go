@@ -25,7 +25,7 @@ func (s *session) printTrace(told *story.Story, full bool) error {
 	ids := shortIDs(told, full)
 	printTraceHead(s.Out, told)
 	w := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "AT\tAFTER\tSERVICE\tWHAT\tSTREAM\tEVENT\tTRACE")
+	fmt.Fprintln(w, "AT\tAFTER\tSERVICE\tEVENT\tSTREAM\tTRACE\tWHAT")
 	for _, h := range told.Events {
 		printHappening(w, ids, h, "", "", "")
 	}
@@ -59,15 +59,15 @@ func printHappening(w io.Writer, ids *shortener, h *story.Happening, lead, inden
 	if h.Trace != trace {
 		shown = ids.of(h.Trace)
 	}
-	fmt.Fprintf(w, "%s\t%s\t%s\t%s%s\t%s@%d\t%s\t%s\n", h.At.UTC().Format(traceTime), hop(h.Hop), serviceOf(h), lead, ids.within(what(h)),
-		ids.within(oneLine(h.Stream)), h.Revision, ids.of(h.ID), shown)
+	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s@%d\t%s\t%s%s\n", h.At.UTC().Format(traceTime), hop(h.Hop), serviceOf(h), ids.of(h.ID),
+		ids.within(oneLine(h.Stream)), h.Revision, shown, lead, ids.within(what(h)))
 	notes := notesOf(h)
 	for i, n := range notes {
 		branch := "├─ "
 		if i == len(notes)-1 && len(h.Answers) == 0 {
 			branch = "└─ "
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s%s%s\n", n.at, n.after, n.service, indent, branch, ids.within(n.text))
+		fmt.Fprintf(w, "%s\t%s\t%s\t\t\t\t%s%s%s\n", n.at, n.after, n.service, indent, branch, ids.within(n.text))
 	}
 	for i, answer := range h.Answers {
 		branch, below := "├─ ", "│  "
@@ -149,8 +149,7 @@ func notesOf(h *story.Happening) (all []note) {
 		}
 		n := note{service: string(d.To), text: delivered(h, d)}
 		if !d.At.IsZero() {
-			after := d.At.Sub(h.At)
-			n.at, n.after = d.At.UTC().Format(traceTime), hop(&after)
+			n.at, n.after = d.At.UTC().Format(traceTime), "≤"+span(d.At.Sub(h.At)) // its consumer told later
 		}
 		all = append(all, n)
 	}
