@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -25,6 +26,7 @@ import (
 	"github.com/triangle-suite/triangle/operator/api/v1alpha1"
 	"github.com/triangle-suite/triangle/operator/apitest"
 	"github.com/triangle-suite/triangle/operator/internal/migrate"
+	"github.com/triangle-suite/triangle/operator/internal/traces"
 	"github.com/triangle-suite/triangle/operator/internal/writes"
 	"github.com/triangle-suite/triangle/services/control"
 	"github.com/triangle-suite/triangle/services/control/controltest"
@@ -44,10 +46,12 @@ type world struct {
 	server    *apitest.Server
 	client    client.WithWatch
 	namespace string
+	store     string
 	flows     *control.Flows
 	players   *controltest.Players
 	names     []string
-	metrics   string // the address of the operator's
+	metrics   string               // the address of the operator's
+	traces    trace.TracerProvider // of the operator; nil: none
 }
 
 func newWorld(tb testing.TB, n int) *world {
@@ -58,8 +62,8 @@ func newWorld(tb testing.TB, n int) *world {
 	w.check(err)
 	w.client, err = client.NewWithWatch(w.server.Config, client.Options{Scheme: scheme})
 	w.check(err)
-	store := serve(tb)
-	w.flows, err = control.Connect(store)
+	w.store = serve(tb)
+	w.flows, err = control.Connect(w.store)
 	w.check(err)
 	tb.Cleanup(func() { w.check(w.flows.Close()) })
 	var all []flows.Flow
@@ -70,7 +74,7 @@ func newWorld(tb testing.TB, n int) *world {
 			Cadence: cadences[0], Owner: "Request management", Rationale: "One of very many, to see what they cost.",
 		})
 	}
-	w.players, err = controltest.NewPlayers(store, all)
+	w.players, err = controltest.NewPlayers(w.store, all)
 	w.check(err)
 	tb.Cleanup(func() { w.check(w.players.Close()) })
 	w.check(w.players.Announce(tb.Context()))
@@ -167,14 +171,18 @@ func (w *world) operate() {
 	w.check(err)
 	again := true
 	w.metrics = freeAddress(w)
-	manager, err := ctrl.NewManager(writes.Total.Watch(w.server.Config), ctrl.Options{
+	watched := writes.Total.Watch(w.server.Config)
+	if w.traces != nil {
+		watched = traces.Watch(watched)
+	}
+	manager, err := ctrl.NewManager(watched, ctrl.Options{
 		Scheme: scheme, Metrics: metrics.Options{BindAddress: w.metrics}, Controller: config.Controller{SkipNameValidation: &again},
 		Cache: cache.Options{DefaultNamespaces: map[string]cache.Config{w.namespace: {}}},
 	})
 	w.check(err)
 	operator := &migrate.Flows{
 		Client: manager.GetClient(), Reader: manager.GetAPIReader(), Stores: w, Instance: "bench", Now: time.Now,
-		Recorder: manager.GetEventRecorder("triangle-operator"),
+		Recorder: manager.GetEventRecorder("triangle-operator"), Traces: w.traces,
 	}
 	w.background(func(ctx context.Context) error {
 		return errors.Join(operator.Setup(ctx, manager), manager.Start(ctx))

@@ -37,7 +37,6 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/eventlog/esdb"
-	"github.com/triangle-suite/triangle/services/internal/tracing"
 )
 
 // State is what a flow's control stream says.
@@ -96,7 +95,6 @@ type Flows struct {
 	log    eventlog.Log
 	codec  *codec.Codec
 	lookup func(name string) (flows.Flow, bool)
-	tracer *tracing.Tracer // nil: nobody traces
 }
 
 // Connect opens the store that the connection string names.
@@ -273,8 +271,7 @@ func (f *Flows) steer(ctx context.Context, flow flows.Flow, by string, id uuid.U
 		if err != nil || m == nil {
 			return s, err
 		}
-		appended, err := f.append(ctx, flows.ControlStream(flow.Name), s.revision, m, id,
-			codec.Metadata{Source: "/triangle/control/" + by, Subject: flow.Name, Time: time.Now().UTC()})
+		appended, err := f.append(ctx, flows.ControlStream(flow.Name), s.revision, told{id: id, message: m, by: by, subject: flow.Name})
 		if errors.Is(err, eventlog.ErrWrongRevision) {
 			continue
 		}

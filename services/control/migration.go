@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"time"
 
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
@@ -126,7 +125,7 @@ func (f *Flows) appendAt(ctx context.Context, stream string, next uint64, id uui
 	if next > 0 {
 		expected = eventlog.At(next - 1)
 	}
-	_, err := f.append(ctx, stream, expected, m, id, codec.Metadata{Source: "/triangle/control/" + by, Subject: subject, Time: time.Now().UTC()})
+	_, err := f.append(ctx, stream, expected, told{id: id, message: m, by: by, subject: subject})
 	switch {
 	case errors.Is(err, eventlog.ErrWrongRevision):
 		return fmt.Errorf("%s: %w", stream, ErrDeposed)

@@ -11,7 +11,6 @@ import (
 
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	"github.com/triangle-suite/triangle/contracts/flows"
-	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/contract"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
@@ -75,8 +74,8 @@ func (f *Flows) SendProbe(ctx context.Context, by string, names ...string) (Prob
 	var appended eventlog.Appended
 	err := f.log.SetMaxCount(ctx, flows.ProbesStream, probesKept)
 	if err == nil {
-		appended, err = f.append(ctx, flows.ProbesStream, eventlog.Any, &flowv1.MarkerSet{Purpose: "probe"}, uuid.New(),
-			codec.Metadata{Source: "/triangle/control/" + by, Subject: flows.ProbesStream, Time: time.Now().UTC()})
+		appended, err = f.append(ctx, flows.ProbesStream, eventlog.Any,
+			told{id: uuid.New(), message: &flowv1.MarkerSet{Purpose: "probe"}, by: by, subject: flows.ProbesStream})
 	}
 	if err != nil {
 		return Probe{}, fmt.Errorf("send a probe: %w", err)

@@ -133,15 +133,13 @@ type Rolling interface {
 
 // TellRollout appends an event of a service's rollout, under the revision that the
 // suite was read at: who was deposed meanwhile can't. It fails with ErrOvertaken.
-func (f *Flows) TellRollout(ctx context.Context, suite Suite, told Rolling, by string) error {
-	_, err := f.append(ctx, flows.RolloutsStream, suite.revision, told, uuid.New(), codec.Metadata{
-		Source: "/triangle/control/" + by, Subject: told.GetService(), Time: time.Now().UTC(),
-	})
-	switch {
+func (f *Flows) TellRollout(ctx context.Context, suite Suite, rolling Rolling, by string) error {
+	event := told{id: uuid.New(), message: rolling, by: by, subject: rolling.GetService()}
+	switch _, err := f.append(ctx, flows.RolloutsStream, suite.revision, event); {
 	case errors.Is(err, eventlog.ErrWrongRevision):
 		return fmt.Errorf("%s: %w", flows.RolloutsStream, ErrOvertaken)
 	case err != nil:
-		return fmt.Errorf("tell of the rollout of %s: %w", told.GetService(), err)
+		return fmt.Errorf("tell of the rollout of %s: %w", rolling.GetService(), err)
 	}
 	return nil
 }

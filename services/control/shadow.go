@@ -189,9 +189,8 @@ func (f *Flows) CompareShadow(ctx context.Context, name, by string) (string, err
 			return s.Waiting[0], nil
 		}
 		id, stream := uuid.New(), flows.ShadowStream(name, s.ID)
-		_, err = f.append(ctx, stream, s.revision, &flowv1.MarkerSet{Purpose: "compare " + name + " with its shadow"}, id,
-			codec.Metadata{Source: "/triangle/control/" + by, Subject: name, Time: time.Now().UTC()})
-		switch {
+		marker := &flowv1.MarkerSet{Purpose: "compare " + name + " with its shadow"}
+		switch _, err := f.append(ctx, stream, s.revision, told{id: id, message: marker, by: by, subject: name}); {
 		case errors.Is(err, eventlog.ErrWrongRevision):
 			continue
 		case err != nil:

@@ -104,9 +104,7 @@ func (f *Flows) Activate(ctx context.Context, schema, by, reason string) (Type, 
 			return t, fmt.Errorf("%s: %w: %s", schema, ErrNotRead, strings.Join(t.Missing, "; "))
 		}
 		t.Activation, t.Activated = &flowv1.TypeActivated{Schema: schema, Flows: t.Flows, By: by, Reason: reason}, time.Now().UTC()
-		_, err = f.append(ctx, flows.ActivationsStream, expected, t.Activation, uuid.New(), codec.Metadata{
-			Source: "/triangle/control/" + by, Subject: schema, Time: t.Activated,
-		})
+		_, err = f.append(ctx, flows.ActivationsStream, expected, told{id: uuid.New(), message: t.Activation, by: by, subject: schema, at: t.Activated})
 		if errors.Is(err, eventlog.ErrWrongRevision) {
 			continue
 		}

@@ -3,17 +3,25 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/alecthomas/kong"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/triangle-suite/triangle/operator/internal/run"
+	"github.com/triangle-suite/triangle/services/telemetry"
 )
 
 // misused is the exit status for settings that can't be meant.
 const misused = 2
+
+// patience is for a collector that does not answer when the operator ends: another
+// replica waits to lead.
+const patience = 3 * time.Second
 
 func main() {
 	var settings run.Settings
@@ -29,14 +37,25 @@ func main() {
 	if err != nil {
 		end(misused, fmt.Errorf("%w (triangle-operator --help tells more)", err))
 	}
-	settings.Log()
+	observed, err := settings.Observe(context.Background())
+	if err != nil {
+		end(misused, err)
+	}
 	cluster, err := ctrl.GetConfig()
 	if err != nil {
 		end(misused, fmt.Errorf("no cluster: run it in one, or have KUBECONFIG name the file that leads to it (%w)", err))
 	}
-	if err := run.Operator(ctrl.SetupSignalHandler(), cluster, settings); err != nil {
+	err = run.Operator(ctrl.SetupSignalHandler(), cluster, settings)
+	if err = errors.Join(err, handOver(observed)); err != nil {
 		end(1, err)
 	}
+}
+
+// handOver gives the last spans away.
+func handOver(observed *telemetry.Telemetry) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return observed.Shutdown(ctx)
 }
 
 func end(status int, why error) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/triangle-suite/triangle/operator/api/v1alpha1"
 	"github.com/triangle-suite/triangle/operator/internal/rollout"
+	"github.com/triangle-suite/triangle/operator/internal/traces"
 	"github.com/triangle-suite/triangle/operator/internal/workload"
 	"github.com/triangle-suite/triangle/services/control"
 )
@@ -42,6 +44,8 @@ type Triangles struct {
 	// May fails when nothing may be written to event stores, as another replica leads;
 	// nil: always.
 	May func() error
+	// Traces shows what is done, as spans; nil: it is not shown.
+	Traces trace.TracerProvider
 
 	stores stores
 }
@@ -64,7 +68,7 @@ func (r *Triangles) SetupWithManager(manager ctrl.Manager) error {
 		Owns(&appsv1.StatefulSet{}).Owns(&appsv1.Deployment{}).Owns(&batchv1.Job{}).
 		Owns(&corev1.Service{}).Owns(&corev1.ServiceAccount{}).
 		Owns(&autoscalingv2.HorizontalPodAutoscaler{}).Owns(&policyv1.PodDisruptionBudget{}).
-		Complete(r)
+		Complete(traces.Of(r.Traces, "Triangle", r))
 }
 
 // Reconcile takes the next step for one environment.
@@ -163,11 +167,13 @@ func (s *step) take(ctx context.Context) error {
 }
 
 // tell appends the plan's event. What follows from it is the next step's.
-func (s *step) tell(ctx context.Context) error {
+func (s *step) tell(ctx context.Context) (err error) {
 	told, ok := s.plan.Tell.(control.Rolling)
 	if !ok {
 		return errors.New("the plan tells of no service")
 	}
+	ctx, end := traces.Begin(ctx, "roll out "+told.GetService())
+	defer func() { end(err) }()
 	if err := s.store.TellRollout(ctx, s.suite, told, workload.FieldOwner); err != nil {
 		return err
 	}
@@ -186,7 +192,7 @@ func (s *step) activate(ctx context.Context) error {
 		if t.Activation != nil || len(t.Missing) > 0 {
 			continue
 		}
-		activated, err := s.store.Activate(ctx, t.Schema, workload.FieldOwner, "every replica of every service reads it")
+		activated, err := s.activateType(ctx, t.Schema)
 		if errors.Is(err, control.ErrNotRead) {
 			continue // a replica has come meanwhile
 		}
@@ -197,6 +203,12 @@ func (s *step) activate(ctx context.Context) error {
 		s.Recorder.Eventf(s.t, nil, corev1.EventTypeNormal, "TypeActivated", "Activate", "%s may be written from now on", t.Schema)
 	}
 	return nil
+}
+
+func (s *step) activateType(ctx context.Context, schema string) (activated control.Type, err error) {
+	ctx, end := traces.Begin(ctx, "activate "+schema)
+	defer func() { end(err) }()
+	return s.store.Activate(ctx, schema, workload.FieldOwner, "every replica of every service reads it")
 }
 
 // without goes on as far as that is possible while the store can't be read: what

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/triangle-suite/triangle/contracts/flows"
 	"github.com/triangle-suite/triangle/operator/api/v1alpha1"
 	"github.com/triangle-suite/triangle/operator/internal/plan"
+	"github.com/triangle-suite/triangle/operator/internal/traces"
 	"github.com/triangle-suite/triangle/services/control"
 	"github.com/triangle-suite/triangle/services/control/migration"
 )
@@ -90,7 +93,9 @@ func endPlan(ctx context.Context, env *environment, state *migration.State, name
 		if by == nil || by.GetObject() != name.String() || by.GetObjectUid() != uid || state.Unknown != "" {
 			return nil
 		}
+		ctx, end := traces.Begin(ctx, string(plan.End), trace.WithAttributes(attribute.String("triangle.flow", state.Flow)))
 		err := env.flows.Record(ctx, state, plan.Operator, plan.Released(state, reason))
+		end(err)
 		if !errors.Is(err, control.ErrDeposed) {
 			return err
 		}

@@ -8,9 +8,12 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/triangle-suite/triangle/contracts/flows"
 	"github.com/triangle-suite/triangle/operator/api/v1alpha1"
 	"github.com/triangle-suite/triangle/operator/internal/plan"
+	"github.com/triangle-suite/triangle/operator/internal/traces"
 	"github.com/triangle-suite/triangle/services/control"
 	"github.com/triangle-suite/triangle/services/control/migration"
 )
@@ -74,6 +77,19 @@ type followed struct {
 	state *migration.State
 	spec  plan.Spec
 	read  time.Time // when spec was read
+	step  traces.Step
+}
+
+// reached shows the step that was begun, once the flow's consumer has adopted it or a
+// later one.
+func (f *followed) reached(shown trace.TracerProvider) {
+	if f.step.Epoch == 0 || f.state.Epoch < f.step.Epoch {
+		return
+	}
+	if f.state.Epoch == f.step.Epoch {
+		f.step.Reached(shown)
+	}
+	f.step = traces.Step{}
 }
 
 // specLasts is for how long a spec that was read stands: whether steps are faster

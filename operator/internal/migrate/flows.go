@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -26,6 +28,7 @@ import (
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	"github.com/triangle-suite/triangle/operator/api/v1alpha1"
 	"github.com/triangle-suite/triangle/operator/internal/plan"
+	"github.com/triangle-suite/triangle/operator/internal/traces"
 	"github.com/triangle-suite/triangle/services/control"
 	"github.com/triangle-suite/triangle/services/control/migration"
 )
@@ -53,6 +56,9 @@ type Flows struct {
 	Now func() time.Time
 	// Recorder tells Kubernetes events.
 	Recorder events.EventRecorder
+
+	// Traces shows what is done, as spans; nil: it is not shown.
+	Traces trace.TracerProvider
 
 	// Every is how often the operator says that it watches: control.WatchEvery.
 	Every time.Duration
@@ -135,11 +141,12 @@ func (r *Flows) advance(ctx context.Context, object *v1alpha1.InformationFlow, a
 			return r.unread(object, silent), nil
 		}
 		o.Approvals = seen(approvals)
+		known.reached(r.Traces)
 		next := plan.Next(spec, o, r.Now())
 		if next.Action.Kind == plan.Nothing {
 			return next, nil
 		}
-		err := carryOut(ctx, env, state, next.Action)
+		err := carryOut(ctx, env, known, next.Action)
 		if errors.Is(err, control.ErrDeposed) {
 			continue // somebody has written meanwhile: read that, and decide again
 		}
@@ -171,7 +178,10 @@ func observe(parent context.Context, env *environment, state *migration.State, r
 }
 
 // carryOut does what a plan says.
-func carryOut(ctx context.Context, env *environment, state *migration.State, do plan.Action) error {
+func carryOut(parent context.Context, env *environment, known *followed, do plan.Action) (err error) {
+	ctx, end := traces.Begin(parent, string(do.Kind), trace.WithAttributes(attribute.String("triangle.flow", known.state.Flow)))
+	defer func() { end(err) }()
+	state := known.state
 	switch do.Kind {
 	case plan.Compare:
 		return env.flows.RecordComparison(ctx, state, plan.Operator)
@@ -181,9 +191,12 @@ func carryOut(ctx context.Context, env *environment, state *migration.State, do 
 			return err
 		}
 		return env.flows.Record(ctx, state, plan.Operator, judged)
-	default:
-		return env.flows.Record(ctx, state, plan.Operator, do.Event)
 	}
+	err = env.flows.Record(ctx, state, plan.Operator, do.Event)
+	if m, ok := do.Event.(*flowv1.CadenceRequested); ok && err == nil {
+		known.step = traces.BeginStep(ctx, state.Flow, m.GetStep(), m.GetEpoch())
+	}
+	return err
 }
 
 // warn tells in the cluster what somebody should hear of who does not look. All that

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/triangle-suite/triangle/operator/api/v1alpha1"
+	"github.com/triangle-suite/triangle/operator/internal/traces"
 	"github.com/triangle-suite/triangle/services/control"
 )
 
@@ -61,7 +62,7 @@ func (r *Flows) Setup(ctx context.Context, manager ctrl.Manager) error {
 		Watches(&v1alpha1.Triangle{}, handler.EnqueueRequestsFromMapFunc(inhabited), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(source.TypedChannel(r.news, handler.TypedFuncs[News, reconcile.Request]{GenericFunc: r.enqueue})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: atOnce}).
-		Complete(r)
+		Complete(traces.Of(r.Traces, "InformationFlow", r))
 }
 
 // statusWiped lets an object through whose status somebody has taken away: it is

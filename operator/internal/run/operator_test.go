@@ -17,7 +17,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	Settings{LogLevel: slog.LevelWarn}.Log()
+	settings := Settings{LogLevel: slog.LevelWarn}
+	if _, err := settings.Observe(context.Background()); err != nil {
+		panic(err)
+	}
 	os.Exit(apitest.Run(m))
 }
 

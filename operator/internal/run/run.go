@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/go-logr/logr"
+	"go.opentelemetry.io/otel/trace"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -22,8 +24,10 @@ import (
 	"github.com/triangle-suite/triangle/operator/api/v1alpha1"
 	"github.com/triangle-suite/triangle/operator/internal/controller"
 	"github.com/triangle-suite/triangle/operator/internal/migrate"
+	"github.com/triangle-suite/triangle/operator/internal/traces"
 	"github.com/triangle-suite/triangle/operator/internal/writes"
 	"github.com/triangle-suite/triangle/services/control"
+	"github.com/triangle-suite/triangle/services/telemetry"
 )
 
 // Settings are the operator's, as flags and as environment variables.
@@ -40,6 +44,9 @@ type Settings struct {
 	RenewDeadline time.Duration `env:"TRIANGLE_RENEW_DEADLINE" default:"10s" help:"How long a leader goes on that can't say that it leads: shorter than that."`
 	RetryPeriod   time.Duration `env:"TRIANGLE_RETRY_PERIOD" default:"2s" help:"How often a leader says that it leads, and the others look."`
 	WatchEvery    time.Duration `env:"TRIANGLE_WATCH_EVERY" default:"30s" help:"How often it looks whether the event store answers, and says there that it watches: at most 45s."`
+
+	// Traces shows what the operator does, as spans; nil: it is not shown.
+	Traces trace.TracerProvider `kong:"-"`
 }
 
 // Errors of Check.
@@ -72,12 +79,33 @@ func (s Settings) Check() error {
 // leaseName is the Lease's.
 const leaseName = "triangle-operator"
 
-// Log has everything in this process log to the standard error, as JSON. It is for
-// the process to call, before anything else.
-func (s Settings) Log() {
-	logger := logr.FromSlogHandler(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: s.LogLevel}))
+// name is what the operator is called in its logs and spans.
+const name = "triangle-operator"
+
+// Observe has everything in this process log as the services do: to the standard
+// error, as JSON, in UTC and with the trace. It says, by OpenTelemetry's own OTEL_*,
+// whether and where to traces go, and fails where they ask for what there is not. It is
+// for the process to call, before anything else, and to Shutdown at the end.
+func (s *Settings) Observe(ctx context.Context) (*telemetry.Telemetry, error) {
+	t, err := telemetry.Start(ctx, telemetry.Settings{Service: name, Version: version(), Level: s.LogLevel})
+	if err != nil {
+		return nil, err
+	}
+	logger := logr.FromSlogHandler(traces.Handler(t.Logger.Handler()))
 	ctrl.SetLogger(logger)
 	klog.SetLogger(logger)
+	if provider, installed := t.TracerProvider(); installed {
+		s.Traces = provider
+	}
+	return t, nil
+}
+
+// version is that of the build.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return ""
 }
 
 // Operator runs until ctx ends, or until it does not lead any more: then it fails,
@@ -100,7 +128,11 @@ func Operator(ctx context.Context, cluster *rest.Config, settings Settings) erro
 		options.LeaderElectionResourceLockInterface = lease
 		may, instance = lease.held, lease.Identity()
 	}
-	manager, err := ctrl.NewManager(guard(writes.Total.Watch(cluster), may), options)
+	watched := writes.Total.Watch(cluster)
+	if settings.Traces != nil {
+		watched = traces.Watch(watched)
+	}
+	manager, err := ctrl.NewManager(guard(watched, may), options)
 	if err != nil {
 		return fmt.Errorf("reach the cluster: %w", err)
 	}
@@ -113,12 +145,13 @@ func Operator(ctx context.Context, cluster *rest.Config, settings Settings) erro
 // add has the manager run both controllers, which write only while they may.
 func (s Settings) add(ctx context.Context, manager ctrl.Manager, instance string, may func() error) error {
 	recorder := manager.GetEventRecorder("triangle-operator")
-	triangles := &controller.Triangles{Client: manager.GetClient(), Reader: manager.GetAPIReader(), Recorder: recorder, Now: time.Now, May: may}
+	triangles := &controller.Triangles{Client: manager.GetClient(), Reader: manager.GetAPIReader(), Recorder: recorder, Now: time.Now, May: may, Traces: s.Traces}
 	if err := triangles.SetupWithManager(manager); err != nil {
 		return err
 	}
 	flows := &migrate.Flows{
 		Client: manager.GetClient(), Reader: manager.GetAPIReader(), Stores: triangles, Instance: instance, Now: time.Now, Recorder: recorder, Every: s.WatchEvery,
+		Traces: s.Traces,
 	}
 	if err := flows.Setup(ctx, manager); err != nil {
 		return err

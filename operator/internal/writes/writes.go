@@ -44,9 +44,15 @@ var verbs = map[string]string{
 	http.MethodPost: "create", http.MethodPut: "update", http.MethodPatch: "patch", http.MethodDelete: "delete",
 }
 
+// Verb is what Kubernetes calls a method that may change something.
+func Verb(method string) (verb string, ok bool) {
+	verb, ok = verbs[method]
+	return verb, ok
+}
+
 // RoundTrip implements http.RoundTripper.
 func (t counting) RoundTrip(r *http.Request) (*http.Response, error) {
-	if verb, ok := verbs[r.Method]; ok {
+	if verb, ok := Verb(r.Method); ok {
 		t.c.WithLabelValues(Resource(r.URL.Path), verb).Inc()
 	}
 	return t.next.RoundTrip(r)

@@ -22,6 +22,16 @@ func New(provider trace.TracerProvider) *Tracer {
 	return &Tracer{provider.Tracer("triangle/services", trace.WithSchemaURL(semconv.SchemaURL))}
 }
 
+// Of returns the tracer that the span of ctx was made with; nil where that records
+// nothing, or there is none.
+func Of(ctx context.Context) *Tracer {
+	span := trace.SpanFromContext(ctx)
+	if !span.IsRecording() {
+		return nil
+	}
+	return New(span.TracerProvider())
+}
+
 // Installed tells whether spans are begun at all.
 func (t *Tracer) Installed() bool { return t != nil }
 

@@ -7,9 +7,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -50,6 +52,37 @@ func TestTheOperatorWorksWithWhatItsChartGives(t *testing.T) {
 			status, _ := o.Object["status"].(map[string]any)
 			return status["observedGeneration"] == o.GetGeneration(), nil
 		})
+	})
+}
+
+// Where the operator's traces go is said in OpenTelemetry's own variables, and not at
+// all where there is no collector.
+func TestTheOperatorIsToldWhereItsTracesGo(t *testing.T) {
+	withEachHelm(t, func(t *testing.T, h helm) {
+		for name, tc := range map[string]struct {
+			set  string
+			want map[string]string
+		}{
+			"nowhere": {"telemetry.endpoint=", map[string]string{}},
+			"a collector, of each eighth": {"telemetry.endpoint=http://collector:4317,telemetry.tracePercent=12.5", map[string]string{
+				"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+				"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.125",
+				"OTEL_RESOURCE_ATTRIBUTES": "service.namespace=shop,k8s.namespace.name=shop,k8s.pod.name=$(POD_NAME),k8s.container.name=operator",
+			}},
+		} {
+			t.Run(name, func(t *testing.T) {
+				made := h.render(chart("triangle-operator"), "--set-string", registry+","+tc.set)
+				got := map[string]string{}
+				for _, v := range as[appsv1.Deployment](t, made.the("Deployment", "")).Spec.Template.Spec.Containers[0].Env {
+					if strings.HasPrefix(v.Name, "OTEL_") {
+						got[v.Name] = v.Value
+					}
+				}
+				if diff := cmp.Diff(tc.want, got); diff != "" {
+					t.Errorf("it is told (-want +got):\n%s", diff)
+				}
+			})
+		}
 	})
 }
 

@@ -53,6 +53,7 @@ func TestWhatIsRefused(t *testing.T) {
 			"the operator: no such value":          {operator, "leaderElection=false", "at '/leaderElection': value must be 'left out, as there are only admission, "},
 			"the operator: a level there is not":   {operator, "logLevel=loud", "'debug'"},
 			"the operator: a namespace of no name": {operator, "watch.namespaces[0]=", "namespaces"},
+			"the operator: a collector of no URL":  {operator, "telemetry.endpoint=collector:4317", "telemetry/endpoint"},
 		} {
 			t.Run(name, func(t *testing.T) {
 				out, err := h.run(append([]string{"template", "shop", "--set", tc.set}, tc.of...)...)

@@ -314,6 +314,7 @@ func TestWhoMayReachWhom(t *testing.T) {
 			"a service, on servers":            {profile("production"), "shop-channel", []string{"anywhere:2113/TCP", "anywhere:5432/TCP"}, []string{"all here:8081/TCP", "all here:9081/TCP", "test:8081/TCP"}},
 			"a service that tells":             {append(profile("production"), "--set", "telemetry.endpoint=http://c:4317"), "shop-channel", []string{"anywhere:2113/TCP", "anywhere:4317/TCP", "anywhere:4318/TCP", "anywhere:5432/TCP"}, []string{"all here:8081/TCP", "all here:9081/TCP", "test:8081/TCP"}},
 			"the operator":                     {[]string{chart("triangle-operator"), "--set", registry}, "shop", []string{"anywhere:2113/TCP", "anywhere:443/TCP", "anywhere:6443/TCP", "names:53/TCP", "names:53/UDP"}, nil},
+			"the operator that tells":          {[]string{chart("triangle-operator"), "--set", registry + ",telemetry.endpoint=http://c:4317"}, "shop", []string{"anywhere:2113/TCP", "anywhere:4317/TCP", "anywhere:4318/TCP", "anywhere:443/TCP", "anywhere:6443/TCP", "names:53/TCP", "names:53/UDP"}, nil},
 		} {
 			t.Run(name, func(t *testing.T) {
 				spec := as[networkingv1.NetworkPolicy](t, h.render(tc.args...).the("NetworkPolicy", tc.policy)).Spec

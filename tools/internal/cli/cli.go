@@ -36,7 +36,7 @@ type Streams struct {
 
 type commands struct {
 	JSON    bool             `name:"json" help:"Print one JSON object instead of text."`
-	Timeout time.Duration    `placeholder:"DURATION" help:"Give up after this long (up: until it serves). Default: 5s to read a flow, 30s to wait for one, 2m to audit one, 15m for up and demo, 5m for a support bundle, none for import, 15s to ask a cluster."`
+	Timeout time.Duration    `placeholder:"DURATION" help:"Give up after this long (up: until it serves). Default: 5s to read a flow, 30s to wait for one, 2m to audit one, 10m for a trace, 15m for up and demo, 5m for a support bundle, none for import, 15s to ask a cluster."`
 	Data    string           `default:".triangle" placeholder:"DIR" help:"The folder that holds all data of the suite on this machine (${default})."`
 	Version kong.VersionFlag `help:"Show the version, and exit."`
 
@@ -46,6 +46,7 @@ type commands struct {
 	Migrate    migrateCommands   `cmd:"" help:"Look at the migrations of flows, and steer them."`
 	Types      typesCommands     `cmd:"" help:"Look at the event types that are new, and have them written."`
 	Nba        nbaCommands       `cmd:"" help:"Look at decisions on next best actions: why they are as they are, and whether they come out the same again."`
+	Trace      traceCommand      `cmd:"" help:"Tell the whole story of a contact, from the event store alone: who did what when, caused by what, how long each hop took, and what is still to come."`
 	Probe      probeCommand      `cmd:"" help:"Tell whether an environment does what it is for: services ready, flows fresh."`
 	Support    supportCommand    `cmd:"" name:"support-bundle" help:"Put together what somebody needs who helps from afar: nothing of customers, nobody's name."`
 	Import     importCommands    `cmd:"" help:"Import files into CRM."`

@@ -96,7 +96,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup:               func(env *testscript.Env) error { return setUp(env) },
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"adopt": adopt, "close-window": closeWindow, "await": await, "park": park, "answer": answer, "complete": complete, "waits": waits, "come": come, "measured": measured, "replica": replica, "leave": leave, "carry": carry, "begin-shadow": beginShadow, "compared": compared, "manage": manage, "release": release, "cluster": cluster, "apply": apply, "approved": approved, "annotated": annotated, "remove-kinds": removeKinds},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"adopt": adopt, "close-window": closeWindow, "await": await, "park": park, "answer": answer, "complete": complete, "waits": waits, "come": come, "measured": measured, "replica": replica, "leave": leave, "carry": carry, "begin-shadow": beginShadow, "compared": compared, "manage": manage, "release": release, "cluster": cluster, "apply": apply, "approved": approved, "annotated": annotated, "remove-kinds": removeKinds, "append": appendEvent},
 	})
 }
 

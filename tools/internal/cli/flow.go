@@ -83,15 +83,20 @@ func whoAsks(given string) string {
 	return "triangle"
 }
 
+// connection is the store's connection string.
+func (c *storeAt) connection(s *session) (string, error) {
+	if c.EventStore != "" {
+		return c.EventStore, nil
+	}
+	running, err := s.layout().Running()
+	return running.ConnectionString(), err
+}
+
 // with connects to the store for as long as do takes.
 func (c *storeAt) with(s *session, usual time.Duration, do func(context.Context, *control.Flows) error) (err error) {
-	store := c.EventStore
-	if store == "" {
-		running, err := s.layout().Running()
-		if err != nil {
-			return err
-		}
-		store = running.ConnectionString()
+	store, err := c.connection(s)
+	if err != nil {
+		return err
 	}
 	steered, err := control.Connect(store)
 	if err != nil {

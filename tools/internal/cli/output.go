@@ -21,13 +21,18 @@ func printJSON(w io.Writer, value any) error {
 
 // progress draws a bar where a terminal looks.
 func (s *session) progress(what string, total int) (one, end func()) {
+	return s.progressOf(what, "rows", total)
+}
+
+// progressOf is progress for other things than rows; a total of -1 is not known.
+func (s *session) progressOf(what, things string, total int) (one, end func()) {
 	if !s.Looks {
 		return func() {}, func() {}
 	}
 	bar := progressbar.NewOptions(total,
 		progressbar.OptionSetWriter(s.Err),
 		progressbar.OptionSetDescription(what),
-		progressbar.OptionSetItsString("rows"),
+		progressbar.OptionSetItsString(things),
 		progressbar.OptionShowIts(),
 		progressbar.OptionShowCount(),
 		progressbar.OptionThrottle(100*time.Millisecond),

@@ -1,0 +1,100 @@
+package story
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/triangle-suite/triangle/services/internal/codec"
+	"github.com/triangle-suite/triangle/services/internal/eventlog"
+)
+
+// traceDigits is how many digits the id of a trace has; a UUID has dashes, too.
+const traceDigits = 32
+
+// contactOf returns the contact whose story an event, or the first event of a trace,
+// belongs to. The store has no index of either, so that the log is read from its
+// start.
+func (r *Reader) contactOf(ctx context.Context, id string, o Options) (contact string, err error) {
+	wanted, missing := byID(id), ErrNotFound
+	if len(id) == traceDigits {
+		wanted, missing = byTrace(id), ErrNoTrace
+	}
+	var found bool
+	var failed error
+	_, err = r.each(ctx, Position{}, o, func(e eventlog.Event) bool {
+		if !wanted(e) {
+			return true
+		}
+		found = true
+		contact, failed = r.contactBehind(ctx, e)
+		return contact == "" && failed == nil
+	})
+	switch {
+	case err != nil:
+		return "", err
+	case failed != nil:
+		return "", failed
+	case !found:
+		return "", fmt.Errorf("%s: %w", id, missing)
+	case contact == "":
+		return "", fmt.Errorf("%s: %w", id, ErrNoContact)
+	}
+	return contact, nil
+}
+
+func byID(text string) func(eventlog.Event) bool {
+	id := uuid.MustParse(text)
+	return func(e eventlog.Event) bool { return e.ID == id }
+}
+
+func byTrace(text string) func(eventlog.Event) bool {
+	id := []byte(strings.ToLower(text))
+	return func(e eventlog.Event) bool {
+		if !bytes.Contains(e.Metadata, id) {
+			return false
+		}
+		md, err := codec.DecodeMetadata(e.Metadata)
+		return err == nil && md.TraceID == string(id)
+	}
+}
+
+// contactBehind returns the contact that an event, or else what caused it, is about;
+// empty when there is none.
+func (r *Reader) contactBehind(ctx context.Context, e eventlog.Event) (string, error) {
+	for {
+		if contact := r.named(e); contact != "" {
+			return contact, nil
+		}
+		md, err := codec.DecodeMetadata(e.Metadata)
+		if err != nil || md.CausationID == "" || md.CausePosition.Compare(e.Position) >= 0 || md.CausePosition == (Position{}) {
+			return "", nil
+		}
+		if e, err = r.at(ctx, md.CausePosition); err != nil {
+			return "", err
+		}
+		if e.ID.String() != md.CausationID {
+			return "", nil
+		}
+	}
+}
+
+// named is the contact that an event names, by its stream or by what it says.
+func (r *Reader) named(e eventlog.Event) string {
+	for _, prefix := range []string{contactStream(""), "decisions-"} {
+		if contact, ok := strings.CutPrefix(e.Stream, prefix); ok {
+			return contact
+		}
+	}
+	decoded, err := r.codec.DecodeSealed(e)
+	if err != nil {
+		return ""
+	}
+	if m, ok := decoded.Message.(interface{ GetContactId() string }); ok {
+		return m.GetContactId()
+	}
+	return ""
+}
