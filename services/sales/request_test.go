@@ -2,6 +2,7 @@ package sales_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -10,6 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -20,6 +24,7 @@ import (
 	salesv1 "github.com/triangle-suite/triangle/contracts/sales/v1"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/keyring"
+	"github.com/triangle-suite/triangle/services/internal/tracing"
 )
 
 // submit plays a visitor who asks something in contact c1.
@@ -68,6 +73,34 @@ func TestARequestThatWasHandledStraightThroughIsDone(t *testing.T) {
 	}
 	if diff := cmp.Diff([]int{0, 1, 0}, shown); diff != "" {
 		t.Errorf("open requests in the views (-want +got):\n%s", diff)
+	}
+}
+
+// The back office is asked within the trace of the event that asks for it: it gets the
+// trace of the try itself.
+func TestTheBackOfficeIsAskedInTheTraceOfTheRequest(t *testing.T) {
+	seen := tracetest.NewInMemoryExporter()
+	office := newBackOffice(t)
+	office.say(http.StatusOK, `{"status":"done","reference":"B-1"}`)
+	w := newWorld(t)
+	w.backOffice = office.URL
+	w.streams.Tracer = tracing.New(sdktrace.NewTracerProvider(sdktrace.WithSyncer(seen)))
+	w.start()
+	w.submit("r1", "customer")
+	w.handledInPart("r1")
+	w.await("the request is done", func() bool { return len(w.read("request-r1")) == 4 })
+	var asked tracetest.SpanStub
+	for _, s := range seen.GetSpans() {
+		if s.Name == "ask back office" {
+			asked = s
+		}
+	}
+	sc := asked.SpanContext
+	if asked.SpanKind != trace.SpanKindClient || asked.Parent.TraceID().String() != "4bf92f3577b34da6a3ce929d0e0e4736" {
+		t.Errorf("the back office is asked in a %s span beneath %s", asked.SpanKind, asked.Parent.TraceID())
+	}
+	if got, want := office.requests()[0]["traceparent"], fmt.Sprintf("00-%s-%s-01", sc.TraceID(), sc.SpanID()); got != want {
+		t.Errorf("the back office gets %s, want %s", got, want)
 	}
 }
 

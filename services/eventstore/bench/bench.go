@@ -51,6 +51,7 @@ var measures = []measure{
 	{"blocked", ofFlows, measureConsumers},
 	{"growth", ofFlows, measureGrowth},
 	{"contact", ofContacts, measureContacts},
+	{"tracing", ofContacts, measureTracing},
 }
 
 func measureNames() (names []string) {

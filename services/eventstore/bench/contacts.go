@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -248,16 +247,7 @@ func (s *suite) contactsAt(ctx context.Context, rate float64, slice time.Duratio
 
 // heap is what a service's process has on its heap, in bytes.
 func (s *suite) heap(ctx context.Context, role string) (float64, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.metrics[role], http.NoBody)
-	if err != nil {
-		return 0, err
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, fmt.Errorf("ask for the metrics of %s: %w", role, err)
-	}
-	defer func() { _ = answer.Body.Close() }() // it was only read
-	return metric(answer.Body, "go_memstats_heap_alloc_bytes")
+	return s.metricOf(ctx, role, "go_memstats_heap_alloc_bytes")
 }
 
 func metric(text io.Reader, name string) (float64, error) {

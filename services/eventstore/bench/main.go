@@ -19,6 +19,7 @@
 // Of contacts:
 //
 //	contact   from its start to the next best actions: a call that waits for a sync
+//	tracing   what tracing costs of it: the same without
 //
 // Whoever answers a write has it on the disk, or the table says otherwise. A
 // goal that is missed is said and is no failure: the status is 0. It is 1 when

@@ -29,8 +29,9 @@ type suite struct {
 	visits    atomic.Int64      // so many contacts were started
 }
 
-// startSuite starts a suite on which nothing has happened to so many customers.
-func (b *bench) startSuite(ctx context.Context, customers int) (*suite, error) {
+// startSuite starts a suite on which nothing has happened to so many customers. env is
+// for its services.
+func (b *bench) startSuite(ctx context.Context, customers int, env ...string) (*suite, error) {
 	dir, err := b.folder("suite")
 	if err != nil {
 		return nil, err
@@ -46,8 +47,8 @@ func (b *bench) startSuite(ctx context.Context, customers int) (*suite, error) {
 	s := &suite{history: h, metrics: map[string]string{}}
 	for _, role := range []string{roleChannel, roleMarketing} {
 		at, err := b.startPart(
-			ctx, role, "TRIANGLE_EVENTSTORE=esdb://"+store.GRPC+"?tls=false", "TRIANGLE_DATABASE="+filepath.Join(dir, role+".db"),
-			"TRIANGLE_KEYS="+filepath.Join(dir, "keys.db"), "TRIANGLE_HTTP_ADDR=127.0.0.1:0", "TRIANGLE_GRPC_ADDR=127.0.0.1:0", "TRIANGLE_LOG_LEVEL=error",
+			ctx, role, append(env, "TRIANGLE_EVENTSTORE=esdb://"+store.GRPC+"?tls=false", "TRIANGLE_DATABASE="+filepath.Join(dir, role+".db"),
+				"TRIANGLE_KEYS="+filepath.Join(dir, "keys.db"), "TRIANGLE_HTTP_ADDR=127.0.0.1:0", "TRIANGLE_GRPC_ADDR=127.0.0.1:0", "TRIANGLE_LOG_LEVEL=error")...,
 		)
 		if err != nil {
 			return nil, err

@@ -55,6 +55,9 @@ type Refusal string
 // Error says what the back office did.
 func (r Refusal) Error() string { return string(r) }
 
+// ErrorKind says what traces call it.
+func (Refusal) ErrorKind() string { return "refused" }
+
 const notUnderstood Refusal = "the back office gave an answer that is not understood"
 
 // Client asks one back office. It is safe for concurrent use.

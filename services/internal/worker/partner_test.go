@@ -15,10 +15,13 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/eventlog/memory"
 	"github.com/triangle-suite/triangle/services/internal/projection"
+	"github.com/triangle-suite/triangle/services/internal/tracing"
 	"github.com/triangle-suite/triangle/services/internal/worker"
 	"github.com/triangle-suite/triangle/services/watermillesdb"
 )
@@ -215,6 +218,46 @@ func TestABrokenPieceGoesIntoThePoisonQueueAndOthersGoOn(t *testing.T) {
 		if want := []string{"a: of a: nobody can read it"}; !slices.Equal(poisoned, want) {
 			t.Errorf("the queue holds %q, want %q", poisoned, want)
 		}
+	})
+}
+
+func TestABrokenPieceLeadsToTheTraceOfItsTry(t *testing.T) {
+	seen := tracetest.NewInMemoryExporter()
+	tracer := tracing.New(sdktrace.NewTracerProvider(sdktrace.WithSyncer(seen)))
+	cause := tracing.Origin{TraceParent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
+	o := &office{waiting: []string{"a"}, said: map[string]error{"a": errBroken}}
+	traced := func(p *worker.Partner, parts *worker.Parts) {
+		parts.Tracer = tracer
+		do := p.Do
+		p.Do = func(ctx context.Context, id string) error {
+			ctx, span := tracer.Ask(ctx, p.Name, id, cause)
+			err := do(ctx, id)
+			span.End(err)
+			return err
+		}
+	}
+	open(t, o, traced, func(t *testing.T) {
+		pass(time.Hour)
+		asked := seen.GetSpans()
+		if len(asked) != 1 || asked[0].Name != "ask the office" || asked[0].Parent.SpanID().String() != "00f067aa0ba902b7" {
+			t.Fatalf("the partner is asked in %v, want one span beneath the event that asked for it", asked)
+		}
+		stream := watermillesdb.StreamOfTopic(worker.PoisonTopic("the office"))
+		for event, err := range o.log.ReadStream(t.Context(), stream, eventlog.Forward, 0, 0) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			msg, err := watermillesdb.DefaultMarshaler{}.Unmarshal("", event.NewEvent)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sc := asked[0].SpanContext
+			if got, want := msg.Metadata.Get("traceparent"), fmt.Sprintf("00-%s-%s-01", sc.TraceID(), sc.SpanID()); got != want {
+				t.Errorf("the message carries %q, want %q", got, want)
+			}
+			return
+		}
+		t.Error("the queue is empty")
 	})
 }
 

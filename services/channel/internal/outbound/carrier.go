@@ -40,12 +40,18 @@ type TurnedAwayError struct{ Reason string }
 // Error implements error.
 func (e TurnedAwayError) Error() string { return e.Reason }
 
+// ErrorKind says what traces call it.
+func (TurnedAwayError) ErrorKind() string { return "turned_away" }
+
 // PostponedError says that a letter is not taken for now, though others may be. The
 // reason holds nothing personal.
 type PostponedError struct{ Reason string }
 
 // Error implements error.
 func (e PostponedError) Error() string { return e.Reason }
+
+// ErrorKind says what traces call it.
+func (PostponedError) ErrorKind() string { return "postponed" }
 
 var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$`)
 
