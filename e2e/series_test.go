@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -92,6 +94,7 @@ func TestSeriesAreBounded(t *testing.T) {
 			}
 		}
 	}
+	wantListed(t, after)
 	if len(after) < 100 {
 		t.Errorf("there are only %d metrics: the rule would hold of nothing", len(after))
 	}
@@ -129,4 +132,52 @@ func (s *suite) makeSeries(round int) {
 	}
 	cadences := cadencesOf(round)
 	s.triangle("flow", "set", "lead-dispatch", "--cadence", cadences[round%len(cadences)])
+}
+
+// rowOf reads a metric and its labels from the README's table.
+var rowOf = regexp.MustCompile("(?m)^\\| `((?:triangle|messaging|eventstore)_[a-z_]+)` \\| ([^|]*) \\|")
+
+// unseen are metrics that a suite without a collector and without work for partners
+// does not have.
+var unseen = []string{"triangle_telemetry_export_failures_total", "triangle_partner_handler_execution_time_seconds", "triangle_partner_subscriber_messages_received_total"}
+
+// wantListed wants the README to list each metric of ours with its labels, and none that
+// there is not.
+func wantListed(t *testing.T, all map[string]map[string]bool) {
+	t.Helper()
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]string{}
+	for _, row := range rowOf.FindAllStringSubmatch(string(readme), -1) {
+		listed[row[1]] = row[2]
+	}
+	seen := map[string]bool{}
+	for name, series := range all {
+		name = name[strings.LastIndex(name, " ")+1:]
+		for _, suffix := range []string{"_bucket", "_count", "_sum", "_created"} {
+			name = strings.TrimSuffix(name, suffix)
+		}
+		if !regexp.MustCompile("^(triangle|messaging|eventstore)_").MatchString(name) {
+			continue
+		}
+		seen[name] = true
+		labels, ok := listed[name]
+		if !ok {
+			t.Errorf("the README does not list %s", name)
+		}
+		for one := range series {
+			for _, label := range regexp.MustCompile(`([a-z_]+)="`).FindAllStringSubmatch(one, -1) {
+				if !strings.Contains(labels, "`"+label[1]+"`") {
+					t.Errorf("the README does not list label %s of %s", label[1], name)
+				}
+			}
+		}
+	}
+	for name := range listed {
+		if !seen[name] && !slices.Contains(unseen, name) {
+			t.Errorf("the README lists %s, which there is not", name)
+		}
+	}
 }

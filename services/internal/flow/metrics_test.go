@@ -171,3 +171,31 @@ func TestTheSeriesOfAFlowAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// A row that is taken from the flow behind its back is what a comparison with its shadow
+// finds. The shadow itself measures nothing: what it takes in is delivered to nobody.
+func TestWhatAShadowFindsIsCounted(t *testing.T) {
+	inBubble(t, func(w *world) {
+		t := w.t
+		registry := prometheus.NewRegistry()
+		w.metrics = registry
+		w.startAt(flows.RealTime)
+		w.startShadow(flows.Hourly)
+		w.produce("a")
+		w.produce("b")
+		w.pass(time.Minute)
+		planted{world: w}.exec(`DELETE FROM seen WHERE request = 'a'`)
+		w.pass(2 * time.Hour)
+		got := scraped(t, registry)
+		of := func(name, more string) string { return got["triangle_flow_"+name+`{`+more+`}`] }
+		if n := of("parity_proofs_total", `by="shadow",flow="`+tested+`",outcome="different"`); n == "" || n == "0.0" {
+			t.Errorf("%q comparisons found a difference", n)
+		}
+		if n := of("parity_discrepancies_total", `flow="`+tested+`",kind="rows"`); n == "0.0" {
+			t.Error("no row differs")
+		}
+		if n, windows := of("delivery_duration_seconds_count", `flow="`+tested+`"`), of("window_events_count", `flow="`+tested+`"`); n != "2" || windows != "0" {
+			t.Errorf("%s deliveries and %s windows are counted, want the flow's two and none", n, windows)
+		}
+	})
+}
