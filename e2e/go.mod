@@ -2,11 +2,13 @@ module github.com/triangle-suite/triangle/e2e
 
 go 1.26.0
 
-require modernc.org/sqlite v1.60.0
+require (
+	github.com/EventStore/EventStore-Client-Go/v4 v4.2.0
+	modernc.org/sqlite v1.60.0
+)
 
 require (
 	github.com/CycloneDX/cyclonedx-go v0.12.0 // indirect
-	github.com/EventStore/EventStore-Client-Go/v4 v4.2.0 // indirect
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/cockroachdb/datadriven v1.0.3 // indirect
@@ -36,7 +38,7 @@ require (
 
 require (
 	github.com/dustin/go-humanize v1.0.1 // indirect
-	github.com/google/uuid v1.6.0 // indirect
+	github.com/google/uuid v1.6.0
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/ncruces/go-strftime v1.0.0 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
