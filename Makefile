@@ -40,16 +40,19 @@ override KUBEBUILDER_ASSETS := $(BUILT)
 endif
 export KUBEBUILDER_ASSETS
 
-# Helm and promtool, each in a module outside go.work that says of which version. The
-# charts' tests in make test take helm 4 alone, as promtool takes six minutes of a
-# processor's time to build; make test-charts takes all three.
+# Helm, Prometheus and Jaeger, each in a module outside go.work that says of which
+# version. The charts' tests in make test take helm 4 alone, as Prometheus takes minutes
+# of a processor's time to build, even without the dozens of clouds that it can ask for
+# what to scrape; make test-charts and make test-telemetry take the rest.
 HELM3_VERSION := $(call pinned,helm3,helm.sh/helm/v3)
 HELM4_VERSION := $(call pinned,helm4,helm.sh/helm/v4)
-PROMETHEUS_VERSION := $(call pinned,promtool,github.com/prometheus/prometheus)
+PROMETHEUS_VERSION := $(call pinned,prometheus,github.com/prometheus/prometheus)
 HELM3 := $(CACHE)/helm-$(HELM3_VERSION)/helm
 HELM4 := $(CACHE)/helm-$(HELM4_VERSION)/helm
 HELMS := $(HELM3) $(HELM4)
 PROMTOOL := $(CACHE)/promtool-$(PROMETHEUS_VERSION)/promtool
+PROMETHEUS := $(CACHE)/prometheus-$(PROMETHEUS_VERSION)/prometheus
+JAEGER := $(CACHE)/jaeger-$(call pinned,jaeger,github.com/jaegertracing/jaeger)/jaeger
 empty :=
 listed = $(subst $(empty) $(empty),:,$(strip $(1)))
 
@@ -149,9 +152,10 @@ test: $(CONTROL_PLANE) $(HELM4) ## Run all tests but e2e, with the race detector
 # and then. The last ones read what is outside of their modules, whose changes a
 # cached result would not see.
 FAULTS := 'PowerCuts|Killed|Fault|Damage'
-# What drives programs of their own, of which the race detector sees nothing, or
-# counts what others are tested for with it.
-PLAYED := operator/internal/faults operator/bench tools/internal/charts
+# What drives programs of their own, of which the race detector sees nothing, counts
+# what others are tested for with it, or is pure and long: nothing is shared in it.
+PLAYED := operator/internal/faults operator/bench operator/internal/plan tools/internal/charts \
+	services/channel/internal/experiment services/marketing/internal/segment
 TESTED = $(filter-out $(addprefix %/,$(PLAYED)),$(shell go list $(filter-out %/e2e/...,$(PACKAGES))))
 
 .PHONY: test-fast
@@ -225,7 +229,11 @@ bench-operator: $(CONTROL_PLANE) ## Measure the operator with very many flows: F
 
 .PHONY: e2e
 e2e: ## Run the black-box tests against real processes
-	go test $(RACE) -count=1 ./e2e
+	go test $(RACE) -count=1 -skip ^TestTelemetry ./e2e
+
+.PHONY: test-telemetry
+test-telemetry: $(PROMETHEUS) $(JAEGER) ## Ask a real Prometheus and a real Jaeger what they know of a suite that runs
+	TRIANGLE_PROMETHEUS=$(PROMETHEUS) TRIANGLE_JAEGER=$(JAEGER) go test -count=1 -v -run '^TestTelemetry' ./e2e
 
 .PHONY: e2e-cluster
 e2e-cluster: $(WHOLE) $(HELM4) images ## Prove the suite on a real Kubernetes: one on this machine, as root, or that of KUBECONFIG=file
@@ -281,7 +289,7 @@ tidy: ## Tidy every module
 	go work sync
 	@for module in $(MODULES); do (cd $$module && go mod tidy) || exit 1; done
 	cd $(PEERS) && GOWORK=off go mod tidy
-	@for module in kubernetes coredns helm3 helm4 promtool; do (cd tools/$$module && GOWORK=off go mod tidy) || exit 1; done
+	@for module in kubernetes coredns helm3 helm4 prometheus jaeger; do (cd tools/$$module && GOWORK=off go mod tidy) || exit 1; done
 
 ##@ Help
 
@@ -314,14 +322,16 @@ STAMP = -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION) \
 define program
 $(1):
 	@mkdir -p $$(@D) && echo "build $$(@F) in $$(@D), which takes minutes the first time" >&2
-	@cd tools/$(2) && GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $(4)' -o $$@.$$$$$$$$ $(3) && \
+	@cd tools/$(2) && GOWORK=off CGO_ENABLED=0 go build -trimpath $(5) -ldflags '-s -w $(4)' -o $$@.$$$$$$$$ $(3) && \
 		mv $$@.$$$$$$$$ $$@ || { rm -f $$@.$$$$$$$$; exit 1; }
 endef
 $(eval $(call program,$(BUILT)/etcd,kubernetes,go.etcd.io/etcd/server/v3))
 $(foreach name,kube-apiserver $(NODE),$(eval $(call program,$(BUILT)/$(name),kubernetes,k8s.io/kubernetes/cmd/$(name),$(STAMP))))
 $(eval $(call program,$(COREDNS),coredns,.))
 $(eval $(call program,$(HELM4),helm4,helm.sh/helm/v4/cmd/helm,-X helm.sh/helm/v4/internal/version.version=$(HELM4_VERSION)))
-$(eval $(call program,$(PROMTOOL),promtool,github.com/prometheus/prometheus/cmd/promtool))
+$(eval $(call program,$(PROMTOOL),prometheus,github.com/prometheus/prometheus/cmd/promtool,,-tags remove_all_sd))
+$(eval $(call program,$(PROMETHEUS),prometheus,github.com/prometheus/prometheus/cmd/prometheus,,-tags remove_all_sd))
+$(eval $(call program,$(JAEGER),jaeger,github.com/jaegertracing/jaeger/cmd/all-in-one))
 # Helm 3 takes the version of Kubernetes, where it asks no cluster, from its linker, as
 # its own release does.
 $(eval $(call program,$(HELM3),helm3,helm.sh/helm/v3/cmd/helm,-X helm.sh/helm/v3/internal/version.version=$(HELM3_VERSION) \

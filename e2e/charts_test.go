@@ -38,17 +38,23 @@ func (s *suite) tells(text string) bool {
 	return slices.ContainsFunc(services, func(service string) bool { return strings.Contains(s.metrics(service), text) })
 }
 
-// restOn are the metrics that the chart names.
+// restOn are the metrics of services that the chart names.
 func restOn(t *testing.T) map[string]bool {
 	t.Helper()
+	files, err := filepath.Glob("../charts/triangle/files/dashboards/*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
 	names := map[string]bool{}
-	for _, file := range []string{"alerts.yaml", "dashboards/flows.json"} {
-		text, err := os.ReadFile(filepath.Join("../charts/triangle/files", file))
+	for _, file := range append(files, "../charts/triangle/files/alerts.yaml") {
+		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range regexp.MustCompile(`\btriangle_[a-z_]+`).FindAllString(string(text), -1) {
-			names[strings.TrimSuffix(name, "_bucket")] = true
+			if !strings.HasPrefix(name, "triangle_operator_") {
+				names[strings.TrimSuffix(strings.TrimSuffix(name, "_bucket"), "_count")] = true
+			}
 		}
 	}
 	return names

@@ -26,6 +26,8 @@ type suite struct {
 	// prefix keeps the idempotency keys of the parts of a test apart.
 	prefix     string
 	eventStore string
+	// traceparent is the trace that calls belong to; none: each begins one.
+	traceparent string
 }
 
 // up starts everything, without sample and scenario, and stops it at the end of
@@ -142,6 +144,9 @@ func (s *suite) callAs(key string, status int, method, service, path string, req
 		s.t.Fatal(err)
 	}
 	r.Header.Set("Idempotency-Key", key)
+	if s.traceparent != "" {
+		r.Header.Set("Traceparent", s.traceparent)
+	}
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
 		s.t.Fatal(err)

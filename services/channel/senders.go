@@ -31,7 +31,7 @@ func senders(parts host.Parts, runtime *flow.Runtime, settings Settings) ([]*wor
 		s.Streams, s.DB, s.Now = parts.Streams, parts.DB, time.Now
 		s.Flow = func(name string) flow.State { return runtime.Intake(name).State() }
 		w, err := s.Partner().Worker(worker.Parts{
-			DB: parts.DB, Log: parts.Streams.Log, Metrics: parts.Metrics, Now: time.Now, Logger: parts.Logger,
+			DB: parts.DB, Log: parts.Streams.Log, Tracer: parts.Streams.Tracer, Metrics: parts.Metrics, Now: time.Now, Logger: parts.Logger,
 		})
 		if err != nil {
 			return nil, err

@@ -92,11 +92,15 @@ func newService(ctx context.Context, parts host.Parts, settings Settings) (*serv
 	if err != nil {
 		return nil, err
 	}
+	waits, err := nba.NewMetrics(parts.Metrics)
+	if err != nil {
+		return nil, err
+	}
 	origins, kinds := call.Asking(parts.Origins), &eventkind.Kinds{Streams: parts.Streams}
 	return &service{
 		api: &api{
 			contacts: &contact.API{
-				Streams: parts.Streams, DB: parts.DB, Lists: nba.NewLists(parts.DB, cadence),
+				Streams: parts.Streams, DB: parts.DB, Lists: nba.NewLists(parts.DB, cadence, parts.Streams.Tracer, waits),
 				BackOffice: settings.backOffice(), Kinds: kinds,
 				Lead:    func(ctx context.Context, id string) (bool, error) { return outbound.HasLead(ctx, parts.DB, id) },
 				Origins: origins, Cadence: cadence, Freshness: runtime.Freshness,

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/proto"
 
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
@@ -48,6 +49,7 @@ type world struct {
 	// settings are those of the partners that messages are handed to: folders, unless
 	// a test has others.
 	settings Settings
+	metrics  prometheus.Registerer // nil: nobody sees them
 
 	db      *projection.DB
 	service *service
@@ -124,7 +126,7 @@ func (w *world) start() {
 		w.t.Fatal(err)
 	}
 	parts := host.Parts{
-		DB: w.db, Streams: w.streams, Ring: w.ring, Logger: slog.New(slog.DiscardHandler),
+		DB: w.db, Streams: w.streams, Ring: w.ring, Logger: slog.New(slog.DiscardHandler), Metrics: w.metrics,
 		Origins: func(ctx context.Context, method string, request proto.Message) (decider.Origin, error) {
 			key, _ := ctx.Value(keyOf{}).(string)
 			return decider.CallOrigin(w.ring, flows.Channel, method, key, request, w.now())

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/triangle-suite/triangle/services/eventstore/internal/metrics"
 	"github.com/triangle-suite/triangle/services/eventstore/internal/port"
 	"github.com/triangle-suite/triangle/services/eventstore/internal/server"
 	"github.com/triangle-suite/triangle/services/eventstore/internal/storage"
@@ -101,7 +102,10 @@ func Start(config Config) (*Server, error) {
 	if config.Users != nil && config.TLS == nil {
 		return nil, ErrUsersNeedTLS
 	}
-	store, err := storage.Open(config.Data.dir, config.storage())
+	measured := metrics.New()
+	options := config.storage()
+	options.Meter = measured
+	store, err := storage.Open(config.Data.dir, options)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +116,7 @@ func Start(config Config) (*Server, error) {
 	s := &Server{
 		addr:   listener.Addr(),
 		store:  store,
-		server: server.New(store, server.Options{Limits: config.Limits, Users: config.Users}),
+		server: server.New(store, server.Options{Limits: config.Limits, Users: config.Users, Metrics: measured}),
 		port:   port.Split(listener, config.TLS),
 		served: make(chan struct{}),
 	}

@@ -45,7 +45,11 @@ func New(ctx context.Context, p host.Parts) (host.Application, error) {
 	// The runtime knows how fresh each flow is, and is made of consumers that
 	// need to know it.
 	freshness := func(names ...string) []*flowv1.Freshness { return runtime.Freshness(names...) }
-	consumers, err := consumers(p.Streams, freshness)
+	measured, err := nba.NewMetrics(p.Metrics)
+	if err != nil {
+		return host.Application{}, fmt.Errorf("prepare marketing support: %w", err)
+	}
+	consumers, err := consumers(p.Streams, freshness, measured)
 	if err != nil {
 		return host.Application{}, err
 	}
@@ -106,9 +110,9 @@ type api struct {
 }
 
 // consumers are what the service does with each flow.
-func consumers(streams *decider.Streams, freshness func(...string) []*flowv1.Freshness) ([]flow.Consumer, error) {
+func consumers(streams *decider.Streams, freshness func(...string) []*flowv1.Freshness, measured *nba.Metrics) ([]flow.Consumer, error) {
 	all := []flow.Consumer{own()}
-	decide := nba.Decisions{Streams: streams, Freshness: freshness}
+	decide := nba.Decisions{Streams: streams, Freshness: freshness, Metrics: measured}
 	for _, c := range []struct {
 		flow string
 		flow.Consumer

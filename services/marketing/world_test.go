@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
@@ -43,6 +44,7 @@ type world struct {
 	flows   *control.Flows
 	dbPath  string
 	logger  *slog.Logger
+	metrics prometheus.Registerer // nil: nobody sees them
 
 	db    *projection.DB
 	app   host.Application
@@ -91,7 +93,7 @@ func (w *world) start() {
 		w.t.Fatal(err)
 	}
 	app, err := marketing.New(context.Background(), host.Parts{
-		DB: db, Streams: w.streams, Ring: w.ring, Logger: w.logger,
+		DB: db, Streams: w.streams, Ring: w.ring, Logger: w.logger, Metrics: w.metrics,
 		Origins: host.Origins(w.ring, flows.Marketing, time.Now),
 	})
 	if err != nil {

@@ -157,7 +157,7 @@ func (s *service) workers(backOffice string) ([]*worker.Worker, error) {
 		Streams: s.parts.Streams, DB: s.parts.DB, BackOffice: backoffice.New(backOffice), Now: time.Now,
 	}
 	partner, err := driver.Partner().Worker(worker.Parts{
-		DB: s.parts.DB, Log: s.parts.Streams.Log, Metrics: s.parts.Metrics, Now: time.Now, Logger: s.parts.Logger,
+		DB: s.parts.DB, Log: s.parts.Streams.Log, Tracer: s.parts.Streams.Tracer, Metrics: s.parts.Metrics, Now: time.Now, Logger: s.parts.Logger,
 	})
 	if err != nil {
 		return nil, err

@@ -32,6 +32,8 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/keyring"
 	"github.com/triangle-suite/triangle/services/internal/pgtest"
 	"github.com/triangle-suite/triangle/services/internal/projection"
+	"github.com/triangle-suite/triangle/services/internal/serve"
+	"github.com/triangle-suite/triangle/services/telemetry"
 )
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Run(m)) }
@@ -47,12 +49,17 @@ type suite struct {
 	where   map[flows.Service]string
 	running map[flows.Service]hosttest.Running
 	db      map[flows.Service]*projection.DB
+	eyes    map[flows.Service]*telemetry.Telemetry // empty: nobody sees anything
 	calls   int
 }
 
 func newSuite(t testing.TB, database func(testing.TB) string) *suite {
+	return newSuiteOn(t, memory.New(memory.Options{}), nil, database)
+}
+
+func newSuiteOn(t testing.TB, log eventlog.Log, eyes map[flows.Service]*telemetry.Telemetry, database func(testing.TB) string) *suite {
 	s := &suite{
-		TB: t, ring: keyring.Memory(), log: memory.New(memory.Options{}), where: map[flows.Service]string{},
+		TB: t, ring: keyring.Memory(), log: log, eyes: eyes, where: map[flows.Service]string{},
 		running: map[flows.Service]hosttest.Running{}, db: map[flows.Service]*projection.DB{},
 	}
 	c, err := codec.New(s.ring)
@@ -83,12 +90,21 @@ func (s *suite) start(name flows.Service) {
 	s.Helper()
 	db, err := projection.Open(context.Background(), s.where[name], string(name))
 	s.must(err)
+	streams, eyes := *s.streams, s.eyes[name]
+	if eyes != nil {
+		streams.Tracer = host.Tracer(eyes)
+	}
 	app, err := builds[name](context.Background(), host.Parts{
-		DB: db, Streams: s.streams, Ring: s.ring, Logger: slog.New(slog.DiscardHandler), Origins: host.Origins(s.ring, name, time.Now),
+		DB: db, Streams: &streams, Ring: s.ring, Logger: slog.New(slog.DiscardHandler), Origins: host.Origins(s.ring, name, time.Now),
 	}, outside{})
 	s.must(err)
-	s.db[name], s.running[name] = db, hosttest.Serve(s, string(name), app.Serving())
+	s.db[name], s.running[name] = db, s.serve(name, app.Serving(), eyes)
 	s.await(string(name)+" is ready", func() bool { return app.Flows.Ready(s.Context()) == nil })
+}
+
+func (s *suite) serve(name flows.Service, options serve.Options, eyes *telemetry.Telemetry) hosttest.Running {
+	options.Telemetry = eyes
+	return hosttest.Serve(s, string(name), options)
 }
 
 // stop ends a service, if it runs.

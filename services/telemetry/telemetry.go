@@ -37,6 +37,7 @@ type Telemetry struct {
 	Registry *prometheus.Registry
 
 	provider *sdktrace.TracerProvider // nil: traces are not installed
+	stops    []func(context.Context) error
 }
 
 // Start sets a service's telemetry up. It fails where the environment asks for
@@ -49,14 +50,18 @@ func Start(ctx context.Context, settings Settings) (*Telemetry, error) {
 		output = os.Stderr
 	}
 	t.Logger = newLogger(output, t.Level, settings.Service)
+	if err := t.export(ctx, settings); err != nil {
+		return nil, fmt.Errorf("telemetry: %w", err)
+	}
 	grpcTarget.Store(t.Logger)
 
-	provider, err := newProvider(ctx, settings)
+	provider, err := newProvider(ctx, settings, t)
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: %w", err)
 	}
 	if provider != nil {
 		t.provider = provider
+		t.stops = append(t.stops, provider.Shutdown)
 		// The SDK reports what it can't export nowhere else.
 		otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 			t.Logger.Warn("telemetry is incomplete", "error", err.Error())
@@ -91,13 +96,10 @@ func (t *Telemetry) Tracer(name string) trace.Tracer {
 	return provider.Tracer(name)
 }
 
-// Shutdown hands over the spans that are still here, within ctx.
+// Shutdown hands over what is still here, within ctx.
 func (t *Telemetry) Shutdown(ctx context.Context) error {
-	if t.provider == nil {
-		return nil
-	}
-	if err := t.provider.Shutdown(ctx); err != nil {
-		return fmt.Errorf("telemetry: flush traces: %w", err)
+	if err := t.stop(ctx); err != nil {
+		return fmt.Errorf("telemetry: flush what is not handed over: %w", err)
 	}
 	return nil
 }

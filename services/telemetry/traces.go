@@ -11,17 +11,27 @@ import (
 	"go.opentelemetry.io/otel/exporters/stdout/stdouttrace"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"google.golang.org/grpc"
 
 	"github.com/triangle-suite/triangle/services/internal/config"
 )
 
 // newProvider returns nil where nobody asked for traces.
-func newProvider(ctx context.Context, settings Settings) (*sdktrace.TracerProvider, error) {
-	delivery, err := newDelivery(ctx, settings)
+func newProvider(ctx context.Context, settings Settings, t *Telemetry) (*sdktrace.TracerProvider, error) {
+	delivery, err := newDelivery(ctx, settings, t)
 	if err != nil || delivery == nil {
 		return nil, err
 	}
-	// What the environment says of the service comes last, and so wins.
+	about, err := resourceOf(ctx, settings)
+	if err != nil {
+		return nil, err
+	}
+	return sdktrace.NewTracerProvider(delivery, sdktrace.WithResource(about)), nil
+}
+
+// resourceOf is the service as all signals name it. What the environment says of it
+// comes last, and so wins.
+func resourceOf(ctx context.Context, settings Settings) (*resource.Resource, error) {
 	about, err := resource.New(ctx,
 		resource.WithAttributes(
 			attribute.String("service.name", settings.Service),
@@ -33,11 +43,11 @@ func newProvider(ctx context.Context, settings Settings) (*sdktrace.TracerProvid
 	if err != nil {
 		return nil, config.Wrong("OTEL_RESOURCE_ATTRIBUTES: write key=value,key=value: %w", err)
 	}
-	return sdktrace.NewTracerProvider(delivery, sdktrace.WithResource(about)), nil
+	return about, nil
 }
 
 // newDelivery says how spans leave the process; nil: they don't.
-func newDelivery(ctx context.Context, settings Settings) (sdktrace.TracerProviderOption, error) {
+func newDelivery(ctx context.Context, settings Settings, t *Telemetry) (sdktrace.TracerProviderOption, error) {
 	if settings.Exporter != nil {
 		return sdktrace.WithSyncer(settings.Exporter), nil
 	}
@@ -54,11 +64,15 @@ func newDelivery(ctx context.Context, settings Settings) (sdktrace.TracerProvide
 		return sdktrace.WithSyncer(exporter), nil
 	case "otlp":
 		// It connects in the background: a collector that is away stops nobody.
-		exporter, err := otlptracegrpc.New(ctx)
+		exporter, err := otlptracegrpc.New(ctx, otlptracegrpc.WithDialOption(grpc.WithChainUnaryInterceptor(noteRefusal)))
 		if err != nil {
 			return nil, fmt.Errorf("export traces by OTLP: %w", err)
 		}
-		return sdktrace.WithBatcher(exporter), nil
+		processor, err := newSpans(exporter, t.Registry, t.Logger)
+		if err != nil {
+			return nil, err
+		}
+		return sdktrace.WithSpanProcessor(processor), nil
 	default:
 		return nil, nil
 	}
@@ -81,7 +95,7 @@ func exporterName() (string, error) {
 	case "none", "console":
 		return name, nil
 	case "otlp":
-		return name, checkProtocol()
+		return name, checkProtocol("TRACES")
 	default:
 		return "", config.Wrong("OTEL_TRACES_EXPORTER is %q: write otlp, console or none", name)
 	}
@@ -89,8 +103,8 @@ func exporterName() (string, error) {
 
 // checkProtocol refuses a protocol that this build does not speak, rather than
 // sending gRPC to a port that expects another one.
-func checkProtocol() error {
-	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
+func checkProtocol(signal string) error {
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_" + signal + "_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
 		switch protocol := os.Getenv(name); protocol {
 		case "":
 		case "grpc":

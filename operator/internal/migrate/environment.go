@@ -41,6 +41,7 @@ type environment struct {
 	until     time.Time
 	lapses    []migration.Span
 	heard     bool                  // the last heartbeat arrived
+	owing     bool                  // something may have been missed that nobody has looked after
 	catalogue map[string]flows.Flow // nil: it was never read
 	objects   map[string]*followed  // by the InformationFlow's name
 
@@ -49,7 +50,7 @@ type environment struct {
 }
 
 func newEnvironment(connection *control.Flows, instance string) *environment {
-	e := &environment{watch: connection.Watch(instance), objects: map[string]*followed{}, asked: make(chan struct{})}
+	e := &environment{watch: connection.Watch(instance), objects: map[string]*followed{}, owing: true, asked: make(chan struct{})}
 	e.flows = connection.In(e.find)
 	return e
 }
@@ -142,8 +143,8 @@ func (e *environment) beat(parent context.Context) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.heard = err == nil
-	if err != nil {
+	if e.heard = err == nil; err != nil {
+		e.owing = true
 		return fmt.Errorf("watch the flows: %w", err)
 	}
 	e.until, e.lapses = e.watch.Until, append([]migration.Span(nil), e.watch.Lapses...)
@@ -205,5 +206,25 @@ const silent = "the event store does not answer: all clocks stand still, and not
 func (e *environment) lost() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.heard = false
+	e.heard, e.owing = false, true
+}
+
+// settle looks after what may have been missed since it did so last, and tells
+// whether it has. A heartbeat that arrives does not say that nothing was: the store
+// may have been lost, and found again, while it was under way.
+func (e *environment) settle(lookAfter func() error) (settled bool, err error) {
+	e.mu.Lock()
+	owing := e.owing
+	e.owing = false
+	e.mu.Unlock()
+	if !owing {
+		return false, nil
+	}
+	if err := lookAfter(); err != nil {
+		e.mu.Lock()
+		e.owing = true
+		e.mu.Unlock()
+		return false, err
+	}
+	return true, nil
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	dto "github.com/prometheus/client_model/go"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -20,7 +22,8 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
-	metrics "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/triangle-suite/triangle/operator/api/v1alpha1"
 	"github.com/triangle-suite/triangle/operator/apitest"
@@ -62,7 +65,7 @@ func (c *cluster) operate(name string) (stop func()) {
 	}
 	again := true
 	manager, err := ctrl.NewManager(c.server.Config, ctrl.Options{
-		Scheme: scheme, Metrics: metrics.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: &again},
+		Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: &again},
 	})
 	if err != nil {
 		c.Fatal(err)
@@ -200,6 +203,7 @@ func TestAFlowIsMovedToRealTime(t *testing.T) {
 	if p := object.Status.LastParity; p == nil || p.Produced != 20 || p.Delivered != 20 || p.Missing != 0 {
 		t.Errorf("the proof is %+v, want 20 produced and delivered", p)
 	}
+	c.tellsWhatItsChartAsks()
 
 	stop()
 	c.operate("second")
@@ -245,6 +249,34 @@ func TestAFlowIsMovedToRealTime(t *testing.T) {
 	})
 	if state, err := c.flows.Get(t.Context(), flow); err != nil || state.Cadence != "realtime" {
 		t.Errorf("it goes on at %s (%v), want real time", state.Cadence, err)
+	}
+}
+
+// tellsWhatItsChartAsks wants every metric of flows that dashboards and alerts rest on.
+func (c *cluster) tellsWhatItsChartAsks() {
+	c.Helper()
+	files, err := filepath.Glob("../../../charts/triangle/files/dashboards/*.json")
+	if err != nil {
+		c.Fatal(err)
+	}
+	asked := map[string]bool{}
+	for _, file := range append(files, "../../../charts/triangle/files/alerts.yaml") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			c.Fatal(err)
+		}
+		for _, name := range regexp.MustCompile(`triangle_operator_flow_\w+`).FindAllString(string(text), -1) {
+			asked[name] = true
+		}
+	}
+	if len(asked) < 6 {
+		c.Fatalf("they ask for %v only", asked)
+	}
+	for name := range asked {
+		c.await("the operator tells "+name, func() bool {
+			families, err := metrics.Registry.Gather()
+			return err == nil && slices.ContainsFunc(families, func(f *dto.MetricFamily) bool { return f.GetName() == name })
+		})
 	}
 }
 

@@ -81,17 +81,16 @@ func (r *Flows) watch(namespace string, connection *control.Flows) *watched {
 func (r *Flows) beat(ctx context.Context, namespace string, env *environment) {
 	ticks := time.NewTicker(r.Every)
 	defer ticks.Stop()
-	for swept := false; ; {
-		before := env.isHeard()
+	for {
+		before, settled := env.isHeard(), false
 		err := env.beat(ctx)
-		if swept = swept && before; err == nil && !swept {
-			err = r.sweep(ctx, namespace, env)
-			swept = err == nil
+		if err == nil {
+			settled, err = env.settle(func() error { return r.sweep(ctx, namespace, env) })
 		}
 		if err != nil && ctx.Err() == nil {
 			log.FromContext(ctx).Error(err, "the flows are not watched", "namespace", namespace)
 		}
-		if env.isHeard() != before {
+		if settled || env.isHeard() != before {
 			r.hear(ctx, News{Namespace: namespace})
 		}
 		env.wasAsked()

@@ -25,6 +25,9 @@ import (
 	"github.com/triangle-suite/triangle/services/telemetry"
 )
 
+// Partner is what the back office is called in traces, and by who works with it.
+const Partner = "back office"
+
 const (
 	maxAnswer    = 64 << 10
 	maxReference = 200

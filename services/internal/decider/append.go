@@ -39,6 +39,21 @@ func (e appendError) isLost() bool {
 func (s *Streams) append(
 	ctx context.Context, origin Origin, stream string, on Version, messages []proto.Message,
 ) (eventlog.Appended, []uuid.UUID, error) {
+	ctx, span := s.Tracer.Send(ctx, stream, origin.Trace())
+	events, ids, err := s.encode(ctx, origin, stream, messages)
+	if err != nil {
+		span.End(err)
+		return eventlog.Appended{}, nil, err
+	}
+	appended, err := s.Log.Append(ctx, stream, on.expected(), events...)
+	span.Sent(events, appended, err)
+	if err != nil {
+		return eventlog.Appended{}, nil, appendError{err}
+	}
+	return appended, ids, nil
+}
+
+func (s *Streams) encode(ctx context.Context, origin Origin, stream string, messages []proto.Message) ([]eventlog.NewEvent, []uuid.UUID, error) {
 	md := origin.metadata(ctx, stream)
 	events := make([]eventlog.NewEvent, len(messages))
 	ids := make([]uuid.UUID, len(messages))
@@ -46,14 +61,10 @@ func (s *Streams) append(
 		ids[i] = origin.eventID(stream, i)
 		var err error
 		if events[i], err = s.Codec.Encode(ctx, message, ids[i], md); err != nil {
-			return eventlog.Appended{}, nil, err
+			return nil, nil, err
 		}
 	}
-	appended, err := s.Log.Append(ctx, stream, on.expected(), events...)
-	if err != nil {
-		return eventlog.Appended{}, nil, appendError{err}
-	}
-	return appended, ids, nil
+	return events, ids, nil
 }
 
 // converge tries until the stream has taken the answer. Each attempt reads the
@@ -110,13 +121,14 @@ func Ensure(
 	if err := origin.check(); err != nil {
 		return Ensured{}, err
 	}
+	// It must be one that may be written, whether it is there or not.
 	event, err := s.Codec.Encode(ctx, message, id, origin.metadata(ctx, stream))
 	if err != nil {
 		return Ensured{}, err
 	}
 	var ensured Ensured
 	err = converge(ctx, func() error {
-		ensured, err = s.ensureOnce(ctx, stream, event)
+		ensured, err = s.ensureOnce(ctx, origin, stream, message, event)
 		return err
 	})
 	if err != nil {
@@ -125,7 +137,7 @@ func Ensure(
 	return ensured, nil
 }
 
-func (s *Streams) ensureOnce(ctx context.Context, stream string, event eventlog.NewEvent) (Ensured, error) {
+func (s *Streams) ensureOnce(ctx context.Context, origin Origin, stream string, message proto.Message, event eventlog.NewEvent) (Ensured, error) {
 	var version Version
 	for there, err := range s.Log.ReadStream(ctx, stream, eventlog.Forward, 0, 0) {
 		if errors.Is(err, eventlog.ErrNoStream) {
@@ -139,9 +151,26 @@ func (s *Streams) ensureOnce(ctx context.Context, stream string, event eventlog.
 		}
 		version = Version{Exists: true, Revision: there.Revision}
 	}
-	appended, err := s.Log.Append(ctx, stream, version.expected(), event)
-	if err != nil {
-		return Ensured{}, appendError{err}
+	appended, err := s.appendEnsured(ctx, origin, stream, version, message, event)
+	return Ensured{Revision: appended.Revision, Position: appended.Position}, err
+}
+
+// appendEnsured appends the event; with a tracer, in the span of the append.
+func (s *Streams) appendEnsured(
+	ctx context.Context, origin Origin, stream string, on Version, message proto.Message, event eventlog.NewEvent,
+) (appended eventlog.Appended, err error) {
+	ctx, span := s.Tracer.Send(ctx, stream, origin.Trace())
+	if s.Tracer.Installed() {
+		if event, err = s.Codec.Encode(ctx, message, event.ID, origin.metadata(ctx, stream)); err != nil {
+			span.End(err)
+			return appended, err
+		}
 	}
-	return Ensured{Revision: appended.Revision, Position: appended.Position}, nil
+	events := []eventlog.NewEvent{event}
+	appended, err = s.Log.Append(ctx, stream, on.expected(), events...)
+	span.Sent(events, appended, err)
+	if err != nil {
+		return eventlog.Appended{}, appendError{err}
+	}
+	return appended, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/fault"
+	"github.com/triangle-suite/triangle/services/internal/tracing"
 )
 
 // Decider is the pure core of a capability.
@@ -27,6 +28,9 @@ type Decider[S any] struct {
 type Streams struct {
 	Log   eventlog.Log
 	Codec *codec.Codec
+	// Tracer tells of each append, and of what goes with the streams; nil: tracing is
+	// not installed.
+	Tracer *tracing.Tracer
 }
 
 // Version is how far a stream has come. That a stream exists does not tell that

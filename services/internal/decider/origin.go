@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/protobuf/proto"
 
@@ -18,6 +17,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/fault"
 	"github.com/triangle-suite/triangle/services/internal/keyring"
+	"github.com/triangle-suite/triangle/services/internal/tracing"
 )
 
 // namespace is that of all derived ids. It never changes: ids derive from it for
@@ -144,11 +144,17 @@ func (o Origin) metadata(ctx context.Context, stream string) codec.Metadata {
 	return md
 }
 
+// Trace is that of the cause.
+func (o Origin) Trace() tracing.Origin {
+	return tracing.Origin{TraceParent: o.TraceParent, TraceState: o.TraceState}
+}
+
 // traceContext is the trace of ctx, else that of the cause, else one that
-// derives from the origin: every event belongs to a trace, traced or not.
+// derives from the origin: every event belongs to a trace, traced or not. A cause
+// whose trace is broken has none.
 func (o Origin) traceContext(ctx context.Context) (parent, state string) {
 	if !trace.SpanContextFromContext(ctx).IsValid() {
-		if o.TraceParent != "" {
+		if o.Trace().IsValid() {
 			return o.TraceParent, o.TraceState
 		}
 		id := o.NewID("trace")
@@ -156,7 +162,6 @@ func (o Origin) traceContext(ctx context.Context) (parent, state string) {
 			TraceID: trace.TraceID(id), SpanID: trace.SpanID(id[:8]),
 		}))
 	}
-	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(ctx, carrier)
-	return carrier.Get("traceparent"), carrier.Get("tracestate")
+	carried := tracing.OriginOf(ctx)
+	return carried.TraceParent, carried.TraceState
 }

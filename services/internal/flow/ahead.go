@@ -10,7 +10,6 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 )
 
@@ -46,7 +45,7 @@ func (in *Intake) answerAhead(ctx context.Context, batch []*incoming) (answered 
 	answered = map[uuid.UUID]bool{}
 	for _, causes := range queues {
 		for _, c := range causes {
-			answered[c.ID] = true
+			answered[c.event.ID] = true
 		}
 	}
 	return answered, nil
@@ -54,13 +53,13 @@ func (in *Intake) answerAhead(ctx context.Context, batch []*incoming) (answered 
 
 // queueCauses returns the events of a batch in queues, each of which is answered
 // in order: one queue, or one for each key.
-func (in *Intake) queueCauses(batch []*incoming) (map[string][]codec.Event, error) {
+func (in *Intake) queueCauses(batch []*incoming) (map[string][]*incoming, error) {
 	for _, r := range in.consumer.Reactions {
 		if r.Late.Do != RunLate {
 			return nil, nil
 		}
 	}
-	queues := map[string][]codec.Event{}
+	queues := map[string][]*incoming{}
 	for _, i := range batch {
 		if !in.carries(i.Event) {
 			continue
@@ -73,19 +72,20 @@ func (in *Intake) queueCauses(batch []*incoming) (map[string][]codec.Event, erro
 		if in.consumer.Answers == InOrderOfKeys {
 			queue = i.key
 		}
-		queues[queue] = append(queues[queue], i.event)
+		queues[queue] = append(queues[queue], i)
 	}
 	return queues, nil
 }
 
-func (in *Intake) answerInOrder(ctx context.Context, causes []codec.Event) error {
-	for _, event := range causes {
+func (in *Intake) answerInOrder(ctx context.Context, causes []*incoming) error {
+	for _, i := range causes {
+		event, ctx := i.event, i.span.In(ctx)
 		for _, r := range in.consumer.Reactions {
 			if !r.Takes(event) {
 				continue
 			}
 			cause := Cause{Event: event, Origin: decider.CauseOrigin(in.consumer.Flow.To, r.Name, event, time.Now().UTC())}
-			if err := r.Answer(ctx, in.db, cause); err != nil {
+			if err := in.answer(ctx, in.db, r, cause); err != nil {
 				return &causeError{id: event.ID, err: fmt.Errorf("take in %s %s: %s: %w", event.Type, event.ID, r.Name, err)}
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/flow/audit"
+	"github.com/triangle-suite/triangle/services/internal/tracing"
 )
 
 // auditRequested asks for an audit. It is no marker: intakes pass it over.
@@ -72,7 +73,7 @@ func (in *Intake) inTurn(ctx context.Context, turn chan struct{}, e eventlog.Eve
 }
 
 // answerAudit answers a request, once.
-func (in *Intake) answerAudit(ctx context.Context, e eventlog.Event) error {
+func (in *Intake) answerAudit(ctx context.Context, e eventlog.Event) (err error) {
 	request, err := in.streams.Codec.Decode(ctx, e)
 	if err != nil {
 		return fmt.Errorf("read a request for an audit: %w", err)
@@ -88,13 +89,19 @@ func (in *Intake) answerAudit(ctx context.Context, e eventlog.Event) error {
 	if steering.Completed[e.ID.String()] != nil {
 		return nil
 	}
+	ctx, span := in.beginWork(ctx, tracing.Audit, in.State().Epoch, originOf(request).SpanContext())
+	defer func() { span.End(err) }()
 	completed, err := in.audit(ctx, asked)
 	if err != nil {
 		return fmt.Errorf("audit %s: %w", in.consumer.Flow.Name, err)
 	}
+	span.Outcome(completed.GetOutcome().String())
 	completed.Flow, completed.RequestId = in.consumer.Flow.Name, e.ID.String()
 	c := newControl(in.consumer.Flow, e.Stream, "audit-completed:"+e.ID.String(), completed, time.Now().UTC())
-	_, err = c.ensure(ctx, in.streams)
+	told, err := c.ensure(ctx, in.streams)
+	if err == nil && !told.Repeated {
+		in.measured.audited(completed)
+	}
 	return err
 }
 

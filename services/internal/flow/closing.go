@@ -12,6 +12,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/job"
 	"github.com/triangle-suite/triangle/services/internal/projection"
+	"github.com/triangle-suite/triangle/services/internal/tracing"
 )
 
 // An epoch ends in the transaction that takes in its marker. What the tables hold
@@ -77,7 +78,10 @@ func (in *Intake) closeEpochs(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("keep what epoch %d has come to: %w", c.epoch, err)
 		}
+		asked := in.ended.of(c.epoch)
 		in.closing.Go(func() {
+			ctx, span := in.beginWork(ctx, tracing.CloseEpoch, c.epoch, asked)
+			defer func() { span.End(ctx.Err()) }()
 			in.tellEnd(job.Named(ctx, fmt.Sprintf("end of epoch %d of %s", c.epoch, c.flow)), c, snapshot, missing)
 		})
 	}

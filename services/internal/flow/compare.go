@@ -7,9 +7,12 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/projection"
+	"github.com/triangle-suite/triangle/services/internal/tracing"
 )
 
 // frozenTables are what is kept of the runtime's tables at a marker. They are
@@ -217,16 +220,19 @@ func (k *keeper) lose(ctx context.Context, at checkpoint, frozen *projection.DB)
 
 // compare compares flow and shadow, both at the same marker, tells what came of
 // it, and lets go of what was kept for it.
-func (k *keeper) compare(ctx context.Context, flow, shadow checkpoint) error {
+func (k *keeper) compare(ctx context.Context, flow, shadow checkpoint) (err error) {
+	ctx, span := k.beginWork(ctx, tracing.Compare, flow.epoch, trace.SpanContext{})
+	defer func() { span.End(err) }()
+	span.Of(k.run.shadow)
 	compared := &flowv1.ShadowCompared{Outcome: flowv1.ShadowOutcome_SHADOW_OUTCOME_NOT_COMPARED, Reason: whySteered}
 	conclusive := flow.steered == shadow.steered
 	if conclusive {
 		c := comparison{consumer: k.consumer, parity: k.run.parity, flow: k.run.frozenFlow, shadow: k.run.frozen}
-		var err error
 		if compared, err = c.compare(ctx, flow, shadow); err != nil {
 			return fmt.Errorf("compare with the shadow: %w", err)
 		}
 	}
+	span.Outcome(compared.GetOutcome().String())
 	if err := k.tellCompared(ctx, flow, compared); err != nil {
 		return err
 	}
@@ -256,7 +262,10 @@ func (k *keeper) concluded(ctx context.Context, at checkpoint) error {
 
 func (k *keeper) tellCompared(ctx context.Context, at checkpoint, m *flowv1.ShadowCompared) error {
 	m.Flow, m.ShadowId, m.MarkerId, m.Position = at.flow, k.run.shadow, at.eventID, wire(at.position)
-	_, err := newControl(k.consumer.Flow, k.run.stream, "shadow-compared:"+m.GetShadowId()+":"+m.GetMarkerId(), m, time.Now().UTC()).ensure(ctx, k.streams)
+	told, err := newControl(k.consumer.Flow, k.run.stream, "shadow-compared:"+m.GetShadowId()+":"+m.GetMarkerId(), m, time.Now().UTC()).ensure(ctx, k.streams)
+	if err == nil && !told.Repeated {
+		k.measured.compared(m)
+	}
 	return err
 }
 

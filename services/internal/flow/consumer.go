@@ -24,6 +24,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/projection"
+	"github.com/triangle-suite/triangle/services/internal/tracing"
 )
 
 // Consumer says what a service does with one flow.
@@ -137,7 +138,15 @@ func Unprocessable(err error) error {
 	return fmt.Errorf("%w: %w", errUnprocessable, err)
 }
 
-var errUnprocessable = errors.New("the event can't be taken in")
+var errUnprocessable error = unprocessableError{}
+
+type unprocessableError struct{}
+
+// Error implements error.
+func (unprocessableError) Error() string { return "the event can't be taken in" }
+
+// ErrorKind says what traces call it.
+func (unprocessableError) ErrorKind() string { return tracing.Unprocessable }
 
 // isOwnFault tells whether an event itself is to blame for err.
 func isOwnFault(err error) bool {

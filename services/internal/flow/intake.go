@@ -12,7 +12,6 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/google/uuid"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/triangle-suite/triangle/contracts/flows"
 	"github.com/triangle-suite/triangle/services/internal/codec"
@@ -20,6 +19,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/fault"
 	"github.com/triangle-suite/triangle/services/internal/projection"
+	"github.com/triangle-suite/triangle/services/internal/tracing"
 )
 
 // The control events that every intake reads, whatever its flow.
@@ -52,8 +52,9 @@ type Intake struct {
 	filter     eventlog.Filter
 	parkMax    uint64
 	posted     chan<- struct{} // tells that the outbox may hold something
+	traces     *postedTraces   // of what it holds
 	epochEnded chan<- struct{}
-	delivery   prometheus.Observer
+	measured   *measured
 
 	closing sync.WaitGroup // what closes epochs beside the intake
 
@@ -69,13 +70,16 @@ type Intake struct {
 	handed     handed
 	shadowNews chan struct{}
 
-	// cp, recent, history, suspect and lease belong to the goroutine that runs the
+	// cp, window, ended, recent, history, suspect, lease and opened belong to the goroutine that runs the
 	// intake, or that stands by.
 	cp      checkpoint
+	window  *tracing.Batch // nil: the gate is not open up to a marker, or nobody traces
+	ended   endedEpoch     // the last one
 	recent  recentChains
 	history typesHistory
 	suspect suspect
-	lease   lease // its token names this process in the checkpoint
+	lease   lease     // its token names this process in the checkpoint
+	opened  time.Time // when the gate opened up to a marker that is not taken in yet
 
 	mu      sync.Mutex
 	state   State // what others may know; of what waits, waiting tells
@@ -110,12 +114,12 @@ type State struct {
 
 func newIntake(rt *Runtime, c Consumer) *Intake {
 	in := &Intake{
-		consumer: seeing(rt.Streams, c), streams: rt.Streams, db: rt.DB, parkMax: rt.parkMax, posted: rt.posted, epochEnded: rt.epochEnded,
+		consumer: seeing(rt.Streams, c), streams: rt.Streams, db: rt.DB, parkMax: rt.parkMax, posted: rt.posted, traces: &rt.traces, epochEnded: rt.epochEnded,
 		logger: rt.Logger.With("flow", c.Flow.Name),
 		types:  map[string]bool{},
 		filter: filterOf(c.Flow), shadowNews: make(chan struct{}, 1),
 
-		delivery: rt.delivery.WithLabelValues(c.Flow.Name),
+		measured: rt.measures.of(c.Flow.Name),
 	}
 	in.retain = in.handOver
 	for _, t := range c.Flow.Types {
@@ -148,7 +152,7 @@ func (in *Intake) publish(change func(*State)) {
 // back-off, and shown in State: only what parks an event, or another owner, ends
 // trying.
 func (in *Intake) run(ctx context.Context, l lease) error {
-	in.lease, in.suspect = l, suspect{}
+	in.lease, in.suspect, in.opened = l, suspect{}, time.Time{}
 	in.publish(func(*State) { in.taken = time.Time{} })
 	defer in.closing.Wait()
 	wait := backoff.NewExponentialBackOff()
@@ -216,16 +220,19 @@ func (in *Intake) follow(ctx context.Context) error {
 		case openForGood:
 			err = in.open(ctx, uuid.Nil)
 		case openToMarker:
+			in.beginWindow(ctx)
 			var marker uuid.UUID
-			if marker, err = in.setWindowMarker(ctx, at); err == nil {
+			if marker, err = in.setWindowMarker(in.window.In(ctx), at); err == nil {
 				err = in.open(ctx, marker)
 			}
 		case stayClosed:
 			var marker uuid.UUID
 			if marker, err = in.rest(ctx, at); err == nil && marker != uuid.Nil {
+				in.beginWindow(ctx)
 				err = in.open(ctx, marker)
 			}
 		}
+		in.endWindow(err)
 		if err != nil {
 			return err
 		}
@@ -307,6 +314,15 @@ func (in *Intake) publishCheckpoint() {
 // the transaction fails after that, their answers are found when the causes come
 // again.
 func (in *Intake) takeIn(ctx context.Context, batch []*incoming) error {
+	began := time.Now()
+	d := in.beginDelivery(ctx, batch)
+	err := in.deliver(ctx, batch, d)
+	d.end(err)
+	in.measured.processed(time.Since(began), err)
+	return err
+}
+
+func (in *Intake) deliver(ctx context.Context, batch []*incoming, d *delivery) error {
 	answered, err := in.answerAhead(ctx, batch)
 	if err != nil {
 		if cause, ok := errors.AsType[*causeError](err); ok {
@@ -315,6 +331,7 @@ func (in *Intake) takeIn(ctx context.Context, batch []*incoming) error {
 		return err
 	}
 	culprit := batch[0].Event.ID
+	d.transacting()
 	err = in.transact(ctx, answered, func(t *taking) error {
 		if err := t.chains.load(ctx, t.tx, in.keysOf(batch)...); err != nil {
 			return err
@@ -341,12 +358,15 @@ func (in *Intake) transact(ctx context.Context, answered map[uuid.UUID]bool, do 
 	was, is := in.cp, in.cp
 	var left chains
 	var posted bool
+	var spans []tracing.Span
+	var closed *uint64
 	err := in.db.Update(ctx, func(tx *projection.Tx) error {
 		if err := fence(ctx, tx, was); err != nil {
 			return err
 		}
 		t := &taking{Intake: in, tx: tx, cp: was, chains: newChains(was.flow, was.epoch, &in.recent), answered: answered, noting: in.parity.Load() != nil}
-		if err := do(t); err != nil {
+		err := do(t)
+		if spans = t.spans; err != nil {
 			return err
 		}
 		if in.isRealTime(t.cp) {
@@ -357,9 +377,10 @@ func (in *Intake) transact(ctx context.Context, answered map[uuid.UUID]bool, do 
 		if err := t.chains.write(ctx, tx); err != nil {
 			return err
 		}
-		is, left, posted = t.cp, t.chains, t.posted
+		is, left, posted, closed = t.cp, t.chains, t.posted, t.closed
 		return swapCheckpoint(ctx, tx, was, is)
 	})
+	endAll(spans, err)
 	if err != nil {
 		return err
 	}
@@ -369,8 +390,13 @@ func (in *Intake) transact(ctx context.Context, answered map[uuid.UUID]bool, do 
 	if posted {
 		wake(in.posted)
 	}
+	if closed != nil {
+		in.noteWindow(*closed)
+	}
 	if is.epoch != was.epoch {
 		wake(in.epochEnded)
+		in.measured.cutOver()
+		in.opened = time.Time{}
 	}
 	return nil
 }

@@ -415,12 +415,16 @@ func TestAFlowIsSeenInMetrics(t *testing.T) {
 			"triangle_flow_delivery_duration_seconds count": 0,
 			"triangle_flow_info cadence=daily epoch=1":      1,
 		}
-		if got := gathered(t, registry); !maps.Equal(got, want) {
+		got := gathered(t, registry)
+		maps.DeleteFunc(got, func(name string, _ float64) bool { // what is counted and of other histograms
+			return strings.Contains(name, "parity") || strings.Contains(name, "cut_overs") || strings.Contains(name, "window") || strings.HasPrefix(name, "messaging")
+		})
+		if !maps.Equal(got, want) {
 			t.Errorf("behind the closed gate: %v, want %v", got, want)
 		}
 		w.set(flows.RealTime)
 		w.pass(time.Minute)
-		got := gathered(t, registry)
+		got = gathered(t, registry)
 		for name, want := range map[string]float64{
 			"triangle_flow_staleness_seconds":               0,
 			"triangle_flow_lag_events":                      0,

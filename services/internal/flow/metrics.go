@@ -6,40 +6,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/triangle-suite/triangle/services/internal/deadline"
 )
-
-// deliveryBuckets reach from real time to two weeks.
-var deliveryBuckets = []float64{
-	.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800,
-	3600, 3 * 3600, 6 * 3600, 12 * 3600, 24 * 3600, 2 * 24 * 3600, 7 * 24 * 3600, 14 * 24 * 3600,
-}
-
-func newDelivery() *prometheus.HistogramVec {
-	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name:    "triangle_flow_delivery_duration_seconds",
-		Help:    "From when the store recorded an event to when the transaction that took it in was committed, by flow.",
-		Buckets: deliveryBuckets,
-	}, []string{"flow"})
-}
-
-// noteDelivery measures how long the events of a batch that is committed took.
-func (in *Intake) noteDelivery(batch []*incoming) {
-	now := time.Now()
-	var oldest time.Time
-	for _, i := range batch {
-		e := i.Event
-		if !in.types[e.Type] {
-			continue
-		}
-		in.delivery.Observe(max(0, now.Sub(e.Created)).Seconds()) // clocks differ
-		oldest = deadline.Earlier(oldest, e.Created)
-	}
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.taken = deadline.Earlier(in.taken, oldest)
-}
 
 // gauges tell what is so of each flow at the moment that they are asked. What is
 // not known is left out: no data is no zero.
@@ -107,7 +74,7 @@ func (rt *Runtime) register() error {
 	if rt.Metrics == nil {
 		return nil
 	}
-	for _, c := range []prometheus.Collector{rt.delivery, newGauges(rt)} {
+	for _, c := range append(rt.measures.collectors(), newGauges(rt)) {
 		if err := rt.Metrics.Register(c); err != nil {
 			return fmt.Errorf("register the flows' metrics: %w", err)
 		}

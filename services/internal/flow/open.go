@@ -140,6 +140,9 @@ func (in *Intake) open(ctx context.Context, target uuid.UUID) error {
 		<-queue.over
 	}()
 	in.publish(func(s *State) { s.Window = target != uuid.Nil })
+	if target != uuid.Nil && in.opened.IsZero() { // one that was broken off counts from its beginning
+		in.opened = time.Now()
+	}
 	defer in.publish(func(s *State) { s.Window = false })
 	epoch, live := in.cp.epoch, false
 	for {
@@ -173,6 +176,7 @@ func (in *Intake) open(ctx context.Context, target uuid.UUID) error {
 			if err := in.closeEpochs(ctx); err != nil {
 				return err
 			}
+			in.endWindow(nil)
 			epoch, target = in.cp.epoch, uuid.Nil
 			in.publish(func(s *State) { s.Window = false })
 		case reached, in.cp.epoch != epoch:

@@ -69,7 +69,7 @@ func postOutbox(ctx context.Context, tx *projection.Tx, c control) error {
 // emptyOutbox appends what the outbox holds, in order. An event that is in its
 // stream already, as the process ended before it could be taken off, is not
 // appended again.
-func emptyOutbox(ctx context.Context, db *projection.DB, streams *decider.Streams) error {
+func emptyOutbox(ctx context.Context, db *projection.DB, streams *decider.Streams, traces *postedTraces) error {
 	for {
 		c, err := firstPosted(ctx, db)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -78,7 +78,7 @@ func emptyOutbox(ctx context.Context, db *projection.DB, streams *decider.Stream
 		if err != nil {
 			return fmt.Errorf("read the outbox: %w", err)
 		}
-		if _, err := c.ensure(ctx, streams); err != nil {
+		if _, err := c.ensure(traces.in(ctx, c.id), streams); err != nil {
 			return err
 		}
 		err = db.Update(ctx, func(tx *projection.Tx) error {

@@ -101,6 +101,7 @@ func (t *taking) park(ctx context.Context, e eventlog.Event, key string, reason 
 		return err
 	}
 	t.cp.parked++
+	t.tellParked(ctx, e, reason, attempts)
 	parked := &flowv1.EventParked{Flow: t.cp.flow, EventId: e.ID.String(), Key: key, Reason: text, Type: e.Type, Position: wire(e.Position)}
 	return t.post(ctx, epochStream(t.cp.flow, t.cp.epoch), "parked:"+e.ID.String(), parked)
 }
@@ -168,7 +169,10 @@ func (t *taking) retry(ctx context.Context, p parkedEvent) error {
 			return Unprocessable(fmt.Errorf("it can be read now, and comes after a parked event of its key %q: see to that one first", key))
 		}
 	}
-	return t.apply(ctx, event, key)
+	span := t.tracer().Retry(ctx, t.traced(), event.Event, originOf(event), t.request)
+	err = t.apply(span.In(ctx), event, key)
+	span.End(err)
+	return err
 }
 
 func (t *taking) readParked(ctx context.Context, p parkedEvent) (codec.Event, error) {

@@ -7,6 +7,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/job"
 	"github.com/triangle-suite/triangle/services/internal/projection"
+	"github.com/triangle-suite/triangle/services/internal/tracing"
 )
 
 // incoming is a message of the log, with what was read of it ahead of its turn.
@@ -15,6 +16,7 @@ type incoming struct {
 	event codec.Event // where the message is an event of the flow's types
 	key   string      // its key; its stream when it can't be read
 	err   error       // why it can't
+	span  tracing.Span
 }
 
 // readAhead decodes what comes over a subscription, in order, while what came

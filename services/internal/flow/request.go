@@ -59,7 +59,7 @@ func (in *Intake) followRequests(ctx context.Context) error {
 			return nil
 		}
 		err = in.transact(ctx, nil, func(t *taking) error {
-			t.cp.steered = e.Revision + 1
+			t.cp.steered, t.request = e.Revision+1, originOf(event)
 			if refused[e.ID.String()] {
 				return nil
 			}
@@ -127,6 +127,7 @@ func (t *taking) follow(ctx context.Context, e eventlog.Event, r parkingRequest)
 		answer.Remaining, answer.NextEventId, answer.Reason = uint64(len(queue)), queue[0].id, queue[0].reason
 	case skip:
 		answer.Outcome = flowv1.ParkingOutcome_PARKING_OUTCOME_SKIPPED
+		t.tellSkipped(ctx, queue[0])
 		if err := errors.Join(t.noteSkipped(ctx, queue[0]), t.unpark(ctx, queue[0])); err != nil {
 			return err
 		}

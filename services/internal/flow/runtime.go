@@ -52,17 +52,18 @@ type Runtime struct {
 	intakes    map[string]*Intake
 	terms      terms
 	versions   versions
-	delivery   *prometheus.HistogramVec
+	measures   measures
 	parkMax    uint64
 	posted     chan struct{} // wakes deliver
 	epochEnded chan struct{} // wakes purge
+	traces     postedTraces  // of what waits to be delivered
 	lastSeen   atomic.Int64  // when the store answered last, Unix nanoseconds
 }
 
 // NewRuntime creates the tables of the consumers, and returns a Runtime that
 // takes them in once it runs. Tables of another version are rebuilt then.
 func NewRuntime(ctx context.Context, o Options, consumers ...Consumer) (*Runtime, error) {
-	rt := &Runtime{Options: o, intakes: map[string]*Intake{}, delivery: newDelivery(), parkMax: o.ParkMax, posted: make(chan struct{}, 1), epochEnded: make(chan struct{}, 1)}
+	rt := &Runtime{Options: o, intakes: map[string]*Intake{}, measures: newMeasures(), parkMax: o.ParkMax, posted: make(chan struct{}, 1), epochEnded: make(chan struct{}, 1)}
 	rt.terms.changed = make(chan struct{})
 	if rt.parkMax == 0 {
 		rt.parkMax = defaultParkMax
@@ -138,7 +139,7 @@ func (rt *Runtime) watchStore(ctx context.Context) error {
 // deliver appends what the outbox holds, when something has been posted.
 func (rt *Runtime) deliver(ctx context.Context) error {
 	return repeat(ctx, rt.Logger, "control events wait to be told", func() error {
-		return emptyOutbox(ctx, rt.DB, rt.Streams)
+		return emptyOutbox(ctx, rt.DB, rt.Streams, &rt.traces)
 	}, rt.posted)
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	flowv1 "github.com/triangle-suite/triangle/contracts/flow/v1"
@@ -456,7 +455,6 @@ func (k *keeper) twin(run *shadowRun) *Intake {
 	twin := &Intake{
 		consumer: dried(k.consumer), streams: k.streams, db: run.db, logger: k.logger.With("shadow", run.shadow),
 		types: k.types, filter: k.filter, parkMax: k.parkMax, dry: true, shadowNews: k.shadowNews,
-		delivery: prometheus.ObserverFunc(func(float64) {}), // it delivers nothing to anybody
 	}
 	twin.parity.Store(run.parity)
 	twin.retain = func(ctx context.Context) (bool, error) {

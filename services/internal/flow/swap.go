@@ -385,7 +385,9 @@ func (rt *Runtime) build(ctx context.Context, foreign []*Intake, builder lease) 
 		return l, err
 	}
 	rt.Logger.Info("read models are rebuilt", "versions", rt.wanted())
+	spans := rt.beginRebuilds(ctx, foreign)
 	defer func() {
+		endAll(spans, err)
 		for _, r := range all {
 			if r.beside != nil {
 				err = errors.Join(err, r.beside.Close())

@@ -17,6 +17,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/digest"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/projection"
+	"github.com/triangle-suite/triangle/services/internal/tracing"
 )
 
 // taking is one transaction of an intake.
@@ -29,13 +30,17 @@ type taking struct {
 	answered map[uuid.UUID]bool // causes that have been answered ahead
 	noting   bool               // whether causes are noted, as there is a shadow
 
-	posted bool // whether it has put something into the outbox
+	posted bool    // whether it has put something into the outbox
+	closed *uint64 // of the window that it has closed, how many events came
+
+	spans   []tracing.Span // that end with the transaction
+	request tracing.Origin // whose parked events are seen to
 }
 
 // take takes in one event of the log: a marker of the flow, an event of the
 // flow's types, or one that the filter let through and that is passed over.
 func (t *taking) take(ctx context.Context, i *incoming) error {
-	e := i.Event
+	e, ctx := i.Event, i.span.In(ctx)
 	t.cp.position, t.cp.eventID, t.cp.asOf = e.Position, e.ID.String(), e.Created
 	switch {
 	case t.isOwnMarker(e):
@@ -75,7 +80,7 @@ func decodeError(err error) error {
 
 func (t *taking) apply(ctx context.Context, event codec.Event, key string) error {
 	if t.consumer.Project != nil {
-		if err := t.consumer.Project(ctx, t.tx, event); err != nil {
+		if err := t.project(ctx, event); err != nil {
 			return fmt.Errorf("project: %w", err)
 		}
 	}
@@ -90,6 +95,13 @@ func (t *taking) apply(ctx context.Context, event codec.Event, key string) error
 	return nil
 }
 
+func (t *taking) project(ctx context.Context, event codec.Event) error {
+	ctx, span := t.tracer().Project(ctx, t.consumer.Schema.Name)
+	err := t.consumer.Project(ctx, t.tx, event)
+	span.End(err)
+	return err
+}
+
 func (t *taking) cause(r Reaction, event codec.Event) Cause {
 	return Cause{Event: event, Origin: decider.CauseOrigin(t.consumer.Flow.To, r.Name, event, time.Now().UTC())}
 }
@@ -101,7 +113,7 @@ func (t *taking) react(ctx context.Context, r Reaction, event codec.Event, key s
 	}
 	switch {
 	case late && r.Late.Do == ExpireLate:
-		return r.Decline(ctx, t.tx, t.cause(r, event), fmt.Sprintf("came %s after it happened", time.Since(event.Created).Round(time.Second)))
+		return t.decline(ctx, t.tx, r, t.cause(r, event), fmt.Sprintf("came %s after it happened", time.Since(event.Created).Round(time.Second)))
 	case r.Late.Do == CollapseLate:
 		if err := t.declineLate(ctx, r, key); err != nil {
 			return err
@@ -110,7 +122,7 @@ func (t *taking) react(ctx context.Context, r Reaction, event codec.Event, key s
 			return t.keepLate(ctx, r, event, key)
 		}
 	}
-	return r.Answer(ctx, t.tx, t.cause(r, event))
+	return t.answer(ctx, t.tx, r, t.cause(r, event))
 }
 
 // keepLate remembers a late cause until no later one of its key can replace it.
@@ -128,7 +140,7 @@ func (t *taking) declineLate(ctx context.Context, r Reaction, key string) error 
 		return err
 	}
 	for _, l := range late {
-		if err := r.Decline(ctx, t.tx, t.cause(r, l.event), "a later one of its key was answered instead"); err != nil {
+		if err := t.decline(ctx, t.tx, r, t.cause(r, l.event), "a later one of its key was answered instead"); err != nil {
 			return err
 		}
 		if err := t.forgetLate(ctx, r, l.key); err != nil {
@@ -168,9 +180,9 @@ func (t *taking) answerLate(ctx context.Context) error {
 // it.
 func (t *taking) answerOrDecline(ctx context.Context, r Reaction, event codec.Event) error {
 	cause := t.cause(r, event)
-	err := t.tx.Attempt(ctx, func() error { return r.Answer(ctx, t.tx, cause) })
+	err := t.tx.Attempt(ctx, func() error { return t.answer(ctx, t.tx, r, cause) })
 	if isOwnFault(err) {
-		return r.Decline(ctx, t.tx, cause, shorten(err))
+		return t.decline(ctx, t.tx, r, cause, shorten(err))
 	}
 	return err
 }
@@ -220,13 +232,14 @@ func (t *taking) takeMarker(ctx context.Context, e eventlog.Event) error {
 	}
 	switch m := event.Message.(type) {
 	case *flowv1.CadenceRequested:
-		return t.cutOver(ctx, e, m)
+		return t.cutOver(ctx, event, m)
 	case *flowv1.WindowOpened:
 		if m.GetEpoch() != t.cp.epoch {
 			return nil // an epoch that has ended left it behind
 		}
 		return t.closeWindow(ctx, e, m.GetDue().AsTime())
 	case *flowv1.WindowRequested:
+		t.window.Asked(originOf(event))
 		return t.closeWindow(ctx, e, e.Created)
 	default:
 		return nil
@@ -243,6 +256,7 @@ func (t *taking) closeWindow(ctx context.Context, e eventlog.Event, due time.Tim
 		return err
 	}
 	closed := &flowv1.WindowClosed{Flow: t.cp.flow, Epoch: t.cp.epoch, MarkerId: e.ID.String(), Count: t.cp.window, Position: wire(e.Position)}
+	t.closed = &closed.Count
 	t.cp.window = 0
 	if due.After(t.cp.lastDue) {
 		t.cp.lastDue = due
@@ -252,10 +266,11 @@ func (t *taking) closeWindow(ctx context.Context, e eventlog.Event, due time.Tim
 
 // cutOver ends the epoch at the marker that asks for the next one. Requests for
 // an epoch that has been are out of date.
-func (t *taking) cutOver(ctx context.Context, e eventlog.Event, m *flowv1.CadenceRequested) error {
+func (t *taking) cutOver(ctx context.Context, e codec.Event, m *flowv1.CadenceRequested) error {
 	if m.GetEpoch() <= t.cp.epoch {
 		return nil
 	}
+	ctx, span := t.beginCutOver(ctx, e)
 	if err := t.answerLate(ctx); err != nil {
 		return err
 	}
@@ -265,6 +280,8 @@ func (t *taking) cutOver(ctx context.Context, e eventlog.Event, m *flowv1.Cadenc
 	if err := t.chains.write(ctx, t.tx); err != nil {
 		return err
 	}
+	span.EpochEnded(t.cp.epoch, t.cp.taken, e.Event)
+	t.ended = endedEpoch{t.cp.epoch, span.Context()}
 	t.cp.epoch, t.cp.taken, t.cp.window, t.cp.digest = m.GetEpoch(), 0, 0, digest.Sum{}
 	t.chains = newChains(t.cp.flow, t.cp.epoch, &t.recent)
 	t.cp.lastDue = e.Created
@@ -272,6 +289,7 @@ func (t *taking) cutOver(ctx context.Context, e eventlog.Event, m *flowv1.Cadenc
 	if _, err := flows.ParseCadence(m.GetCadence()); err == nil {
 		t.cp.cadence = m.GetCadence()
 	}
+	span.EpochBegun(t.cp.epoch, t.cp.cadence)
 	adopted := &flowv1.CadenceAdopted{Flow: t.cp.flow, Epoch: t.cp.epoch, Cadence: t.cp.cadence, Position: wire(e.Position)}
 	return t.post(ctx, flows.ControlStream(t.cp.flow), fmt.Sprintf("cadence-adopted:%d", t.cp.epoch), adopted)
 }
@@ -296,7 +314,9 @@ func (t *taking) postAlways(ctx context.Context, stream, what string, m proto.Me
 
 // postControl posts in a transaction that may be another one than an intake's.
 func (in *Intake) postControl(ctx context.Context, tx *projection.Tx, stream, what string, m proto.Message) error {
-	return postOutbox(ctx, tx, newControl(in.consumer.Flow, stream, what, m, time.Now().UTC()))
+	c := newControl(in.consumer.Flow, stream, what, m, time.Now().UTC())
+	in.traces.keep(ctx, c.id)
+	return postOutbox(ctx, tx, c)
 }
 
 func wire(p eventlog.Position) *flowv1.Position {

@@ -39,12 +39,12 @@ func Announce(ctx context.Context, service config.Service, settings Settings, bu
 	common.Database = config.Database(filepath.Join(scratch, "read-models.db"))
 	common.Keys = config.Database(filepath.Join(scratch, "keys.db"))
 
-	parts, closeParts, err := open(ctx, service, common, t.Logger)
+	parts, closeParts, err := open(ctx, service, common, t)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeParts()) }()
-	parts.Metrics = t.Registry
+	parts.Streams.Tracer = Tracer(t)
 	app, err := build(ctx, parts)
 	if err != nil {
 		return fmt.Errorf("put the service together: %w", err)

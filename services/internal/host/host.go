@@ -37,6 +37,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/keyring"
 	"github.com/triangle-suite/triangle/services/internal/projection"
 	"github.com/triangle-suite/triangle/services/internal/serve"
+	"github.com/triangle-suite/triangle/services/internal/tracing"
 	"github.com/triangle-suite/triangle/services/internal/worker"
 	"github.com/triangle-suite/triangle/services/telemetry"
 )
@@ -62,6 +63,15 @@ func Origins(ring keyring.Ring, service flows.Service, now func() time.Time) cal
 	return func(ctx context.Context, method string, request proto.Message) (decider.Origin, error) {
 		return decider.CallOrigin(ring, service, method, serve.IdempotencyKey(ctx), request, now().UTC())
 	}
+}
+
+// Tracer returns the tracer of a service; nil where traces are not installed.
+func Tracer(t *telemetry.Telemetry) *tracing.Tracer {
+	provider, installed := t.TracerProvider()
+	if !installed {
+		return nil
+	}
+	return tracing.New(provider)
 }
 
 // Application is what a service is made of.
@@ -140,12 +150,12 @@ func Run(ctx context.Context, service config.Service, settings Settings, build B
 	if err != nil {
 		return fmt.Errorf("set up telemetry: %w", err)
 	}
-	parts, closeParts, err := open(ctx, service, *common, t.Logger)
+	parts, closeParts, err := open(ctx, service, *common, t)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeParts()) }()
-	parts.Metrics = t.Registry
+	parts.Streams.Tracer = Tracer(t)
 	app, err := build(ctx, parts)
 	if err != nil {
 		return fmt.Errorf("put the service together: %w", err)
@@ -188,7 +198,7 @@ func join(options *serve.Options, service config.Service, image string, parts Pa
 }
 
 // open opens what the service works with. The store need not be there yet.
-func open(ctx context.Context, service config.Service, common config.Common, logger *slog.Logger) (Parts, func() error, error) {
+func open(ctx context.Context, service config.Service, common config.Common, t *telemetry.Telemetry) (Parts, func() error, error) {
 	var closers []func() error
 	closeAll := func() (err error) {
 		for i := len(closers) - 1; i >= 0; i-- {
@@ -214,13 +224,13 @@ func open(ctx context.Context, service config.Service, common config.Common, log
 		return fail("open the read models (TRIANGLE_DATABASE)", err)
 	}
 	closers = append(closers, db.Close)
-	log, err := esdb.Open(string(common.EventStore), esdb.WithLogger(logger))
+	log, err := esdb.Open(string(common.EventStore), esdb.WithLogger(t.Logger), esdb.WithMetrics(t.Registry))
 	if err != nil {
 		return fail("connect the event store (TRIANGLE_EVENTSTORE)", err)
 	}
 	closers = append(closers, log.Close)
 	return Parts{
-		DB: db, Streams: &decider.Streams{Log: log, Codec: c.WriteOnceActive(active.Active)}, Ring: ring, Logger: logger,
+		DB: db, Streams: &decider.Streams{Log: log, Codec: c.WriteOnceActive(active.Active)}, Ring: ring, Logger: t.Logger, Metrics: t.Registry,
 		active:  active,
 		Origins: Origins(ring, flows.Service(service.Name), time.Now),
 	}, closeAll, nil

@@ -153,6 +153,8 @@ func (s *server) clock(ctx context.Context, q rower) (now time.Time, err error) 
 
 func (s *server) shared() bool { return true }
 
+func (s *server) system() string { return "postgresql" }
+
 func (s *server) columnsOf() string {
 	return `SELECT a.attname, coalesce(array_position(i.indkey::int2[], a.attnum) + 1, 0)
 		FROM pg_attribute a LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary

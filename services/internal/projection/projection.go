@@ -84,6 +84,8 @@ type engine interface {
 	clock(ctx context.Context, q rower) (time.Time, error)
 	// shared tells whether several replicas may work on the database.
 	shared() bool
+	// system is what the engine is called in traces.
+	system() string
 	// columnsOf is Querier's.
 	columnsOf() string
 	// steady is the isolation of a transaction that sees one state of everything.
@@ -128,6 +130,9 @@ const Alone Replicas = iota
 // Shared tells whether several replicas of the service may work on the database.
 // One that is not shared belongs to the process that opened it last.
 func (db *DB) Shared() bool { return db.engine.shared() }
+
+// System is what OpenTelemetry calls the database's engine: sqlite or postgresql.
+func (db *DB) System() string { return db.engine.system() }
 
 // Close closes the database.
 func (db *DB) Close() error {

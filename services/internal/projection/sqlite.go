@@ -74,6 +74,7 @@ func (*sqlite) begin(context.Context, *sql.Tx) error { return nil }
 func (*sqlite) announce(context.Context, *Tx) error { return nil }
 func (*sqlite) follow(func())                       {}
 func (*sqlite) shared() bool                        { return false }
+func (*sqlite) system() string                      { return "sqlite" }
 func (*sqlite) close()                              {} // its connections take the statements along
 
 func (*sqlite) columnsOf() string {

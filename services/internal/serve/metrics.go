@@ -4,14 +4,14 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
+
+	"github.com/triangle-suite/triangle/services/telemetry"
 )
 
 // metrics measure each API method: rate, errors, duration. They are taken where
@@ -95,18 +95,8 @@ func (m *metrics) HandleRPC(ctx context.Context, event stats.RPCStats) {
 		code := status.Code(e.Error)
 		m.calls.WithLabelValues(method, code.String()).Inc()
 		m.tally.count(code)
-		observe(ctx, m.duration.WithLabelValues(method), e.EndTime.Sub(e.BeginTime))
+		telemetry.Observe(ctx, m.duration.WithLabelValues(method), e.EndTime.Sub(e.BeginTime))
 	}
-}
-
-// observe adds the trace as an exemplar, where it is one that can be looked up.
-func observe(ctx context.Context, o prometheus.Observer, took time.Duration) {
-	sc := trace.SpanContextFromContext(ctx)
-	if e, ok := o.(prometheus.ExemplarObserver); ok && sc.IsSampled() {
-		e.ObserveWithExemplar(took.Seconds(), prometheus.Labels{"trace_id": sc.TraceID().String()})
-		return
-	}
-	o.Observe(took.Seconds())
 }
 
 // TagConn implements stats.Handler.

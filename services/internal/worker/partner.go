@@ -13,6 +13,7 @@ import (
 
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/projection"
+	"github.com/triangle-suite/triangle/services/internal/tracing"
 	"github.com/triangle-suite/triangle/services/watermillesdb"
 )
 
@@ -60,6 +61,8 @@ type Parts struct {
 	DB *projection.DB
 	// Log takes what goes into poison queues.
 	Log eventlog.Log
+	// Tracer is the service's; nil: tracing is not installed.
+	Tracer *tracing.Tracer
 	// Metrics takes the Router's metrics; nil: nobody sees them.
 	Metrics prometheus.Registerer
 	Now     func() time.Time

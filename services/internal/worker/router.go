@@ -12,6 +12,8 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 	"github.com/sony/gobreaker"
+
+	"github.com/triangle-suite/triangle/services/internal/tracing"
 )
 
 // pieceKey is the key of a message's metadata that names the piece.
@@ -49,6 +51,10 @@ func (p Partner) chain(parts Parts, poison message.Publisher, l *line) (chain, e
 	if err != nil {
 		return chain{}, err
 	}
+	c.middleware = append(c.middleware, queue)
+	if parts.Tracer.Installed() {
+		c.middleware = append(c.middleware, traced)
+	}
 	breaker := middleware.NewCircuitBreaker(gobreaker.Settings{
 		Name: p.Name, Timeout: cooldown,
 		ReadyToTrip: func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= tripAfter },
@@ -60,7 +66,7 @@ func (p Partner) chain(parts Parts, poison message.Publisher, l *line) (chain, e
 		ShouldRetry:         func(r middleware.RetryParams) bool { return !is(p.Refused, r.Err) && !is(p.Broken, r.Err) },
 		ResetContextOnRetry: true, // the time-out of one try ends the context that the next one would get
 	}
-	c.middleware = append(c.middleware, queue, l.note, breaker.Middleware, retry.Middleware)
+	c.middleware = append(c.middleware, l.note, breaker.Middleware, retry.Middleware)
 	if p.PerSecond > 0 {
 		c.middleware = append(c.middleware, middleware.NewThrottle(p.PerSecond, time.Second).Middleware)
 	}
@@ -108,6 +114,18 @@ func (l *line) report(h message.HandlerFunc) message.HandlerFunc {
 		} else {
 			l.outcome <- err
 		}
+		return out, err
+	}
+}
+
+// traced has a piece carry the trace that it is done in: who finds it in the poison
+// queue finds the trace by it.
+func traced(h message.HandlerFunc) message.HandlerFunc {
+	return func(msg *message.Message) ([]*message.Message, error) {
+		ctx, noted := tracing.Noting(msg.Context())
+		msg.SetContext(ctx)
+		out, err := h(msg)
+		noted.Inject(msg.Metadata)
 		return out, err
 	}
 }

@@ -14,6 +14,9 @@ import (
 // Names are the charts'.
 var Names = []string{"triangle-operator", "triangle"}
 
+// boardsFolder is where the chart has its dashboards.
+const boardsFolder = "triangle/files/dashboards"
+
 // copied are the folders of operator/config that the operator's chart has a copy of.
 var copied = []string{config.CRD, config.RBAC, config.Admission}
 
@@ -27,6 +30,13 @@ func Generate(folder string) (map[string][]byte, error) {
 	made, err := copies()
 	if err != nil {
 		return nil, err
+	}
+	boards, err := dashboardFiles()
+	if err != nil {
+		return nil, err
+	}
+	for name, text := range boards {
+		made[path.Join(boardsFolder, name)] = text
 	}
 	for _, name := range Names {
 		if err := describe(made, folder, name, kinds); err != nil {
@@ -82,10 +92,10 @@ func describe(made map[string][]byte, folder, name string, kinds Kinds) error {
 }
 
 // Stale returns the files in a folder that are not what Generate makes, and those in
-// folders of copies that it does not make.
-func Stale(folder string, made map[string][]byte) ([]string, error) {
+// the folders that it makes which it does not.
+func Stale(folder string, all map[string][]byte) ([]string, error) {
 	var stale []string
-	for name, text := range made {
+	for name, text := range all {
 		is, err := os.ReadFile(filepath.Join(folder, name)) //nolint:gosec // the project's own file
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
@@ -94,14 +104,18 @@ func Stale(folder string, made map[string][]byte) ([]string, error) {
 			stale = append(stale, name)
 		}
 	}
+	folders := []string{boardsFolder}
 	for _, from := range copied {
-		there, err := filepath.Glob(filepath.Join(folder, "triangle-operator/files", from, "*"))
+		folders = append(folders, path.Join("triangle-operator/files", from))
+	}
+	for _, made := range folders {
+		there, err := filepath.Glob(filepath.Join(folder, made, "*"))
 		if err != nil {
 			return nil, err
 		}
 		for _, file := range there {
-			name := path.Join("triangle-operator/files", from, filepath.Base(file))
-			if _, ours := made[name]; !ours {
+			name := path.Join(made, filepath.Base(file))
+			if _, ours := all[name]; !ours {
 				stale = append(stale, name)
 			}
 		}

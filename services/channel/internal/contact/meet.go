@@ -11,6 +11,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/erasure"
 	"github.com/triangle-suite/triangle/services/internal/projection"
+	"github.com/triangle-suite/triangle/services/internal/tracing"
 )
 
 // known is what the channel knows when it answers a call.
@@ -56,7 +57,14 @@ func (a *API) awaitCustomer(ctx context.Context, contactID string, budget time.D
 	if !a.isRealTime(contactsFlow) || !a.isRealTime(customerview.Flow) {
 		return nil
 	}
-	return customerview.Await(ctx, a.DB, contactID, budget)
+	ctx, span := a.Streams.Tracer.Wait(ctx, customerview.Flow, budget)
+	came, err := customerview.Await(ctx, a.DB, contactID, budget)
+	outcome := tracing.TimeUp
+	if came {
+		outcome = tracing.Came
+	}
+	span.Waited(outcome, tracing.Origin{}, err)
+	return err
 }
 
 func (a *API) await(ctx context.Context, state State, origin decider.Origin, path []string, budget time.Duration) (*channelv1.Actions, string, error) {

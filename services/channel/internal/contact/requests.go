@@ -8,6 +8,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/backoffice"
 	"github.com/triangle-suite/triangle/services/internal/call"
 	"github.com/triangle-suite/triangle/services/internal/decider"
+	"github.com/triangle-suite/triangle/services/internal/tracing"
 )
 
 // SubmitRequest takes a visitor's request, and tries to have it done by the back
@@ -47,7 +48,7 @@ func (a *API) SubmitRequest(ctx context.Context, request *channelv1.SubmitReques
 // settle asks the back office and records what came of it. Where the call has
 // been repeated meanwhile, the outcome that was recorded first is the answer.
 func (a *API) settle(ctx context.Context, submitted decider.Outcome[State], call decider.Origin, submit Submit) (Handling, error) {
-	handling, err := a.BackOffice.Try(ctx, backoffice.Request{ID: submit.RequestID, Kind: submit.Kind, Text: submit.Text})
+	handling, err := a.try(ctx, backoffice.Request{ID: submit.RequestID, Kind: submit.Kind, Text: submit.Text})
 	if err != nil {
 		return Handling{}, err
 	}
@@ -58,4 +59,18 @@ func (a *API) settle(ctx context.Context, submitted decider.Outcome[State], call
 	}
 	handling, _ = outcome.State.Handled(submit.RequestID)
 	return handling, nil
+}
+
+// try asks the back office, if there is one.
+func (a *API) try(ctx context.Context, request backoffice.Request) (Handling, error) {
+	if a.BackOffice.Client == nil {
+		return a.BackOffice.Try(ctx, request)
+	}
+	ctx, span := a.Streams.Tracer.Ask(ctx, backoffice.Partner, request.ID, tracing.Origin{})
+	handling, err := a.BackOffice.Try(ctx, request)
+	if err == nil {
+		span.Outcome(handling.How.String())
+	}
+	span.End(err)
+	return handling, err
 }

@@ -218,17 +218,17 @@ func unmarshal(body string, into proto.Message) error {
 }
 
 // Await waits, within the budget, until the view of a contact's customer is
-// there.
-func Await(ctx context.Context, db *projection.DB, contactID string, budget time.Duration) error {
+// there, and tells whether it came.
+func Await(ctx context.Context, db *projection.DB, contactID string, budget time.Duration) (came bool, err error) {
 	waiting, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
-	_, err := db.Await(waiting, func(ctx context.Context, q projection.Querier) (there bool, err error) {
+	came, err = db.Await(waiting, func(ctx context.Context, q projection.Querier) (there bool, err error) {
 		err = q.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM customer_view_contact AS c JOIN customer_view AS v
 			ON v.customer_id = c.customer_id WHERE c.contact_id = ?)`, contactID).Scan(&there)
 		return there, err
 	})
 	if err != nil {
-		return fmt.Errorf("wait for the customer of a contact: %w", err)
+		return false, fmt.Errorf("wait for the customer of a contact: %w", err)
 	}
-	return nil
+	return came, nil
 }

@@ -8,6 +8,7 @@ import (
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	"github.com/triangle-suite/triangle/contracts/flows"
 	"github.com/triangle-suite/triangle/services/internal/projection"
+	"github.com/triangle-suite/triangle/services/internal/tracing"
 )
 
 // The flows on the path from an event to the list that it leads to.
@@ -22,12 +23,15 @@ var (
 type Lists struct {
 	db      *projection.DB
 	cadence func(flow string) string
+	tracer  *tracing.Tracer
+	metrics *Metrics
 }
 
 // NewLists returns the lists in db. cadence tells at which cadence a flow runs;
-// empty when that is not known yet.
-func NewLists(db *projection.DB, cadence func(flow string) string) *Lists {
-	return &Lists{db: db, cadence: cadence}
+// empty when that is not known yet. What comes of waiting is measured by metrics, and
+// told by tracer; it may be nil.
+func NewLists(db *projection.DB, cadence func(flow string) string, tracer *tracing.Tracer, metrics *Metrics) *Lists {
+	return &Lists{db: db, cadence: cadence, tracer: tracer, metrics: metrics}
 }
 
 // Call is a call whose caller waits for the list that it leads to.
@@ -46,12 +50,43 @@ type Call struct {
 // within the budget, and not at all when a flow on the path is not in real time.
 // When there is none it returns nil, and why.
 func (l *Lists) Await(ctx context.Context, call Call) (list *channelv1.Actions, reason string, err error) {
-	if list, reason, err = l.settled(ctx, l.db, call); list != nil || reason != "" || err != nil {
+	began := time.Now()
+	list, reason, err = l.settled(ctx, l.db, call)
+	if err != nil {
 		return list, reason, err
 	}
-	if reason := l.slow(call.Path); reason != "" {
-		return nil, reason, nil
+	if list == nil && reason == "" {
+		var why string
+		if reason, why = l.slow(call.Path); reason != "" {
+			l.metrics.passed(why)
+			return nil, reason, nil
+		}
+		if list, reason, err = l.wait(ctx, call); err != nil {
+			return list, reason, err
+		}
 	}
+	switch {
+	case list != nil:
+		l.metrics.waited(ctx, inTime, time.Since(began))
+	case reason != "":
+		l.metrics.passed(whyVoid)
+	default:
+		reason = fmt.Sprintf("no decision within %s", call.Budget)
+		l.metrics.waited(ctx, late, time.Since(began))
+	}
+	return list, reason, nil
+}
+
+// wait waits within the budget, and tells of it. It returns neither list nor reason
+// when time was up.
+func (l *Lists) wait(ctx context.Context, call Call) (list *channelv1.Actions, reason string, err error) {
+	ctx, span := l.tracer.Wait(ctx, Flow, call.Budget)
+	list, reason, err = l.await(ctx, call)
+	l.tellWaited(ctx, span, call, list != nil, reason != "", err)
+	return list, reason, err
+}
+
+func (l *Lists) await(ctx context.Context, call Call) (list *channelv1.Actions, reason string, err error) {
 	waiting, cancel := context.WithTimeout(ctx, call.Budget)
 	defer cancel()
 	came, err := l.db.Await(waiting, func(ctx context.Context, q projection.Querier) (_ bool, err error) {
@@ -62,10 +97,26 @@ func (l *Lists) Await(ctx context.Context, call Call) (list *channelv1.Actions, 
 		return list, reason, err
 	}
 	// It may have come in the very moment that time was up.
-	if list, reason, err = l.settled(ctx, l.db, call); list == nil && reason == "" && err == nil {
-		reason = fmt.Sprintf("no decision within %s", call.Budget)
+	return l.settled(ctx, l.db, call)
+}
+
+// tellWaited ends the span of a wait, which leads on to that of the decision. What
+// that takes is looked up only where somebody records it.
+func (l *Lists) tellWaited(ctx context.Context, span tracing.Span, call Call, came, inVain bool, failed error) {
+	if !span.IsRecording() {
+		return
 	}
-	return list, reason, err
+	outcome, decision := tracing.TimeUp, tracing.Origin{}
+	switch {
+	case came:
+		outcome = tracing.Came
+		// Without its trace there is no link: nothing else is lost by it.
+		_ = l.db.QueryRow(ctx, `SELECT traceparent FROM nba WHERE contact_id = ? AND correlation_id = ?`,
+			call.ContactID, call.CorrelationID).Scan(&decision.TraceParent)
+	case inVain:
+		outcome = tracing.InVain
+	}
+	span.Waited(outcome, decision, failed)
 }
 
 // settled returns the list, or why there will be none; neither when it is still to be
@@ -83,20 +134,24 @@ func (l *Lists) decided(ctx context.Context, q projection.Querier, call Call) (*
 		`WHERE contact_id = ? AND correlation_id = ?`, call.ContactID, call.CorrelationID)
 }
 
-// slow says which flow on the path is not in real time; empty when all are.
-func (l *Lists) slow(path []string) string {
+// slow says which flow on the path is not in real time, and why that is so in one
+// word; empty when all are.
+func (l *Lists) slow(path []string) (reason, why string) {
 	for _, name := range path {
-		switch cadence := l.cadence(name); cadence {
+		cadence := l.cadence(name)
+		switch cadence {
 		case flows.RealTime:
+			continue
 		case "":
-			return fmt.Sprintf("flow %s has not begun", name)
+			reason = fmt.Sprintf("flow %s has not begun", name)
 		case flows.Paused:
-			return fmt.Sprintf("flow %s is paused", name)
+			reason = fmt.Sprintf("flow %s is paused", name)
 		default:
-			return fmt.Sprintf("flow %s runs %s", name, cadence)
+			reason = fmt.Sprintf("flow %s runs %s", name, cadence)
 		}
+		return reason, whyOf(cadence)
 	}
-	return ""
+	return "", ""
 }
 
 // LastKnown returns the last list of the contact, else of the customer, with the

@@ -28,11 +28,13 @@ import (
 const Flow = "next-best-actions"
 
 // Schema is the tables of the lists. decided_at and rested_on hold times of the
-// clock; everything else is the same whenever the events are taken in.
-var Schema = projection.Schema{Name: "nba", Version: 1, Tables: []string{
+// clock, and traceparent the trace of the decision; everything else is the same
+// whenever the events are taken in.
+var Schema = projection.Schema{Name: "nba", Version: 2, Tables: []string{
 	`CREATE TABLE nba (
 		contact_id TEXT NOT NULL, correlation_id TEXT NOT NULL,
 		actions TEXT NOT NULL, decided_at BIGINT NOT NULL, rested_on TEXT NOT NULL,
+		traceparent TEXT NOT NULL,
 		PRIMARY KEY (contact_id, correlation_id))`,
 	`CREATE TABLE nba_contact (contact_id TEXT PRIMARY KEY, correlation_id TEXT NOT NULL)`,
 	`CREATE TABLE nba_customer (customer_id TEXT PRIMARY KEY, contact_id TEXT NOT NULL, correlation_id TEXT NOT NULL)`,
@@ -57,10 +59,10 @@ func Project(ctx context.Context, tx *projection.Tx, e codec.Event) error {
 		return flow.Unprocessable(fmt.Errorf("write what a list rested on: %w", err))
 	}
 	correlation := e.Metadata.CorrelationID
-	if err := tx.Write(ctx, `INSERT INTO nba (contact_id, correlation_id, actions, decided_at, rested_on) VALUES (?, ?, ?, ?, ?)
+	if err := tx.Write(ctx, `INSERT INTO nba (contact_id, correlation_id, actions, decided_at, rested_on, traceparent) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (contact_id, correlation_id) DO UPDATE SET
-			actions = excluded.actions, decided_at = excluded.decided_at, rested_on = excluded.rested_on`,
-		m.GetContactId(), correlation, string(actions), e.Metadata.Time.UnixNano(), string(restedOn)); err != nil {
+			actions = excluded.actions, decided_at = excluded.decided_at, rested_on = excluded.rested_on, traceparent = excluded.traceparent`,
+		m.GetContactId(), correlation, string(actions), e.Metadata.Time.UnixNano(), string(restedOn), e.Metadata.TraceParent); err != nil {
 		return fmt.Errorf("write a list: %w", err)
 	}
 	return projectLast(ctx, tx, m, correlation)

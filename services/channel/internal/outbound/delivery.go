@@ -84,10 +84,12 @@ func (d delivery) carry(ctx context.Context, state State, customer *channelv1.Cu
 		Address: address(m.GetChannel(), customer), Content: m.GetContent(), At: d.origin.Time,
 	}
 	begun := false
-	err := d.Carrier.Carry(ctx, letter, func() error {
+	asking, span := d.Streams.Tracer.Ask(ctx, d.Name, d.id, d.origin.Trace())
+	err := d.Carrier.Carry(asking, letter, func() error {
 		begun = true
-		return d.begin(ctx, letter.Address)
+		return d.begin(asking, letter.Address)
 	})
+	span.End(err)
 	fate, err := fateOf(err, begun)
 	if fate == (Fate{}) {
 		return err
@@ -158,8 +160,11 @@ func (d delivery) resume(ctx context.Context) error {
 		fate, known = Fate{channelv1.MessageState_MESSAGE_STATE_UNKNOWN, interrupted}, true
 	}
 	if !known {
+		asking, span := d.Streams.Tracer.Ask(ctx, d.Name, d.id, d.origin.Trace())
 		var err error
-		if fate, err = d.Carrier.Ask(ctx, d.id); err != nil {
+		fate, err = d.Carrier.Ask(asking, d.id)
+		span.End(err)
+		if err != nil {
 			return fmt.Errorf("ask what came of a message: %w", err)
 		}
 	}

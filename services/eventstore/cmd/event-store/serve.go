@@ -20,7 +20,7 @@ const stopTimeout = 10 * time.Second
 
 // serve is the command that serves a store.
 type serve struct {
-	Addr           string `default:"127.0.0.1:2113" placeholder:"HOST:PORT" help:"Where to listen, for gRPC and for GET /health/live (${default})."`
+	Addr           string `default:"127.0.0.1:2113" placeholder:"HOST:PORT" help:"Where to listen, for gRPC, GET /health/live and GET /metrics (${default})."`
 	Data           string `xor:"data" required:"" placeholder:"DIR" help:"Keep events in this folder, which is made when it is missing."`
 	Memory         bool   `xor:"data" required:"" help:"Keep events in memory, until the store ends."`
 	TLSCert        string `name:"tls-cert" and:"tls" placeholder:"FILE" help:"Certificate, with its chain, in PEM."`

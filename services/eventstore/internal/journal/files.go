@@ -177,3 +177,18 @@ func (j *Journal) anchorsOf(c *chunk) ([]anchor, error) {
 	j.mu.Unlock()
 	return anchors, nil
 }
+
+// Size is how many bytes the files of the journal's chunks take.
+func (j *Journal) Size() (size uint64, err error) {
+	for i := 0; ; i++ {
+		base, ok := j.base(i)
+		if !ok {
+			return size, nil
+		}
+		info, err := j.fs.Stat(j.fs.PathJoin(j.dir, nameOf(base)))
+		if err != nil {
+			return 0, err
+		}
+		size += uint64(info.Size())
+	}
+}

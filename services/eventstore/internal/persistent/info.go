@@ -80,6 +80,49 @@ func (s *Subscriptions) List(name string) ([]Info, error) {
 	return infos, nil
 }
 
+// Totals are figures of all groups together.
+type Totals struct {
+	Groups, Consumers           int
+	Waiting, InFlight, Retrying int // events
+	Parked                      int64
+}
+
+// Totals counts what there is. Unlike Info it changes nothing: what was processed
+// lately is left for who asks for it.
+func (s *Subscriptions) Totals() (Totals, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	view, err := s.open()
+	if err != nil {
+		return Totals{}, err
+	}
+	defer view.Release()
+	var all Totals
+	for _, group := range s.groups {
+		if err := group.addTo(&all, view); err != nil {
+			return Totals{}, err
+		}
+	}
+	return all, nil
+}
+
+func (r *runner) addTo(all *Totals, view *storage.View) error {
+	_, lastParked, err := r.parkedRange(view)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	g := r.group
+	all.Groups++
+	all.Consumers += len(r.connections)
+	all.Waiting += len(g.buffer)
+	all.InFlight += g.flights.Len()
+	all.Retrying += len(g.retrying)
+	all.Parked += max(int64(lastParked-g.replay.read), 0)
+	return nil
+}
+
 // replay asks the group for its parked events, up to what there is now.
 func (r *runner) replay(until *Place) error {
 	view, err := r.store.View()

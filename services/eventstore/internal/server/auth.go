@@ -31,7 +31,7 @@ type doorkeeper struct {
 
 // options are the gRPC server's when calls need credentials.
 func (d doorkeeper) options() []grpc.ServerOption {
-	return []grpc.ServerOption{grpc.UnaryInterceptor(d.unary), grpc.StreamInterceptor(d.stream)}
+	return []grpc.ServerOption{grpc.ChainUnaryInterceptor(d.unary), grpc.ChainStreamInterceptor(d.stream)}
 }
 
 func (d doorkeeper) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {

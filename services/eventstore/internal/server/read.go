@@ -6,6 +6,7 @@ import (
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 
+	"github.com/triangle-suite/triangle/services/eventstore/internal/metrics"
 	"github.com/triangle-suite/triangle/services/eventstore/internal/storage"
 	"github.com/triangle-suite/triangle/services/eventstore/internal/stream"
 )
@@ -24,17 +25,31 @@ func (s *streamsService) Read(request *streams.ReadReq, call streams.Streams_Rea
 		err = invalid("a subscription can't go backwards")
 	case live && q.filtered && q.interval == 0:
 		err = invalid("the checkpoint interval multiplier must be above 0")
-	case live:
-		err = s.subscribe(ctx, q, call.SendMsg)
-	case q.stream == stream.All:
-		err = s.readAll(ctx, q, call.SendMsg)
 	default:
-		err = s.readStream(ctx, q, call.SendMsg)
+		err = s.read(ctx, q, live, call.SendMsg)
 	}
 	if err != nil {
 		return fail(ctx, q.stream, err)
 	}
 	return nil
+}
+
+// read reads, or subscribes, and counts what is sent.
+func (s *streamsService) read(ctx context.Context, q query, live bool, to send) error {
+	kind, do := metrics.ReadStream, s.readStream
+	switch all := q.stream == stream.All; {
+	case live && all:
+		kind, do = metrics.SubscribeAll, s.subscribe
+	case live:
+		kind, do = metrics.SubscribeStream, s.subscribe
+	case all:
+		kind, do = metrics.ReadAll, s.readAll
+	}
+	sent := s.metrics.Read(kind)
+	return do(ctx, q, func(message any) error {
+		sent.Inc()
+		return to(message)
+	})
 }
 
 // readAll reads $all up to where it ended when the read began.

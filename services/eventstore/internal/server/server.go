@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 
+	"github.com/triangle-suite/triangle/services/eventstore/internal/metrics"
 	"github.com/triangle-suite/triangle/services/eventstore/internal/persistent"
 	"github.com/triangle-suite/triangle/services/eventstore/internal/storage"
 	"github.com/triangle-suite/triangle/services/eventstore/internal/users"
@@ -42,6 +43,8 @@ const (
 type Options struct {
 	Limits Limits       // which pass their Check
 	Users  *users.Users // who may call; everybody when nil
+	// Metrics are those that the store itself is measured with; nil: some of its own.
+	Metrics *metrics.Metrics
 
 	// minPing is how often a client may ping; tests need not wait that long.
 	minPing time.Duration
@@ -51,6 +54,8 @@ type Options struct {
 type Server struct {
 	store         *storage.Store
 	subscriptions *persistent.Subscriptions
+	metrics       *metrics.Metrics
+	seats         *seats
 	grpc          *grpc.Server
 	http          *http.Server
 	stopping      chan struct{}
@@ -63,15 +68,22 @@ type streamsService struct {
 	store    *storage.Store
 	limits   Limits
 	seats    *seats
+	metrics  *metrics.Metrics
 	stopping <-chan struct{}
 }
 
 // New returns a server of store. It serves when Serve is called.
 func New(store *storage.Store, options Options) *Server {
 	limits := options.Limits.withDefaults()
-	s := &Server{store: store, subscriptions: persistent.New(store), stopping: make(chan struct{})}
+	if options.Metrics == nil {
+		options.Metrics = metrics.New()
+	}
+	s := &Server{
+		store: store, subscriptions: persistent.New(store), metrics: options.Metrics, seats: newSeats(limits), stopping: make(chan struct{}),
+	}
+	s.metrics.Watch(s.state)
 	s.grpc = grpc.NewServer(options.grpc(limits)...)
-	streams.RegisterStreamsServer(s.grpc, &streamsService{store: store, limits: limits, seats: newSeats(limits), stopping: s.stopping})
+	streams.RegisterStreamsServer(s.grpc, &streamsService{store: store, limits: limits, seats: s.seats, metrics: s.metrics, stopping: s.stopping})
 	serverfeatures.RegisterServerFeaturesServer(s.grpc, features{})
 	gossip.RegisterGossipServer(s.grpc, &gossiper{id: uuid.New()})
 	persistentpb.RegisterPersistentSubscriptionsServer(s.grpc, &persistentService{subscriptions: s.subscriptions, limits: limits})
@@ -89,6 +101,7 @@ func (o Options) grpc(limits Limits) []grpc.ServerOption {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: cmp.Or(o.minPing, minPing), PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingTimeout}),
 	}
+	options = append(options, o.Metrics.Interceptors()...)
 	if o.Users != nil {
 		options = append(options, doorkeeper{users: o.Users}.options()...)
 	}
@@ -98,6 +111,7 @@ func (o Options) grpc(limits Limits) []grpc.ServerOption {
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health/live", s.live)
+	mux.Handle("GET /metrics", s.metrics.Handler())
 	return mux
 }
 
@@ -110,6 +124,30 @@ func (s *Server) live(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// state is what the metrics tell of the store now.
+func (s *Server) state() (metrics.State, error) {
+	size, err := s.store.Size()
+	if err != nil {
+		return metrics.State{}, err
+	}
+	groups, err := s.subscriptions.Totals()
+	if err != nil {
+		return metrics.State{}, err
+	}
+	view, err := s.store.View()
+	if err != nil {
+		return metrics.State{}, err
+	}
+	defer view.Release()
+	now := metrics.State{
+		Position: view.Last(), JournalBytes: size.Journal, IndexBytes: size.Index,
+		Groups: groups.Groups, Consumers: groups.Consumers,
+		Waiting: groups.Waiting, InFlight: groups.InFlight, Retrying: groups.Retrying, Parked: groups.Parked,
+	}
+	now.Subscriptions, now.Behind = s.seats.behind(now.Position)
+	return now, nil
 }
 
 // Serve serves until Stop or Kill; it then returns nil.

@@ -16,11 +16,11 @@ import (
 //	                    ▲                                │ more than a page
 //	                    └────────── fell behind ─────────┘
 func (s *streamsService) subscribe(ctx context.Context, q query, to send) error {
-	leave, err := s.seats.take(ctx)
+	seat, err := s.seats.take(ctx)
 	if err != nil {
 		return err
 	}
-	defer leave()
+	defer seat.leave()
 	view, err := s.store.View()
 	if err != nil {
 		return err
@@ -33,7 +33,7 @@ func (s *streamsService) subscribe(ctx context.Context, q query, to send) error 
 	if err := to(confirmation()); err != nil {
 		return err
 	}
-	return s.follow(ctx, source, to)
+	return s.follow(ctx, source, seat, to)
 }
 
 // source is what a subscription reads.
@@ -44,6 +44,8 @@ type source interface {
 	// watch returns what is closed when there may be more than in the view, and what
 	// to call when nobody waits for that any longer.
 	watch(view *storage.View) (changed <-chan struct{}, stop func())
+	// place is the last position that was looked at; 0 when that is not known.
+	place() uint64
 	// arrive is called when the end was reached and the reader is told so.
 	arrive(p *page)
 }
@@ -57,7 +59,7 @@ func newSource(q query, view *storage.View) (source, error) {
 	return newStreamSource(q, view)
 }
 
-func (s *streamsService) follow(ctx context.Context, src source, to send) error {
+func (s *streamsService) follow(ctx context.Context, src source, seat *seat, to send) error {
 	var p page
 	for live := false; ; {
 		if err := s.interrupted(ctx); err != nil {
@@ -68,6 +70,7 @@ func (s *streamsService) follow(ctx context.Context, src source, to send) error 
 			return err
 		}
 		more, err := src.read(view, &p)
+		seat.at.Store(src.place())
 		changed, stop := src.watch(view)
 		view.Release()
 		if err == nil {
@@ -159,6 +162,8 @@ func (s *allSource) consider(view *storage.View, record *storage.Record, p *page
 	return nil
 }
 
+func (s *allSource) place() uint64 { return s.considered }
+
 func (*allSource) watch(view *storage.View) (changed <-chan struct{}, stop func()) {
 	return view.Changed(), func() {}
 }
@@ -200,6 +205,8 @@ func newStreamSource(q query, view *storage.View) (*streamSource, error) {
 	}
 	return s, nil
 }
+
+func (*streamSource) place() uint64 { return 0 }
 
 func (s *streamSource) watch(view *storage.View) (changed <-chan struct{}, stop func()) {
 	return view.Watch(s.stream)

@@ -63,6 +63,7 @@ type Options struct {
 	Logger  *slog.Logger
 	Now     func() time.Time
 	IDCache int // how many ids of late events are remembered; 0: none
+	Meter   Meter
 	// Existing makes Open fail with ErrNoStore when the folder is no store's,
 	// instead of making it one.
 	Existing bool
@@ -74,6 +75,22 @@ type Options struct {
 	// write makes a group durable. Tests plant defects here, which others must find.
 	write func(*Store, *group) error
 }
+
+// Meter measures what writing costs. It is told by the goroutine that syncs, after
+// the writers were answered, and must not wait.
+type Meter interface {
+	// Synced tells of a group that was made durable: of how many commands, events and
+	// bytes of the journal it is, and how long the write and the sync took.
+	Synced(commands, events, bytes int, took time.Duration)
+	// Appended tells what came of an append, and after how long.
+	Appended(took time.Duration, err error)
+}
+
+// unmetered is the Meter of who has none.
+type unmetered struct{}
+
+func (unmetered) Synced(int, int, int, time.Duration) {}
+func (unmetered) Appended(time.Duration, error)       {}
 
 // Store is an event store in one folder.
 type Store struct {
@@ -150,6 +167,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Meter == nil {
+		o.Meter = unmetered{}
 	}
 	if o.write == nil {
 		o.write = func(s *Store, g *group) error { return s.log.Write(&g.log) }
@@ -229,13 +249,16 @@ func (s *Store) start() {
 func (s *Store) syncGroups() {
 	defer close(s.toIndex)
 	for g := range s.toSync {
+		began := time.Now()
 		if g.err = s.faults.err(); g.err == nil && g.log.Len() > 0 {
 			if err := s.opts.write(s, g); err != nil {
 				s.faults.fail(err)
 			}
 			g.err = s.faults.err() // also what failed beside this write
 		}
+		ended := time.Now()
 		s.answer(g)
+		s.measure(g, began, ended)
 		s.toIndex <- g
 		// Those who were answered come back now: with them the next group is
 		// twice as large, and there are half as many syncs.
@@ -253,6 +276,18 @@ func (s *Store) answer(g *group) {
 			c.written, c.err = Written{}, g.err
 		}
 		close(c.done)
+	}
+}
+
+// measure tells the meter of a group that was answered at ended.
+func (s *Store) measure(g *group, began, ended time.Time) {
+	if g.wrote() {
+		s.opts.Meter.Synced(len(g.commands), len(g.entries), g.log.Len(), ended.Sub(began))
+	}
+	for _, c := range g.commands {
+		if c.kind == appendEvents {
+			s.opts.Meter.Appended(ended.Sub(c.began), c.err)
+		}
 	}
 }
 
@@ -321,7 +356,7 @@ func (s *Store) delete(ctx context.Context, kind commandKind, name string, expec
 }
 
 func (s *Store) submit(ctx context.Context, c *command) (Written, error) {
-	c.done = make(chan struct{})
+	c.done, c.began = make(chan struct{}), time.Now()
 	select {
 	case <-s.closing: // checked first: a queue with room must not win by chance
 		return Written{}, ErrClosed

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"runtime"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -23,6 +24,7 @@ type command struct {
 	stream   string
 	expected stream.Expected
 	events   []NewEvent
+	began    time.Time
 
 	done    chan struct{} // closed when written and err hold
 	written Written

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 )
@@ -32,6 +33,7 @@ type Log struct {
 	holder        *holder
 	subscriptions subscriptions
 	patience      time.Duration
+	metrics       *metrics // nil: nobody sees them
 }
 
 var _ eventlog.Log = (*Log)(nil)
@@ -42,6 +44,8 @@ type Option func(*settings)
 type settings struct {
 	patience time.Duration
 	logger   *slog.Logger
+
+	registerer prometheus.Registerer
 }
 
 // WithPatience bounds how long a call whose context has no deadline waits for
@@ -72,7 +76,11 @@ func Open(connectionString string, options ...Option) (*Log, error) {
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("event store connection string: %w", err)
 	}
-	return &Log{holder: newHolder(*config), patience: chosen.patience}, nil
+	metrics, err := newMetrics(chosen.registerer)
+	if err != nil {
+		return nil, err
+	}
+	return &Log{holder: newHolder(*config), patience: chosen.patience, metrics: metrics}, nil
 }
 
 // logTo makes all that the client says details: it calls an orderly stop an
@@ -92,7 +100,9 @@ func logTo(logger *slog.Logger) esdb.LoggingFunc {
 // Append implements eventlog.Log.
 func (l *Log) Append(
 	ctx context.Context, stream string, expected eventlog.Expected, events ...eventlog.NewEvent,
-) (eventlog.Appended, error) {
+) (appended eventlog.Appended, err error) {
+	began := time.Now()
+	defer func() { l.metrics.appended(began, events, err) }()
 	// The size is checked on this side, because the client loses the store's
 	// answer to an append that the store cuts short (a defect).
 	if err := eventlog.CheckSize(events); err != nil {
@@ -116,9 +126,11 @@ func (l *Log) Append(
 
 // Ping implements eventlog.Log.
 func (l *Log) Ping(ctx context.Context) error {
+	began := time.Now()
 	_, err := call(ctx, l, func(ctx context.Context, client *esdb.Client) (struct{}, error) {
 		return struct{}{}, ping(ctx, client)
 	})
+	l.metrics.done(opPing, began, err)
 	if err != nil {
 		return fmt.Errorf("ping: %w", err)
 	}

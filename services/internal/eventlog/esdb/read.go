@@ -27,7 +27,7 @@ func (l *Log) ReadStream(
 		options := esdb.ReadStreamOptions{Direction: toDirection(direction), From: toStreamPosition(direction, from)}
 		return client.ReadStream(ctx, stream, options, toCount(limit))
 	}
-	return l.read(ctx, stream, open, limit, func(eventlog.Event) bool { return true })
+	return l.read(ctx, opReadStream, stream, open, limit, func(eventlog.Event) bool { return true })
 }
 
 // ReadAll implements eventlog.Log. The store's reads take no filter; so system
@@ -89,15 +89,17 @@ func (l *Log) readAllPage(
 		options := esdb.ReadAllOptions{Direction: toDirection(direction), From: toAllPosition(direction, from)}
 		return client.ReadAll(ctx, options, page)
 	}
-	return l.read(ctx, "$all", open, 0, wanted)
+	return l.read(ctx, opReadAll, "$all", open, 0, wanted)
 }
 
 // read yields the wanted events of what open opens, at most limit of them.
 func (l *Log) read(
-	ctx context.Context, name string, open opener, limit int, wanted func(eventlog.Event) bool,
+	ctx context.Context, op, name string, open opener, limit int, wanted func(eventlog.Event) bool,
 ) iter.Seq2[eventlog.Event, error] {
 	return func(yield func(eventlog.Event, error) bool) {
+		began := time.Now()
 		r, err := l.begin(ctx, open)
+		l.metrics.done(op, began, err)
 		if err != nil {
 			yield(eventlog.Event{}, fmt.Errorf("read %s: %w", name, err))
 			return
@@ -116,6 +118,7 @@ func (l *Log) read(
 				continue
 			}
 			left--
+			l.metrics.delivered(op)
 			if !yield(event, nil) {
 				return
 			}

@@ -128,6 +128,7 @@ func (l *Log) subscribe(ctx context.Context, from source) (eventlog.Subscription
 		end()
 		return nil, fmt.Errorf("subscribe to %s: %w", from, err)
 	}
+	l.metrics.subscribed(1)
 	go s.run(ctx, lifetime)
 	return s, nil
 }
@@ -153,6 +154,7 @@ func (s *subscription) Close() {
 // caller's context, or until subscribing again can't help.
 func (s *subscription) run(callers, lifetime context.Context) {
 	defer close(s.done)
+	defer s.log.metrics.subscribed(-1)
 	defer s.log.subscriptions.remove(s) // before done: who waits for that may subscribe in its place
 	defer s.end()
 	err := s.follow(lifetime)
@@ -211,7 +213,9 @@ func (s *subscription) once(ctx context.Context) (delivered bool, err error) {
 		return false, err
 	}
 	defer c.release()
+	began := time.Now()
 	inner, err := await(ctx, ctx, c, s.source.subscribe)
+	s.log.metrics.done(opSubscribe, began, err)
 	if err != nil {
 		return false, err
 	}
@@ -226,6 +230,9 @@ func (s *subscription) once(ctx context.Context) (delivered bool, err error) {
 		select {
 		case s.messages <- message:
 			delivered = true
+			if message.Kind == eventlog.KindEvent {
+				s.log.metrics.delivered(opSubscribe)
+			}
 		case <-ctx.Done():
 			return delivered, ctx.Err()
 		}

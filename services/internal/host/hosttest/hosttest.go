@@ -56,13 +56,15 @@ func Start(t testing.TB, run func(ctx context.Context, bound func(serve.Addresse
 	}}
 }
 
-// Serve serves a service's options on free ports, with telemetry that nobody
-// sees.
+// Serve serves a service's options on free ports, with their telemetry, or with one
+// that nobody sees.
 func Serve(t testing.TB, service string, options serve.Options) Running {
 	t.Helper()
 	return Start(t, func(ctx context.Context, bound func(serve.Addresses)) (err error) {
 		options.HTTPAddr, options.GRPCAddr, options.Bound = "127.0.0.1:0", "127.0.0.1:0", bound
-		options.Telemetry, err = telemetry.Start(ctx, telemetry.Settings{Service: service, Output: io.Discard})
+		if options.Telemetry == nil {
+			options.Telemetry, err = telemetry.Start(ctx, telemetry.Settings{Service: service, Output: io.Discard})
+		}
 		if err != nil {
 			return err
 		}

@@ -32,6 +32,7 @@ var RestsOn = []string{Flow, facts.Flow, complaint.Flow}
 type Decisions struct {
 	Streams   *decider.Streams
 	Freshness func(flows ...string) []*flowv1.Freshness
+	Metrics   *Metrics
 }
 
 // Reaction decides at each event that changes what a known customer may want. A
@@ -75,6 +76,7 @@ func subjects(m any) (contact, customer string) {
 
 func (d *Decisions) answer(ctx context.Context, q projection.Querier, cause flow.Cause) error {
 	contact, customer := subjects(cause.Message)
+	began := time.Now()
 	restedOn := d.Freshness(RestsOn...) // before reading: it rests on no less
 	g, at, err := gatherAt(ctx, q, contact, customer, cause)
 	if err != nil {
@@ -88,8 +90,12 @@ func (d *Decisions) answer(ctx context.Context, q projection.Querier, cause flow
 	if err != nil {
 		return err
 	}
-	_, err = decider.Handle(ctx, d.Streams, cause.Origin, Stream(contact), Decider,
+	took := time.Since(began)
+	outcome, err := decider.Handle(ctx, d.Streams, cause.Origin, Stream(contact), Decider,
 		func(State) ([]proto.Message, error) { return []proto.Message{decided}, nil })
+	if err == nil && !outcome.Repeated {
+		d.Metrics.decided(cause, took)
+	}
 	if reason := whyNot(err); reason != "" {
 		return d.decline(ctx, q, cause, reason)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/projection"
+	"github.com/triangle-suite/triangle/services/internal/tracing"
 	"github.com/triangle-suite/triangle/services/internal/worker"
 	"github.com/triangle-suite/triangle/services/telemetry"
 )
@@ -41,7 +42,7 @@ const perRound = 100
 // Partner is the back office, with the requests that wait for it.
 func (d *Driver) Partner() worker.Partner {
 	return worker.Partner{
-		Name: "back office", Look: d.look, Do: d.drive,
+		Name: backoffice.Partner, Look: d.look, Do: d.drive,
 		Refused: func(err error) bool {
 			_, refused := errors.AsType[backoffice.Refusal](err)
 			return refused
@@ -71,7 +72,9 @@ func (d *Driver) drive(ctx context.Context, id string) error {
 		return err
 	}
 	ctx = telemetry.Extract(ctx, cause.Metadata.TraceParent, cause.Metadata.TraceState)
-	answer, err := d.BackOffice.Ask(ctx, backoffice.Request{ID: id, Kind: state.Opened.GetKind(), Text: state.Opened.GetText()})
+	asking, span := d.Streams.Tracer.Ask(ctx, backoffice.Partner, id, tracing.Origin{})
+	answer, err := d.BackOffice.Ask(asking, backoffice.Request{ID: id, Kind: state.Opened.GetKind(), Text: state.Opened.GetText()})
+	span.End(err)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,132 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// scrapeURL returns metrics as Prometheus asks for them.
+func (s *suite) scrapeURL(url string) string {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r.Header.Set("Accept", "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2")
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		s.t.Fatalf("%s is answered %d: %v", url, answer.StatusCode, err)
+	}
+	return string(text)
+}
+
+// seriesOf returns the series of each metric, buckets as one.
+func seriesOf(text string) map[string]map[string]bool {
+	all := map[string]map[string]bool{}
+	bucket := regexp.MustCompile(`,?le="[^"]*"`)
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "#") || strings.TrimSpace(line) == "" {
+			continue
+		}
+		series, _, _ := strings.Cut(line, "} ")
+		name, labels, _ := strings.Cut(series, "{")
+		name, _, _ = strings.Cut(name, " ")
+		if all[name] == nil {
+			all[name] = map[string]bool{}
+		}
+		all[name][bucket.ReplaceAllString(labels, "")] = true
+	}
+	return all
+}
+
+// madeUp is what no label may hold: ids, streams, and what the test itself made up.
+var madeUp = regexp.MustCompile(`[0-9a-fA-F]{8}-[0-9a-fA-F]{4}|[0-9a-f]{32}|contact-|customer-[0-9]|request-[0-9]|lead-[0-9]|decisions-|flow-|@|made-up|MADEUP`)
+
+// cadences are what a flow is moved to, one after the other; what it ends at is the
+// same each time.
+func cadencesOf(round int) []string {
+	return []string{"weekly", fmt.Sprintf("%d 3 * * *", round%60), fmt.Sprintf("CRON_TZ=Europe/Amsterdam %d 4 * * 1", round%60), "paused", "hourly"}
+}
+
+// Customers, contacts, cadences and wrong calls without end make no series without end:
+// after many there are those that there were after a few, and a few codes more.
+func TestSeriesAreBounded(t *testing.T) {
+	s := up(t)
+	s.prefix = "series-"
+	s.offerPropositions()
+	for round := range 3 {
+		s.makeSeries(round)
+	}
+	s.await("what is left of the error budgets", func() bool { return strings.Contains(s.scrapeText("sales"), "triangle_flow_error_budget_left_ratio{") })
+	before := s.allSeries()
+	for round := 3; round < 25; round++ {
+		s.makeSeries(round)
+	}
+	after := s.allSeries()
+	const more = 3 // codes, and types of events, that chance has not brought before
+	for name, series := range after {
+		if n := len(series); n > len(before[name])+more || n > 400 {
+			t.Errorf("%s has %d series, and had %d", name, n, len(before[name]))
+		}
+		flows := map[string]int{}
+		for labels := range series {
+			if held := madeUp.FindString(strings.ReplaceAll(labels, `"contact-events"`, "")); held != "" {
+				t.Errorf("%s has a label with %q: %s", name, held, labels)
+			}
+			flows[regexp.MustCompile(`flow="[^"]*"`).FindString(labels)]++
+		}
+		if strings.HasSuffix(name, "triangle_flow_info") {
+			for flow, n := range flows {
+				if n != 1 {
+					t.Errorf("%s is said to run in %d ways at once", flow, n)
+				}
+			}
+		}
+	}
+	if len(after) < 100 {
+		t.Errorf("there are only %d metrics: the rule would hold of nothing", len(after))
+	}
+}
+
+// allSeries returns the series of all services and of the store.
+func (s *suite) allSeries() map[string]map[string]bool {
+	s.t.Helper()
+	all := map[string]map[string]bool{}
+	for _, service := range services {
+		for name, series := range seriesOf(s.scrapeText(service)) {
+			all[service+" "+name] = series
+		}
+	}
+	for name, series := range seriesOf(s.scrapeURL("http://" + s.eventStore + "/metrics")) {
+		all["event store "+name] = series
+	}
+	return all
+}
+
+// makeSeries does all that might make series.
+func (s *suite) makeSeries(round int) {
+	s.t.Helper()
+	number := fmt.Sprintf("made-up-%d", round)
+	s.call(http.StatusOK, http.MethodPost, "sales", "/v1/customers", body{"customer_number": number, "source": number})
+	contact := s.startContact("CHANNEL_WEBSITE", number)
+	s.look(contact)
+	s.call(http.StatusOK, http.MethodPost, "channel", "/v1/contacts/"+contact+"/requests", body{"kind": "REQUEST_KIND_SERVICE", "text": number})
+	s.call(http.StatusOK, http.MethodPost, "channel", "/v1/contacts/"+contact+"/end", body{"outcome": "CONTACT_OUTCOME_ABANDONED"})
+	s.appendByHand(number, "made-up."+number, "{}")
+	for _, service := range services {
+		s.badCall(fmt.Sprintf("MADEUP%d", round), service, "/v1/"+number, "", number)
+		s.badCall(http.MethodGet, service, "/"+number+"/"+number, "", number)
+		s.badCall(http.MethodPost, service, "/loglevel", number, number)
+	}
+	cadences := cadencesOf(round)
+	s.triangle("flow", "set", "lead-dispatch", "--cadence", cadences[round%len(cadences)])
+}
