@@ -64,22 +64,28 @@ func byTrace(text string) func(eventlog.Event) bool {
 
 // contactBehind returns the contact that an event, or else what caused it, is about;
 // empty when there is none.
-func (r *Reader) contactBehind(ctx context.Context, e eventlog.Event) (string, error) {
+func (r *Reader) contactBehind(ctx context.Context, e eventlog.Event) (contact string, err error) {
 	for {
-		if contact := r.named(e); contact != "" {
+		if contact = r.named(e); contact != "" {
 			return contact, nil
 		}
-		md, err := codec.DecodeMetadata(e.Metadata)
-		if err != nil || md.CausationID == "" || md.CausePosition.Compare(e.Position) >= 0 || md.CausePosition == (Position{}) {
+		cause, place := causeIn(e)
+		if cause == "" || place.Compare(e.Position) >= 0 {
 			return "", nil
 		}
-		if e, err = r.at(ctx, md.CausePosition); err != nil {
+		if e, err = r.at(ctx, place); err != nil || e.ID.String() != cause {
 			return "", err
 		}
-		if e.ID.String() != md.CausationID {
-			return "", nil
-		}
 	}
+}
+
+// causeIn is the cause that an event names, and where that stands; empty when it does
+// not say, or can't be read.
+func causeIn(e eventlog.Event) (id string, place Position) {
+	if md, err := codec.DecodeMetadata(e.Metadata); err == nil && md.CausePosition != (Position{}) {
+		return md.CausationID, md.CausePosition
+	}
+	return "", Position{}
 }
 
 // named is the contact that an event names, by its stream or by what it says.

@@ -14,7 +14,7 @@ import (
 type fold struct {
 	story   Story
 	codec   *codec.Codec
-	streams map[string]bool       // those that belong as a whole
+	streams map[string]bool       // those of the contact's requests
 	known   map[string]*Happening // by the event's id
 	ways    ways
 }
@@ -23,7 +23,7 @@ type fold struct {
 func newFold(c *codec.Codec, contact string) *fold {
 	return &fold{
 		story: Story{Contact: contact}, codec: c,
-		streams: map[string]bool{contactStream(contact): true, "decisions-" + contact: true},
+		streams: map[string]bool{},
 		known:   map[string]*Happening{}, ways: newWays(),
 	}
 }
@@ -41,13 +41,32 @@ func (f *fold) see(e eventlog.Event) {
 		return
 	}
 	cause := f.causeOf(e)
-	if cause == nil && !f.streams[e.Stream] {
+	if cause == nil && !f.owns(e.Stream) && !f.isNamed(e) {
 		if isOpaque(e) {
 			f.story.Opaque++
 		}
 		return
 	}
 	f.add(f.happening(e), cause)
+}
+
+// owns tells whether a stream is about the contact, or about one of its requests.
+func (f *fold) owns(stream string) bool {
+	return strings.HasSuffix(stream, "-"+f.story.Contact) || f.streams[stream]
+}
+
+// isNamed tells whether an event says that it is about the contact, such as an order
+// that somebody has placed in it.
+func (f *fold) isNamed(e eventlog.Event) bool {
+	if !bytes.Contains(e.Data, []byte(f.story.Contact)) {
+		return false
+	}
+	decoded, err := f.codec.DecodeSealed(e)
+	if err != nil {
+		return false
+	}
+	m, ok := decoded.Message.(interface{ GetContactId() string })
+	return ok && m.GetContactId() == f.story.Contact
 }
 
 // causeOf is the event of the story that an event names as its cause; nil when it
@@ -84,7 +103,7 @@ func causationOf(metadata []byte) []byte {
 func isOpaque(e eventlog.Event) bool {
 	service, _, _ := strings.Cut(e.Type, ".")
 	m := bytes.TrimSpace(e.Metadata)
-	return isService(service) && !(bytes.HasPrefix(m, []byte("{")) && bytes.HasSuffix(m, []byte("}")))
+	return isService(service) && (!bytes.HasPrefix(m, []byte("{")) || !bytes.HasSuffix(m, []byte("}")))
 }
 
 func isService(name string) bool {

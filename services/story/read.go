@@ -174,6 +174,10 @@ func (r *Reader) settle(ctx context.Context, f *fold) error {
 			continue
 		}
 		state, err := r.flows.Get(ctx, name)
+		if codec.IsFault(err) {
+			f.ways.unread(name)
+			continue
+		}
 		if err != nil {
 			return err
 		}

@@ -1,10 +1,11 @@
 // Package story tells the whole story of a contact from the event store alone: who
 // did what when, caused by what, how long each hop took, and what is still to come.
 //
-// What belongs to a contact is what stands in its own streams, what answers an event
-// that belongs to it, and so on. The store has no index of causes: so the log is read
-// once, from the contact's first event on, and in each event it is looked which cause
-// it names. Causes come before their answers.
+// What belongs to a contact is what stands in streams of its id and in those of its
+// requests, what names it, what answers an event that belongs to it, and so on. The
+// store has no index of causes: so the log is read once, from the contact's first event
+// on, and in each event it is looked which cause it names. Causes come before their
+// answers.
 //
 //	contact-<id>       ──▶ its events ──▶ their answers ──▶ the answers to those …
 //	decisions-<id>     ──▶ what was decided for it

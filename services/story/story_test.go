@@ -167,6 +167,25 @@ channel: request submitted
     > request-status waiting, daily; it has told nothing of itself yet, due Mon 2026-11-23 02:00 UTC
 sales: request opened
 `},
+		"somebody orders in the contact, by a call to sales": {func(w *world) {
+			w.call("shown", flows.Channel, "contact-"+contact, &channelv1.VariantShown{ContactId: contact})
+			w.after(time.Second)
+			w.call("order", flows.Sales, "customer-c1", &salesv1.OrderPlaced{CustomerId: "c1", OrderId: "o1", ContactId: contact})
+			w.call("other order", flows.Sales, "customer-c1", &salesv1.OrderPlaced{CustomerId: "c1", OrderId: contact, ContactId: "other"})
+			w.answer("converted", "order", flows.Sales, "follow-to-transaction", "conversion-"+contact, &salesv1.ContactTransacted{ContactId: contact})
+		}, `
+channel: variant shown
+sales: order placed
+  > customer-facts waiting, daily; it has told nothing of itself yet, due Mon 2026-11-23 02:00 UTC
+  sales: contact transacted +0s
+`},
+		"a flow that a newer release steers": {func(w *world) {
+			w.raw("newer", "flow-contact-events", eventlog.NewEvent{ID: uuid.New(), Type: "flow.CadenceDreamt", Data: []byte("{}"), Metadata: []byte("{}")}, codec.Metadata{})
+			w.call("click", flows.Channel, "contact-"+contact, &channelv1.BannerClicked{ContactId: contact})
+		}, `
+channel: banner clicked
+  > contact-events waiting, a way that this build can't read: run the triangle of the release that steered it last
+`},
 		"what caused it is no part of it": {func(w *world) {
 			w.call("lead", flows.Marketing, "lead-l1", &marketingv1.LeadIssued{LeadId: "l1"})
 			w.after(time.Minute)

@@ -182,6 +182,15 @@ func (w ways) settle(states map[string]control.State, now time.Time) {
 	}
 }
 
+// unread notes that it is not known where a flow is.
+func (w ways) unread(flow string) {
+	for _, d := range w.all[flow] {
+		if d.State == Waiting {
+			d.Note = "a way that this build can't read: run the triangle of the release that steered it last"
+		}
+	}
+}
+
 func (d *Delivery) settle(s control.State, now time.Time) {
 	at := s.Progress.GetPosition()
 	if at != nil && d.position.Compare(Position{Commit: at.GetCommit(), Prepare: at.GetPrepare()}) <= 0 || d.Answered {
@@ -196,7 +205,7 @@ func (d *Delivery) settle(s control.State, now time.Time) {
 
 // expectation tells when a consumer will come to what it has not come to.
 func expectation(s control.State) string {
-	text := ""
+	var text string
 	switch s.Cadence {
 	case flows.RealTime:
 		text = "in real time, and is behind"

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -26,6 +28,7 @@ import (
 	"github.com/triangle-suite/triangle/operator/apitest"
 	"github.com/triangle-suite/triangle/operator/internal/controller"
 	"github.com/triangle-suite/triangle/operator/internal/rollout"
+	"github.com/triangle-suite/triangle/operator/internal/traces"
 	"github.com/triangle-suite/triangle/services/control"
 	"github.com/triangle-suite/triangle/services/eventstore/eventstoretest"
 )
@@ -61,16 +64,17 @@ type world struct {
 	store     *eventstoretest.Server
 	client    client.Client
 	namespace string
-	rights    *rest.Config       // the operator's: what the manifests let it do
-	looks     atomic.Int64       // at the Triangle, by the operator
-	end       context.CancelFunc // of the operator
+	rights    *rest.Config                // the operator's: what the manifests let it do
+	looks     atomic.Int64                // at the Triangle, by the operator
+	spans     *tracetest.InMemoryExporter // of the operator
+	end       context.CancelFunc          // of the operator
 	ended     chan error
 }
 
 func newWorld(t *testing.T, options ...eventstoretest.Option) *world {
 	t.Helper()
 	t.Parallel() // it waits more than it works
-	w := &world{t: t, clock: &clock{}}
+	w := &world{t: t, clock: &clock{}, spans: tracetest.NewInMemoryExporter()}
 	w.store = eventstoretest.Start(t, append(options, eventstoretest.OnDisk(), eventstoretest.WithClock(w.clock.now))...)
 	server := apitest.Start(t)
 	w.client, w.namespace = server.Client(t), server.Namespace(t)
@@ -92,7 +96,7 @@ func (w *world) operate() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	manager, err := ctrl.NewManager(w.rights, ctrl.Options{
+	manager, err := ctrl.NewManager(traces.Watch(w.rights), ctrl.Options{
 		Scheme: scheme, Metrics: metrics.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: &skip},
 		Cache: cache.Options{DefaultNamespaces: map[string]cache.Config{w.namespace: {}}},
 	})
@@ -102,6 +106,7 @@ func (w *world) operate() {
 	r := &controller.Triangles{
 		Client: manager.GetClient(), Reader: counted{manager.GetAPIReader(), &w.looks}, Recorder: manager.GetEventRecorder("triangle-operator"),
 		Now: w.clock.now, Poll: 30 * time.Millisecond, Idle: 100 * time.Millisecond,
+		Traces: sdktrace.NewTracerProvider(sdktrace.WithSyncer(w.spans)),
 	}
 	if err := r.SetupWithManager(manager); err != nil {
 		w.t.Fatal(err)
