@@ -57,7 +57,7 @@ listed = $(subst $(empty) $(empty),:,$(strip $(1)))
 # requirements are not Kubernetes's.
 NODE := kube-controller-manager kube-scheduler kubelet kube-proxy kubectl
 COREDNS := $(CACHE)/coredns-$(call pinned,coredns,github.com/coredns/coredns)/coredns
-WHOLE := $(addprefix $(BUILT)/,etcd kube-apiserver $(NODE)) $(COREDNS) $(BIN)/pause
+WHOLE := $(addprefix $(BUILT)/,etcd kube-apiserver $(NODE)) $(COREDNS) $(BIN)/pause $(BIN)/netpol
 export TRIANGLE_CLUSTER_PROGRAMS := $(BUILT):$(dir $(COREDNS)):$(BIN)
 
 # What images are called, and what they are for.
@@ -124,6 +124,9 @@ cluster-down: ## End it, and take away all that it has made
 
 $(BIN)/pause: $(wildcard tools/cmd/pause/*.go)
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $@ ./tools/cmd/pause
+
+$(BIN)/netpol: $(wildcard tools/cmd/netpol/*.go tools/cluster/netpol/*.go)
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $@ ./tools/cmd/netpol
 
 ##@ Check
 
