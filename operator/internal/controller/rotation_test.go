@@ -37,7 +37,9 @@ func TestASecretThatIsRotatedIsTakenUp(t *testing.T) {
 	if err := w.client.Patch(t.Context(), set, client.RawPatch(types.StrategicMergePatchType, []byte(restart)), client.FieldOwner("kubectl-rollout")); err != nil {
 		t.Fatal(err)
 	}
-	w.change(func(t *v1alpha1.Triangle) { t.Spec.Channel.Env = []v1alpha1.Variable{{Name: "TRIANGLE_CALL_TIMEOUT", Value: &hour}} })
+	w.change(func(t *v1alpha1.Triangle) {
+		t.Spec.Channel.Env = []v1alpha1.Variable{{Name: "TRIANGLE_CALL_TIMEOUT", Value: &hour}}
+	})
 	w.await("what is set is there", func() bool {
 		for _, v := range w.template("shop-channel").Spec.Containers[0].Env {
 			if v.Name == "TRIANGLE_CALL_TIMEOUT" {
