@@ -13,6 +13,9 @@ PROTOC_GEN_OPENAPI := github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-opena
 CONTROLLER_GEN     := sigs.k8s.io/controller-tools/cmd/controller-gen@v0.23.0
 GOFUMPT            := mvdan.cc/gofumpt@v0.12.0
 GOLANGCI_LINT      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+ACTIONLINT         := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+KIND               := sigs.k8s.io/kind@v0.33.0
+CRANE              := github.com/google/go-containerregistry/cmd/crane@v0.22.1
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/triangle
 TOOLS := $(CURDIR)/.tools
@@ -60,7 +63,7 @@ listed = $(subst $(empty) $(empty),:,$(strip $(1)))
 # requirements are not Kubernetes's.
 NODE := kube-controller-manager kube-scheduler kubelet kube-proxy kubectl
 COREDNS := $(CACHE)/coredns-$(call pinned,coredns,github.com/coredns/coredns)/coredns
-WHOLE := $(addprefix $(BUILT)/,etcd kube-apiserver $(NODE)) $(COREDNS) $(BIN)/pause
+WHOLE := $(addprefix $(BUILT)/,etcd kube-apiserver $(NODE)) $(COREDNS) $(BIN)/pause $(BIN)/netpol
 export TRIANGLE_CLUSTER_PROGRAMS := $(BUILT):$(dir $(COREDNS)):$(BIN)
 
 # What images are called, and what they are for.
@@ -127,6 +130,9 @@ cluster-down: ## End it, and take away all that it has made
 
 $(BIN)/pause: $(wildcard tools/cmd/pause/*.go)
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $@ ./tools/cmd/pause
+
+$(BIN)/netpol: $(wildcard tools/cmd/netpol/*.go tools/cluster/netpol/*.go)
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $@ ./tools/cmd/netpol
 
 ##@ Check
 
@@ -236,10 +242,18 @@ test-telemetry: $(PROMETHEUS) $(JAEGER) ## Ask a real Prometheus and a real Jaeg
 	TRIANGLE_PROMETHEUS=$(PROMETHEUS) TRIANGLE_JAEGER=$(JAEGER) go test -count=1 -v -run '^TestTelemetry' ./e2e
 
 .PHONY: e2e-cluster
-e2e-cluster: $(WHOLE) $(HELM4) images ## Prove the suite on a real Kubernetes: one on this machine, as root, or that of KUBECONFIG=file
+e2e-cluster: $(if $(filter command,$(origin KUBECONFIG)),,$(WHOLE)) $(HELM4) images ## Prove the suite on a real Kubernetes: one on this machine, as root, or that of KUBECONFIG=file
 	TRIANGLE_HELM=$(HELM4) TRIANGLE_IMAGES=$(IMAGES) TRIANGLE_REGISTRY=$(REGISTRY) TRIANGLE_VERSION=$(VERSION) \
 		TRIANGLE_E2E_KUBECONFIG='$(if $(filter command,$(origin KUBECONFIG)),$(abspath $(KUBECONFIG)))' \
 		go test -count=1 -v -timeout 20m ./e2e/kubernetes
+
+# What kind puts on its nodes, Kubernetes's version among it, is pinned in kind itself.
+.PHONY: e2e-kind
+e2e-kind: $(TOOLS)/kind images ## Prove the same on a cluster that kind makes for it, which takes Docker, and kubectl
+	kind create cluster --name triangle-e2e --kubeconfig $(BIN)/kind.kubeconfig --wait 5m
+	trap 'kind delete cluster --name triangle-e2e --kubeconfig $(BIN)/kind.kubeconfig' EXIT; \
+	for archive in $(IMAGES)/*.tar; do kind load image-archive --name triangle-e2e $$archive || exit 1; done; \
+	$(MAKE) e2e-cluster KUBECONFIG=$(BIN)/kind.kubeconfig
 
 .PHONY: conformance
 conformance: ## Run the suite of EventStoreDB's own Go client against the event store
@@ -255,7 +269,8 @@ test-charts: $(CONTROL_PLANE) $(HELMS) $(PROMTOOL) ## Run the charts' tests with
 	TRIANGLE_HELM=$(call listed,$(HELMS)) TRIANGLE_PROMTOOL=$(PROMTOOL) go test -count=1 -timeout 20m ./tools/internal/charts
 
 .PHONY: lint
-lint: $(TOOLS)/golangci-lint $(TOOLS)/buf ## Lint code and contracts
+lint: $(TOOLS)/golangci-lint $(TOOLS)/buf $(TOOLS)/actionlint ## Lint code, contracts and workflows
+	actionlint -shellcheck= -pyflakes=
 	cd contracts && buf lint && buf format --diff --exit-code
 	cd contracts && buf breaking --against baseline.binpb
 	@for module in $(MODULES); do echo "lint $$module"; (cd $$module && golangci-lint run ./...) || exit 1; done
@@ -263,6 +278,10 @@ lint: $(TOOLS)/golangci-lint $(TOOLS)/buf ## Lint code and contracts
 
 .PHONY: check
 check: gen fmt lint test clean-tree ## Generate, format, lint, test, and want a clean tree
+
+.PHONY: release
+release: $(TOOLS)/crane $(HELM4) ## Push images and charts: VERSION=1.4.0 REGISTRY=where, PLATFORMS=; leaves in bin/release/ what goes with a release
+	HELM=$(HELM4) REGISTRY=$(REGISTRY) PLATFORMS=$(PLATFORMS) .ci/release $(VERSION)
 
 .PHONY: clean-tree
 clean-tree:
@@ -312,6 +331,9 @@ $(eval $(call tool,protoc-gen-grpc-gateway,$(PROTOC_GEN_GATEWAY)))
 $(eval $(call tool,protoc-gen-openapiv2,$(PROTOC_GEN_OPENAPI)))
 $(eval $(call tool,gofumpt,$(GOFUMPT)))
 $(eval $(call tool,golangci-lint,$(GOLANGCI_LINT)))
+$(eval $(call tool,actionlint,$(ACTIONLINT)))
+$(eval $(call tool,kind,$(KIND)))
+$(eval $(call tool,crane,$(CRANE)))
 
 # A program of a module outside go.work is built once per version too. It gets its name
 # only when it is whole: a build that was broken off leaves nothing that looks like one.

@@ -73,7 +73,7 @@ func prepare(ctx context.Context, dir string) (err error) {
 	}
 	if kubeconfig := os.Getenv(envKubeconfig); kubeconfig != "" {
 		the.cluster = cluster.Use(kubeconfig, cluster.Options{Log: os.Stderr})
-	} else if the.cluster, err = cluster.Start(ctx, cluster.Options{Log: os.Stderr}); err != nil {
+	} else if the.cluster, err = cluster.Start(ctx, cluster.Options{Policies: cluster.Enforced, Log: os.Stderr}); err != nil {
 		return err
 	}
 	archives, err := filepath.Glob(filepath.Join(the.images.folder, "*.tar"))

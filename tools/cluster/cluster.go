@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/triangle-suite/triangle/tools/internal/packages"
 )
 
 // DefaultDir is where a cluster keeps what it needs while it runs. It has to be on a
@@ -30,9 +32,17 @@ type Options struct {
 	Programs string
 	// Detach lets the cluster outlive this process: Open finds it again.
 	Detach bool
+	// Policies says whether NetworkPolicies are enforced; not so when it is empty.
+	Policies Policies
 	// Log is told what is done; nobody when it is nil.
 	Log io.Writer
 }
+
+// Policies is what becomes of NetworkPolicies.
+type Policies string
+
+// Enforced has them enforced by this machine's nftables, of which package netpol tells.
+const Enforced Policies = "Enforced"
 
 // Errors of Start and Open.
 var (
@@ -53,6 +63,7 @@ type Cluster struct {
 	dir        string // empty: not ours
 	kubeconfig string
 	programs   string
+	policies   Policies
 	log        io.Writer
 	state      state
 	running    []*running // the processes that were started here
@@ -65,7 +76,7 @@ func Start(ctx context.Context, o Options) (c *Cluster, err error) {
 	if os.Geteuid() != 0 {
 		return nil, ErrNotRoot
 	}
-	if err := install(ctx, c.log); err != nil {
+	if err := packages.Install(ctx, c.log, needs...); err != nil {
 		return nil, err
 	}
 	if err := c.takePlace(ctx, o.Detach); err != nil {
@@ -84,7 +95,7 @@ func Start(ctx context.Context, o Options) (c *Cluster, err error) {
 }
 
 func newCluster(o Options) *Cluster {
-	c := &Cluster{dir: o.Dir, programs: o.Programs, log: o.Log}
+	c := &Cluster{dir: o.Dir, programs: o.Programs, policies: o.Policies, log: o.Log}
 	if c.dir == "" {
 		c.dir = DefaultDir
 	}

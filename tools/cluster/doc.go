@@ -13,12 +13,13 @@
 //	etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubelet
 //	kube-proxy     service addresses, by nftables
 //	coredns        names of services, at 10.213.0.1 and so at 10.96.0.10
+//	netpol         NetworkPolicies, by nftables, where Options ask for it
 //	containerd     in a folder and with a socket of its own, beside any other one
 //
 // The node's address is on a bridge of its own. Pods have one interface each, routed
-// by this machine (CNI's ptp and host-local). Nothing enforces NetworkPolicies. Volumes
-// are folders that are there from the start (StorageClass local, the default): each
-// is given out once.
+// by this machine (CNI's ptp and host-local), so that its nftables see what they send
+// each other. Volumes are folders that are there from the start (StorageClass local, the
+// default): each is given out once.
 //
 // There is one such cluster on a machine at a time: service addresses are kept in the
 // kernel's tables, of which there is one. Stop takes away all that it has made.

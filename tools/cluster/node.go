@@ -60,7 +60,7 @@ func (c *Cluster) store() []part {
 
 // rest is what needs the API server.
 func (c *Cluster) rest() []part {
-	return []part{{name: "kube-controller-manager", args: append(
+	parts := []part{{name: "kube-controller-manager", args: append(
 		c.client("kube-controller-manager"), "--use-service-account-credentials",
 		"--service-account-private-key-file="+c.key("service-accounts"), "--root-ca-file="+c.cert("ca"),
 		"--cluster-signing-cert-file="+c.cert("ca"), "--cluster-signing-key-file="+c.key("ca"),
@@ -77,6 +77,10 @@ func (c *Cluster) rest() []part {
 		// The machine's own limits stay.
 		"--conntrack-max-per-core=0", "--conntrack-min=0", "--conntrack-tcp-timeout-established=0", "--conntrack-tcp-timeout-close-wait=0",
 	}}, {name: "coredns", args: []string{"-conf", c.config("Corefile")}}}
+	if c.policies == Enforced {
+		parts = append(parts, part{name: "netpol", args: []string{"--kubeconfig=" + c.config("netpol.kubeconfig"), "--name-server=" + nodeAddress}})
+	}
+	return parts
 }
 
 // client are the flags of those that the API server authenticates for.

@@ -107,6 +107,7 @@ func (c *Cluster) identify() error {
 		"kube-scheduler":          {user: "system:kube-scheduler"},
 		"kube-proxy":              {user: "system:kube-proxy"},
 		"coredns":                 {user: "coredns"},
+		"netpol":                  {user: "netpol"},
 		"admin":                   {user: "admin", groups: []string{"system:masters"}},
 	} {
 		if err := errors.Join(a.issue(name, who), c.writeKubeconfig(name)); err != nil {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/triangle-suite/triangle/tools/cluster/netpol"
 )
 
 // grace is how long a part may take to end.
@@ -121,7 +123,8 @@ func mountsBelow(dir string) (all []string, err error) {
 	return all, nil
 }
 
-// removeNetwork removes the node's address, and the tables of the services' ones.
+// removeNetwork removes the node's address, and the tables of the services' ones and of
+// the policies.
 func (c *Cluster) removeNetwork(ctx context.Context) error {
 	if _, ok := c.state.Sysctls[sysctls[0]]; !ok {
 		return nil // it was ended before there was any
@@ -130,11 +133,11 @@ func (c *Cluster) removeNetwork(ctx context.Context) error {
 	if _, statErr := os.Stat("/sys/class/net/" + bridge); statErr == nil {
 		_, err = run(exec.CommandContext(ctx, "ip", "link", "delete", bridge))
 	}
-	for _, family := range []string{"ip", "ip6"} {
-		tables, listErr := run(exec.CommandContext(ctx, "nft", "list", "tables", family))
-		err = errors.Join(err, listErr)
-		if strings.Contains(tables, "table "+family+" kube-proxy\n") {
-			_, deleteErr := run(exec.CommandContext(ctx, "nft", "delete", "table", family, "kube-proxy"))
+	tables, listErr := run(exec.CommandContext(ctx, "nft", "list", "tables"))
+	err = errors.Join(err, listErr)
+	for _, table := range []string{"ip kube-proxy", "ip6 kube-proxy", "inet " + netpol.Table} {
+		if strings.Contains(tables, "table "+table+"\n") {
+			_, deleteErr := run(exec.CommandContext(ctx, "nft", append([]string{"delete", "table"}, strings.Fields(table)...)...))
 			err = errors.Join(err, deleteErr)
 		}
 	}

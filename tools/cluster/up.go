@@ -5,9 +5,12 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os/exec"
 	"time"
 
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/triangle-suite/triangle/tools/cluster/netpol"
 )
 
 // patience bounds the wait for a part, on a machine that is busy with other things.
@@ -47,6 +50,7 @@ func (c *Cluster) bringUp(ctx context.Context) error {
 		{"the node is ready", c.answers("wait", "--for=condition=Ready", "--timeout=10s", "node/"+nodeName)},
 		{"pods may run", c.answers("get", "serviceaccount", "default", "--namespace", "default")},
 		{"names resolve, at the service's address", resolves},
+		{"policies are enforced, where they are to be", c.enforces},
 	} {
 		if err := c.await(ctx, step.what, step.isSo); err != nil {
 			return err
@@ -108,6 +112,15 @@ func (c *Cluster) runtimeAnswers(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// enforces tells whether there is a table of what the policies come to.
+func (c *Cluster) enforces(ctx context.Context) error {
+	if c.policies != Enforced {
+		return nil
+	}
+	_, err := run(exec.CommandContext(ctx, "nft", "list", "table", "inet", netpol.Table))
+	return err
 }
 
 // resolves asks for the API server's name, as a pod would.

@@ -27,7 +27,7 @@ type commands struct {
 }
 
 func (c commands) options() cluster.Options {
-	return cluster.Options{Dir: c.Dir, Programs: c.Programs, Detach: true, Log: os.Stderr}
+	return cluster.Options{Dir: c.Dir, Programs: c.Programs, Detach: true, Policies: cluster.Enforced, Log: os.Stderr}
 }
 
 type up struct{}
