@@ -31,15 +31,24 @@ func install(ctx context.Context, log io.Writer) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	if _, err := exec.LookPath("apt-get"); err != nil {
-		return fmt.Errorf("%w: install %s (so they are called by Debian; the plugins in /usr/lib/cni)", ErrMissing, strings.Join(missing, ", "))
+	if err := Install(ctx, log, missing...); err != nil {
+		return fmt.Errorf("%w: %w", ErrMissing, err)
 	}
-	fmt.Fprintf(log, "install %s\n", strings.Join(missing, ", "))
-	for _, args := range [][]string{{"update", "-q"}, append([]string{"install", "-q", "-y", "--no-install-recommends"}, missing...)} {
+	return nil
+}
+
+// Install installs packages of Debian, as root. The error names them, where that can't
+// be done.
+func Install(ctx context.Context, log io.Writer, packages ...string) error {
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return fmt.Errorf("install %s (so they are called by Debian; CNI's plugins in /usr/lib/cni)", strings.Join(packages, ", "))
+	}
+	fmt.Fprintf(log, "install %s\n", strings.Join(packages, ", "))
+	for _, args := range [][]string{{"update", "-q"}, append([]string{"install", "-q", "-y", "--no-install-recommends"}, packages...)} {
 		cmd := exec.CommandContext(ctx, "apt-get", args...)
 		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 		if _, err := run(cmd); err != nil {
-			return fmt.Errorf("%w: %w", ErrMissing, err)
+			return fmt.Errorf("install %s: %w", strings.Join(packages, ", "), err)
 		}
 	}
 	return nil
