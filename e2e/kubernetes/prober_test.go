@@ -58,8 +58,9 @@ func (p *prober) send(n int, tick *time.Ticker) error {
 	if err != nil {
 		return err
 	}
-	for last, late := error(nil), time.Now().Add(patience); ; <-tick.C {
-		if last = p.try(path, key, text); last == nil {
+	for late := time.Now().Add(patience); ; <-tick.C {
+		last := p.try(path, key, text)
+		if last == nil {
 			p.w.registered.Add(1)
 			return nil
 		}
