@@ -93,6 +93,8 @@ BUGS ?=
 MOST ?= 200
 BENCH ?=
 ROUNDS ?= 16
+RUN ?= .
+SEED ?= 0
 EVENTS ?= 200000
 KEYS ?= 10000,1000000
 FLOWS ?= 1000
@@ -234,18 +236,44 @@ bench-operator: $(CONTROL_PLANE) ## Measure the operator with very many flows: F
 	go test -run '^$$' -bench '^BenchmarkOperator$$' -benchtime 1x -timeout 0 -v ./operator/bench -flows $(FLOWS) -rounds $(ROUNDS)
 
 .PHONY: e2e
-e2e: ## Run the black-box tests against real processes
+e2e: may-cluster ## Run the black-box tests: against real processes, and then on a real Kubernetes, on this machine as root, or that of KUBECONFIG=file
+	@$(MAKE) --no-print-directory e2e-processes
+	@$(MAKE) --no-print-directory e2e-cluster
+
+.PHONY: e2e-processes
+e2e-processes: ## Run the black-box tests against real processes
 	go test $(RACE) -count=1 -skip ^TestTelemetry ./e2e
 
 .PHONY: test-telemetry
 test-telemetry: $(PROMETHEUS) $(JAEGER) ## Ask a real Prometheus and a real Jaeger what they know of a suite that runs
 	TRIANGLE_PROMETHEUS=$(PROMETHEUS) TRIANGLE_JAEGER=$(JAEGER) go test -count=1 -v -run '^TestTelemetry' ./e2e
 
+# What make e2e shows on Kubernetes, within minutes; make e2e-full shows the rest, too.
+SLICE := ^TestAnEnvironmentServesAndMigratesAFlow$$
+
 .PHONY: e2e-cluster
-e2e-cluster: $(if $(filter command,$(origin KUBECONFIG)),,$(WHOLE)) $(HELM4) images ## Prove the suite on a real Kubernetes: one on this machine, as root, or that of KUBECONFIG=file
-	TRIANGLE_HELM=$(HELM4) TRIANGLE_IMAGES=$(IMAGES) TRIANGLE_REGISTRY=$(REGISTRY) TRIANGLE_VERSION=$(VERSION) \
-		TRIANGLE_E2E_KUBECONFIG='$(if $(filter command,$(origin KUBECONFIG)),$(abspath $(KUBECONFIG)))' \
-		go test -count=1 -v -timeout 20m ./e2e/kubernetes
+e2e-cluster: may-cluster $(if $(filter command,$(origin KUBECONFIG)),,$(WHOLE)) $(HELM4) images ## Prove the suite on a real Kubernetes: one on this machine, as root, or that of KUBECONFIG=file
+	$(ON_CLUSTER) TRIANGLE_IMAGES=$(IMAGES) go test -count=1 -v -timeout 20m -run '$(SLICE)' ./e2e/kubernetes
+
+.PHONY: e2e-full
+e2e-full: may-cluster $(WHOLE) $(HELM4) images ## Show all of it on one of this machine, with faults, too: RUN=expression for some tests, SEED=n for the same faults
+	$(MAKE) --no-print-directory images IMAGES=$(IMAGES)-next VERSION=$(VERSION)-next
+	go run ./tools/cmd/images --out $(IMAGES)-broken --registry $(REGISTRY) --version $(VERSION)-broken --platforms $(PLATFORMS) \
+		--only sales-support --args='--eventstore=esdb://nowhere.invalid:2113?tls=false'
+	$(ON_CLUSTER) TRIANGLE_IMAGES=$(IMAGES):$(IMAGES)-next:$(IMAGES)-broken \
+		go test -count=1 -v -timeout 90m -run '$(RUN)' ./e2e/kubernetes -seed $(SEED)
+
+# What the tests on Kubernetes are told. A KUBECONFIG of the environment is not meant:
+# nobody is to find them on the cluster that he happens to work on.
+KUBECONFIG_MEANT = $(if $(filter command,$(origin KUBECONFIG)),$(abspath $(KUBECONFIG)))
+ON_CLUSTER = TRIANGLE_HELM=$(HELM4) TRIANGLE_REGISTRY=$(REGISTRY) TRIANGLE_VERSION=$(VERSION) \
+	TRIANGLE_E2E_KUBECONFIG='$(KUBECONFIG_MEANT)'
+
+# It is said before anything is built for it.
+.PHONY: may-cluster
+may-cluster:
+	@test -n '$(KUBECONFIG_MEANT)' -o "$$(id -u)" = 0 || { echo \
+		'A Kubernetes on this machine takes root: run make as root, or say KUBECONFIG=file of a cluster that can pull the images; make e2e-processes needs neither.' >&2; exit 1; }
 
 # What kind puts on its nodes, Kubernetes's version among it, is pinned in kind itself.
 .PHONY: e2e-kind

@@ -2,7 +2,6 @@ package kubernetes
 
 import (
 	"encoding/json"
-	"fmt"
 	"strings"
 	"testing"
 )
@@ -92,21 +91,6 @@ func (w *world) kill(component string) {
 	w.wait(pod, "condition=Ready")
 }
 
-// allAreAccountedFor tells how many customers the prober has sent, and what became of
-// them in the flow's tables.
-func (w *world) allAreAccountedFor() {
-	w.Helper()
-	var seen, lost, twice int
-	w.until("every customer is accounted for", func() bool {
-		seen, lost, twice = w.account()
-		return lost+twice > 0 || seen == w.registered
-	})
-	w.Logf("customers: %d sent, %d seen, %d lost, %d twice", w.registered, seen, lost, twice)
-	if lost+twice > 0 {
-		w.Error("customers were lost, or came twice")
-	}
-}
-
 // flows has one from weekly to real time, with two seconds for what comes between.
 const flows = `
 flows:
@@ -126,17 +110,23 @@ flows:
 `
 
 // installOperator installs the kinds, who may do what, and the operator itself.
-func (w *world) installOperator() {
+func (w *world) installOperator(args ...string) {
 	w.Helper()
-	w.helm("install", "triangle-operator", "../../charts/triangle-operator", "--set", w.images(), "--wait", "--timeout", patience.String())
+	w.helm(append([]string{"install", "triangle-operator", "../../charts/triangle-operator", "--set", w.images(), "--wait", "--timeout", patience.String()}, args...)...)
 }
 
 // installEnvironment installs the Triangle, and waits until it serves.
 func (w *world) installEnvironment() {
 	w.Helper()
+	w.declareEnvironment()
+	w.wait("triangle/triangle", "condition=Ready")
+}
+
+// declareEnvironment installs the Triangle, and does not wait.
+func (w *world) declareEnvironment() {
+	w.Helper()
 	w.helm("install", "triangle", "../../charts/triangle", "--values", "../../charts/triangle/values-evaluation.yaml",
 		"--set", w.images()+",backup.enabled=true")
-	w.wait("triangle/triangle", "condition=Ready")
 }
 
 // upgrade changes what is said, and nothing else.
@@ -196,31 +186,4 @@ func (w *world) podsAreRestricted() {
 			}
 		}
 	}
-}
-
-// register has customers registered, each with a number of its own.
-func (w *world) register(n int) {
-	w.Helper()
-	for range n {
-		w.registered++
-		w.call("sales", "/v1/customers", map[string]any{"customer_number": fmt.Sprintf("prober-%d", w.registered), "source": "prober"})
-	}
-}
-
-// account has the flow audited from the first event on; it tells of nothing while
-// the store is away.
-func (w *world) account() (seen, lost, twice int) {
-	w.Helper()
-	out, err := w.command("flow", "audit", "customer-facts", "--from", "0", "--json")
-	var audit struct {
-		Versions []struct{ Delivered, Missing, Twice int }
-	}
-	if jsonErr := json.Unmarshal([]byte(out), &audit); jsonErr != nil {
-		w.Logf("no account: %v: %v", err, jsonErr)
-		return 0, 0, 0
-	}
-	for _, v := range audit.Versions {
-		seen, lost, twice = seen+v.Delivered, lost+v.Missing, twice+v.Twice
-	}
-	return seen, lost, twice
 }

@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -22,12 +23,21 @@ const envKubeconfig = "TRIANGLE_E2E_KUBECONFIG"
 var the struct {
 	cluster  *cluster.Cluster
 	triangle string // the command
+	pgtest   string // a PostgreSQL
 	helm     string
 	images   images
 }
 
-// images are where ours are, and what they are called.
-type images struct{ folder, registry, version string }
+// images are where ours are, as in PATH, and what they are called. Those of make
+// e2e-full are there at further versions: next, which is as good, and broken, of sales
+// support alone, which never gets ready.
+type images struct{ folders, registry, version string }
+
+func (i images) next() string   { return i.version + "-next" }
+func (i images) broken() string { return i.version + "-broken" }
+
+// seed is what chance begins with.
+var seed = flag.Uint64("seed", 0, "what chance begins with; 0: another one each time")
 
 func TestMain(m *testing.M) { os.Exit(onCluster(m)) }
 
@@ -59,32 +69,39 @@ func onCluster(m *testing.M) (status int) {
 // images on it.
 func prepare(ctx context.Context, dir string) (err error) {
 	the.images = images{os.Getenv("TRIANGLE_IMAGES"), os.Getenv("TRIANGLE_REGISTRY"), os.Getenv("TRIANGLE_VERSION")}
-	if the.images.folder == "" || the.images.registry == "" || the.images.version == "" {
+	if the.images.folders == "" || the.images.registry == "" || the.images.version == "" {
 		return errors.New("TRIANGLE_IMAGES, TRIANGLE_REGISTRY and TRIANGLE_VERSION say which images to test: run make e2e-cluster")
 	}
 	if the.helm = os.Getenv("TRIANGLE_HELM"); the.helm == "" {
 		return errors.New("TRIANGLE_HELM says which helm to install them with: run make e2e-cluster")
 	}
-	the.triangle = filepath.Join(dir, "triangle")
-	build := exec.CommandContext(ctx, "go", "build", "-o", the.triangle, "../../tools/cmd/triangle")
+	the.triangle, the.pgtest = filepath.Join(dir, "triangle"), filepath.Join(dir, "pgtest")
+	build := exec.CommandContext(ctx, "go", "build", "-o", dir, "../../tools/cmd/triangle", "../../services/internal/pgtest/cmd/pgtest")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the command: %w\n%s", err, out)
+		return fmt.Errorf("build the programs: %w\n%s", err, out)
 	}
 	if kubeconfig := os.Getenv(envKubeconfig); kubeconfig != "" {
 		the.cluster = cluster.Use(kubeconfig, cluster.Options{Log: os.Stderr})
 	} else if the.cluster, err = cluster.Start(ctx, cluster.Options{Policies: cluster.Enforced, Log: os.Stderr}); err != nil {
 		return err
 	}
-	archives, err := filepath.Glob(filepath.Join(the.images.folder, "*.tar"))
-	if err == nil {
-		err = the.cluster.Load(ctx, archives...)
-	}
-	if errors.Is(err, cluster.ErrForeign) {
-		err = nil // it pulls them
-	}
-	if err != nil {
+	if err := load(ctx); err != nil {
 		return errors.Join(err, the.cluster.Stop(context.WithoutCancel(ctx)))
+	}
+	return nil
+}
+
+// load puts the images on the node; another's cluster pulls them.
+func load(ctx context.Context) error {
+	for _, folder := range filepath.SplitList(the.images.folders) {
+		archives, err := filepath.Glob(filepath.Join(folder, "*.tar"))
+		if err != nil || len(archives) == 0 {
+			return errors.Join(err, fmt.Errorf("there are no images in %s: run make e2e-cluster, or make e2e-full", folder))
+		}
+		if err := the.cluster.Load(ctx, archives...); err != nil && !errors.Is(err, cluster.ErrForeign) {
+			return err
+		}
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package kubernetes
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -12,9 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
-	"syscall"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -22,13 +20,23 @@ import (
 // patience bounds each wait, on a machine that is busy with other things.
 const patience = 4 * time.Minute
 
+// callTimeout bounds a call.
+const callTimeout = 20 * time.Second
+
 // world is a namespace of the cluster, as a user has it.
 type world struct {
 	*testing.T
 	namespace  string
-	keys       int // of calls: each has one of its own
-	registered int // customers: each has a number
+	keys       int           // of calls: each has one of its own
+	registered *atomic.Int64 // customers: each has a number
 	reachable  map[string]*forwarded
+}
+
+// on has a part of a test use the world.
+func (w *world) on(t *testing.T) *world {
+	part := *w
+	part.T = t
+	return &part
 }
 
 // newWorld makes a namespace that admits restricted pods alone, and takes it away at
@@ -40,7 +48,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, namespace: name, reachable: map[string]*forwarded{}}
+	w := &world{T: t, namespace: name, registered: &atomic.Int64{}, reachable: map[string]*forwarded{}}
 	t.Cleanup(func() {
 		if t.Failed() {
 			w.keepLogs()
@@ -50,11 +58,38 @@ func newWorld(t *testing.T) *world {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		if _, err := the.cluster.Kubectl(ctx, nil, "delete", "namespace", w.namespace); err != nil {
+		if err := w.remove(ctx); err != nil {
 			t.Error(err)
 		}
 	})
 	return w
+}
+
+// remove takes the namespace away, and what was made beside it. Its pods are not given
+// time to end in good order: there is nobody left to serve.
+func (w *world) remove(ctx context.Context) error {
+	for _, args := range [][]string{
+		{"delete", "namespace", w.namespace, "--wait=false"},
+		{"delete", "pods", "--namespace", w.namespace, "--all", "--grace-period=0", "--force"},
+		{"delete", "namespace", w.namespace, "--ignore-not-found"}, // which waits until it is gone
+	} {
+		if _, err := the.cluster.Kubectl(ctx, nil, args...); err != nil {
+			return err
+		}
+	}
+	return w.removeKinds(ctx)
+}
+
+// removeKinds removes what the operator's release has made for the whole cluster, and
+// what stays of it when it goes; that of another release is left alone.
+func (w *world) removeKinds(ctx context.Context) error {
+	found, err := the.cluster.Kubectl(ctx, nil, "get", "customresourcedefinitions,clusterroles,validatingadmissionpolicies,validatingadmissionpolicybindings",
+		"--selector=app.kubernetes.io/instance=triangle-operator",
+		`--output=jsonpath={range .items[?(@.metadata.annotations.meta\.helm\.sh/release-namespace=="`+w.namespace+`")]}{.kind}/{.metadata.name} {end}`)
+	if all := strings.Fields(found); err == nil && len(all) > 0 {
+		_, err = the.cluster.Kubectl(ctx, nil, append([]string{"delete"}, all...)...)
+	}
+	return err
 }
 
 // keepLogs keeps what goes with the namespace.
@@ -134,80 +169,6 @@ func (w *world) until(what string, isSo func() bool) {
 	}
 }
 
-var forwarding = regexp.MustCompile(`Forwarding from (127\.0\.0\.1:\d+)`)
-
-// forwarded is a Service that is reachable from here.
-type forwarded struct {
-	address string
-	process *exec.Cmd
-	ended   chan struct{}
-}
-
-var ports = map[string]string{"channel": "8081", "sales": "8082", "marketing": "8083", "event-store": "2113"}
-
-// at is where a component is reachable from here: as long as its pod lives.
-func (w *world) at(component string) string {
-	w.Helper()
-	if f := w.reachable[component]; f != nil {
-		select {
-		case <-f.ended:
-		default:
-			return f.address
-		}
-	}
-	w.until(component+" is reachable", func() bool {
-		w.lost(component)
-		f, err := w.forward("triangle-"+component, ports[component])
-		if err == nil {
-			w.reachable[component] = f
-		}
-		return err == nil
-	})
-	return w.reachable[component].address
-}
-
-// lost is that a component is not reachable where it was.
-func (w *world) lost(component string) {
-	if f := w.reachable[component]; f != nil {
-		_ = f.process.Process.Signal(syscall.SIGTERM) // it may have ended with its pod
-		<-f.ended
-		delete(w.reachable, component)
-	}
-}
-
-func (w *world) forward(service, port string) (*forwarded, error) {
-	cmd, err := the.cluster.KubectlCommand(context.Background(), "--namespace", w.namespace, "port-forward", "service/"+service, ":"+port)
-	if err != nil {
-		return nil, err
-	}
-	var complained bytes.Buffer
-	cmd.Stderr = &complained
-	told, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	f := &forwarded{process: cmd, ended: make(chan struct{})}
-	lines := bufio.NewScanner(told)
-	for f.address == "" && lines.Scan() {
-		if at := forwarding.FindStringSubmatch(lines.Text()); at != nil {
-			f.address = at[1]
-		}
-	}
-	go func() {
-		_, _ = io.Copy(io.Discard, told)
-		_ = cmd.Wait() // it ends with its pod, or as it is told to
-		close(f.ended)
-	}()
-	if f.address == "" {
-		<-f.ended
-		return nil, fmt.Errorf("%s is not reachable: %s", service, complained.String())
-	}
-	return f, nil
-}
-
 // call posts to a service's API until it is done, with the key of one request: what
 // was done although nobody was told is not done again.
 func (w *world) call(service, path string, request map[string]any) (answer map[string]any) {
@@ -217,6 +178,12 @@ func (w *world) call(service, path string, request map[string]any) (answer map[s
 	if err != nil {
 		w.Fatal(err)
 	}
+	return w.send(service, path, fmt.Sprintf("%s-%d", w.Name(), w.keys), text)
+}
+
+// send is call, with a key.
+func (w *world) send(service, path, key string, text []byte) (answer map[string]any) {
+	w.Helper()
 	var last error
 	defer func() {
 		if w.Failed() {
@@ -224,7 +191,7 @@ func (w *world) call(service, path string, request map[string]any) (answer map[s
 		}
 	}()
 	w.until(service+path+" answers", func() bool {
-		answer, last = w.post(w.at(service)+path, fmt.Sprintf("%s-%d", w.Name(), w.keys), text)
+		answer, last = w.post(w.at(service)+path, key, text)
 		if last != nil {
 			w.lost(service)
 		}
@@ -234,7 +201,9 @@ func (w *world) call(service, path string, request map[string]any) (answer map[s
 }
 
 func (w *world) post(url, key string, text []byte) (body map[string]any, err error) {
-	r, err := http.NewRequestWithContext(w.Context(), http.MethodPost, "http://"+url, bytes.NewReader(text))
+	ctx, cancel := context.WithTimeout(w.Context(), callTimeout) // its pod may have died
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+url, bytes.NewReader(text))
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/triangle-suite/triangle/tools/internal/packages"
+	"github.com/triangle-suite/triangle/tools/packages"
 )
 
 // DefaultDir is where a cluster keeps what it needs while it runs. It has to be on a

@@ -1,6 +1,6 @@
 package cluster
 
-import "github.com/triangle-suite/triangle/tools/internal/packages"
+import "github.com/triangle-suite/triangle/tools/packages"
 
 // needs are the packages of Debian that run containers.
 var needs = []packages.Need{

@@ -75,7 +75,10 @@ func ofSet(s *appsv1.StatefulSet) serving {
 
 func ofDeployment(d *appsv1.Deployment) serving {
 	st := d.Status
-	return served(d.Spec.Template, d.Generation == st.ObservedGeneration, deref(d.Spec.Replicas), st.Replicas, min(st.UpdatedReplicas, st.AvailableReplicas), st.ReadyReplicas)
+	// Of those that are available the cluster does not say which: as many as are of an
+	// older template may be of that.
+	done := max(0, min(st.UpdatedReplicas, st.AvailableReplicas-(st.Replicas-st.UpdatedReplicas)))
+	return served(d.Spec.Template, d.Generation == st.ObservedGeneration, deref(d.Spec.Replicas), st.Replicas, done, st.ReadyReplicas)
 }
 
 func deref(n *int32) int32 {

@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -180,10 +181,10 @@ func (s *Server) Exec(statement string) (err error) {
 	return nil
 }
 
-// URL leads to a database of the server.
+// URL leads to a database of the server, by its socket.
 func (s *Server) URL(database string) string {
 	u := url.URL{Scheme: "postgres", User: url.User(administrator), Path: "/" + database}
-	u.RawQuery = url.Values{"host": {s.dir}, "sslmode": {"disable"}}.Encode()
+	u.RawQuery = url.Values{"host": {s.dir}, "port": {strconv.Itoa(s.net.port)}, "sslmode": {"disable"}}.Encode()
 	return u.String()
 }
 

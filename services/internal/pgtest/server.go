@@ -48,10 +48,12 @@ func has(folder, program string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// Server is a PostgreSQL that listens on a socket in its own folder only. It
-// does not wait for the disk: its data does not outlive the tests.
+// Server is a PostgreSQL that listens on a socket in its own folder, and nowhere
+// else unless it was told to. It does not wait for the disk: its data does not
+// outlive the tests.
 type Server struct {
 	dir    string
+	net    network
 	attr   *syscall.SysProcAttr
 	cmd    *exec.Cmd
 	ended  chan struct{} // closed when err holds
@@ -61,7 +63,10 @@ type Server struct {
 
 // Start starts a server in a folder for this occasion. It returns nothing when
 // PostgreSQL is not installed.
-func Start(ctx context.Context) (*Server, error) {
+func Start(ctx context.Context) (*Server, error) { return start(ctx, network{}) }
+
+// start is Start, of a server that listens on a network, too.
+func start(ctx context.Context, net network) (*Server, error) {
 	bin := find()
 	if bin == "" {
 		return nil, nil //nolint:nilnil // told above
@@ -70,7 +75,7 @@ func Start(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start PostgreSQL: %w", err)
 	}
-	s := &Server{dir: dir, attr: child(), ended: make(chan struct{})}
+	s := &Server{dir: dir, net: net, attr: child(), ended: make(chan struct{})}
 	if err := s.start(ctx, bin); err != nil {
 		return nil, errors.Join(fmt.Errorf("start PostgreSQL: %w", err), s.Close())
 	}
@@ -82,12 +87,15 @@ func (s *Server) start(ctx context.Context, bin string) error {
 		return err
 	}
 	data := filepath.Join(s.dir, "data")
-	initdb := s.command(exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "-D", data, "-U", administrator, "--auth=trust", "--no-sync", "--no-locale", "-E", "UTF8"))
+	initdb := s.command(exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "-D", data, "-U", administrator, "--auth-local=trust", "--auth-host=scram-sha-256", "--no-sync", "--no-locale", "-E", "UTF8"))
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, bytes.TrimSpace(out))
 	}
-	s.cmd = s.command(exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", s.dir, //nolint:noctx // Close ends it in order
-		"-c", "listen_addresses=", "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=400", "-c", "shared_buffers=32MB"))
+	if err := s.net.admit(data); err != nil {
+		return err
+	}
+	s.cmd = s.command(exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", s.dir, "-p", strconv.Itoa(s.net.port), //nolint:noctx // Close ends it in order
+		"-c", "listen_addresses="+s.net.address, "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=400", "-c", "shared_buffers=32MB"))
 	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
 	started := make(chan error)
 	go func() {
@@ -105,7 +113,10 @@ func (s *Server) start(ctx context.Context, bin string) error {
 		s.cmd = nil
 		return err
 	}
-	return s.ready(ctx)
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	return s.setPassword()
 }
 
 // giveAway gives the folder to a user without rights when this process runs as

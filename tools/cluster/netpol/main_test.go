@@ -19,7 +19,7 @@ import (
 
 	"github.com/triangle-suite/triangle/operator/apitest"
 	"github.com/triangle-suite/triangle/tools/cluster/netpol"
-	"github.com/triangle-suite/triangle/tools/internal/packages"
+	"github.com/triangle-suite/triangle/tools/packages"
 )
 
 func TestMain(m *testing.M) { os.Exit(asRoot(m)) }

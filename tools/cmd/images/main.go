@@ -31,6 +31,7 @@ type settings struct {
 	Revision  string    `help:"The commit that they are built from."`
 	Created   time.Time `default:"1970-01-01T00:00:00Z" placeholder:"TIME" help:"When that was committed, as 2026-01-31T09:30:00Z."`
 	Only      []string  `placeholder:"NAME" help:"Make these images alone."`
+	Args      []string  `placeholder:"ARG" sep:"none" help:"What the programs are started with, unless who runs them says otherwise."`
 }
 
 func main() {
@@ -71,6 +72,7 @@ func (s settings) make(ctx context.Context, w io.Writer, target images.Target) e
 	if err != nil {
 		return err
 	}
+	program.Args = s.Args
 	program.Describe(target, images.Origin{Version: s.Version, Revision: s.Revision, Created: s.Created})
 	index, err := program.Index()
 	if err != nil {

@@ -34,6 +34,8 @@ type Program struct {
 	Name string
 	// Binaries are the program, by platform: linux/amd64, linux/arm64.
 	Binaries map[string][]byte
+	// Args are what it is started with, unless who runs it says otherwise.
+	Args []string
 	// Labels tell of it.
 	Labels map[string]string
 	// Created is when what it was built from was.
@@ -93,7 +95,7 @@ func (p Program) image(platform v1.Platform, base v1.Layer, binary []byte) (v1.I
 	config = config.DeepCopy()
 	config.OS, config.Architecture, config.Created = platform.OS, platform.Architecture, created
 	config.Config = v1.Config{
-		Entrypoint: []string{"/" + p.Name}, User: User + ":" + User, WorkingDir: "/", Labels: p.Labels,
+		Entrypoint: []string{"/" + p.Name}, Cmd: p.Args, User: User + ":" + User, WorkingDir: "/", Labels: p.Labels,
 		Env: []string{"PATH=/", "SSL_CERT_FILE=/" + certificates},
 	}
 	return mutate.ConfigFile(image, config)

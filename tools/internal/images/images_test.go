@@ -33,6 +33,7 @@ func build(t *testing.T) Program {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.Args = []string{"--until=told"}
 	p.Describe(pause, Origin{Version: "1.4.0", Revision: "0123456", Created: time.Unix(1700000000, 0)})
 	return p
 }
@@ -168,8 +169,8 @@ func TestAnImageHoldsTheProgramAndWhatItNeeds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := config.Config; c.User != "65532:65532" || !slices.Equal(c.Entrypoint, []string{"/pause"}) {
-		t.Errorf("it runs %v as %s, want /pause as somebody without rights", c.Entrypoint, c.User)
+	if c := config.Config; c.User != "65532:65532" || !slices.Equal(c.Entrypoint, []string{"/pause"}) || !slices.Equal(c.Cmd, []string{"--until=told"}) {
+		t.Errorf("it runs %v %v as %s, want /pause with its arguments as somebody without rights", c.Entrypoint, c.Cmd, c.User)
 	}
 	for _, label := range []string{"title", "description", "version", "source", "licenses", "created", "revision"} {
 		if config.Config.Labels["org.opencontainers.image."+label] == "" {
