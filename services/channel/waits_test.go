@@ -36,7 +36,7 @@ func TestWhatComesOfWaitingIsCounted(t *testing.T) {
 			if _, err := w.flows.Set(t.Context(), nba.Flow, cadence, "test", "for the test"); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(time.Minute)
+			<-time.After(time.Minute)
 			synctest.Wait()
 			call(cadence, time.Second)
 		}

@@ -49,13 +49,19 @@ func plain() *http.Client {
 // awaitMetric waits until a metric is as it should be.
 func (f *fixture) awaitMetric(name string, holds func(float64) bool) {
 	f.Helper()
-	for f.ctx.Err() == nil {
-		if v, ok := f.scrape(plain(), "http")[name]; ok && holds(v) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		v, ok := f.scrape(plain(), "http")[name]
+		if ok && holds(v) {
 			return
 		}
-		time.Sleep(5 * time.Millisecond)
+		select {
+		case <-tick.C:
+		case <-f.ctx.Done():
+			f.Fatalf("waited in vain for %s, which is %v", name, v)
+		}
 	}
-	f.Fatalf("waited in vain for %s, which is %v", name, f.scrape(plain(), "http")[name])
 }
 
 func TestTheStoreIsMeasured(t *testing.T) {

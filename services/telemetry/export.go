@@ -130,8 +130,12 @@ type outage struct {
 }
 
 // note takes the outcome of an export. It returns nil: who gets it could only say it
-// again.
+// again. One that was broken off, as the last of the regular ones may be at the end,
+// says nothing of the collector.
 func (o *outage) note(ctx context.Context, err error) error {
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return nil
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {

@@ -104,14 +104,20 @@ func collect(t *testing.T) *otlp {
 // await waits until a collector has what is looked for.
 func (c *otlp) await(t *testing.T, what string, has func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
 		c.mu.Lock()
 		there := has()
 		c.mu.Unlock()
 		if there {
 			return
 		}
-		if time.Now().After(deadline) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
 			t.Fatalf("waited in vain for %s", what)
 		}
 	}
