@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	dto "github.com/prometheus/client_model/go"
+	"go.opentelemetry.io/otel/trace"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -39,6 +40,7 @@ type cluster struct {
 	server    *apitest.Server
 	client    client.Client
 	namespace string
+	traces    trace.TracerProvider // of operators; nil: none
 }
 
 // Store implements migrate.Stores.
@@ -73,7 +75,7 @@ func (c *cluster) operate(name string) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	operator := &migrate.Flows{
 		Client: manager.GetClient(), Reader: manager.GetAPIReader(), Stores: c, Instance: name, Now: time.Now,
-		Recorder: manager.GetEventRecorder("triangle-operator"),
+		Recorder: manager.GetEventRecorder("triangle-operator"), Traces: c.traces,
 	}
 	if err := operator.Setup(ctx, manager); err != nil {
 		c.Fatal(err)

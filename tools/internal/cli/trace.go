@@ -76,19 +76,27 @@ func (c *traceCommand) Run(s *session) (err error) {
 	return s.printTrace(told, c.Full)
 }
 
-// readingProgress draws how many events were read, once that takes long.
+// batch is how many events of the log make one step of the progress that is drawn.
+const batch = 1000
+
+// readingProgress draws how much was read, once that takes long.
 func (s *session) readingProgress() (one, end func()) {
+	var draw, ended func()
 	began, read := time.Now(), 0
-	draw, ended := func() {}, func() {}
-	return func() {
-			if read++; read%1000 == 0 && time.Since(began) > quietly {
-				draw, ended = s.progressOf("reading the log, in thousands", "thousand events", -1)
-				began = began.AddDate(1000, 0, 0) // it is drawn once
-			}
-			if read%1000 == 0 {
-				draw()
-			}
-		}, func() {
+	one = func() {
+		if read++; read%batch != 0 {
+			return
+		}
+		if draw == nil && time.Since(began) > quietly {
+			draw, ended = s.progressOf("reading the log", "thousand events", -1)
+		}
+		if draw != nil {
+			draw()
+		}
+	}
+	return one, func() {
+		if ended != nil {
 			ended()
 		}
+	}
 }
