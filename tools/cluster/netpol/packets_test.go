@@ -1,6 +1,7 @@
 package netpol_test
 
 import (
+	"context"
 	"math/rand/v2"
 	"net/netip"
 	"strings"
@@ -37,7 +38,9 @@ func TestACanaryIsBlockedUntilThePolicyIsGone(t *testing.T) {
 	if !n.reaches(canary, at, "tcp") {
 		t.Fatal("the canary does not reach the store although there is no policy")
 	}
-	begun, err := n.dial(t.Context(), canary, at, "tcp")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	begun, err := n.dial(ctx, canary, at, "tcp")
 	if err != nil {
 		t.Fatal(err)
 	}
