@@ -4,8 +4,8 @@
 // in a namespace of its own: make e2e-cluster tells the first one, and make e2e-full all
 // of them.
 //
-// In each, customers are registered by number, and the end is an account of them: how
-// many were sent, and by an audit how many were seen, lost, or came twice.
+// In all that move anything, customers are registered by number, and the end is an
+// account: how many were sent, and by an audit how many were seen, lost, or came twice.
 //
 // Time is compressed by cadences of seconds, never by another clock.
 package kubernetes
