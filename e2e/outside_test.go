@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -160,7 +161,7 @@ func (s *suite) appendByHand(stream, eventType, data string) {
 			Data:     []byte(data),
 		}}},
 	} {
-		if err := call.Send(message); err != nil && err != io.EOF {
+		if err := call.Send(message); err != nil && !errors.Is(err, io.EOF) {
 			s.t.Fatal(err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -75,7 +76,7 @@ func TestTheStoreIsMeasured(t *testing.T) {
 	read, err := f.client.ReadStream(f.ctx, "s", esdb.ReadStreamOptions{}, math.MaxUint64)
 	f.must(err)
 	for {
-		if _, err := read.Recv(); err == io.EOF {
+		if _, err := read.Recv(); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			t.Fatal(err)
