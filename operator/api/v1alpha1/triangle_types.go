@@ -43,7 +43,8 @@ type TriangleSpec struct {
 	// +optional
 	Pods Pods `json:"pods,omitzero"`
 
-	// Telemetry is where traces, metrics and logs go.
+	// Telemetry is where traces go. Metrics are read at /metrics of each pod, logs where it
+// writes them.
 	// +optional
 	Telemetry *Telemetry `json:"telemetry,omitempty"`
 }
@@ -273,15 +274,16 @@ type Pods struct {
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
-// Telemetry is where traces, metrics and logs go.
+// Telemetry is where traces go. Metrics are read at /metrics of each pod, logs where it
+// writes them.
 type Telemetry struct {
 	// Endpoint is an OTLP collector's, http://… or https://….
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:Pattern=`^https?://[^\s/]+.*$`
 	// +required
 	Endpoint string `json:"endpoint"`
-	// Protocol is how it is spoken to.
-	// +kubebuilder:validation:Enum=grpc;http/protobuf
+	// Protocol is how it is spoken to: by gRPC, which is all that the services speak.
+	// +kubebuilder:validation:Enum=grpc
 	// +kubebuilder:default=grpc
 	// +optional
 	Protocol string `json:"protocol,omitempty"`
