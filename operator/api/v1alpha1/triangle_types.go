@@ -44,7 +44,7 @@ type TriangleSpec struct {
 	Pods Pods `json:"pods,omitzero"`
 
 	// Telemetry is where traces go. Metrics are read at /metrics of each pod, logs where it
-// writes them.
+	// writes them.
 	// +optional
 	Telemetry *Telemetry `json:"telemetry,omitempty"`
 }
