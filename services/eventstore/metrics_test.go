@@ -180,6 +180,7 @@ func TestTheStoresSeriesAreBounded(t *testing.T) {
 func TestScrapesOutliveTheStore(t *testing.T) {
 	f := newFixture(t, eventstoretest.OnDisk())
 	f.append("s", events(3)...)
+	from := "http://" + f.store.Addr() + "/metrics"
 	var scrapers sync.WaitGroup
 	stop := make(chan struct{})
 	for range 4 {
@@ -190,7 +191,7 @@ func TestScrapesOutliveTheStore(t *testing.T) {
 					return
 				default:
 				}
-				if response, err := plain().Get("http://" + f.store.Addr() + "/metrics"); err == nil {
+				if response, err := plain().Get(from); err == nil {
 					_, _ = io.Copy(io.Discard, response.Body)
 					_ = response.Body.Close()
 				}

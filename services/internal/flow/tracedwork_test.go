@@ -85,25 +85,24 @@ func asking(t *testing.T) (context.Context, trace.SpanContext) {
 	return trace.ContextWithRemoteSpanContext(t.Context(), request), request
 }
 
-// Who asks by a command traces nothing. What is done is told all the same.
+// Who asks by a command traces nothing. What is done is told all the same, with a link
+// to the trace that the request carries: every event has one.
 func TestACutOverThatWasAskedForWithoutATraceIsTold(t *testing.T) {
 	inBubble(t, func(world *world) {
 		w := watch(world)
 		w.start()
 		w.quiet()
 		unsampled := (tracing.Origin{TraceParent: traceparent(500, false)}).SpanContext()
-		for cadence, links := range map[string]int{flows.RealTime: 0, flows.Weekly: 1} {
+		for cadence, asking := range map[string]context.Context{
+			flows.RealTime: t.Context(), flows.Weekly: trace.ContextWithRemoteSpanContext(t.Context(), unsampled),
+		} {
 			w.seen.Reset()
-			ctx := t.Context()
-			if links > 0 {
-				ctx = trace.ContextWithRemoteSpanContext(ctx, unsampled)
-			}
-			if _, err := w.flows.Set(ctx, tested, cadence, "ada", ""); err != nil {
+			if _, err := w.flows.Set(asking, tested, cadence, "ada", ""); err != nil {
 				t.Fatal(err)
 			}
 			w.pass(2 * time.Hour)
-			if cut := w.one("cut over request-status"); cut.Parent.IsValid() || len(cut.Links) != links {
-				t.Errorf("the cut-over is beneath %s and has %d links, want a root with %d", cut.Parent.SpanID(), len(cut.Links), links)
+			if cut := w.one("cut over request-status"); cut.Parent.IsValid() || len(cut.Links) != 1 {
+				t.Errorf("the cut-over is beneath %s and has %d links, want a root with one", cut.Parent.SpanID(), len(cut.Links))
 			}
 		}
 	})
