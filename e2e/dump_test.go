@@ -24,6 +24,7 @@ var leftOut = map[string]string{
 	"flow_checkpoint.digest":           "it is over flow_chain.chain",
 	"flow_chain.chain":                 "where two streams hold a key's events, as a customer's, how they interleave in the log is chance",
 	"flow_checkpoint.as_of":            "it is a time of the store's clock",
+	"nba.traceparent":                  "it is the trace of the call, which is drawn",
 	"flow_environment.id":              "it is drawn when the store is new",
 	"capacity_grant.name":              "it is of the clock's hour",
 	"capacity_grant.starts_at":         "it is of the clock's hour",
