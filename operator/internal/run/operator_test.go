@@ -2,7 +2,10 @@ package run
 
 import (
 	"context"
+	"io"
 	"log/slog"
+	"net"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -16,28 +19,30 @@ import (
 	"github.com/triangle-suite/triangle/operator/apitest"
 )
 
+// quiet are the settings of an operator that observes itself, and says little.
+var quiet = Settings{LogLevel: slog.LevelWarn}
+
 func TestMain(m *testing.M) {
-	settings := Settings{LogLevel: slog.LevelWarn}
-	if _, err := settings.Observe(context.Background()); err != nil {
+	if _, err := quiet.Observe(context.Background()); err != nil {
 		panic(err)
 	}
 	os.Exit(apitest.Run(m))
 }
 
 // An operator with no more rights than its Role says leads, and tells what is
-// missing before it can move a flow.
+// missing before it can move a flow. How much it logs is changed while it runs.
 func TestAnOperatorTellsThatAFlowHasNoEnvironment(t *testing.T) {
 	server := apitest.Start(t)
 	c, namespace := server.Client(t), server.Namespace(t)
 	operator := server.Operator(t, namespace)
+	settings := quiet
+	settings.Namespaces, settings.Home, settings.LeaderElect = []string{namespace}, namespace, true
+	settings.MetricsAddr, settings.HealthAddr = freeAddress(t), "0"
+	settings.LeaseDuration, settings.RenewDeadline, settings.RetryPeriod = 15*time.Second, 10*time.Second, 2*time.Second
+	settings.WatchEvery = 30 * time.Second
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() {
-		ended <- Operator(ctx, operator, Settings{
-			Namespaces: []string{namespace}, LeaderElect: true, Home: namespace, MetricsAddr: "0", HealthAddr: "0",
-			LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second, WatchEvery: 30 * time.Second,
-		})
-	}()
+	go func() { ended <- Operator(ctx, operator, settings) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -53,6 +58,22 @@ func TestAnOperatorTellsThatAFlowHasNoEnvironment(t *testing.T) {
 	if err := c.Create(t.Context(), flow); err != nil {
 		t.Fatal(err)
 	}
+	awaitMissing(t, c, flow)
+	for _, step := range []struct{ method, body, want string }{
+		{http.MethodGet, "", `{"level":"warn"}`},
+		{http.MethodPut, "loud", "write debug, info, warn or error"},
+		{http.MethodPut, "error", `{"level":"error"}`},
+		{http.MethodPut, "warn", `{"level":"warn"}`},
+	} {
+		if got := logLevel(t, settings.MetricsAddr, step.method, step.body); !strings.Contains(got, step.want) {
+			t.Errorf("%s %q is answered %s, want %s", step.method, step.body, got, step.want)
+		}
+	}
+}
+
+// awaitMissing waits until the flow's status says what is missing.
+func awaitMissing(t *testing.T, c client.Client, flow *v1alpha1.InformationFlow) {
+	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	limit := time.After(2 * time.Minute)
@@ -70,4 +91,34 @@ func TestAnOperatorTellsThatAFlowHasNoEnvironment(t *testing.T) {
 			t.Fatalf("it tells nothing of an environment that is missing: %+v", flow.Status)
 		}
 	}
+}
+
+// logLevel asks an operator how much it logs, or says so.
+func logLevel(t *testing.T, at, method, body string) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, "http://"+at+"/loglevel", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close() //nolint:errcheck // all was read
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// freeAddress is one that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // it only found a port
+	return l.Addr().String()
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"runtime/debug"
 	"time"
@@ -36,7 +37,7 @@ type Settings struct {
 	AllNamespaces bool       `env:"TRIANGLE_ALL_NAMESPACES" help:"Look after all namespaces: it needs a ClusterRole then."`
 	LeaderElect   bool       `env:"TRIANGLE_LEADER_ELECT" default:"true" negatable:"" help:"Let one replica of several do the work."`
 	Home          string     `name:"home-namespace" env:"POD_NAMESPACE" placeholder:"NAME" help:"Where the replicas agree who leads: where they run."`
-	MetricsAddr   string     `env:"TRIANGLE_METRICS_ADDR" default:":8080" help:"Where /metrics is served; 0: nowhere."`
+	MetricsAddr   string     `env:"TRIANGLE_METRICS_ADDR" default:":8080" help:"Where /metrics is served, and /loglevel to this machine; 0: nowhere."`
 	HealthAddr    string     `env:"TRIANGLE_HEALTH_ADDR" default:":8081" help:"Where /healthz and /readyz are served; 0: nowhere."`
 	LogLevel      slog.Level `env:"TRIANGLE_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
 
@@ -47,6 +48,8 @@ type Settings struct {
 
 	// Traces shows what the operator does, as spans; nil: it is not shown.
 	Traces trace.TracerProvider `kong:"-"`
+
+	logLevel http.Handler // beside /metrics; nil: it is not served
 }
 
 // Errors of Check.
@@ -97,7 +100,13 @@ func (s *Settings) Observe(ctx context.Context) (*telemetry.Telemetry, error) {
 	if provider, installed := t.TracerProvider(); installed {
 		s.Traces = provider
 	}
+	s.logLevel = t.LogLevel(refuse)
 	return t, nil
+}
+
+// refuse says in one line why the log's level is not told, or not changed.
+func refuse(w http.ResponseWriter, _ *http.Request, status int, _, detail string) {
+	http.Error(w, detail, status)
 }
 
 // version is that of the build.
@@ -173,6 +182,9 @@ func (s Settings) options(scheme *runtime.Scheme) ctrl.Options {
 		// Whoever stops in good order lets the next one begin at once; the process ends
 		// with it.
 		LeaderElectionReleaseOnCancel: true,
+	}
+	if s.logLevel != nil {
+		o.Metrics.ExtraHandlers = map[string]http.Handler{"/loglevel": s.logLevel}
 	}
 	if !s.AllNamespaces {
 		o.Cache.DefaultNamespaces = map[string]cache.Config{}

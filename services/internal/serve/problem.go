@@ -142,6 +142,11 @@ func explainDecoding(message string) (detail string, violations []violation) {
 	return "the request can't be read: " + message, nil
 }
 
+// refuse answers with a problem.
+func refuse(w http.ResponseWriter, r *http.Request, status int, reason, detail string) {
+	problem{Status: status, Reason: reason, Detail: detail}.write(w, r)
+}
+
 // write answers r with the problem.
 func (p problem) write(w http.ResponseWriter, r *http.Request) {
 	p.Type = "urn:triangle:problem:" + strings.ReplaceAll(strings.ToLower(p.Reason), "_", "-")

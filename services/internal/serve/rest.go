@@ -57,7 +57,7 @@ func (s *server) newHandler(measured *metrics) (http.Handler, error) {
 		"/healthz":      readOnly(http.HandlerFunc(alive)),
 		"/readyz":       readOnly(s.readiness),
 		"/metrics":      readOnly(exposed),
-		"/loglevel":     logLevel{level: s.options.Telemetry.Level, log: s.log},
+		"/loglevel":     s.options.Telemetry.LogLevel(refuse),
 		"/openapi.json": readOnly(http.HandlerFunc(api.describe)),
 	}
 	calls := measured.count(api.traced(api.gated(api.bounded(http.HandlerFunc(api.call)))))

@@ -1,4 +1,4 @@
-package serve
+package telemetry_test
 
 import (
 	"context"
@@ -7,11 +7,16 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/triangle-suite/triangle/services/telemetry"
 )
 
 // A caller elsewhere gets nothing, nor one who comes by a proxy that stands here.
 func TestTheLogsLevelIsForThisMachineAlone(t *testing.T) {
-	handler := logLevel{level: new(slog.LevelVar), log: slog.New(slog.DiscardHandler)}
+	observed := &telemetry.Telemetry{Level: new(slog.LevelVar), Logger: slog.New(slog.DiscardHandler)}
+	handler := observed.LogLevel(func(w http.ResponseWriter, _ *http.Request, status int, _, detail string) {
+		http.Error(w, detail, status)
+	})
 	for name, tc := range map[string]struct {
 		from   string
 		header string
