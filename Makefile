@@ -44,9 +44,9 @@ endif
 export KUBEBUILDER_ASSETS
 
 # Helm, Prometheus and Jaeger, each in a module outside go.work that says of which
-# version. The charts' tests in make test take helm 4 alone, as Prometheus takes minutes
-# of a processor's time to build, even without the dozens of clouds that it can ask for
-# what to scrape; make test-charts and make test-telemetry take the rest.
+# version; Prometheus without the dozens of clouds that it can ask for what to scrape.
+# make test takes helm 4 alone, and some of what is asked of Prometheus and Jaeger;
+# make test-charts and make test-telemetry take the rest.
 HELM3_VERSION := $(call pinned,helm3,helm.sh/helm/v3)
 HELM4_VERSION := $(call pinned,helm4,helm.sh/helm/v4)
 PROMETHEUS_VERSION := $(call pinned,prometheus,github.com/prometheus/prometheus)
@@ -56,6 +56,8 @@ HELMS := $(HELM3) $(HELM4)
 PROMTOOL := $(CACHE)/promtool-$(PROMETHEUS_VERSION)/promtool
 PROMETHEUS := $(CACHE)/prometheus-$(PROMETHEUS_VERSION)/prometheus
 JAEGER := $(CACHE)/jaeger-$(call pinned,jaeger,github.com/jaegertracing/jaeger)/jaeger
+BACK_ENDS := $(PROMETHEUS) $(JAEGER)
+WITH_BACK_ENDS = TRIANGLE_PROMETHEUS=$(PROMETHEUS) TRIANGLE_JAEGER=$(JAEGER)
 empty :=
 listed = $(subst $(empty) $(empty),:,$(strip $(1)))
 
@@ -140,16 +142,18 @@ $(BIN)/netpol: $(wildcard tools/cmd/netpol/*.go tools/cluster/netpol/*.go)
 
 .PHONY: test
 test: export TRIANGLE_HELM := $(HELM4)
-test: $(CONTROL_PLANE) $(HELM4) ## Run all tests but e2e, with the race detector on
+test: export TRIANGLE_PROMTOOL := $(PROMTOOL)
+test: $(CONTROL_PLANE) $(HELM4) $(BACK_ENDS) $(PROMTOOL) ## Run all tests but e2e, with the race detector on
 	$(if $(RACE),,@echo 'No C compiler: the tests run without the race detector.')
 	@echo 'go test $(RACE) -timeout 20m, all packages but $(PLAYED) and e2e'
 	@go test $(RACE) -timeout 20m -skip '^(TestQuickBugsAreFound|TestScenariosInSimulation)$$' $(TESTED)
-	go test -timeout 20m -skip '^(TestTheAlerts|TestTheOperatorWorksWithWhatItsChartGives)$$' $(PLAYED:%=./%)
+	go test -timeout 20m -skip '^TestTheOperatorWorksWithWhatItsChartGives$$' $(PLAYED:%=./%)
 	go test -run $(FAULTS)'|DoNotLiveInMemory|AStartReads' ./services/eventstore/internal/storage
 	go test -timeout 20m -parallel 4 ./services/internal/flow
 	TRIANGLE_SEEDS=$(TEST_SEEDS) go test -run '^TestSimulation$$' -timeout 30m -parallel 4 ./services/simulation
 	go test -count=1 -run '^TestScenariosInSimulation$$' -parallel 4 ./services/simulation
 	go test -count=1 ./tools/arch ./tools/internal/planted
+	$(WITH_BACK_ENDS) go test -count=1 -run '^TestTelemetry(OneVisitorIsOneTrace|AlertsWhileAFlowStalls)$$' ./e2e
 
 # The event store's faults, at full count only without the race detector: it
 # makes them ten times slower, and sees nothing of another process. Memory and
@@ -245,8 +249,8 @@ e2e-processes: ## Run the black-box tests against real processes
 	go test $(RACE) -count=1 -skip ^TestTelemetry ./e2e
 
 .PHONY: test-telemetry
-test-telemetry: $(PROMETHEUS) $(JAEGER) ## Ask a real Prometheus and a real Jaeger what they know of a suite that runs
-	TRIANGLE_PROMETHEUS=$(PROMETHEUS) TRIANGLE_JAEGER=$(JAEGER) go test -count=1 -v -run '^TestTelemetry' ./e2e
+test-telemetry: $(BACK_ENDS) ## Ask a real Prometheus and a real Jaeger what they know of a suite that runs
+	$(WITH_BACK_ENDS) go test -count=1 -v -run '^TestTelemetry' ./e2e
 
 # What make e2e shows on Kubernetes, within minutes; make e2e-full shows the rest, too.
 SLICE := ^TestAnEnvironmentServesAndMigratesAFlow$$
