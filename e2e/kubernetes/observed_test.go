@@ -97,7 +97,7 @@ func (w *world) podMonitors() (jobs []observe.Job) {
 		}
 	}
 	if len(jobs) != 3 {
-		w.Fatalf("there are PodMonitors of %v, want those of the services, the store and the operator", jobs)
+		w.Fatalf("%d endpoints are monitored, want those of the services, the store and the operator", len(jobs))
 	}
 	return jobs
 }
@@ -158,8 +158,8 @@ func (w *world) rules() string {
 	return w.kubectl("get", "prometheusrules.monitoring.coreos.com", "triangle", "--output=jsonpath={.spec}")
 }
 
-// rulesAreRules has Prometheus take the chart's rules as they are, and evaluate each.
-func (w *world) rulesAreRules(p *observe.Prometheus) {
+// rulesAreEvaluated has Prometheus take the chart's rules as they are, and evaluate each.
+func (w *world) rulesAreEvaluated(p *observe.Prometheus) {
 	w.Helper()
 	rules := w.rules()
 	p.Load(rules)

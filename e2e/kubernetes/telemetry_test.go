@@ -26,7 +26,7 @@ func TestTelemetryOfAnEnvironment(t *testing.T) {
 	w.installOperator("--values", w.observedBy(host, j, operatorObserved))
 	w.installEnvironment("--values", w.observedBy(host, j, environmentObserved))
 	p := observe.StartPrometheus(t, w.podMonitors()...)
-	w.rulesAreRules(p)
+	w.rulesAreEvaluated(p)
 	w.aVisitorIsOneTrace(j)
 
 	w.mustCommand("flow", "set", observedFlow, "--cadence", "*/12 * * * * *", "--reason", "so it was before")
