@@ -260,11 +260,11 @@ e2e-cluster: may-cluster $(if $(filter command,$(origin KUBECONFIG)),,$(WHOLE)) 
 	$(ON_CLUSTER) TRIANGLE_IMAGES=$(IMAGES) go test -count=1 -v -timeout 20m -run '$(SLICE)' ./e2e/kubernetes
 
 .PHONY: e2e-full
-e2e-full: may-cluster $(WHOLE) $(HELM4) images ## Show all of it on one of this machine, with faults, too: RUN=expression for some tests, SEED=n for the same faults
+e2e-full: may-cluster $(WHOLE) $(HELM4) $(PROMETHEUS) $(JAEGER) images ## Show all of it on one of this machine, with faults, too: RUN=expression for some tests, SEED=n for the same faults
 	$(MAKE) --no-print-directory images IMAGES=$(IMAGES)-next VERSION=$(VERSION)-next
 	go run ./tools/cmd/images --out $(IMAGES)-broken --registry $(REGISTRY) --version $(VERSION)-broken --platforms $(PLATFORMS) \
 		--only sales-support --args='--eventstore=esdb://nowhere.invalid:2113?tls=false'
-	$(ON_CLUSTER) TRIANGLE_IMAGES=$(IMAGES):$(IMAGES)-next:$(IMAGES)-broken \
+	$(ON_CLUSTER) TRIANGLE_IMAGES=$(IMAGES):$(IMAGES)-next:$(IMAGES)-broken TRIANGLE_PROMETHEUS=$(PROMETHEUS) TRIANGLE_JAEGER=$(JAEGER) \
 		go test -count=1 -v -timeout 90m -run '$(RUN)' ./e2e/kubernetes -seed $(SEED)
 
 # What the tests on Kubernetes are told. A KUBECONFIG of the environment is not meant:

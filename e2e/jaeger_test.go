@@ -1,116 +1,22 @@
 package e2e
 
 import (
-	"fmt"
-	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/triangle-suite/triangle/e2e/observe"
 )
 
-// jaeger is a real one, that the suite's traces go to by OTLP.
-type jaeger struct{ url string }
-
 // traced starts a Jaeger, and has what is started after it export its traces there.
-func traced(t *testing.T) jaeger {
+func traced(t *testing.T) *observe.Jaeger {
 	t.Helper()
-	query, collector := freeAddress(t), freeAddress(t)
-	args := []string{"--query.http-server.host-port=" + query, "--collector.otlp.grpc.host-port=" + collector}
-	// What else it listens on is of no use here, and must not be in anybody's way.
-	for _, port := range []string{
-		"admin.http", "collector.grpc-server", "collector.http-server", "collector.otlp.http", "http-server", "query.grpc-server",
-	} {
-		args = append(args, "--"+port+".host-port="+freeAddress(t))
-	}
-	for _, port := range []string{"jaeger-binary", "jaeger-compact", "zipkin-compact"} {
-		args = append(args, "--processor."+port+".server-host-port=127.0.0.1:0")
-	}
-	backEnd(t, "TRIANGLE_JAEGER", []string{"SPAN_STORAGE_TYPE=memory", "OTEL_TRACES_SAMPLER=always_off"}, args...)
-	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+collector)
+	j := observe.StartJaeger(t, "127.0.0.1")
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+j.Collector)
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "200") // milliseconds until what is there is sent
-	return jaeger{"http://" + query}
-}
-
-// jaegerSpan is a span as Jaeger's query API tells it.
-type jaegerSpan struct {
-	TraceID       string
-	SpanID        string
-	OperationName string
-	ProcessID     string
-	References    []struct{ TraceID, SpanID string }
-	Tags          []struct {
-		Key   string
-		Value any
-	}
-	service string
-}
-
-func (s jaegerSpan) String() string { return s.service + ": " + s.OperationName }
-
-// parent is the first that it names of its own trace. Jaeger says CHILD_OF of it, or
-// FOLLOWS_FROM where the parent is linked, too.
-func (s jaegerSpan) parent() string {
-	for _, r := range s.References {
-		if r.TraceID == s.TraceID {
-			return r.SpanID
-		}
-	}
-	return ""
-}
-
-func (s jaegerSpan) tag(key string) string {
-	for _, t := range s.Tags {
-		if t.Key == key {
-			return fmt.Sprint(t.Value)
-		}
-	}
-	return ""
-}
-
-type jaegerTrace struct {
-	Spans     []jaegerSpan
-	Processes map[string]struct{ ServiceName string }
-}
-
-// traces asks for traces; there may be none yet.
-func (j jaeger) traces(t *testing.T, path string) (all []map[string]jaegerSpan) {
-	t.Helper()
-	var answer struct{ Data []jaegerTrace }
-	if err := getJSON(t, j.url+path, &answer); err != nil {
-		if strings.HasPrefix(err.Error(), strconv.Itoa(http.StatusNotFound)) {
-			return nil
-		}
-		t.Fatal(err)
-	}
-	for _, trace := range answer.Data {
-		spans := map[string]jaegerSpan{}
-		for _, span := range trace.Spans {
-			span.service = trace.Processes[span.ProcessID].ServiceName
-			spans[span.SpanID] = span
-		}
-		all = append(all, spans)
-	}
-	return all
-}
-
-func (j jaeger) trace(t *testing.T, id string) map[string]jaegerSpan {
-	t.Helper()
-	for _, one := range j.traces(t, "/api/traces/"+id) {
-		return one
-	}
-	return nil
-}
-
-// operations are the names of a trace's spans, each once.
-func operations(spans map[string]jaegerSpan) (all []string) {
-	for _, s := range spans {
-		all = append(all, s.String())
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
+	return j
 }
 
 // A visitor whom CRM knows calls. What channel, sales and marketing do about it, in
@@ -125,7 +31,7 @@ func TestTelemetryOneVisitorIsOneTrace(t *testing.T) {
 	s.call(200, "POST", "channel", "/v1/contacts", body{
 		"channel": "CHANNEL_CALL_CENTRE", "visitor_id": "phone", "wait": "10s", "claims": body{"customer_number": "jane-1"},
 	})
-	var spans map[string]jaegerSpan
+	var spans observe.Trace
 	below := map[string]string{
 		"channel-support: send contact-{id}":                "",
 		"sales-support: process contacts":                   "channel-support: send contact-{id}",
@@ -137,36 +43,26 @@ func TestTelemetryOneVisitorIsOneTrace(t *testing.T) {
 		"channel-support: process next-best-actions":        "marketing-support: send decisions-{id}",
 	}
 	defer func() {
-		t.Logf("%d spans of %d kinds in one trace: %s", len(spans), len(operations(spans)), strings.Join(operations(spans), ", "))
+		t.Logf("%d spans of %d kinds in one trace: %s", len(spans), len(spans.Operations()), strings.Join(spans.Operations(), ", "))
 	}()
 	s.await("the trace is whole", func() bool {
-		spans = j.trace(t, id)
-		known := operations(spans)
+		spans = j.Trace(id)
+		known := spans.Operations()
 		for step := range below {
 			if !slices.Contains(known, step) {
 				return false
 			}
 		}
-		return len(jaegerRoots(spans)) == 1
+		return len(spans.Roots()) == 1
 	})
-	if root := jaegerRoots(spans)[0]; root.String() != "channel-support: POST /v1/contacts" {
+	if root := spans.Roots()[0]; root.String() != "channel-support: POST /v1/contacts" {
 		t.Errorf("its root is %s, want the call", root)
 	}
 	for _, span := range spans {
-		if want := below[span.String()]; want != "" && spans[span.parent()].String() != want {
-			t.Errorf("%s stands below %s, want %s", span, spans[span.parent()], want)
+		if want := below[span.String()]; want != "" && spans[span.Parent()].String() != want {
+			t.Errorf("%s stands below %s, want %s", span, spans[span.Parent()], want)
 		}
 	}
-}
-
-// jaegerRoots are the spans whose parent is none of them.
-func jaegerRoots(spans map[string]jaegerSpan) (all []jaegerSpan) {
-	for _, s := range spans {
-		if _, ok := spans[s.parent()]; !ok {
-			all = append(all, s)
-		}
-	}
-	return all
 }
 
 // A window is a trace of its own: a root that says how many events were taken in, and
@@ -181,14 +77,11 @@ func TestTelemetryAWindowIsATraceInChunks(t *testing.T) {
 		s.register()
 	}
 	s.triangle("flow", "run", flow)
-	var window map[string]jaegerSpan
+	var window observe.Trace
 	s.await("the window's trace", func() bool {
-		found := j.traces(t, "/api/traces?"+url.Values{
-			"service": {"marketing-support"}, "operation": {"window " + flow}, "lookback": {"1h"}, "limit": {"20"},
-		}.Encode())
-		for _, spans := range found {
-			for _, span := range jaegerRoots(spans) {
-				if span.tag("messaging.batch.message_count") == strconv.Itoa(customers) && len(spans) >= 4 {
+		for _, spans := range j.Find("marketing-support", "window "+flow) {
+			for _, span := range spans.Roots() {
+				if span.Tags.Get("messaging.batch.message_count") == strconv.Itoa(customers) && len(spans) >= 4 {
 					window = spans
 				}
 			}
@@ -198,7 +91,7 @@ func TestTelemetryAWindowIsATraceInChunks(t *testing.T) {
 	var chunks []string
 	for _, span := range window {
 		if span.OperationName == "process "+flow {
-			chunks = append(chunks, span.tag("messaging.batch.message_count"))
+			chunks = append(chunks, span.Tags.Get("messaging.batch.message_count"))
 		}
 	}
 	slices.Sort(chunks)
@@ -212,26 +105,13 @@ func TestTelemetryAWindowIsATraceInChunks(t *testing.T) {
 func TestTelemetryLeadsFromAGraphToATrace(t *testing.T) {
 	j := traced(t)
 	s := up(t)
-	p := observed(s, "")
+	p := observed(s)
 	from := time.Now()
 	s.await("an example that is a trace", func() bool {
 		s.startsAContact(body{"customer_number": s.register()})
-		var answer struct {
-			Data []struct {
-				Exemplars []struct{ Labels map[string]string }
-			}
-		}
-		if err := p.get("/api/v1/query_exemplars", url.Values{
-			"query": {`triangle_flow_delivery_duration_seconds_bucket{flow="contact-events"}`},
-			"start": {from.Format(time.RFC3339)}, "end": {time.Now().Format(time.RFC3339)},
-		}, &answer); err != nil {
-			t.Fatal(err)
-		}
-		for _, series := range answer.Data {
-			for _, example := range series.Exemplars {
-				if slices.Contains(operations(j.trace(t, example.Labels["trace_id"])), "marketing-support: process contact-events") {
-					return true
-				}
+		for _, example := range p.Examples(`triangle_flow_delivery_duration_seconds_bucket{flow="contact-events"}`, from) {
+			if slices.Contains(j.Trace(example["trace_id"]).Operations(), "marketing-support: process contact-events") {
+				return true
 			}
 		}
 		return false

@@ -3,7 +3,6 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -12,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/triangle-suite/triangle/e2e/observe"
 )
 
 // takeoverLimit is how long a flow may stand still when the replica that takes it
@@ -82,12 +83,7 @@ func (s *suite) startReplica(service, name, database string) *replica {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	return observe.FreeAddress(t, "127.0.0.1")
 }
 
 func (s *suite) pid(name string) int {

@@ -1,18 +1,35 @@
 package e2e
 
 import (
-	"database/sql"
-	"encoding/json"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/triangle-suite/triangle/e2e/hold"
+	"github.com/triangle-suite/triangle/e2e/observe"
 )
+
+// namespace is the environment's, as far as Prometheus knows.
+const namespace = "shop"
+
+// observed starts a Prometheus beside a suite, which sees it as it would in a cluster:
+// with a namespace, a container and a pod.
+func observed(s *suite) *observe.Prometheus {
+	s.t.Helper()
+	targets := []observe.Target{{Address: s.eventStore, Namespace: namespace, Container: "event-store", Pod: "event-store-0"}}
+	for _, service := range services {
+		targets = append(targets, observe.Target{
+			Address: strings.TrimPrefix(s.at[service], "http://"), Namespace: namespace, Container: service, Pod: service + "-0",
+		})
+	}
+	return observe.StartPrometheus(s.t, observe.Job{Name: "suite", Targets: func(context.Context) ([]observe.Target, error) { return targets, nil }})
+}
 
 // Every question that a dashboard asks of a suite in which something happens has an
 // answer, and that is a number: there is a metric of that name, with those labels, and
@@ -23,22 +40,20 @@ func TestTelemetryAnswersEveryPanel(t *testing.T) {
 	s.triangle("probe", "--contact", "--eventstore", "esdb://"+s.eventStore+"?tls=false",
 		"--channel", s.at["channel"], "--sales", s.at["sales"], "--marketing", s.at["marketing"])
 	s.triangle("flow", "set", "customer-facts", "--cadence", "0 0 2 * * 1", "--reason", "to have windows")
-	p := observed(s, "")
+	p := observed(s)
 	for _, panel := range panels(t) {
-		p.await(fmt.Sprintf("an answer to %s, panel %s: %s", panel.dashboard, panel.title, panel.query), func() bool {
+		s.await(fmt.Sprintf("an answer to %s, panel %s: %s", panel.Dashboard, panel.Title, panel.Query), func() bool {
 			s.call(404, "GET", "channel", "/v1/contacts/none", nil)
 			customer := s.register()
 			s.startsAContact(body{"customer_number": customer})
 			s.triangle("flow", "run", "customer-facts")
-			return slices.ContainsFunc(p.query(panel.query), func(s sample) bool { return s.Value[1] != "NaN" })
+			return p.Answers(panel)
 		})
 	}
 }
 
-type asked struct{ dashboard, title, query string }
-
 // panels are the questions of all dashboards but of those that the operator answers.
-func panels(t *testing.T) (all []asked) {
+func panels(t *testing.T) (all []observe.Panel) {
 	t.Helper()
 	files, err := filepath.Glob("../charts/triangle/files/dashboards/*.json")
 	if err != nil || len(files) < 4 {
@@ -49,25 +64,9 @@ func panels(t *testing.T) (all []asked) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var dashboard struct {
-			Panels []struct {
-				Title   string
-				Targets []struct{ Expr string }
-			}
-		}
-		if err := json.Unmarshal(text, &dashboard); err != nil {
-			t.Fatal(err)
-		}
-		for _, panel := range dashboard.Panels {
-			for _, target := range panel.Targets {
-				query := strings.NewReplacer("$__rate_interval", "30s", "$namespace", namespace, "$flow", ".+", "$service", ".+").Replace(target.Expr)
-				if !strings.Contains(query, "triangle_operator_") {
-					all = append(all, asked{filepath.Base(file), panel.Title, query})
-				}
-			}
-		}
+		all = append(all, observe.Panels(t, filepath.Base(file), text, namespace)...)
 	}
-	return all
+	return slices.DeleteFunc(all, func(p observe.Panel) bool { return strings.Contains(p.Query, "triangle_operator_") })
 }
 
 // A flow that can't be taken in, as somebody else holds its database, has its alert fire
@@ -76,24 +75,21 @@ func panels(t *testing.T) (all []asked) {
 func TestTelemetryAlertsWhileAFlowStalls(t *testing.T) {
 	const alert, flow = "TriangleFlowBudgetBurnsFast", "contact-events"
 	s := up(t)
-	p := observed(s, rules(t))
+	p := observed(s)
+	p.Load(rules(t))
 	s.startsAContact(nil)
 	s.await("that the flow is known to be fresh", func() bool {
-		staleness, known := p.number(staleness(flow))
+		staleness, known := p.Number(observe.Staleness(flow))
 		return known && staleness == 0
 	})
-	release := s.holdDatabase("marketing")
+	release := hold.Database(t, filepath.Join(s.data, "marketing.db"))
 	s.startsAContact(nil)
-	s.await(alert, func() bool { return p.fires(alert, flow) })
-	if p.fires(alert, "contacts") {
+	s.await(alert, func() bool { return p.Fires(alert, flow) })
+	if p.Fires(alert, "contacts") {
 		t.Error("it fires for a flow of sales, too, which goes on")
 	}
 	release()
-	s.await(alert+" is over", func() bool { return !p.fires(alert, flow) })
-}
-
-func staleness(flow string) string {
-	return fmt.Sprintf("max(triangle_flow_staleness_seconds{flow=%q})", flow)
+	s.await(alert+" is over", func() bool { return !p.Fires(alert, flow) })
 }
 
 // rules are the chart's, for an environment whose minutes are seconds.
@@ -103,13 +99,7 @@ func rules(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	faster := regexp.MustCompile(`(\[|for: )(\d+)(m|h)\b`).ReplaceAllStringFunc(string(text), func(found string) string {
-		if n, isHours := strings.CutSuffix(found, "h"); isHours {
-			return n + "m"
-		}
-		return strings.TrimSuffix(found, "m") + "s"
-	})
-	return strings.NewReplacer("NAMESPACE", namespace, "ERROR_RATIO", "0.01").Replace(faster)
+	return strings.NewReplacer("NAMESPACE", namespace, "ERROR_RATIO", "0.01").Replace(observe.Faster(string(text)))
 }
 
 // startsAContact has somebody call, who claims to be somebody, or nobody.
@@ -120,34 +110,12 @@ func (s *suite) startsAContact(claims body) {
 	})
 }
 
-// holdDatabase keeps a service from writing to its database, until it is released.
-func (s *suite) holdDatabase(service string) (release func()) {
-	s.t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(filepath.Join(s.data, service+".db"))+"?_pragma=busy_timeout(20000)&_txlock=immediate")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	held, err := db.BeginTx(s.t.Context(), nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return func() {
-		s.t.Helper()
-		if err := held.Rollback(); err != nil {
-			s.t.Error(err)
-		}
-		if err := db.Close(); err != nil {
-			s.t.Error(err)
-		}
-	}
-}
-
 // A flow goes from windows that are far apart, over ones that are close, to real time:
 // with each step what is known of customers in marketing is less old.
 func TestTelemetryShowsStalenessFallWithEachStep(t *testing.T) {
 	const flow = "customer-facts"
 	s := up(t)
-	p := observed(s, "")
+	p := observed(s)
 	var worst []float64
 	for _, step := range []struct{ cadence, look string }{
 		{"*/12 * * * * *", "12s"}, {"*/4 * * * * *", "12s"}, {"realtime", "12s"},
@@ -158,7 +126,7 @@ func TestTelemetryShowsStalenessFallWithEachStep(t *testing.T) {
 			s.register()
 			return time.Since(began) > 16*time.Second
 		})
-		value, known := p.number("max_over_time(" + staleness(flow) + "[" + step.look + ":1s])")
+		value, known := p.Number("max_over_time(" + observe.Staleness(flow) + "[" + step.look + ":1s])")
 		if !known {
 			t.Fatalf("nothing is known of %s at %s", flow, step.cadence)
 		}

@@ -116,17 +116,19 @@ func (w *world) installOperator(args ...string) {
 }
 
 // installEnvironment installs the Triangle, and waits until it serves.
-func (w *world) installEnvironment() {
+func (w *world) installEnvironment(args ...string) {
 	w.Helper()
-	w.declareEnvironment()
+	w.declareEnvironment(args...)
 	w.wait("triangle/triangle", "condition=Ready")
 }
 
 // declareEnvironment installs the Triangle, and does not wait.
-func (w *world) declareEnvironment() {
+func (w *world) declareEnvironment(args ...string) {
 	w.Helper()
-	w.helm("install", "triangle", "../../charts/triangle", "--values", "../../charts/triangle/values-evaluation.yaml",
-		"--set", w.images()+",backup.enabled=true")
+	w.helm(append([]string{
+		"install", "triangle", "../../charts/triangle", "--values", "../../charts/triangle/values-evaluation.yaml",
+		"--set", w.images() + ",backup.enabled=true",
+	}, args...)...)
 }
 
 // upgrade changes what is said, and nothing else.

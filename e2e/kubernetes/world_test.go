@@ -30,6 +30,8 @@ type world struct {
 	keys       int           // of calls: each has one of its own
 	registered *atomic.Int64 // customers: each has a number
 	reachable  map[string]*forwarded
+	// traceparent is the trace that calls belong to; none: each begins one.
+	traceparent string
 }
 
 // on has a part of a test use the world.
@@ -208,6 +210,9 @@ func (w *world) post(url, key string, text []byte) (body map[string]any, err err
 		return nil, err
 	}
 	r.Header.Set("Idempotency-Key", key)
+	if w.traceparent != "" {
+		r.Header.Set("Traceparent", w.traceparent)
+	}
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return nil, err
