@@ -35,9 +35,15 @@ func (w *world) areUpgraded() {
 	if !strings.HasSuffix(s.Image, ":"+the.images.next()) || s.Image != s.GoodImage {
 		w.Errorf("%s serves, and the last good one is %s: want the image before the bad one", s.Image, s.GoodImage)
 	}
-	if after := w.pods("sales"); !slices.Equal(before, after) {
-		w.Errorf("the pods of sales were %v and are %v, want the same ones", before, after)
-	}
+	w.until("the bad pod is gone, and those that were there still are", func() bool {
+		after := w.pods("sales")
+		for _, pod := range before {
+			if !slices.Contains(after, pod) {
+				w.Fatalf("the pods of sales were %v and are %v, want the same ones", before, after)
+			}
+		}
+		return len(after) == len(before)
+	})
 	w.wait("triangle/triangle", "condition=Ready")
 	w.goesOn(20)
 	end()
