@@ -34,7 +34,7 @@ func asked(signal string) (bool, error) {
 	case "", "none":
 		return false, nil
 	case "otlp":
-		return true, checkProtocol(signal)
+		return true, checkWay(signal)
 	default:
 		return false, config.Wrong("%s is %q: write otlp or none", name, value)
 	}

@@ -114,12 +114,12 @@ func (s *spans) lose(result string, n int, why string) {
 }
 
 // took counts spans that a collector took. They are not lost any more when so few wait
-// that the next ones find room.
+// that the next ones find room, unless the service ends: then there is none for them.
 func (s *spans) took(n int) {
 	s.counts[exported].Add(float64(n))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lost > 0 && s.waiting.Load() <= s.room/2 {
+	if s.lost > 0 && s.waiting.Load() <= s.room/2 && !s.over.Load() {
 		s.log.Info("no more spans are lost", "lost", s.lost)
 		s.lost = 0
 	}
