@@ -3,6 +3,7 @@ package story
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -15,10 +16,13 @@ import (
 // traceDigits is how many digits the id of a trace has; a UUID has dashes, too.
 const traceDigits = 32
 
-// contactOf returns the contact whose story an event, or the first event of a trace,
-// belongs to. The store has no index of either, so that the log is read from its
-// start.
+// contactOf returns the contact whose story a request, an event, or the first event of
+// a trace, belongs to. The store has no index of the latter two, so that the log is read
+// from its start.
 func (r *Reader) contactOf(ctx context.Context, id string, o Options) (contact string, err error) {
+	if contact, err = r.contactIn(ctx, id); contact != "" || err != nil {
+		return contact, err
+	}
 	wanted, missing := byID(id), ErrNotFound
 	if len(id) == traceDigits {
 		wanted, missing = byTrace(id), ErrNoTrace
@@ -46,13 +50,32 @@ func (r *Reader) contactOf(ctx context.Context, id string, o Options) (contact s
 	return contact, nil
 }
 
+// contactIn returns the contact behind what has a stream of its own; empty when the id
+// is of no such thing.
+func (r *Reader) contactIn(ctx context.Context, id string) (contact string, err error) {
+	for _, kind := range []string{"request-", "customer-"} {
+		for e, err := range r.log.ReadStream(ctx, kind+id, eventlog.Forward, 0, 1) {
+			switch {
+			case errors.Is(err, eventlog.ErrNoStream):
+			case err != nil:
+				return "", fmt.Errorf("look what %s is: %w", id, err)
+			case kind == "customer-":
+				return "", fmt.Errorf("%s: %w", id, ErrCustomer)
+			default:
+				return r.contactBehind(ctx, e)
+			}
+		}
+	}
+	return "", nil
+}
+
 func byID(text string) func(eventlog.Event) bool {
 	id := uuid.MustParse(text)
 	return func(e eventlog.Event) bool { return e.ID == id }
 }
 
 func byTrace(text string) func(eventlog.Event) bool {
-	id := []byte(strings.ToLower(text))
+	id := []byte(text)
 	return func(e eventlog.Event) bool {
 		if !bytes.Contains(e.Metadata, id) {
 			return false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,6 +14,7 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/eventlog/esdb"
+	"github.com/triangle-suite/triangle/services/internal/tracing"
 )
 
 // Errors of Of.
@@ -23,6 +25,8 @@ var (
 	ErrNotFound = errors.New("the event store has no contact and no event of this id: look whether the id is whole, and whether this is its store (--eventstore)")
 	// ErrNoTrace says that the store has no event of a trace.
 	ErrNoTrace = errors.New("the event store has no event of this trace: a call that changed nothing leaves none")
+	// ErrCustomer says that an id is a customer's, of whom there may be many contacts.
+	ErrCustomer = errors.New("it is the id of a customer, and what is told is one contact: take the id that the channel's API has answered, or that of one of the customer's requests (GET /v1/customers/ID/requests of sales lists them)")
 	// ErrNoContact says that an event is part of no contact's story.
 	ErrNoContact = errors.New("it belongs to no contact")
 )
@@ -73,12 +77,13 @@ func (r *Reader) Flows() *control.Flows { return r.flows }
 // Close releases the connection.
 func (r *Reader) Close() error { return r.log.Close() }
 
-// Of tells the story of a contact: that of this id, or else that which an event, or a
-// trace, of this id belongs to. It fails with ErrID, ErrNotFound, ErrNoTrace and
-// ErrNoContact.
-func (r *Reader) Of(ctx context.Context, id string, o Options) (*Story, error) {
-	if _, err := uuid.Parse(id); err != nil {
-		return nil, fmt.Errorf("%q is %w", id, ErrID)
+// Of tells the story of a contact: that of this id, or else that which a request, an
+// event, or a trace, of this id belongs to. It fails with ErrID, ErrNotFound,
+// ErrNoTrace, ErrNoContact and ErrCustomer.
+func (r *Reader) Of(ctx context.Context, text string, o Options) (*Story, error) {
+	id, err := canonical(text)
+	if err != nil {
+		return nil, err
 	}
 	from, err := r.first(ctx, id)
 	if errors.Is(err, eventlog.ErrNoStream) {
@@ -93,6 +98,24 @@ func (r *Reader) Of(ctx context.Context, id string, o Options) (*Story, error) {
 		return nil, err
 	}
 	return r.tell(ctx, id, from, o)
+}
+
+// canonical is an id as the store has it, of what somebody may have copied: from a log,
+// in capitals, or a whole traceparent.
+func canonical(text string) (string, error) {
+	id := strings.ToLower(strings.TrimSpace(text))
+	if sc := (tracing.Origin{TraceParent: id}).SpanContext(); sc.IsValid() {
+		return sc.TraceID().String(), nil
+	}
+	parsed, err := uuid.Parse(id)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%q is %w", text, ErrID)
+	case len(id) == traceDigits:
+		return id, nil
+	default:
+		return parsed.String(), nil
+	}
 }
 
 // first is where a contact begins. It fails with eventlog.ErrNoStream.

@@ -289,6 +289,8 @@ func TestAStoryIsFoundByOtherIDs(t *testing.T) {
 	w.complained()
 	w.answer("view", "open", flows.Sales, "update-view", "customer-c1", &salesv1.ConsentChanged{CustomerId: "c1"})
 	w.call("elsewhere", flows.Sales, "customer-c2", &salesv1.ConsentChanged{CustomerId: "c2"})
+	const customer = "77777777-0000-4000-8000-000000000007"
+	w.call("of a customer", flows.Sales, "customer-"+customer, &salesv1.ConsentChanged{CustomerId: customer})
 	trace := strings.ReplaceAll(w.made["complain"].id.String(), "-", "")
 	tests := map[string]struct {
 		id   string
@@ -299,6 +301,10 @@ func TestAStoryIsFoundByOtherIDs(t *testing.T) {
 		"an event's far down":         {w.made["view"].id.String(), nil},
 		"a trace's":                   {trace, nil},
 		"a trace's, in capitals":      {strings.ToUpper(trace), nil},
+		"the contact's, in capitals":  {" " + strings.ToUpper(contact) + "\n", nil},
+		"a request's":                 {request, nil},
+		"a traceparent":               {"00-" + trace + "-00f067aa0ba902b7-01", nil},
+		"a customer's":                {customer, ErrCustomer},
 		"an event's of another story": {w.made["elsewhere"].id.String(), ErrNoContact},
 		"nobody's":                    {"99999999-0000-4000-8000-000000000009", ErrNotFound},
 		"a trace's that there is not": {strings.Repeat("9", 32), ErrNoTrace},

@@ -365,7 +365,8 @@ func TestASubscriptionEndsWhenSubscribingAgainCannotHelp(t *testing.T) {
 			for range subscription.Messages() {
 				t.Error("a message has come")
 			}
-			if err := subscription.Err(); err == nil || errors.Is(err, eventlog.ErrUnavailable) {
+			err = subscription.Err()
+			if denied := code != codes.InvalidArgument; err == nil || errors.Is(err, eventlog.ErrUnavailable) || errors.Is(err, eventlog.ErrDenied) != denied {
 				t.Errorf("ended with %v", err)
 			}
 		})
