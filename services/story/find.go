@@ -2,9 +2,12 @@ package story
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -48,6 +51,41 @@ func (r *Reader) contactOf(ctx context.Context, id string, o Options) (contact s
 		return "", fmt.Errorf("%s: %w", id, ErrNoContact)
 	}
 	return contact, nil
+}
+
+// told are the streams of which a story can be told, by what their names begin with.
+var told = []string{contactStream(""), "request-"}
+
+// contactLike returns the contact whose id begins so, or that of the request, or of the
+// event, whose id does. All of the log is read: there may be others.
+func (r *Reader) contactLike(ctx context.Context, begins string, o Options) (contact string, err error) {
+	found := map[string]bool{}
+	var failed error
+	_, err = r.each(ctx, Position{}, o, func(e eventlog.Event) bool {
+		if !isLike(e, begins) {
+			return true
+		}
+		if contact, failed = r.contactBehind(ctx, e); contact != "" {
+			found[contact] = true
+		}
+		return failed == nil
+	})
+	all := slices.Sorted(maps.Keys(found))
+	switch {
+	case err != nil || failed != nil:
+		return "", cmp.Or(err, failed)
+	case len(all) == 0:
+		return "", fmt.Errorf("%s…: %w", begins, ErrNotFound)
+	case len(all) > 1:
+		return "", fmt.Errorf("%s…: %w, as of %s or %s", begins, ErrSeveral, all[0], all[1])
+	}
+	return all[0], nil
+}
+
+// isLike tells whether an event, or what its stream is about, has an id that begins so.
+func isLike(e eventlog.Event, begins string) bool {
+	return strings.HasPrefix(e.ID.String(), begins) ||
+		slices.ContainsFunc(told, func(kind string) bool { return strings.HasPrefix(e.Stream, kind+begins) })
 }
 
 // contactIn returns the contact behind what has a stream of its own; empty when the id

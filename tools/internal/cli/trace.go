@@ -18,7 +18,7 @@ const (
 type traceCommand struct {
 	storeAt
 
-	ID    string `arg:"" name:"contact" help:"The contact's id, or that of one of its requests; or that of an event, or of a trace, which is looked up in all of the log."`
+	ID    string `arg:"" name:"contact" help:"The contact's id, or that of one of its requests; or that of an event, or of a trace, which is looked up in all of the log, as is the beginning of an id."`
 	Until string `placeholder:"TIME" help:"Read no event that was recorded after this time (RFC 3339, such as 2026-11-23T02:00:00Z)."`
 	Limit int    `placeholder:"N" help:"Read so many events of the log at most (no limit)."`
 	Full  bool   `help:"Print ids in full."`
