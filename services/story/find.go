@@ -26,13 +26,13 @@ func (r *Reader) contactOf(ctx context.Context, id string, o Options) (contact s
 	if contact, err = r.contactIn(ctx, id); contact != "" || err != nil {
 		return contact, err
 	}
-	wanted, missing := byID(id), ErrNotFound
+	wanted, none := byID(id), ErrNotFound
 	if len(id) == traceDigits {
-		wanted, missing = byTrace(id), ErrNoTrace
+		wanted, none = byTrace(id), ErrNoTrace
 	}
 	var found bool
 	var failed error
-	_, err = r.each(ctx, Position{}, o, func(e eventlog.Event) bool {
+	ended, err := r.each(ctx, Position{}, o, func(e eventlog.Event) bool {
 		if !wanted(e) {
 			return true
 		}
@@ -46,7 +46,7 @@ func (r *Reader) contactOf(ctx context.Context, id string, o Options) (contact s
 	case failed != nil:
 		return "", failed
 	case !found:
-		return "", fmt.Errorf("%s: %w", id, missing)
+		return "", missing(id, none, ended)
 	case contact == "":
 		return "", fmt.Errorf("%s: %w", id, ErrNoContact)
 	}
@@ -61,7 +61,7 @@ var told = []string{contactStream(""), "request-"}
 func (r *Reader) contactLike(ctx context.Context, begins string, o Options) (contact string, err error) {
 	found := map[string]bool{}
 	var failed error
-	_, err = r.each(ctx, Position{}, o, func(e eventlog.Event) bool {
+	ended, err := r.each(ctx, Position{}, o, func(e eventlog.Event) bool {
 		if !isLike(e, begins) {
 			return true
 		}
@@ -75,7 +75,7 @@ func (r *Reader) contactLike(ctx context.Context, begins string, o Options) (con
 	case err != nil || failed != nil:
 		return "", cmp.Or(err, failed)
 	case len(all) == 0:
-		return "", fmt.Errorf("%s…: %w", begins, ErrNotFound)
+		return "", missing(begins+"…", ErrNotFound, ended)
 	case len(all) > 1:
 		return "", fmt.Errorf("%s…: %w, as of %s or %s", begins, ErrSeveral, all[0], all[1])
 	}
@@ -105,6 +105,14 @@ func (r *Reader) contactIn(ctx context.Context, id string) (contact string, err 
 		}
 	}
 	return "", nil
+}
+
+// missing says that there is no such thing, as far as was read.
+func missing(id string, none error, ended string) error {
+	if ended != "" {
+		return fmt.Errorf("%s was not found before reading ended at %s: %w", id, ended, none)
+	}
+	return fmt.Errorf("%s: %w", id, none)
 }
 
 func byID(text string) func(eventlog.Event) bool {
