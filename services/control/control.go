@@ -78,6 +78,8 @@ type Entry struct {
 
 // Errors of this package.
 var (
+	// ErrDenied says that the event store does not let who asks in.
+	ErrDenied = eventlog.ErrDenied
 	// ErrUnknownFlow says that the catalogue has no such flow.
 	ErrUnknownFlow = errors.New("there is no such flow; triangle flow list shows them all")
 	// ErrPaused says that a paused flow has no windows.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,16 +15,21 @@ import (
 	"github.com/triangle-suite/triangle/services/internal/codec"
 	"github.com/triangle-suite/triangle/services/internal/eventlog"
 	"github.com/triangle-suite/triangle/services/internal/eventlog/esdb"
+	"github.com/triangle-suite/triangle/services/internal/tracing"
 )
 
 // Errors of Of.
 var (
 	// ErrID says that a text names nothing that a story could be told of.
-	ErrID = errors.New("no id of a contact, of an event or of a trace: the first two are UUIDs, as the channel's API answers them, the last has 32 hexadecimal digits")
+	ErrID = errors.New("no id of a contact, of a request, of an event or of a trace: the first three are UUIDs, as the APIs answer them, of which the first 8 digits do where no other begins alike; the last has 32 hexadecimal digits")
+	// ErrSeveral says that what an id begins with is not enough of it.
+	ErrSeveral = errors.New("several contacts are meant: write more of the id")
 	// ErrNotFound says that the store has nothing of that id.
 	ErrNotFound = errors.New("the event store has no contact and no event of this id: look whether the id is whole, and whether this is its store (--eventstore)")
 	// ErrNoTrace says that the store has no event of a trace.
 	ErrNoTrace = errors.New("the event store has no event of this trace: a call that changed nothing leaves none")
+	// ErrCustomer says that an id is a customer's, of whom there may be many contacts.
+	ErrCustomer = errors.New("it is the id of a customer, and what is told is one contact: take the id that the channel's API has answered, or that of one of the customer's requests (GET /v1/customers/ID/requests of sales lists them)")
 	// ErrNoContact says that an event is part of no contact's story.
 	ErrNoContact = errors.New("it belongs to no contact")
 )
@@ -73,12 +80,19 @@ func (r *Reader) Flows() *control.Flows { return r.flows }
 // Close releases the connection.
 func (r *Reader) Close() error { return r.log.Close() }
 
-// Of tells the story of a contact: that of this id, or else that which an event, or a
-// trace, of this id belongs to. It fails with ErrID, ErrNotFound, ErrNoTrace and
-// ErrNoContact.
-func (r *Reader) Of(ctx context.Context, id string, o Options) (*Story, error) {
-	if _, err := uuid.Parse(id); err != nil {
-		return nil, fmt.Errorf("%q is %w", id, ErrID)
+// Of tells the story of a contact: that of this id, or else that which a request, an
+// event, or a trace, of this id belongs to. Of the first three the beginning of an id
+// does. It fails with ErrID, ErrSeveral, ErrNotFound, ErrNoTrace, ErrNoContact and
+// ErrCustomer.
+func (r *Reader) Of(ctx context.Context, text string, o Options) (*Story, error) {
+	id, err := canonical(text)
+	if err != nil {
+		return nil, err
+	}
+	if len(id) < traceDigits {
+		if id, err = r.contactLike(ctx, id, o); err != nil {
+			return nil, err
+		}
 	}
 	from, err := r.first(ctx, id)
 	if errors.Is(err, eventlog.ErrNoStream) {
@@ -93,6 +107,30 @@ func (r *Reader) Of(ctx context.Context, id string, o Options) (*Story, error) {
 		return nil, err
 	}
 	return r.tell(ctx, id, from, o)
+}
+
+// beginning is of a UUID that somebody has shortened, as this project does itself.
+var beginning = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f-]*)?$`)
+
+// canonical is an id as the store has it, or the beginning of one, of what somebody may
+// have copied: from a log, in capitals, the name of a stream, or a whole traceparent.
+func canonical(text string) (string, error) {
+	id := strings.ToLower(strings.TrimSpace(text))
+	if sc := (tracing.Origin{TraceParent: id}).SpanContext(); sc.IsValid() {
+		return sc.TraceID().String(), nil
+	}
+	for _, kind := range told {
+		id = strings.TrimPrefix(id, kind)
+	}
+	parsed, err := uuid.Parse(id)
+	switch {
+	case err == nil && len(id) != traceDigits:
+		return parsed.String(), nil
+	case err == nil || len(id) < traceDigits && beginning.MatchString(id):
+		return id, nil
+	default:
+		return "", fmt.Errorf("%q is %w", text, ErrID)
+	}
 }
 
 // first is where a contact begins. It fails with eventlog.ErrNoStream.

@@ -2,6 +2,7 @@ package story
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -289,21 +290,37 @@ func TestAStoryIsFoundByOtherIDs(t *testing.T) {
 	w.complained()
 	w.answer("view", "open", flows.Sales, "update-view", "customer-c1", &salesv1.ConsentChanged{CustomerId: "c1"})
 	w.call("elsewhere", flows.Sales, "customer-c2", &salesv1.ConsentChanged{CustomerId: "c2"})
+	const alike = "88888888-0000-4000-8000-000000000008"
+	for i, id := range []string{alike, "88888888-1" + alike[10:]} {
+		w.call(fmt.Sprint("alike", i), flows.Channel, "contact-"+id, &channelv1.BannerClicked{ContactId: id})
+	}
+	const customer = "77777777-0000-4000-8000-000000000007"
+	w.call("of a customer", flows.Sales, "customer-"+customer, &salesv1.ConsentChanged{CustomerId: customer})
 	trace := strings.ReplaceAll(w.made["complain"].id.String(), "-", "")
 	tests := map[string]struct {
 		id   string
 		want error
 	}{
-		"the contact's":               {contact, nil},
-		"an event's of the contact":   {w.made["start"].id.String(), nil},
-		"an event's far down":         {w.made["view"].id.String(), nil},
-		"a trace's":                   {trace, nil},
-		"a trace's, in capitals":      {strings.ToUpper(trace), nil},
-		"an event's of another story": {w.made["elsewhere"].id.String(), ErrNoContact},
-		"nobody's":                    {"99999999-0000-4000-8000-000000000009", ErrNotFound},
-		"a trace's that there is not": {strings.Repeat("9", 32), ErrNoTrace},
-		"none":                        {"anna", ErrID},
-		"one that is cut off":         {contact[:20], ErrID},
+		"the contact's":                  {contact, nil},
+		"an event's of the contact":      {w.made["start"].id.String(), nil},
+		"an event's far down":            {w.made["view"].id.String(), nil},
+		"a trace's":                      {trace, nil},
+		"a trace's, in capitals":         {strings.ToUpper(trace), nil},
+		"the contact's, in capitals":     {" " + strings.ToUpper(contact) + "\n", nil},
+		"a request's":                    {request, nil},
+		"a traceparent":                  {"00-" + trace + "-00f067aa0ba902b7-01", nil},
+		"a customer's":                   {customer, ErrCustomer},
+		"a stream's":                     {"contact-" + contact, nil},
+		"what the contact's begins with": {contact[:13], nil},
+		"what a request's begins with":   {"request-" + request[:8], nil},
+		"what an event's begins with":    {w.made["view"].id.String()[:8], nil},
+		"what two contacts' begin with":  {alike[:8], ErrSeveral},
+		"what nobody's begins with":      {"99999999-00", ErrNotFound},
+		"too little of one":              {contact[:7], ErrID},
+		"an event's of another story":    {w.made["elsewhere"].id.String(), ErrNoContact},
+		"nobody's":                       {"99999999-0000-4000-8000-000000000009", ErrNotFound},
+		"a trace's that there is not":    {strings.Repeat("9", 32), ErrNoTrace},
+		"none":                           {"anna", ErrID},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

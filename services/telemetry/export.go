@@ -34,7 +34,7 @@ func asked(signal string) (bool, error) {
 	case "", "none":
 		return false, nil
 	case "otlp":
-		return true, checkProtocol(signal)
+		return true, checkWay(signal)
 	default:
 		return false, config.Wrong("%s is %q: write otlp or none", name, value)
 	}
@@ -44,10 +44,6 @@ func asked(signal string) (bool, error) {
 // for it. Nothing waits for the collector: what it does not take in time is lost, and
 // counted, and said once.
 func (t *Telemetry) export(ctx context.Context, settings Settings) error {
-	lost := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "triangle_telemetry_export_failures_total",
-		Help: "Times that a collector did not take what was handed over to it, by signal: metrics come again, log records are lost.",
-	}, []string{"signal"})
 	for _, signal := range []struct {
 		name  string
 		start func(context.Context, Settings, *outage) error
@@ -59,12 +55,14 @@ func (t *Telemetry) export(ctx context.Context, settings Settings) error {
 		if !wanted {
 			continue
 		}
+		lost, err := counters(t.Registry, "triangle_telemetry_export_failures_total",
+			"Times that a collector did not take what was handed over to it, by signal: metrics come again, log records are lost.", "signal")
+		if err != nil {
+			return err
+		}
 		what := strings.ToLower(signal.name)
 		if err := signal.start(ctx, settings, &outage{what: what, log: t.Logger, failures: lost.WithLabelValues(what)}); err != nil {
 			return fmt.Errorf("export %s by OTLP: %w", what, err)
-		}
-		if len(t.stops) == 1 {
-			t.Registry.MustRegister(lost)
 		}
 	}
 	return nil

@@ -295,6 +295,7 @@ func TestAnExporterOfMetricsOrLogsThatThereIsNotStopsTheStart(t *testing.T) {
 		"logs":              {"OTEL_LOGS_EXPORTER", "file"},
 		"protocol":          {"OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "OTEL_METRICS_EXPORTER", "otlp"},
 		"a signal's own":    {"OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "http/json", "OTEL_LOGS_EXPORTER", "otlp"},
+		"no endpoint":       {"OTEL_EXPORTER_OTLP_ENDPOINT", "127.0.0.1:4317", "OTEL_TRACES_EXPORTER", "none", "OTEL_METRICS_EXPORTER", "otlp"},
 		"service attribute": {"OTEL_RESOURCE_ATTRIBUTES", "no pair", "OTEL_LOGS_EXPORTER", "otlp"},
 	} {
 		t.Run(name, func(t *testing.T) {

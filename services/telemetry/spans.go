@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"strconv"
@@ -51,11 +52,9 @@ func newSpans(exporter sdktrace.SpanExporter, registry prometheus.Registerer, lo
 	if err != nil {
 		return nil, err
 	}
-	total := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "triangle_telemetry_spans_total",
-		Help: "Spans that were sampled, by what became of them: exported, failed (no collector took them) or dropped (too many waited).",
-	}, []string{"result"})
-	if err := registry.Register(total); err != nil {
+	total, err := counters(registry, "triangle_telemetry_spans_total",
+		"Spans that were sampled, by what became of them: exported, failed (no collector took them) or dropped (too many waited).", "result")
+	if err != nil {
 		return nil, err
 	}
 	s := &spans{exporter: exporter, log: log, room: int64(room), counts: map[string]prometheus.Counter{}}
@@ -64,6 +63,19 @@ func newSpans(exporter sdktrace.SpanExporter, registry prometheus.Registerer, lo
 	}
 	s.SpanProcessor = sdktrace.NewBatchSpanProcessor(counting{s}, sdktrace.WithMaxQueueSize(room))
 	return s, nil
+}
+
+// counters are those of a name in a registry, which another Telemetry of the process
+// may have had before.
+func counters(registry prometheus.Registerer, name, help, label string) (*prometheus.CounterVec, error) {
+	all := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
+	err := registry.Register(all)
+	if before, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
+		if there, ok := before.ExistingCollector.(*prometheus.CounterVec); ok {
+			return there, nil
+		}
+	}
+	return all, err
 }
 
 // queueSize is how many spans may wait.
@@ -114,12 +126,12 @@ func (s *spans) lose(result string, n int, why string) {
 }
 
 // took counts spans that a collector took. They are not lost any more when so few wait
-// that the next ones find room.
+// that the next ones find room, unless the service ends: then there is none for them.
 func (s *spans) took(n int) {
 	s.counts[exported].Add(float64(n))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lost > 0 && s.waiting.Load() <= s.room/2 {
+	if s.lost > 0 && s.waiting.Load() <= s.room/2 && !s.over.Load() {
 		s.log.Info("no more spans are lost", "lost", s.lost)
 		s.lost = 0
 	}

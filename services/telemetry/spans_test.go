@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	collectorv1 "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/grpc"
 
@@ -268,6 +269,76 @@ func TestACollectorThatSwallowsStopsNobody(t *testing.T) {
 			h.wantSaid(2, 1)
 		})
 	}
+}
+
+// A collector may be slow without failing: who makes spans faster than it takes them
+// loses some, and whatever is not lost arrives.
+func TestACollectorThatIsSlowStopsNobody(t *testing.T) {
+	collector, turn := &moody{}, make(chan struct{})
+	collector.be(func(ctx context.Context, n int) (*collectorv1.ExportTraceServiceResponse, error) {
+		select {
+		case <-turn: // one export each time that it is told to go on
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		collector.got.Add(int64(n))
+		return &collectorv1.ExportTraceServiceResponse{}, nil
+	})
+	t.Setenv("OTEL_BSP_EXPORT_TIMEOUT", "60000")
+	t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "60000")
+	t.Setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")
+	h := harry(t, collector.serve(t, "127.0.0.1:0"))
+	for range 20 {
+		h.work(20)
+		turn <- struct{}{}
+	}
+	if n := h.total("dropped"); n < 400-32-20*4 {
+		t.Errorf("%d spans are dropped of 400, of which there is room for 32 and at most 80 were taken", n)
+	}
+	h.wantSaid(1, 0)
+	close(turn)
+	h.recover(1)
+	h.wantSaid(1, 1)
+	if got := int(collector.got.Load()); got != h.total("exported") || h.total("failed") > 0 {
+		t.Errorf("the collector got %d spans; %d count as exported and %d as failed", got, h.total("exported"), h.total("failed"))
+	}
+}
+
+// Work that goes on while the service ends is nobody's to hand over: it is counted.
+func TestASpanThatEndsTooLateIsCounted(t *testing.T) {
+	collector, release := &moody{}, make(chan struct{})
+	collector.be(func(ctx context.Context, n int) (*collectorv1.ExportTraceServiceResponse, error) {
+		<-release
+		collector.got.Add(int64(n))
+		return &collectorv1.ExportTraceServiceResponse{}, nil
+	})
+	t.Setenv("OTEL_BSP_EXPORT_TIMEOUT", "60000")
+	t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "60000")
+	t.Setenv("OTEL_BSP_MAX_QUEUE_SIZE", "10000")
+	h := harry(t, collector.serve(t, "127.0.0.1:0"))
+	var late []trace.Span
+	for range 1000 {
+		_, span := h.Tracer("test").Start(context.Background(), "work")
+		late = append(late, span)
+	}
+	h.work(8)
+	ended := make(chan error)
+	go func() { ended <- h.Shutdown(context.Background()) }()
+	h.await("a span is too late", func() bool {
+		late[0].End()
+		late = late[1:]
+		h.ended++
+		return h.total("dropped") > 0
+	})
+	close(release)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	h.settle()
+	if got := int(collector.got.Load()); got != h.total("exported") || h.total("failed") > 0 {
+		t.Errorf("the collector got %d spans; %d count as exported and %d as failed", got, h.total("exported"), h.total("failed"))
+	}
+	h.wantSaid(1, 0)
 }
 
 func TestWhatACollectorRefusesInPartIsCounted(t *testing.T) {

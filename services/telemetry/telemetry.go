@@ -22,9 +22,18 @@ type Settings struct {
 	Version string     // the service's version, in each span
 	Level   slog.Level // the logger's first level
 	Output  io.Writer  // where logs go; nil: stderr
+	// Registry is where the metrics are; nil: in one of its own, with those of the Go
+	// runtime and of the process.
+	Registry Registry
 	// Exporter takes the spans instead of the exporter that the environment
 	// names. Each span is handed over when it ends.
 	Exporter sdktrace.SpanExporter
+}
+
+// Registry holds metrics, and tells them.
+type Registry interface {
+	prometheus.Registerer
+	prometheus.Gatherer
 }
 
 // Telemetry is what a service observes itself with. Shutdown it at the end.
@@ -34,7 +43,7 @@ type Telemetry struct {
 	// Level is the logger's level. It may be changed at any time.
 	Level *slog.LevelVar
 	// Registry holds the service's metrics, the Go runtime's among them.
-	Registry *prometheus.Registry
+	Registry Registry
 
 	provider *sdktrace.TracerProvider // nil: traces are not installed
 	stops    []func(context.Context) error
@@ -43,7 +52,10 @@ type Telemetry struct {
 // Start sets a service's telemetry up. It fails where the environment asks for
 // an exporter that there is not.
 func Start(ctx context.Context, settings Settings) (*Telemetry, error) {
-	t := &Telemetry{Level: new(slog.LevelVar), Registry: newRegistry()}
+	t := &Telemetry{Level: new(slog.LevelVar), Registry: settings.Registry}
+	if t.Registry == nil {
+		t.Registry = newRegistry()
+	}
 	t.Level.Set(settings.Level)
 	output := settings.Output
 	if output == nil {

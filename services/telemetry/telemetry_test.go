@@ -130,8 +130,9 @@ func TestTracesAreInstalledOnlyWhereAskedFor(t *testing.T) {
 
 func TestAnExporterThatThereIsNotStopsTheStart(t *testing.T) {
 	for name, env := range map[string][2]string{
-		"exporter": {"OTEL_TRACES_EXPORTER", "zipkin"},
-		"protocol": {"OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"},
+		"exporter":                 {"OTEL_TRACES_EXPORTER", "zipkin"},
+		"protocol":                 {"OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"},
+		"an endpoint that is none": {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "127.0.0.1:4317"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
@@ -139,6 +140,39 @@ func TestAnExporterThatThereIsNotStopsTheStart(t *testing.T) {
 			_, err := telemetry.Start(t.Context(), telemetry.Settings{})
 			if !errors.Is(err, config.ErrValue) || !strings.Contains(err.Error(), env[0]) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("err = %v", err)
+			}
+		})
+	}
+}
+
+// A typing error in the sampler would have every trace kept.
+func TestASamplerThatThereIsNotStopsTheStart(t *testing.T) {
+	for name, tc := range map[string]struct{ sampler, share, wrong string }{
+		"a share":              {"parentbased_traceidratio", "0.01", ""},
+		"all, without a share": {"traceidratio", "", ""},
+		"as the conventions":   {"ParentBased_Always_Off", "of no use", ""},
+		"an unknown one":       {"ratio", "0.01", "OTEL_TRACES_SAMPLER is"},
+		"per cent":             {"parentbased_traceidratio", "1%", "OTEL_TRACES_SAMPLER_ARG is"},
+		"more than all":        {"parentbased_traceidratio", "1.5", "OTEL_TRACES_SAMPLER_ARG is"},
+		"less than none":       {"traceidratio", "-0.1", "OTEL_TRACES_SAMPLER_ARG is"},
+		"a share that is none": {"traceidratio", "NaN", "OTEL_TRACES_SAMPLER_ARG is"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+			t.Setenv("OTEL_TRACES_SAMPLER", tc.sampler)
+			t.Setenv("OTEL_TRACES_SAMPLER_ARG", tc.share)
+			tel, err := telemetry.Start(t.Context(), telemetry.Settings{Output: &bytes.Buffer{}})
+			if tc.wrong == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := tel.Shutdown(t.Context()); err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if !errors.Is(err, config.ErrValue) || !strings.Contains(err.Error(), tc.wrong) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("err = %v, want %s …", err, tc.wrong)
 			}
 		})
 	}

@@ -2,8 +2,11 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/url"
 	"os"
+	"strconv"
 	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -95,23 +98,60 @@ func exporterName() (string, error) {
 	case "none", "console":
 		return name, nil
 	case "otlp":
-		return name, checkProtocol("TRACES")
+		return name, errors.Join(checkWay("TRACES"), checkSampler())
 	default:
 		return "", config.Wrong("OTEL_TRACES_EXPORTER is %q: write otlp, console or none", name)
 	}
 }
 
+// checkWay refuses a way to the collector that this build does not go: the exporters
+// would pass over what they can't read, and hand over to an address that nobody named.
+func checkWay(signal string) error {
+	return errors.Join(checkProtocol(signal), checkEndpoint(signal))
+}
+
 // checkProtocol refuses a protocol that this build does not speak, rather than
 // sending gRPC to a port that expects another one.
 func checkProtocol(signal string) error {
-	for _, name := range []string{"OTEL_EXPORTER_OTLP_" + signal + "_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
-		switch protocol := os.Getenv(name); protocol {
-		case "":
-		case "grpc":
-			return nil
-		default:
-			return config.Wrong("%s is %q: write grpc, and the collector's gRPC port in the endpoint", name, protocol)
+	name, protocol := setting("OTEL_EXPORTER_OTLP_"+signal+"_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+	if protocol == "" || protocol == "grpc" {
+		return nil
+	}
+	return config.Wrong("%s is %q: write grpc, and the collector's gRPC port in the endpoint", name, protocol)
+}
+
+func checkEndpoint(signal string) error {
+	name, endpoint := setting("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+	if _, err := url.Parse(endpoint); err != nil {
+		return config.Wrong("%s is %q: write the collector's address as a URL, such as http://127.0.0.1:4317", name, endpoint)
+	}
+	return nil
+}
+
+// setting returns the first of these variables that is set, and its value.
+func setting(names ...string) (name, value string) {
+	for _, name = range names {
+		if value = os.Getenv(name); value != "" {
+			break
 		}
+	}
+	return name, value
+}
+
+// checkSampler refuses a sampler that there is not: the SDK would keep every trace.
+func checkSampler() error {
+	const name, share = "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"
+	switch sampler := strings.ToLower(strings.TrimSpace(os.Getenv(name))); sampler {
+	case "", "always_on", "always_off", "parentbased_always_on", "parentbased_always_off":
+		return nil
+	case "traceidratio", "parentbased_traceidratio":
+	default:
+		return config.Wrong("%s is %q: write always_on, always_off or traceidratio, or one of these with parentbased_ before it", name, sampler)
+	}
+	value := strings.TrimSpace(os.Getenv(share))
+	ratio, err := strconv.ParseFloat(value, 64)
+	if value != "" && (err != nil || !(ratio >= 0 && ratio <= 1)) {
+		return config.Wrong("%s is %q: write which share of the traces is kept, from 0 to 1", share, value)
 	}
 	return nil
 }

@@ -1,8 +1,12 @@
 package run
 
 import (
+	"slices"
 	"strings"
 	"testing"
+
+	dto "github.com/prometheus/client_model/go"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 )
 
 // Traces are installed where OpenTelemetry's own variables ask for them, and nowhere
@@ -37,9 +41,22 @@ func TestTracesAreInstalledOnlyWhereAskedFor(t *testing.T) {
 			if installed := s.Traces != nil; installed != tc.installed {
 				t.Errorf("traces are installed: %t, want %t", installed, tc.installed)
 			}
+			if tells := tells(t, "triangle_telemetry_spans_total"); tc.installed && !tells {
+				t.Error("nobody is told what becomes of the spans")
+			}
 			if err := observed.Shutdown(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})
 	}
+}
+
+// tells looks for a metric in what the operator serves at /metrics.
+func tells(t *testing.T, name string) bool {
+	t.Helper()
+	families, err := metrics.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.ContainsFunc(families, func(f *dto.MetricFamily) bool { return f.GetName() == name })
 }

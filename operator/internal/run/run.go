@@ -20,7 +20,8 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
-	metrics "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/triangle-suite/triangle/operator/api/v1alpha1"
 	"github.com/triangle-suite/triangle/operator/internal/controller"
@@ -86,11 +87,12 @@ const leaseName = "triangle-operator"
 const name = "triangle-operator"
 
 // Observe has everything in this process log as the services do: to the standard
-// error, as JSON, in UTC and with the trace. It says, by OpenTelemetry's own OTEL_*,
+// error, as JSON, in UTC and with the trace, and has its metrics served with the
+// controllers' own. It says, by OpenTelemetry's own OTEL_*,
 // whether and where to traces go, and fails where they ask for what there is not. It is
 // for the process to call, before anything else, and to Shutdown at the end.
 func (s *Settings) Observe(ctx context.Context) (*telemetry.Telemetry, error) {
-	t, err := telemetry.Start(ctx, telemetry.Settings{Service: name, Version: version(), Level: s.LogLevel})
+	t, err := telemetry.Start(ctx, telemetry.Settings{Service: name, Version: version(), Level: s.LogLevel, Registry: metrics.Registry})
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +173,7 @@ func (s Settings) add(ctx context.Context, manager ctrl.Manager, instance string
 func (s Settings) options(scheme *runtime.Scheme) ctrl.Options {
 	o := ctrl.Options{
 		Scheme:                  scheme,
-		Metrics:                 metrics.Options{BindAddress: s.MetricsAddr},
+		Metrics:                 server.Options{BindAddress: s.MetricsAddr},
 		HealthProbeBindAddress:  s.HealthAddr,
 		LeaderElection:          s.LeaderElect,
 		LeaderElectionID:        leaseName,

@@ -237,6 +237,7 @@ var (
 	ErrNoStream      = errors.New("the stream does not exist")
 	ErrTombstoned    = errors.New("the stream is deleted for good")
 	ErrUnavailable   = errors.New("the event store can't be reached")
+	ErrDenied        = errors.New("the event store does not let this user in")
 	ErrTooLarge      = errors.New("the append is larger than the store accepts")
 	ErrClosed        = errors.New("the event log or the subscription is closed")
 )

@@ -174,10 +174,12 @@ func (t *taking) tellSkipped(ctx context.Context, p parkedEvent) {
 	t.endWith(span)
 }
 
-// beginRebuilds begins the span of each projection that is rebuilt.
+// beginRebuilds begins the span of each projection that is rebuilt. That is of no
+// epoch: it folds all of them.
 func (rt *Runtime) beginRebuilds(ctx context.Context, foreign []*Intake) (spans []tracing.Span) {
 	for _, in := range foreign {
-		_, span := in.beginWork(ctx, tracing.Rebuild, in.State().Epoch, trace.SpanContext{})
+		_, span := in.beginWork(ctx, tracing.Rebuild, 0, trace.SpanContext{})
+		span.Builds(in.consumer.Schema.Name, in.consumer.Schema.Version)
 		spans = append(spans, span)
 	}
 	return spans

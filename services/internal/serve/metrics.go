@@ -26,7 +26,7 @@ type metrics struct {
 	tally    *Tally
 }
 
-func newMetrics(registry *prometheus.Registry, api services, tally *Tally) (*metrics, error) {
+func newMetrics(registry prometheus.Registerer, api services, tally *Tally) (*metrics, error) {
 	m := &metrics{
 		tally:   tally,
 		methods: map[string]struct{}{},

@@ -18,6 +18,7 @@ const (
 	keyCommit     = attribute.Key("triangle.event.position.commit")
 	keyPrepare    = attribute.Key("triangle.event.position.prepare")
 	keyProjection = attribute.Key("triangle.projection")
+	keyVersion    = attribute.Key("triangle.projection.version")
 	keyReaction   = attribute.Key("triangle.reaction")
 	keyOutcome    = attribute.Key("triangle.outcome")
 	keyAttempts   = attribute.Key("triangle.attempts")

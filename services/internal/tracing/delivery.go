@@ -16,10 +16,13 @@ type Flow struct {
 	Name string
 	// Group is the service, whose replicas take turns.
 	Group string
-	Epoch uint64
+	Epoch uint64 // 0: of none, or of one that is not known yet
 }
 
 func (f Flow) attributes() []attribute.KeyValue {
+	if f.Epoch == 0 {
+		return []attribute.KeyValue{keyFlow.String(f.Name)}
+	}
 	return []attribute.KeyValue{keyFlow.String(f.Name), keyEpoch.Int64(int64(f.Epoch))} //nolint:gosec // epochs count from 1
 }
 

@@ -99,6 +99,7 @@ var kinds = []struct {
 }{
 	{eventlog.ErrWrongRevision, wrongRevision},
 	{eventlog.ErrUnavailable, "store_unavailable"},
+	{eventlog.ErrDenied, "store_denied"},
 	{eventlog.ErrTombstoned, "stream_deleted"},
 	{eventlog.ErrTooLarge, "append_too_large"},
 	{eventlog.ErrClosed, "closed"},

@@ -83,6 +83,7 @@ func TestATracerThatIsNotInstalledAllocatesNothing(t *testing.T) {
 		"a rebuild": func() {
 			_, s := none.Work(ctx, tracing.Rebuild, flow, trace.SpanContext{})
 			s.Of("x")
+			s.Builds("x", 2)
 			s.Outcome("x")
 			s.End(nil)
 		},

@@ -73,6 +73,13 @@ func (s Span) Of(shadow string) {
 	}
 }
 
+// Builds tells which tables are made, and of which version.
+func (s Span) Builds(projection string, version int) {
+	if s.IsRecording() {
+		s.span.SetAttributes(keyProjection.String(projection), keyVersion.Int(version))
+	}
+}
+
 // Wait begins the span of a call's wait for what a flow brings.
 func (t *Tracer) Wait(ctx context.Context, flow string, budget time.Duration) (context.Context, Span) {
 	if t == nil {
@@ -94,12 +101,15 @@ const (
 	Refused = "refused"
 )
 
-// Waited ends the span of a wait, with a link to what came, if its trace is known.
+// Waited ends the span of a wait, with a link to what came, if its trace is known. With
+// an error it was broken off, and has no outcome.
 func (s Span) Waited(outcome string, came Origin, err error) {
 	if s.span == nil {
 		return
 	}
-	s.outcome(outcome)
+	if err == nil { // else nothing came of it
+		s.outcome(outcome)
+	}
 	for _, link := range came.link() {
 		s.span.AddLink(link)
 	}

@@ -125,7 +125,10 @@ func reach(s *session, steered *control.Flows) error {
 type storeAway struct{ err error }
 
 // Error implements error.
-func (*storeAway) Error() string {
+func (s *storeAway) Error() string {
+	if errors.Is(s.err, control.ErrDenied) {
+		return "the event store does not let this user in: have --eventstore hold name and password, as in esdb://NAME:PASSWORD@127.0.0.1:2113"
+	}
 	return "the event store does not answer: start it with triangle up, or say where it is with --data or --eventstore"
 }
 

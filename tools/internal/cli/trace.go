@@ -18,7 +18,7 @@ const (
 type traceCommand struct {
 	storeAt
 
-	ID    string `arg:"" name:"contact" help:"The contact's id; or that of an event, or of a trace, which is looked up in all of the log."`
+	ID    string `arg:"" name:"contact" help:"The contact's id, or that of one of its requests; or that of an event, or of a trace, which is looked up in all of the log, as is the beginning of an id."`
 	Until string `placeholder:"TIME" help:"Read no event that was recorded after this time (RFC 3339, such as 2026-11-23T02:00:00Z)."`
 	Limit int    `placeholder:"N" help:"Read so many events of the log at most (no limit)."`
 	Full  bool   `help:"Print ids in full."`
@@ -27,7 +27,7 @@ type traceCommand struct {
 // Validate implements kong's check of a command's arguments.
 func (c *traceCommand) Validate() error {
 	if c.Limit < 0 {
-		return errors.New("--limit has to be above 0")
+		return fmt.Errorf("--limit is %d: write how many events to read at most; without it there is no limit", c.Limit)
 	}
 	_, err := c.until()
 	return err

@@ -1,6 +1,7 @@
 package contact
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -8,6 +9,7 @@ import (
 	channelv1 "github.com/triangle-suite/triangle/contracts/channel/v1"
 	"github.com/triangle-suite/triangle/services/channel/internal/customerview"
 	"github.com/triangle-suite/triangle/services/channel/internal/nba"
+	"github.com/triangle-suite/triangle/services/internal/deadline"
 	"github.com/triangle-suite/triangle/services/internal/decider"
 	"github.com/triangle-suite/triangle/services/internal/erasure"
 	"github.com/triangle-suite/triangle/services/internal/projection"
@@ -63,7 +65,7 @@ func (a *API) awaitCustomer(ctx context.Context, contactID string, budget time.D
 	if came {
 		outcome = tracing.Came
 	}
-	span.Waited(outcome, tracing.Origin{}, err)
+	span.Waited(outcome, tracing.Origin{}, cmp.Or(err, deadline.Err(ctx))) // whoever calls may have gone
 	return err
 }
 

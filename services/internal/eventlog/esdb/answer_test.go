@@ -124,6 +124,8 @@ func TestWhatTheStoreSaysOfAnAppendIsUnderstood(t *testing.T) {
 		"a message too large for gRPC": {
 			fail(codes.ResourceExhausted, "grpc: received message larger than max (5000000 vs. 4194304)"), eventlog.ErrTooLarge,
 		},
+		"nobody knows who it is": {fail(codes.Unauthenticated, "Not Authenticated"), eventlog.ErrDenied},
+		"it is not allowed":      {fail(codes.PermissionDenied, "Access Denied"), eventlog.ErrDenied},
 		"not ready":              {fail(codes.Unavailable, "Server Is Not Ready"), eventlog.ErrUnavailable},
 		"too busy":               {fail(codes.Unavailable, "Server Is Too Busy"), eventlog.ErrUnavailable},
 		"a write that timed out": {fail(codes.Aborted, "Operation timed out: WriteTimeout"), eventlog.ErrUnavailable},
@@ -147,17 +149,17 @@ func TestWhatTheStoreSaysOfAnAppendIsUnderstood(t *testing.T) {
 }
 
 func TestWhatThePortHasNoErrorForKeepsItsWords(t *testing.T) {
-	log := serve(t, &node{append: fail(codes.PermissionDenied, "Access Denied")})
+	log := serve(t, &node{append: fail(codes.DataLoss, "Bits Have Rotted")})
 	_, err := log.Append(t.Context(), "contact-1", eventlog.Any, events(1)...)
 	for _, known := range []error{
-		eventlog.ErrWrongRevision, eventlog.ErrNoStream, eventlog.ErrTombstoned, eventlog.ErrUnavailable, eventlog.ErrTooLarge,
+		eventlog.ErrWrongRevision, eventlog.ErrNoStream, eventlog.ErrTombstoned, eventlog.ErrUnavailable, eventlog.ErrDenied, eventlog.ErrTooLarge,
 	} {
 		if errors.Is(err, known) {
 			t.Errorf("error is %v, which is no %v", err, known)
 		}
 	}
-	if got := status.Code(errors.Unwrap(errors.Unwrap(err))); got != codes.PermissionDenied {
-		t.Errorf("status of %v is %v, want PermissionDenied", err, got)
+	if got := status.Code(errors.Unwrap(errors.Unwrap(err))); got != codes.DataLoss {
+		t.Errorf("status of %v is %v, want DataLoss", err, got)
 	}
 }
 
@@ -365,7 +367,8 @@ func TestASubscriptionEndsWhenSubscribingAgainCannotHelp(t *testing.T) {
 			for range subscription.Messages() {
 				t.Error("a message has come")
 			}
-			if err := subscription.Err(); err == nil || errors.Is(err, eventlog.ErrUnavailable) {
+			err = subscription.Err()
+			if denied := code != codes.InvalidArgument; err == nil || errors.Is(err, eventlog.ErrUnavailable) || errors.Is(err, eventlog.ErrDenied) != denied {
 				t.Errorf("ended with %v", err)
 			}
 		})

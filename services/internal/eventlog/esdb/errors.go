@@ -60,6 +60,8 @@ func meaningOf(err error) error {
 			return eventlog.ErrTombstoned
 		case esdb.ErrorCodeResourceNotFound:
 			return eventlog.ErrNoStream
+		case esdb.ErrorCodeUnauthenticated, esdb.ErrorCodeAccessDenied:
+			return eventlog.ErrDenied
 		case esdb.ErrorCodeConnectionClosed, esdb.ErrorUnavailable, esdb.ErrorAborted,
 			esdb.ErrorCodeDeadlineExceeded, esdb.ErrorCodeNotLeader:
 			return eventlog.ErrUnavailable
@@ -85,6 +87,8 @@ func meaningOfStatus(err error) error {
 	switch code := statusOf(err); code {
 	case codes.Unavailable, codes.Canceled, codes.DeadlineExceeded, codes.Aborted:
 		return eventlog.ErrUnavailable
+	case codes.Unauthenticated, codes.PermissionDenied:
+		return eventlog.ErrDenied
 	case codes.InvalidArgument, codes.ResourceExhausted:
 		if strings.Contains(words, "appendsize") || strings.Contains(words, "messagelargerthanmax") {
 			return eventlog.ErrTooLarge

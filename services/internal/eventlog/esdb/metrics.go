@@ -151,6 +151,7 @@ func errorType(err error) string {
 		{eventlog.ErrTooLarge, "too_large"},
 		{eventlog.ErrClosed, "closed"},
 		{eventlog.ErrUnavailable, "unavailable"},
+		{eventlog.ErrDenied, "denied"},
 		{context.Canceled, "cancelled"},
 		{context.DeadlineExceeded, "deadline_exceeded"},
 	} {
