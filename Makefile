@@ -28,6 +28,8 @@ PACKAGES = $(addsuffix /...,$(MODULES))
 # A module outside go.work: the peers that it measures against must not move our
 # versions.
 PEERS := services/eventstore/bench
+# Some of the peers have parts in C, which their users have, too.
+AS_USUAL := env -u CGO_ENABLED GOWORK=off
 BINARIES := channel-support sales-support marketing-support event-store triangle-operator triangle
 
 # A Kubernetes of our own, in a module outside go.work for the same reason; which
@@ -74,12 +76,18 @@ REGISTRY  ?= registry.example.com/triangle
 VERSION   ?= dev
 PLATFORMS ?= linux/amd64
 
+# All is built as the binaries are, so that nothing is built in a second way but what
+# the race detector watches. Tests are not vetted, as make lint vets everything.
+export CGO_ENABLED := 0
+export GOFLAGS := $(strip $(shell go env GOFLAGS) -trimpath -vet=off)
+
 # The race detector needs a C compiler. Where there is none the tests run without.
 # It leaves out memory that is not Go's, which is all that SQLite works in, C that
 # was translated: told of each access all the same, it took most of the time.
 # SQLite's driver is watched, and what calls it.
 TRANSLATED := modernc.org/sqlite/lib modernc.org/libc modernc.org/memory
 RACE := $(shell command -v "$$(go env CC)" >/dev/null 2>&1 && echo -race $(TRANSLATED:%=-gcflags=%=-race=false))
+RACED := $(if $(RACE),CGO_ENABLED=1 )go test $(RACE)
 
 DATA ?= $(CURDIR)/.triangle
 SEEDS ?= 2000
@@ -145,8 +153,8 @@ test: export TRIANGLE_HELM := $(HELM4)
 test: export TRIANGLE_PROMTOOL := $(PROMTOOL)
 test: $(CONTROL_PLANE) $(HELM4) $(BACK_ENDS) $(PROMTOOL) ## Run all tests but e2e, with the race detector on
 	$(if $(RACE),,@echo 'No C compiler: the tests run without the race detector.')
-	@echo 'go test $(RACE) -timeout 20m, all packages but $(PLAYED) and e2e'
-	@go test $(RACE) -timeout 20m -skip '^(TestQuickBugsAreFound|TestScenariosInSimulation)$$' $(TESTED)
+	@echo '$(RACED) -timeout 20m, all packages but $(PLAYED) and e2e'
+	@$(RACED) -timeout 20m -skip '^(TestQuickBugsAreFound|TestScenariosInSimulation)$$' $(TESTED)
 	go test -timeout 20m -skip '^TestTheOperatorWorksWithWhatItsChartGives$$' $(PLAYED:%=./%)
 	go test -run $(FAULTS)'|DoNotLiveInMemory|AStartReads' ./services/eventstore/internal/storage
 	go test -timeout 20m -parallel 4 ./services/internal/flow
@@ -176,9 +184,9 @@ test-fast: ## Run the tests that take no real processes, without the race detect
 
 .PHONY: test-operator
 test-operator: $(CONTROL_PLANE) ## Run the operator's tests, its faults at every point, and those of triangle migrate, against a real API server
-	go test $(RACE) ./operator/... ./tools/internal/migrate
+	$(RACED) ./operator/... ./tools/internal/migrate
 	go test -timeout 60m -parallel 4 ./operator/internal/faults -faults.full
-	go test $(RACE) -run '^TestScripts$$/^migrate$$' ./tools/internal/cli
+	$(RACED) -run '^TestScripts$$/^migrate$$' ./tools/internal/cli
 
 .PHONY: kubernetes
 kubernetes: $(CONTROL_PLANE) ## Build kube-apiserver and etcd for the tests, and say where they are
@@ -225,15 +233,15 @@ bench: bench-store bench-flows bench-contacts bench-operator ## Measure the stor
 
 .PHONY: bench-store
 bench-store: ## Measure the store beside its peers: BENCH="process restart" for some measures, ROUNDS=n
-	cd $(PEERS) && GOWORK=off go test ./... && GOWORK=off go run . --rounds $(ROUNDS) $(or $(BENCH),store)
+	cd $(PEERS) && $(AS_USUAL) go test ./... && $(AS_USUAL) go run . --rounds $(ROUNDS) $(or $(BENCH),store)
 
 .PHONY: bench-flows
 bench-flows: ## Measure the flows: BENCH="window growth" for some measures, ROUNDS=n EVENTS=n
-	cd $(PEERS) && GOWORK=off go test ./... && GOWORK=off go run . --rounds $(ROUNDS) --events $(EVENTS) $(or $(BENCH),flows)
+	cd $(PEERS) && $(AS_USUAL) go test ./... && $(AS_USUAL) go run . --rounds $(ROUNDS) --events $(EVENTS) $(or $(BENCH),flows)
 
 .PHONY: bench-contacts
 bench-contacts: ## Measure contacts, from the start to the next best actions: ROUNDS=n KEYS=customers,customers
-	cd $(PEERS) && GOWORK=off go test ./... && GOWORK=off go run . --rounds $(ROUNDS) --keys $(KEYS) contacts
+	cd $(PEERS) && $(AS_USUAL) go test ./... && $(AS_USUAL) go run . --rounds $(ROUNDS) --keys $(KEYS) contacts
 
 .PHONY: bench-operator
 bench-operator: $(CONTROL_PLANE) ## Measure the operator with very many flows: FLOWS=n ROUNDS=n
@@ -246,7 +254,7 @@ e2e: may-cluster ## Run the black-box tests: against real processes, and then on
 
 .PHONY: e2e-processes
 e2e-processes: ## Run the black-box tests against real processes
-	go test $(RACE) -count=1 -skip ^TestTelemetry ./e2e
+	$(RACED) -count=1 -skip ^TestTelemetry ./e2e
 
 .PHONY: test-telemetry
 test-telemetry: $(BACK_ENDS) ## Ask a real Prometheus and a real Jaeger what they know of a suite that runs
@@ -294,7 +302,7 @@ conformance: ## Run the suite of EventStoreDB's own Go client against the event 
 .PHONY: pubsub
 pubsub: ## Run Watermill's universal pub/sub suite against the event store: with a restart, and COUNT at a time
 	go test -count=1 ./services/watermillesdb/
-	STRESS_TEST_COUNT=$(COUNT) go test $(RACE) -tags stress -count=1 -timeout 30m -run '^TestUniversalSuiteUnderStress$$' ./services/watermillesdb/ -pubsub.stress
+	STRESS_TEST_COUNT=$(COUNT) $(RACED) -tags stress -count=1 -timeout 30m -run '^TestUniversalSuiteUnderStress$$' ./services/watermillesdb/ -pubsub.stress
 
 .PHONY: test-charts
 test-charts: $(CONTROL_PLANE) $(HELMS) $(PROMTOOL) ## Run the charts' tests with helm 3 and 4 against a real API server, and those of the alerts

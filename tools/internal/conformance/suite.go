@@ -124,6 +124,9 @@ func build(ctx context.Context, dir, binary string, race bool) error {
 	args := []string{"build", "-o", binary, "-race=" + strconv.FormatBool(race), "github.com/triangle-suite/triangle/services/eventstore/cmd/event-store"}
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
+	if race { // which takes a C compiler
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
+	}
 	return runQuietly(cmd)
 }
 
