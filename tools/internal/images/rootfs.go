@@ -4,13 +4,13 @@ import (
 	"archive/tar"
 	"archive/zip"
 	"bytes"
+	"context"
 	"encoding/pem"
 	"fmt"
 	"io"
-	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -61,7 +61,11 @@ func trusted() []byte {
 // zoneFiles are the time zones that come with Go, which is the one thing that every
 // machine has that builds images.
 func zoneFiles() (files []entry, err error) {
-	archive, err := zip.OpenReader(filepath.Join(goRoot(), "lib", "time", "zoneinfo.zip"))
+	root, err := goRoot()
+	if err != nil {
+		return nil, err
+	}
+	archive, err := zip.OpenReader(filepath.Join(root, "lib", "time", "zoneinfo.zip"))
 	if err != nil {
 		return nil, fmt.Errorf("read the time zones that come with Go: %w", err)
 	}
@@ -79,12 +83,14 @@ func zoneFiles() (files []entry, err error) {
 	return files, nil
 }
 
-// goRoot is where Go is: a program that was built without paths does not know.
-func goRoot() string {
-	if root := os.Getenv("GOROOT"); root != "" {
-		return root
+// goRoot is where the Go is that builds the programs. A program that was built
+// without paths, as this one may be, does not know it by itself.
+func goRoot() (string, error) {
+	out, err := exec.CommandContext(context.Background(), "go", "env", "GOROOT").Output()
+	if err != nil {
+		return "", fmt.Errorf("ask go where it is: %w", err)
 	}
-	return runtime.GOROOT() //nolint:staticcheck // this is run by go run and go test, whose programs know it
+	return strings.TrimSpace(string(out)), nil
 }
 
 func contentOf(file *zip.File) ([]byte, error) {
