@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/triangle-suite/triangle/e2e/observe"
+	"github.com/triangle-suite/triangle/services/loopback"
 )
 
 // traced starts a Jaeger, and has what is started after it export its traces there.
 func traced(t *testing.T) *observe.Jaeger {
 	t.Helper()
-	j := observe.StartJaeger(t, "127.0.0.1")
+	j := observe.StartJaeger(t, loopback.Address(t))
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+j.Collector)
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "200") // milliseconds until what is there is sent
 	return j

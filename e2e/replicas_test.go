@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/triangle-suite/triangle/e2e/observe"
+	"github.com/triangle-suite/triangle/services/loopback"
 )
 
 // takeoverLimit is how long a flow may stand still when the replica that takes it
@@ -59,7 +59,7 @@ func (s *suite) startReplica(service, name, database string) *replica {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	rest, grpc := freeAddress(s.t), freeAddress(s.t)
+	rest, grpc := loopback.Address(s.t), loopback.Address(s.t)
 	cmd := exec.Command(filepath.Join(programs, service+"-support"))
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = append(os.Environ(), "TRIANGLE_EVENTSTORE=esdb://"+s.eventStore+"?tls=false", "TRIANGLE_DATABASE="+database,
@@ -79,11 +79,6 @@ func (s *suite) startReplica(service, name, database string) *replica {
 		_ = log.Close()
 	})
 	return r
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	return observe.FreeAddress(t, "127.0.0.1")
 }
 
 func (s *suite) pid(name string) int {

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/triangle-suite/triangle/services/loopback"
 )
 
 // bonusGranted is the event type that the newer build reads and writes, beside all
@@ -97,7 +99,7 @@ func TestAnOlderAndANewerBuildLoseNothing(t *testing.T) {
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
 	buildNewer(t)
-	f := &fleet{suite: &suite{t: t, data: t.TempDir(), at: map[string]string{}, eventStore: freeAddress(t)}, running: map[string]*process{}}
+	f := &fleet{suite: &suite{t: t, data: t.TempDir(), at: map[string]string{}, eventStore: loopback.Address(t)}, running: map[string]*process{}}
 	if err := os.Mkdir(filepath.Join(f.data, "logs"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +195,7 @@ func (f *fleet) roll(service, build string) { f.rollOn(service, build, service+"
 func (f *fleet) rollOn(service, build, database string) {
 	f.t.Helper()
 	f.stop(service)
-	f.at[service] = "http://" + freeAddress(f.t)
+	f.at[service] = "http://" + loopback.Address(f.t)
 	f.run(service, program(service, build), nil, f.env(service, database)...)
 	f.await("the "+build+" "+service, func() bool { return answers(f.at[service] + "/readyz") })
 }

@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"fmt"
 	"maps"
+	"net"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -21,7 +22,7 @@ import (
 func TestTelemetryOfAnEnvironment(t *testing.T) {
 	w := newWorld(t)
 	_, host := w.node()
-	j := observe.StartJaeger(t, host)
+	j := observe.StartJaeger(t, freeAddress(t, host))
 	w.hasKindsOfPrometheusOperator()
 	w.installOperator("--values", w.observedBy(host, j, operatorObserved))
 	w.installEnvironment("--values", w.observedBy(host, j, environmentObserved))
@@ -48,6 +49,17 @@ func TestTelemetryOfAnEnvironment(t *testing.T) {
 	end()
 	w.allAreAccountedFor()
 	w.anAlertFiresWhileAFlowStalls(p)
+}
+
+// freeAddress is one of a host on which nobody listens.
+func freeAddress(t *testing.T, host string) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
 }
 
 // aVisitorIsOneTrace has a visitor call whom CRM knows, and wants what comes of it to be

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"testing"
+
+	"github.com/triangle-suite/triangle/services/loopback"
 )
 
 // Jaeger is a real one, that keeps what it is sent in memory.
@@ -19,15 +21,15 @@ type Jaeger struct {
 }
 
 // StartJaeger starts one whose collector listens at an address of this machine.
-func StartJaeger(t testing.TB, host string) *Jaeger {
+func StartJaeger(t testing.TB, collector string) *Jaeger {
 	t.Helper()
-	query, collector := FreeAddress(t, "127.0.0.1"), FreeAddress(t, host)
+	query := loopback.Address(t)
 	args := []string{"--query.http-server.host-port=" + query, "--collector.otlp.grpc.host-port=" + collector}
 	// What else it listens on is of no use here, and must not be in anybody's way.
 	for _, port := range []string{
 		"admin.http", "collector.grpc-server", "collector.http-server", "collector.otlp.http", "http-server", "query.grpc-server",
 	} {
-		args = append(args, "--"+port+".host-port="+FreeAddress(t, "127.0.0.1"))
+		args = append(args, "--"+port+".host-port="+loopback.Address(t))
 	}
 	for _, port := range []string{"jaeger-binary", "jaeger-compact", "zipkin-compact"} {
 		args = append(args, "--processor."+port+".server-host-port="+net.JoinHostPort("127.0.0.1", "0"))

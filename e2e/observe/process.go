@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -46,17 +45,6 @@ func start(t testing.TB, variable string, env []string, args ...string) {
 			t.Logf("%s ended with %v:\n%s", program, err, told.String())
 		}
 	})
-}
-
-// FreeAddress is an address of a host that nobody listens at.
-func FreeAddress(t testing.TB, host string) string {
-	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 // awaitReady waits until a back end answers.

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/triangle-suite/triangle/services/loopback"
 )
 
 // Job is what is read in one way.
@@ -38,7 +40,7 @@ type Prometheus struct {
 // StartPrometheus starts one without rules.
 func StartPrometheus(t testing.TB, jobs ...Job) *Prometheus {
 	t.Helper()
-	address := FreeAddress(t, "127.0.0.1")
+	address := loopback.Address(t)
 	p := &Prometheus{t: t, dir: t.TempDir(), url: "http://" + address}
 	p.write("prometheus.yaml", configure(discover(t, jobs), jobs))
 	start(t, "TRIANGLE_PROMETHEUS", nil, "--config.file="+filepath.Join(p.dir, "prometheus.yaml"), "--storage.tsdb.path="+filepath.Join(p.dir, "data"),

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,6 +29,7 @@ import (
 	"github.com/triangle-suite/triangle/operator/internal/writes"
 	"github.com/triangle-suite/triangle/services/control"
 	"github.com/triangle-suite/triangle/services/control/controltest"
+	"github.com/triangle-suite/triangle/services/loopback"
 )
 
 // cadences are those of the steps, each faster than the one before: as many as a
@@ -132,7 +132,7 @@ func serve(tb testing.TB) string {
 	if the.err != nil {
 		tb.Fatal(the.err)
 	}
-	address := freeAddress(tb)
+	address := loopback.Address(tb)
 	cmd := exec.Command(filepath.Join(the.dir, "event-store"), "--addr", address, "--data", filepath.Join(tb.TempDir(), "store"))
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
@@ -144,16 +144,6 @@ func serve(tb testing.TB) string {
 		}
 	})
 	return "esdb://" + address + "?tls=false"
-}
-
-func freeAddress(tb testing.TB) string {
-	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 // Store implements migrate.Stores.
@@ -170,7 +160,7 @@ func (w *world) operate() {
 	scheme, err := apitest.Scheme()
 	w.check(err)
 	again := true
-	w.metrics = freeAddress(w)
+	w.metrics = loopback.Address(w)
 	watched := writes.Total.Watch(w.server.Config)
 	if w.traces != nil {
 		watched = traces.Watch(watched)

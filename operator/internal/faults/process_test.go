@@ -1,7 +1,6 @@
 package faults_test
 
 import (
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -110,14 +109,4 @@ func (p *process) tellEnd() {
 	}
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
 	p.t.Logf("the last that %s (%v) said:\n%s", p.name, p.err, strings.Join(lines[max(0, len(lines)-15):], "\n"))
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }

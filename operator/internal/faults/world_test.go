@@ -19,6 +19,7 @@ import (
 	"github.com/triangle-suite/triangle/operator/apitest"
 	"github.com/triangle-suite/triangle/services/control"
 	"github.com/triangle-suite/triangle/services/eventstore/eventstoretest"
+	"github.com/triangle-suite/triangle/services/loopback"
 )
 
 // flow goes from sales to marketing: daily by the catalogue.
@@ -92,11 +93,11 @@ func newWorld(t *testing.T) *world {
 // serve runs a service, that finds the store by a connection string.
 func (w *world) serve(name, service, connection string) *process {
 	w.Helper()
-	at := freeAddress(w.T)
+	at := loopback.Address(w.T)
 	p := w.launch(
 		name, program(w.T, service+"-support"), nil,
 		"TRIANGLE_EVENTSTORE="+connection, "TRIANGLE_DATABASE="+filepath.Join(w.data, service+".db"), "TRIANGLE_KEYS="+filepath.Join(w.data, "keys.db"),
-		"TRIANGLE_HTTP_ADDR="+at, "TRIANGLE_GRPC_ADDR="+freeAddress(w.T), "TRIANGLE_IMAGE=registry/"+service+":1",
+		"TRIANGLE_HTTP_ADDR="+at, "TRIANGLE_GRPC_ADDR="+loopback.Address(w.T), "TRIANGLE_IMAGE=registry/"+service+":1",
 	)
 	p.ready = at
 	return p

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/triangle-suite/triangle/operator/api/v1alpha1"
 	"github.com/triangle-suite/triangle/operator/apitest"
+	"github.com/triangle-suite/triangle/services/loopback"
 )
 
 // quiet are the settings of an operator that observes itself, and says little.
@@ -37,7 +37,7 @@ func TestAnOperatorTellsThatAFlowHasNoEnvironment(t *testing.T) {
 	operator := server.Operator(t, namespace)
 	settings := quiet
 	settings.Namespaces, settings.Home, settings.LeaderElect = []string{namespace}, namespace, true
-	settings.MetricsAddr, settings.HealthAddr = freeAddress(t), "0"
+	settings.MetricsAddr, settings.HealthAddr = loopback.Address(t), "0"
 	settings.LeaseDuration, settings.RenewDeadline, settings.RetryPeriod = 15*time.Second, 10*time.Second, 2*time.Second
 	settings.WatchEvery = 30 * time.Second
 	ctx, cancel := context.WithCancel(t.Context())
@@ -110,15 +110,4 @@ func logLevel(t *testing.T, at, method, body string) string {
 		t.Fatal(err)
 	}
 	return string(text)
-}
-
-// freeAddress is one that nobody listens on.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close() //nolint:errcheck // it only found a port
-	return l.Addr().String()
 }
