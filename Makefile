@@ -273,7 +273,7 @@ e2e-full: may-cluster $(WHOLE) $(HELM4) $(PROMETHEUS) $(JAEGER) images ## Show a
 	go run ./tools/cmd/images --out $(IMAGES)-broken --registry $(REGISTRY) --version $(VERSION)-broken --platforms $(PLATFORMS) \
 		--only sales-support --args='--eventstore=esdb://nowhere.invalid:2113?tls=false'
 	$(ON_CLUSTER) TRIANGLE_IMAGES=$(IMAGES):$(IMAGES)-next:$(IMAGES)-broken TRIANGLE_PROMETHEUS=$(PROMETHEUS) TRIANGLE_JAEGER=$(JAEGER) \
-		go test -count=1 -v -timeout 90m -run '$(RUN)' ./e2e/kubernetes -seed $(SEED)
+		go test -count=1 -v -timeout 90m -run '$(RUN)' ./e2e/kubernetes -seed $(SEED) -killed
 
 # What the tests on Kubernetes are told. A KUBECONFIG of the environment is not meant:
 # nobody is to find them on the cluster that he happens to work on.

@@ -36,8 +36,12 @@ type images struct{ folders, registry, version string }
 func (i images) next() string   { return i.version + "-next" }
 func (i images) broken() string { return i.version + "-broken" }
 
-// seed is what chance begins with.
-var seed = flag.Uint64("seed", 0, "what chance begins with; 0: another one each time")
+var (
+	// seed is what chance begins with.
+	seed = flag.Uint64("seed", 0, "what chance begins with; 0: another one each time")
+	// killed has the cluster end badly.
+	killed = flag.Bool("killed", false, "kill all parts of the cluster in the end, and show that nothing is left all the same")
+)
 
 func TestMain(m *testing.M) { os.Exit(onCluster(m)) }
 
@@ -58,7 +62,10 @@ func onCluster(m *testing.M) (status int) {
 		os.Exit(1)
 	})
 	status = m.Run()
-	if err := errors.Join(the.cluster.Stop(context.WithoutCancel(ctx)), nothingLeft(the.cluster)); err != nil {
+	if *killed {
+		err = killCluster(ctx, the.cluster)
+	}
+	if err := errors.Join(err, the.cluster.Stop(context.WithoutCancel(ctx)), nothingLeft(the.cluster)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

@@ -30,7 +30,7 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	err := c.endProcesses(ctx)
-	err = errors.Join(err, c.unmountAll(), c.removeNetwork(ctx), c.restoreSysctls(), removeLogLinks(c.dir))
+	err = errors.Join(err, c.unmountAll(), c.removeNetwork(ctx), c.restoreSysctls(), c.removePodRecords())
 	if !c.state.HadPods {
 		err = errors.Join(err, removePodGroups())
 	}
@@ -69,28 +69,16 @@ func (c *Cluster) endProcesses(ctx context.Context) (err error) {
 		err = kubelet.end(ctx, grace)
 	}
 	if _, ok := byName("containerd"); ok {
-		err = errors.Join(err, c.removePods(ctx))
+		if podsErr := c.removePods(ctx); podsErr != nil && c.state.HadPods {
+			err = errors.Join(err, podsErr)
+		} else if podsErr != nil {
+			fmt.Fprintf(c.log, "containerd fails to take the pods away, so they are killed: %v\n", podsErr)
+		}
 	}
 	for _, p := range slices.Backward(c.state.Processes) {
 		err = errors.Join(err, p.end(ctx, grace))
 	}
-	return errors.Join(err, c.endShims(ctx))
-}
-
-// endShims ends what holds containers, where containerd was not there to.
-func (c *Cluster) endShims(ctx context.Context) (err error) {
-	files, globErr := filepath.Glob("/proc/[0-9]*/cmdline")
-	for _, file := range files {
-		text, readErr := os.ReadFile(file)
-		if readErr != nil || !strings.Contains(string(text), "\x00"+c.socket()+"\x00") {
-			continue // it is another one, or it has ended meanwhile
-		}
-		var pid int
-		if _, scanErr := fmt.Sscanf(file, "/proc/%d/cmdline", &pid); scanErr == nil {
-			err = errors.Join(err, newProcess("containerd-shim", pid).end(ctx, grace))
-		}
-	}
-	return errors.Join(err, globErr)
+	return errors.Join(err, c.endOrphans(ctx))
 }
 
 // unmountAll unmounts what is mounted below the cluster's folder, the innermost
@@ -149,48 +137,6 @@ func (c *Cluster) restoreSysctls() (err error) {
 		now, readErr := os.ReadFile("/proc/sys/" + name)
 		if readErr == nil && strings.TrimSpace(string(now)) != value {
 			err = errors.Join(err, os.WriteFile("/proc/sys/"+name, []byte(value), 0o600))
-		}
-	}
-	return err
-}
-
-// removeLogLinks removes the names that the kubelet gave to containers' logs, which
-// lead to nowhere once they are gone.
-func removeLogLinks(dir string) (err error) {
-	links, globErr := filepath.Glob("/var/log/containers/*.log")
-	for _, link := range links {
-		if to, readErr := os.Readlink(link); readErr == nil && strings.HasPrefix(to, dir+"/") {
-			err = errors.Join(err, os.Remove(link))
-		}
-	}
-	return errors.Join(err, globErr)
-}
-
-// podGroups are the control groups of pods, in all hierarchies.
-func podGroups() (all []string) {
-	for _, pattern := range []string{"/sys/fs/cgroup/kubepods", "/sys/fs/cgroup/*/kubepods"} {
-		found, err := filepath.Glob(pattern)
-		if err == nil {
-			all = append(all, found...)
-		}
-	}
-	return all
-}
-
-// removePodGroups removes them, the innermost first.
-func removePodGroups() (err error) {
-	for _, top := range podGroups() {
-		var dirs []string
-		err = errors.Join(err, filepath.WalkDir(top, func(path string, entry fs.DirEntry, err error) error {
-			if err == nil && entry.IsDir() {
-				dirs = append(dirs, path)
-			}
-			return err
-		}))
-		for _, dir := range slices.Backward(dirs) {
-			if removeErr := syscall.Rmdir(dir); removeErr != nil && !errors.Is(removeErr, syscall.ENOENT) {
-				err = errors.Join(err, fmt.Errorf("remove the control group %s: %w", dir, removeErr))
-			}
 		}
 	}
 	return err
