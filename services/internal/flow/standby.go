@@ -32,10 +32,15 @@ func (in *Intake) standBy(ctx context.Context) {
 	}
 }
 
-// followOwner follows the checkpoint until something goes wrong.
+// followOwner follows the checkpoint until something goes wrong. Word of a commit may
+// be lost on its way from another process, so that it looks now and then without.
 func (in *Intake) followOwner(ctx context.Context) error {
-	tick := time.NewTicker(lookAgain)
-	defer tick.Stop()
+	var again <-chan time.Time
+	if in.db.Shared() {
+		tick := time.NewTicker(lookAgain)
+		defer tick.Stop()
+		again = tick.C
+	}
 	for {
 		changed := in.db.Changed() // before looking, so that no commit is missed
 		if err := in.readCheckpoint(ctx); err != nil {
@@ -49,7 +54,7 @@ func (in *Intake) followOwner(ctx context.Context) error {
 			if !sleep(ctx, calm) {
 				return ctx.Err()
 			}
-		case <-tick.C:
+		case <-again:
 		}
 	}
 }
